@@ -1,1 +1,218 @@
-fn main() {}
+//! `cargo xtask COMMAND`: what users and developers of Burn Zoo type.
+//!
+//! User commands go to the `zoo` binary, built with just the backends that they name; the others
+//! test and check this workspace. Links neither Burn nor any crate of ours, so it builds in
+//! seconds, and the first CPU training compiles no GPU stack.
+
+mod cargo;
+mod files;
+mod forward;
+mod imports;
+mod metadata;
+mod steps;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::process::exit;
+
+/// Why a command did not succeed.
+enum Failure {
+    /// The request was wrong (exit status 2).
+    Request(String),
+    /// The work failed (exit status 1).
+    Work(String),
+}
+
+/// One row of the table of commands: the parser, the help and the checks of our pages read it.
+struct Command {
+    name: &'static str,
+    /// What may follow the name, as shown in the help.
+    arguments: &'static str,
+    about: &'static str,
+    action: Action,
+}
+
+enum Action {
+    /// The `zoo` binary does it.
+    Forward,
+    /// xtask does it, given the arguments after the name.
+    Own(fn(lexopt::Parser) -> Result<(), Failure>),
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "train",
+        arguments: "[RECIPE] [--backend NAME]",
+        about: "train a model (default: a small classifier on built-in digits)",
+        action: Action::Forward,
+    },
+    Command {
+        name: "eval",
+        arguments: "RUN",
+        about: "measure a trained model",
+        action: Action::Forward,
+    },
+    Command {
+        name: "predict",
+        arguments: "RUN INPUT…",
+        about: "run a trained model on inputs",
+        action: Action::Forward,
+    },
+    Command {
+        name: "sample",
+        arguments: "RUN [--prompt TEXT]",
+        about: "let a trained decoder write",
+        action: Action::Forward,
+    },
+    Command {
+        name: "list",
+        arguments: "[KIND]",
+        about: "models, recipes, datasets, backends",
+        action: Action::Forward,
+    },
+    Command {
+        name: "show",
+        arguments: "MODEL",
+        about: "layers, shapes, parameters, multiply-adds",
+        action: Action::Forward,
+    },
+    Command {
+        name: "data",
+        arguments: "list|fetch|verify [NAME]",
+        about: "data sets: what there is, downloads, checks",
+        action: Action::Forward,
+    },
+    Command {
+        name: "doctor",
+        arguments: "",
+        about: "try every backend and say what is missing",
+        action: Action::Forward,
+    },
+    Command {
+        name: "test",
+        arguments: "[--wgpu]",
+        about: "every test on the CPU backends; with --wgpu on that one too",
+        action: Action::Own(steps::test),
+    },
+    Command {
+        name: "tidy",
+        arguments: "",
+        about: "house rules: who may import whom, clean files, true pages",
+        action: Action::Own(steps::tidy),
+    },
+    Command {
+        name: "ci",
+        arguments: "",
+        about: "format, tidy, clippy, rustdoc and tests, as CI runs them",
+        action: Action::Own(steps::ci),
+    },
+];
+
+fn main() {
+    exit(match run(std::env::args_os().skip(1)) {
+        Ok(status) => status,
+        Err(Failure::Work(message)) => {
+            eprintln!("xtask: {message}");
+            1
+        }
+        Err(Failure::Request(message)) => {
+            eprintln!("xtask: {message}");
+            2
+        }
+    });
+}
+
+/// Runs the command that `args` names and returns the exit status.
+fn run(mut args: impl Iterator<Item = OsString>) -> Result<i32, Failure> {
+    let Some(name) = args.next() else {
+        return Err(Failure::Request(format!("name a command\n\n{}", help())));
+    };
+    let name = name.to_string_lossy();
+    if matches!(name.as_ref(), "help" | "--help" | "-h") {
+        print!("{}", help());
+        return Ok(0);
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        return Err(Failure::Request(unknown(&name)));
+    };
+    match command.action {
+        Action::Forward => forward::run(command.name, args.collect()),
+        Action::Own(work) => work(lexopt::Parser::from_args(args)).map(|()| 0),
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let nearest = COMMANDS
+        .iter()
+        .map(|command| {
+            (
+                strsim::damerau_levenshtein(name, command.name),
+                command.name,
+            )
+        })
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, nearest)| format!("; did you mean `{nearest}`?"))
+        .unwrap_or_default();
+    format!("unknown command `{name}`{nearest}\n`cargo xtask help` lists the commands")
+}
+
+fn help() -> String {
+    let left = |command: &Command| format!("{} {}", command.name, command.arguments);
+    let width = COMMANDS
+        .iter()
+        .map(|command| left(command).chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::from("Usage: cargo xtask COMMAND [ARGUMENTS]\n");
+    let mut section = |title: &str, forwarded: bool| {
+        let _ = writeln!(text, "\n{title}");
+        for command in COMMANDS {
+            if matches!(command.action, Action::Forward) == forwarded {
+                let _ = writeln!(text, "  {:width$}  {}", left(command), command.about);
+            }
+        }
+    };
+    section(
+        "Models and data (`cargo xtask COMMAND --help` says more; the first build takes minutes):",
+        true,
+    );
+    section("This workspace:", false);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_is_recognised_and_nonsense_is_not() {
+        assert!(unknown("trian").contains("did you mean `train`?"));
+        assert!(unknown("dcotor").contains("did you mean `doctor`?"));
+        assert!(!unknown("photosynthesis").contains("did you mean"));
+    }
+
+    #[test]
+    fn help_shows_every_command_once() {
+        let help = help();
+        for command in COMMANDS {
+            let start = format!("  {} ", command.name);
+            let rows = help.lines().filter(|line| line.starts_with(&start)).count();
+            assert_eq!(rows, 1, "{}", command.name);
+        }
+    }
+
+    #[test]
+    fn wrong_requests_are_told_apart_from_failed_work() {
+        for request in [
+            vec!["nosuch"],
+            vec![],
+            vec!["tidy", "--fast"],
+            vec!["ci", "now"],
+        ] {
+            let outcome = run(request.iter().map(OsString::from));
+            assert!(matches!(outcome, Err(Failure::Request(_))), "{request:?}");
+        }
+        assert!(matches!(run([OsString::from("--help")].into_iter()), Ok(0)));
+    }
+}

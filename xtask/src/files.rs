@@ -1,0 +1,195 @@
+//! House rules about the text of our files, each violation as `path:line: what is wrong`.
+//!
+//! What clippy denies already (`todo!`, `unwrap`, an exception without a reason) is left to it;
+//! here it is only made sure that every crate takes part.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cargo::output;
+use crate::metadata::Workspace;
+use crate::{COMMANDS, Failure};
+
+/// Checks every file under `root` that git tracks, or would if it were added.
+pub(crate) fn violations(root: &Path) -> Result<Vec<String>, Failure> {
+    let mut list = std::process::Command::new("git");
+    list.args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ])
+    .current_dir(root);
+    let list = output(&mut list)?;
+    let mut found = Vec::new();
+    for path in String::from_utf8_lossy(&list).split_terminator('\0') {
+        // A file that is not text has no lines; one that is deleted but still tracked, neither.
+        let Ok(text) = fs::read_to_string(root.join(path)) else {
+            continue;
+        };
+        found.extend(check(path, &text));
+    }
+    Ok(found)
+}
+
+/// Crates that do not take the workspace's lints, so that clippy holds them to nothing.
+pub(crate) fn lint_dodgers(root: &Path, workspace: &Workspace) -> Vec<String> {
+    let mut found = Vec::new();
+    for package in &workspace.packages {
+        let path = format!("{}/Cargo.toml", package.folder);
+        let text = fs::read_to_string(root.join(&path)).unwrap_or_default();
+        if !takes_workspace_lints(&text) {
+            found.push(format!("{path}: lacks `[lints] workspace = true`"));
+        }
+    }
+    found
+}
+
+fn takes_workspace_lints(manifest: &str) -> bool {
+    let mut lines = manifest.lines().map(|line| line.replace(' ', ""));
+    lines.any(|line| line == "lints.workspace=true") || {
+        let mut lines = manifest.lines().map(|line| line.replace(' ', ""));
+        lines.any(|line| line == "[lints]")
+            && lines
+                .take_while(|line| !line.starts_with('['))
+                .any(|line| line == "workspace=true")
+    }
+}
+
+/// The violations in one file.
+fn check(path: &str, text: &str) -> Vec<String> {
+    let extension = Path::new(path)
+        .extension()
+        .and_then(|extension| extension.to_str());
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let mut report = |what: String| found.push(format!("{path}:{number}: {what}"));
+        if let Some(folder) = machine_path(line) {
+            report(format!(
+                "a path of somebody's machine ({folder}…); write it relative"
+            ));
+        }
+        match extension {
+            Some("rs")
+                if ["#[ignore", "#![ignore"]
+                    .iter()
+                    .any(|ignore| line.trim_start().starts_with(ignore)) =>
+            {
+                report("an ignored test; make it quick, skip it visibly, or delete it".into());
+            }
+            Some("md" | "toml") => {
+                for name in commands(line) {
+                    if !COMMANDS.iter().any(|command| command.name == name) {
+                        report(format!(
+                            "`cargo xtask {name}` is no command; `cargo xtask help` lists them"
+                        ));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The first absolute path in `line` that leads into a person's or a machine's own folders.
+fn machine_path(line: &str) -> Option<String> {
+    ["home", "Users", "root", "work"]
+        .iter()
+        .map(|folder| format!("/{folder}/"))
+        .find(|folder| {
+            line.match_indices(folder.as_str()).any(|(at, _)| {
+                // Part of a longer path or of an address: not absolute.
+                let before = line[..at].chars().next_back();
+                !before.is_some_and(|c| c.is_alphanumeric() || "._-~*/\\}>)".contains(c))
+            })
+        })
+}
+
+/// The command names after `cargo xtask` in code: at the start of a line (behind a prompt or a
+/// comment's sign) or of an inline code span.
+fn commands(line: &str) -> Vec<&str> {
+    const CALL: &str = "cargo xtask ";
+    let names = line.match_indices(CALL).filter_map(|(at, _)| {
+        let before = line[..at].trim_start_matches(['#', '$', '>', ' ', '\t']);
+        let code = before.is_empty() || before.ends_with('`');
+        let rest = &line[at + CALL.len()..];
+        let end = rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .unwrap_or(rest.len());
+        let name = &rest[..end];
+        // A capital or a sign is a placeholder: `cargo xtask COMMAND`; so is an option.
+        (code && name.starts_with(|c: char| c.is_ascii_lowercase()) && name != "help")
+            .then_some(name)
+    });
+    names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_test_is_found_where_it_stands() {
+        let ignored = ["    #[", "ignore = \"slow\"]"].concat();
+        let found = check("a/b.rs", &format!("#[test]\n{ignored}\nfn f() {{}}\n"));
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with("a/b.rs:2: an ignored test"),
+            "{found:?}"
+        );
+        assert!(check("a/b.md", &ignored).is_empty());
+    }
+
+    #[test]
+    fn paths_of_a_machine_are_found_and_other_paths_are_not() {
+        for folder in ["home", "Users", "root", "work"] {
+            for line in [
+                format!("/{folder}/me/x"),
+                format!("let x = \"/{folder}/me\";"),
+                format!("C:/{folder}/me"),
+            ] {
+                assert_eq!(check("x.rs", &line).len(), 1, "{line}");
+            }
+            for line in [
+                format!("https://example.org/{folder}/x"),
+                format!("a/{folder}/b"),
+                format!("../{folder}/b"),
+            ] {
+                assert!(check("x.rs", &line).is_empty(), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn pages_name_only_commands_that_exist() {
+        let page = "$ cargo xtask train mlp-mnist\nthen `cargo xtask tset` or `cargo xtask test`\n";
+        let found = check("README.md", page);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("README.md:2: `cargo xtask tset` is no command"));
+        assert_eq!(check("recipes/x.toml", "# cargo xtask trian x").len(), 1);
+    }
+
+    #[test]
+    fn prose_and_placeholders_are_no_commands() {
+        for line in [
+            "`cargo xtask COMMAND`",
+            "`cargo xtask …`",
+            "`cargo xtask --help`",
+            "With cargo xtask builds are quick.",
+        ] {
+            assert!(check("README.md", line).is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_crate_without_the_lints_is_seen() {
+        assert!(takes_workspace_lints(
+            "[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n"
+        ));
+        assert!(takes_workspace_lints("lints.workspace = true\n"));
+        assert!(!takes_workspace_lints("[package]\nworkspace = true\n"));
+        assert!(!takes_workspace_lints("[lints]\n\n[x]\nworkspace = true\n"));
+    }
+}

@@ -1,0 +1,261 @@
+//! xtask's own commands: a list of steps, each timed, all of them run whatever fails.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::cargo::{cargo, line, output, root, succeed};
+use crate::metadata::Workspace;
+use crate::{Failure, files, help, imports};
+
+/// Says that a machine must have an adapter: set by CI, read here and by the tests on wgpu.
+const REQUIRE_WGPU: &str = "ZOO_REQUIRE_WGPU";
+
+/// `cargo xtask test`: the CPU backends, the examples' workspace, and wgpu where asked for.
+pub(crate) fn test(mut args: lexopt::Parser) -> Result<(), Failure> {
+    let mut wgpu = false;
+    while let Some(arg) = args.next().map_err(request)? {
+        match arg {
+            lexopt::Arg::Long("wgpu") => wgpu = true,
+            other => return help_or_refuse(other),
+        }
+    }
+    let mut steps = Steps::default();
+    add_tests(&mut steps, wgpu);
+    steps.conclude()
+}
+
+/// `cargo xtask tidy`: the house rules that are programs.
+pub(crate) fn tidy(mut args: lexopt::Parser) -> Result<(), Failure> {
+    if let Some(arg) = args.next().map_err(request)? {
+        return help_or_refuse(arg);
+    }
+    check_house_rules()
+}
+
+/// `cargo xtask ci`: everything that CI checks, the quick checks first.
+pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
+    if let Some(arg) = args.next().map_err(request)? {
+        return help_or_refuse(arg);
+    }
+    let root = root();
+    let mut workspaces = vec![("", root.join("Cargo.toml"))];
+    workspaces.extend(examples(&root).map(|manifest| (" of the examples", manifest)));
+
+    let mut steps = Steps::default();
+    for (of, manifest) in &workspaces {
+        let mut format = at_root(&["fmt", "--all", "--check", "--manifest-path"]);
+        steps.cargo(&format!("format{of}"), format.arg(manifest));
+    }
+    steps.run("tidy", "import rules, files, pages", check_house_rules);
+    for (of, manifest) in &workspaces {
+        // In release, to share build scripts and procedural macros with the tests.
+        let mut clippy = at_root(&["clippy", "--release", "--workspace", "--all-targets"]);
+        share_target(&mut clippy, &root)
+            .arg("--manifest-path")
+            .arg(manifest);
+        steps.cargo(
+            &format!("clippy{of}"),
+            clippy.args(["--", "-D", "warnings"]),
+        );
+    }
+    let mut rustdoc = at_root(&["doc", "--release", "--workspace", "--no-deps"]);
+    steps.cargo("rustdoc", rustdoc.env("RUSTDOCFLAGS", "-D warnings"));
+    add_tests(&mut steps, false);
+    steps.conclude()
+}
+
+fn add_tests(steps: &mut Steps, wgpu: bool) {
+    let root = root();
+    steps.cargo(
+        "tests on the CPU backends",
+        &mut at_root(&["test", "--release", "--workspace", "--no-fail-fast"]),
+    );
+    if let Some(manifest) = examples(&root) {
+        // `test` builds the examples' programs as well.
+        let mut test = at_root(&[
+            "test",
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--manifest-path",
+        ]);
+        steps.cargo("examples", share_target(test.arg(manifest), &root));
+    }
+    if wgpu || std::env::var(REQUIRE_WGPU).is_ok_and(|value| value == "1") {
+        let mut test = at_root(&[
+            "test",
+            "--profile",
+            "gpu-test",
+            "--package",
+            "zoo",
+            "--features",
+            "wgpu",
+        ]);
+        test.args(["--test", "wgpu", "--", "--nocapture"]);
+        // A full search for the fastest kernels takes minutes on a software device.
+        test.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
+        if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+            // Software Vulkan complains about its absence.
+            let folder = root.join("target/xdg-runtime");
+            let _ = std::fs::create_dir_all(&folder);
+            test.env("XDG_RUNTIME_DIR", folder);
+        }
+        steps.cargo("tests on wgpu", &mut test);
+    } else {
+        steps.skip(
+            "tests on wgpu",
+            &format!(
+                "building the GPU stack takes minutes; `cargo xtask test --wgpu` runs them, \
+                 {REQUIRE_WGPU}=1 makes a missing adapter a failure"
+            ),
+        );
+    }
+    if std::env::var_os("ZOO_DATA_DIR").is_none() {
+        steps.skip("tests on real data", "ZOO_DATA_DIR names no folder");
+    }
+}
+
+fn check_house_rules() -> Result<(), Failure> {
+    let root = root();
+    let mut metadata = at_root(&["metadata", "--no-deps", "--format-version", "1"]);
+    let workspace = Workspace::parse(&output(&mut metadata)?)?;
+    let mut found = imports::violations(&workspace);
+    found.extend(files::lint_dodgers(&root, &workspace));
+    found.extend(files::violations(&root)?);
+    for violation in &found {
+        eprintln!("{violation}");
+    }
+    match found.len() {
+        0 => {
+            eprintln!("tidy: the house rules are kept");
+            Ok(())
+        }
+        count => Err(Failure::Work(format!(
+            "tidy: {count} violations of the house rules"
+        ))),
+    }
+}
+
+/// Cargo with `args`, run at the workspace root.
+fn at_root(args: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(args).current_dir(root());
+    command
+}
+
+/// The examples are a workspace of their own: they prove what an outside program can use.
+fn examples(root: &Path) -> Option<std::path::PathBuf> {
+    Some(root.join("examples/Cargo.toml")).filter(|manifest| manifest.exists())
+}
+
+/// Lets another workspace use what this one has compiled.
+fn share_target<'a>(command: &'a mut Command, root: &Path) -> &'a mut Command {
+    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+        command.env("CARGO_TARGET_DIR", root.join("target"));
+    }
+    command
+}
+
+fn help_or_refuse(arg: lexopt::Arg<'_>) -> Result<(), Failure> {
+    match arg {
+        lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => {
+            print!("{}", help());
+            Ok(())
+        }
+        other => Err(request(other.unexpected())),
+    }
+}
+
+fn request(error: lexopt::Error) -> Failure {
+    Failure::Request(format!(
+        "{error}\n`cargo xtask help` lists the commands and their arguments"
+    ))
+}
+
+/// What has been run, how long it took and how it ended.
+#[derive(Default)]
+struct Steps {
+    rows: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Steps {
+    fn cargo(&mut self, title: &str, command: &mut Command) {
+        self.run(title, &line(command), || succeed(command));
+    }
+
+    fn run(&mut self, title: &str, detail: &str, work: impl FnOnce() -> Result<(), Failure>) {
+        eprintln!("\n=== {title}: {detail}");
+        let start = Instant::now();
+        let outcome = work();
+        let (Ok(word) | Err(word)) = outcome.map(|()| "ok".to_owned()).map_err(|failure| {
+            let (Failure::Work(message) | Failure::Request(message)) = failure;
+            self.failed.push(title.to_owned());
+            format!("FAILED, {message}")
+        });
+        let row = format!("{:>8}  {title}: {word}", minutes(start.elapsed()));
+        eprintln!("=== {}", row.trim_start());
+        self.rows.push(row);
+    }
+
+    fn skip(&mut self, title: &str, reason: &str) {
+        self.rows
+            .push(format!("{:>8}  {title}: skipped, {reason}", "-"));
+    }
+
+    fn conclude(self) -> Result<(), Failure> {
+        eprintln!("\n=== summary");
+        for row in &self.rows {
+            eprintln!("{row}");
+        }
+        match self.failed.as_slice() {
+            [] => Ok(()),
+            failed => Err(Failure::Work(format!("failed: {}", failed.join(", ")))),
+        }
+    }
+}
+
+fn minutes(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    format!("{}:{:02} min", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_lets_the_others_run_and_fails_the_whole() {
+        let mut steps = Steps::default();
+        let mut ran = false;
+        steps.run("first", "", || Err(Failure::Work("broken".into())));
+        steps.run("second", "", || {
+            ran = true;
+            Ok(())
+        });
+        steps.skip("third", "not here");
+        assert!(ran);
+        assert!(
+            steps.rows[0].ends_with("first: FAILED, broken"),
+            "{:?}",
+            steps.rows
+        );
+        assert!(steps.rows[1].ends_with("second: ok"), "{:?}", steps.rows);
+        assert!(
+            steps.rows[2].ends_with("third: skipped, not here"),
+            "{:?}",
+            steps.rows
+        );
+        let Err(Failure::Work(message)) = steps.conclude() else {
+            panic!("a failed step is lost")
+        };
+        assert_eq!(message, "failed: first");
+    }
+
+    #[test]
+    fn durations_read_as_minutes() {
+        assert_eq!(minutes(Duration::from_secs(5)), "0:05 min");
+        assert_eq!(minutes(Duration::from_secs(754)), "12:34 min");
+    }
+}

@@ -1,1 +1,40 @@
-//! stub
+//! Verified downloads: a [`Source`] names files by address, size and SHA-256, and [`fetch`] brings
+//! them, whatever the network does.
+//!
+//! What is promised:
+//! - Nothing half-written ever stands under a final name: bytes go to `<file>.part` beside it, are
+//!   checked there, synced and renamed.
+//! - Sizes and sums are of the *decompressed* bytes, so `x.gz` compressed anew, or a plain `x` in
+//!   its place, is as valid as the original.
+//! - A cut or stalled transfer goes on where it stopped; wrong bytes are thrown away and the next
+//!   mirror is asked; no server can make more than the stated size be kept or decompressed.
+//!
+//! It knows no data set, no model and no Burn; the sources are text that the caller hands over.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let source = zoo_fetch::Source::parse(&std::fs::read_to_string("sources/mnist.toml")?)?;
+//! let data_dir = std::path::Path::new("data");
+//! zoo_fetch::fetch(&source, data_dir, &mut *zoo_fetch::stderr_progress())?;
+//! for (path, status) in zoo_fetch::verify(&source, data_dir) {
+//!     println!("{}: {status}", path.display());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod archive;
+mod check;
+mod client;
+mod download;
+mod error;
+mod fetch;
+mod progress;
+mod source;
+
+pub use check::{Status, verify};
+pub use client::Options;
+pub use error::{FetchError, Wanted};
+pub use fetch::{Report, fetch, fetch_with};
+pub use progress::{Bar, Lines, Progress, Quiet, stderr_progress};
+pub use source::{Archive, File, Member, Source, SourceError};

@@ -1,0 +1,157 @@
+//! Unpacks the named members of a `.tar.gz`, and nothing else.
+//!
+//! Files are written only where the source says; a name in the archive is compared, never used as
+//! a path. An archive with a name that would leave its folder is refused all the same: nobody
+//! honest packs one.
+
+use std::fs;
+use std::io::{self, BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::check::{Finding, Status, copy_checked, size_finding};
+use crate::error::{FetchError, disk};
+use crate::fetch::{part_path, put_in_place};
+use crate::source::{Archive, Member};
+
+/// Room for members that the source does not name, on top of as much as those it names.
+const OTHER_MEMBERS_BYTES: u64 = 16 << 20;
+
+/// Unpacks `archive` from `tarball` into `folder`. No member takes its place before all are right.
+///
+/// # Errors
+/// Of the disk. What is wrong with the archive is in the [`Finding`].
+pub(crate) fn unpack(
+    archive: &Archive,
+    tarball: &Path,
+    folder: &Path,
+) -> Result<Finding, FetchError> {
+    let file = fs::File::open(tarball).map_err(disk("read", tarball))?;
+    let found = file.metadata().map_err(disk("read", tarball))?.len();
+    if found != archive.size_bytes {
+        return Ok(size_finding(archive.size_bytes, found));
+    }
+    let mut parts = Vec::new();
+    let problem = extract(archive, file, folder, &mut parts)?;
+    if problem.is_none() {
+        for (part, path) in &parts {
+            put_in_place(part, path)?;
+        }
+        return Ok(Finding::Good);
+    }
+    for (part, _) in &parts {
+        fs::remove_file(part).map_err(disk("remove", part))?;
+    }
+    Ok(problem.map_or(Finding::Good, |reason| {
+        Finding::Bad(Status::Damaged(reason))
+    }))
+}
+
+/// Writes every named member to its `.part`. Returns what is wrong with the archive, if anything.
+fn extract(
+    archive: &Archive,
+    file: fs::File,
+    folder: &Path,
+    parts: &mut Vec<(PathBuf, PathBuf)>,
+) -> Result<Option<String>, FetchError> {
+    let named: u64 = archive.members.iter().map(|member| member.size_bytes).sum();
+    let limit = named.saturating_mul(2).saturating_add(OTHER_MEMBERS_BYTES);
+    let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)).take(limit));
+    let mut wanted: Vec<&Member> = archive.members.iter().collect();
+    let entries = match tar.entries() {
+        Ok(entries) => entries,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    for entry in entries {
+        let mut entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        let name = match entry.path() {
+            Ok(name) => name.into_owned(),
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        if !name
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        {
+            return Ok(Some(format!(
+                "member `{}` would leave the folder",
+                name.display()
+            )));
+        }
+        let Some(index) = wanted
+            .iter()
+            .position(|member| same_name(&name, &member.member))
+        else {
+            continue;
+        };
+        let member = wanted.swap_remove(index);
+        if !entry.header().entry_type().is_file() {
+            return Ok(Some(format!(
+                "member `{}` is not a plain file",
+                member.member
+            )));
+        }
+        let path = folder.join(&member.path);
+        let part = part_path(&path);
+        let mut to = create(&part)?;
+        parts.push((part.clone(), path));
+        let mut to = Remember {
+            file: &mut to,
+            error: None,
+        };
+        let result = copy_checked(&mut entry, &mut to, &member.piece());
+        if let Some(cause) = to.error {
+            return Err(disk("write", &part)(cause));
+        }
+        match result.map(Finding::status) {
+            Ok(Status::Ok) => {}
+            Ok(status) => return Ok(Some(format!("member `{}`: {status}", member.member))),
+            Err(error) => return Ok(Some(format!("member `{}`: {error}", member.member))),
+        }
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+    }
+    Ok(wanted
+        .first()
+        .map(|member| format!("member `{}` is not in it", member.member)))
+}
+
+/// `./x/y` is `x/y`.
+fn same_name(name: &Path, member: &str) -> bool {
+    name.components()
+        .filter(|part| *part != Component::CurDir)
+        .eq(Path::new(member).components())
+}
+
+fn create(part: &Path) -> Result<fs::File, FetchError> {
+    if let Some(parent) = part.parent() {
+        fs::create_dir_all(parent).map_err(disk("create", parent))?;
+    }
+    fs::File::create(part).map_err(disk("write", part))
+}
+
+/// A writer that keeps its error apart, since one of reading means something else.
+struct Remember<'a> {
+    file: &'a mut fs::File,
+    error: Option<io::Error>,
+}
+
+impl io::Write for Remember<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                self.error = Some(error);
+            }
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

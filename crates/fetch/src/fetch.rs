@@ -1,0 +1,276 @@
+//! Brings everything a source names into its folder.
+
+use std::fs::{self, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::archive::unpack;
+use crate::check::{Finding, Status, examine, verify_piece};
+use crate::client::{Client, Options};
+use crate::download::{Job, download, remove};
+use crate::error::{FetchError, Wanted, disk};
+use crate::progress::Progress;
+use crate::source::{Archive, File, Piece, Source};
+
+/// What a fetch did. Paths are those of the source, below its folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Files that were there and right.
+    pub present: Vec<String>,
+    /// Files that took their place now.
+    pub fetched: Vec<String>,
+    /// Bytes that came over the network, those thrown away included.
+    pub received_bytes: u64,
+}
+
+/// [`fetch_with`] the default [`Options`].
+///
+/// # Errors
+/// As [`fetch_with`].
+pub fn fetch(
+    source: &Source,
+    data_dir: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Report, FetchError> {
+    fetch_with(source, data_dir, progress, &Options::default())
+}
+
+/// Brings every file of `source` below `data_dir`. A file that is there and right stays; one that
+/// is there and wrong is replaced once the right one is complete.
+///
+/// # Errors
+/// [`FetchError::Unavailable`] where no mirror gives a file, [`FetchError::Disk`] where the disk is
+/// full or not writable, [`FetchError::Busy`] where another process is at it. What is complete by
+/// then stays, and fetching again goes on from there.
+pub fn fetch_with(
+    source: &Source,
+    data_dir: &Path,
+    progress: &mut dyn Progress,
+    options: &Options,
+) -> Result<Report, FetchError> {
+    let folder = source.folder(data_dir);
+    let ready = |piece: &Piece<'_>| verify_piece(piece, &folder).1 == Status::Ok;
+    let mut fetch = Fetch {
+        client: Client::new(options),
+        options,
+        progress,
+        report: Report::default(),
+        folder: &folder,
+        causes: Vec::new(),
+    };
+    let mut missing = Vec::new();
+    for piece in source.pieces() {
+        if ready(&piece) {
+            fetch.report.present.push(piece.path.into());
+        } else {
+            missing.push(piece.path);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(fetch.report);
+    }
+    fs::create_dir_all(&folder).map_err(disk("create", &folder))?;
+    let _held = lock(&folder)?;
+
+    for file in source
+        .files
+        .iter()
+        .filter(|file| missing.contains(&file.path.as_str()))
+    {
+        if !fetch.file(file)? {
+            break;
+        }
+    }
+    for archive in &source.archives {
+        let needed = archive
+            .members
+            .iter()
+            .any(|member| missing.contains(&member.path.as_str()));
+        if needed && fetch.causes.is_empty() {
+            fetch.archive(archive)?;
+        }
+    }
+    if fetch.causes.is_empty() {
+        return Ok(fetch.report);
+    }
+    let done = &fetch.report.fetched;
+    missing.retain(|path| !done.iter().any(|done| done == path));
+    Err(FetchError::Unavailable {
+        name: source.name.clone(),
+        folder: folder.clone(),
+        wanted: wanted(source, &missing),
+        causes: fetch.causes,
+    })
+}
+
+struct Fetch<'a> {
+    client: Client,
+    options: &'a Options,
+    progress: &'a mut dyn Progress,
+    report: Report,
+    folder: &'a Path,
+    /// What mirrors answered where all of them failed.
+    causes: Vec<String>,
+}
+
+impl Fetch<'_> {
+    /// Whether `file` is in its place now.
+    fn file(&mut self, file: &File) -> Result<bool, FetchError> {
+        let piece = file.piece();
+        let gzip = piece.plain_path().is_some();
+        let path = self.folder.join(&file.path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(disk("create", parent))?;
+        }
+        let part = part_path(&path);
+        let job = Job {
+            name: &file.path,
+            urls: &file.urls,
+            part: &part,
+            served_bytes: (!gzip).then_some(file.size_bytes),
+            limit_bytes: if gzip {
+                gzip_limit(file.size_bytes)
+            } else {
+                file.size_bytes
+            },
+        };
+        let arrived = self.run(&job, &mut |part| {
+            let finding = examine(part, gzip, &piece);
+            if matches!(finding, Finding::Good) {
+                put_in_place(part, &path)?;
+            }
+            Ok(finding)
+        })?;
+        if arrived {
+            self.report.fetched.push(file.path.clone());
+        }
+        Ok(arrived)
+    }
+
+    /// Whether the members of `archive` are in their places now.
+    fn archive(&mut self, archive: &Archive) -> Result<bool, FetchError> {
+        let folder = self.folder;
+        let by_hand = folder.join(&archive.path);
+        let mut arrived = false;
+        if by_hand.is_file() {
+            match unpack(archive, &by_hand, folder)? {
+                Finding::Good => arrived = true,
+                other => self
+                    .progress
+                    .note(&format!("{}: {}", by_hand.display(), other.status())),
+            }
+        }
+        if !arrived {
+            let part = part_path(&by_hand);
+            if let Some(parent) = part.parent() {
+                fs::create_dir_all(parent).map_err(disk("create", parent))?;
+            }
+            let job = Job {
+                name: &archive.path,
+                urls: &archive.urls,
+                part: &part,
+                served_bytes: Some(archive.size_bytes),
+                limit_bytes: archive.size_bytes,
+            };
+            arrived = self.run(&job, &mut |part| {
+                let finding = unpack(archive, part, folder)?;
+                if matches!(finding, Finding::Good) {
+                    remove(part)?;
+                }
+                Ok(finding)
+            })?;
+        }
+        if arrived {
+            let present = &mut self.report.present;
+            present.retain(|path| !archive.members.iter().any(|member| &member.path == path));
+            self.report
+                .fetched
+                .extend(archive.members.iter().map(|member| member.path.clone()));
+        }
+        Ok(arrived)
+    }
+
+    fn run(
+        &mut self,
+        job: &Job<'_>,
+        judge: &mut dyn FnMut(&Path) -> Result<Finding, FetchError>,
+    ) -> Result<bool, FetchError> {
+        let result = download(job, &self.client, self.options, self.progress, judge);
+        match result? {
+            Ok(received) => {
+                self.report.received_bytes += received;
+                self.progress.finish(job.name);
+                Ok(true)
+            }
+            Err(causes) => {
+                self.causes.extend(causes);
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// The name that a file has until it is complete.
+pub(crate) fn part_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// Gives a complete part its name, such that a power cut leaves either all of it or none.
+pub(crate) fn put_in_place(part: &Path, path: &Path) -> Result<(), FetchError> {
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(part)
+        .map_err(disk("write", part))?;
+    file.sync_all().map_err(disk("write", part))?;
+    fs::rename(part, path).map_err(disk("write", path))?;
+    // The name itself is safe only when the folder is; not every system can sync one.
+    if let Some(folder) = path.parent().and_then(|parent| fs::File::open(parent).ok()) {
+        folder.sync_all().ok();
+    }
+    Ok(())
+}
+
+/// The most that gzip makes of `size_bytes` that it cannot compress, with room for poor blocks.
+fn gzip_limit(size_bytes: u64) -> u64 {
+    size_bytes + size_bytes / 64 + (64 << 10)
+}
+
+/// Two processes that append to one part would spoil it after its check, so one waits outside.
+fn lock(folder: &Path) -> Result<fs::File, FetchError> {
+    let path = folder.join(".lock");
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(disk("write", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(FetchError::Busy(folder.into())),
+        // A file system without locks: better to fetch than to refuse.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(disk("lock", &path)(error)),
+    }
+}
+
+fn wanted(source: &Source, missing: &[&str]) -> Vec<Wanted> {
+    let served = source.files.iter().map(|file| (file.piece(), &file.urls));
+    let packed = source.archives.iter().flat_map(|archive| {
+        archive
+            .members
+            .iter()
+            .map(|member| (member.piece(), &archive.urls))
+    });
+    served
+        .chain(packed)
+        .filter(|(piece, _)| missing.contains(&piece.path))
+        .map(|(piece, urls)| Wanted {
+            path: piece.path.into(),
+            sha256: piece.sha256.into(),
+            size_bytes: piece.size_bytes,
+            urls: urls.clone(),
+        })
+        .collect()
+}

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why [`fetch`](crate::fetch) gave up. What was complete stays, and so do the beginnings in
+/// Why [`fetch()`](crate::fetch()) gave up. What was complete stays, and so do the beginnings in
 /// `.part` files: fetching again goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {

@@ -1,4 +1,4 @@
-//! Verified downloads: a [`Source`] names files by address, size and SHA-256, and [`fetch`] brings
+//! Verified downloads: a [`Source`] names files by address, size and SHA-256, and [`fetch()`] brings
 //! them, whatever the network does.
 //!
 //! What is promised:

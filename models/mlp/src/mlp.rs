@@ -1,0 +1,167 @@
+//! Multilayer perceptron: linear layers with an activation between them (Rumelhart, Hinton and
+//! Williams 1986, "Learning representations by back-propagating errors").
+//!
+//! Departures: the activation may be ReLU, tanh or GELU as well as the paper's sigmoid, dropout
+//! (Srivastava et al. 2014) may follow it, and the output is raw logits, because a stable
+//! cross-entropy applies its own log-softmax.
+//!
+//! Weights and biases start as U(-k, k) with k = 1 / sqrt(fan-in), as PyTorch's `nn.Linear` does.
+
+// b batch
+
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::prelude::*;
+use burn::tensor::activation::{gelu, relu, sigmoid, tanh};
+use serde::{Deserialize, Serialize};
+
+/// The widest layer accepted: far above any use, far below an overflow of the weight count.
+const MAX_WIDTH: usize = 1 << 20;
+
+/// What an [`Mlp`] is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MlpConfig {
+    /// Features at every level, from the input to the logits: two or more, each 1..=1048576.
+    pub widths: Vec<usize>,
+    /// The non-linearity after every layer but the last.
+    pub activation: Activation,
+    /// Probability of zeroing a hidden activation while training, 0 <= p < 1.
+    pub dropout: f64,
+}
+
+/// The non-linearity between two layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// max(0, x)
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// 1 / (1 + exp(-x)), the choice of the 1986 paper.
+    Sigmoid,
+    /// x Φ(x) with the exact normal distribution Φ (Hendrycks and Gimpel 2016), as PyTorch's
+    /// default; not the tanh approximation.
+    Gelu,
+}
+
+/// Every preset by name, in the order to list them.
+pub fn presets() -> Vec<(&'static str, MlpConfig)> {
+    vec![("intro", MlpConfig::intro())]
+}
+
+impl MlpConfig {
+    /// The classifier that textbooks open with: 28x28 pixels, 128 hidden units with ReLU, ten
+    /// digits. 101,770 parameters.
+    pub fn intro() -> Self {
+        Self {
+            widths: vec![28 * 28, 128, 10],
+            activation: Activation::Relu,
+            dropout: 0.0,
+        }
+    }
+
+    /// Features of one input sample; 0 where `widths` is empty, which [`validate`](Self::validate)
+    /// refuses.
+    pub fn input_features(&self) -> usize {
+        self.widths.first().copied().unwrap_or(0)
+    }
+
+    /// Logits for one sample; 0 where `widths` is empty, which [`validate`](Self::validate)
+    /// refuses.
+    pub fn num_classes(&self) -> usize {
+        self.widths.last().copied().unwrap_or(0)
+    }
+
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// The first offending key as a recipe spells it, its range, and the value found.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.widths.len() < 2 {
+            return Err(format!(
+                "model.widths must list at least 2 widths, the input's and the output's; found {:?}",
+                self.widths
+            ));
+        }
+        for (i, width) in self.widths.iter().enumerate() {
+            if !(1..=MAX_WIDTH).contains(width) {
+                return Err(format!(
+                    "model.widths[{i}] must lie in 1..={MAX_WIDTH}; found {width}"
+                ));
+            }
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(format!(
+                "model.dropout must be at least 0 and below 1; found {}",
+                self.dropout
+            ));
+        }
+        Ok(())
+    }
+
+    /// Builds the network on `device`, with fresh weights.
+    ///
+    /// Burn draws a weight when it is first read, so seed the device before that.
+    ///
+    /// # Panics
+    ///
+    /// If [`validate`](Self::validate) refuses the configuration.
+    pub fn init(&self, device: &Device) -> Mlp {
+        if let Err(message) = self.validate() {
+            panic!("{message}");
+        }
+        let layers = self
+            .widths
+            .windows(2)
+            .map(|pair| LinearConfig::new(pair[0], pair[1]).init(device))
+            .collect();
+        Mlp {
+            layers,
+            dropout: DropoutConfig::new(self.dropout).init(),
+            activation: self.activation,
+        }
+    }
+}
+
+/// A multilayer perceptron; made by [`MlpConfig::init`].
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// The linear layers, from the input on; exported as `layers.0.weight`, `layers.0.bias`, …
+    pub layers: Vec<Linear>,
+    /// Acts on every hidden activation, and only where the input is on an autodiff device.
+    pub dropout: Dropout,
+    /// Applied after every layer but the last.
+    #[module(skip)]
+    pub activation: Activation,
+}
+
+impl Mlp {
+    /// `features [b, in]` -> `logits [b, out]`
+    ///
+    /// # Panics
+    ///
+    /// If `features` is not `in` wide.
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        let mut x = features;
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(x); // checks the shape
+            if i + 1 < self.layers.len() {
+                x = self.dropout.forward(self.activation.forward(x));
+            }
+        }
+        x
+    }
+}
+
+impl Activation {
+    /// Applies the non-linearity to every element.
+    pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Relu => relu(x),
+            Self::Tanh => tanh(x),
+            Self::Sigmoid => sigmoid(x),
+            Self::Gelu => gelu(x),
+        }
+    }
+}

@@ -59,6 +59,20 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
             clippy.args(["--", "-D", "warnings"]),
         );
     }
+    if wgpu_required() {
+        // Code behind the feature is unseen otherwise; build scripts are shared with its tests.
+        let mut clippy = at_root(&["clippy", "--package", "zoo", "--all-targets"]);
+        clippy.args([
+            "--profile",
+            "gpu-test",
+            "--features",
+            "wgpu",
+            "--",
+            "-D",
+            "warnings",
+        ]);
+        steps.cargo("clippy with wgpu", &mut clippy);
+    }
     let mut rustdoc = at_root(&["doc", "--release", "--workspace", "--no-deps"]);
     steps.cargo("rustdoc", rustdoc.env("RUSTDOCFLAGS", "-D warnings"));
     add_tests(&mut steps, false);
@@ -82,7 +96,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool) {
         ]);
         steps.cargo("examples", share_target(test.arg(manifest), &root));
     }
-    if wgpu || std::env::var(REQUIRE_WGPU).is_ok_and(|value| value == "1") {
+    if wgpu || wgpu_required() {
         let mut test = at_root(&[
             "test",
             "--profile",
@@ -114,6 +128,10 @@ fn add_tests(steps: &mut Steps, wgpu: bool) {
     if std::env::var_os("ZOO_DATA_DIR").is_none() {
         steps.skip("tests on real data", "ZOO_DATA_DIR names no folder");
     }
+}
+
+fn wgpu_required() -> bool {
+    std::env::var(REQUIRE_WGPU).is_ok_and(|value| value == "1")
 }
 
 fn check_house_rules() -> Result<(), Failure> {

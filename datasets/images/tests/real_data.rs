@@ -1,0 +1,57 @@
+//! The real sets, where the environment variable `ZOO_DATA_DIR` names a folder that holds them.
+
+use burn::data::dataset::Dataset;
+use std::path::PathBuf;
+use zoo_images::{FolderOptions, Split, open};
+
+/// The data directory, if it holds the set `name`; says so if not.
+fn data_dir_with(name: &str) -> Option<PathBuf> {
+    let Some(dir) = std::env::var_os("ZOO_DATA_DIR").map(PathBuf::from) else {
+        eprintln!("skipped: ZOO_DATA_DIR is not set, so there is no {name} to read");
+        return None;
+    };
+    if !dir.join(name).is_dir() {
+        eprintln!("skipped: ZOO_DATA_DIR holds no folder {name}");
+        return None;
+    }
+    Some(dir)
+}
+
+#[test]
+fn mnist() {
+    let Some(dir) = data_dir_with("mnist") else {
+        return;
+    };
+    let options = FolderOptions::default();
+    let train = open("mnist", &dir, Split::Train, &options).unwrap();
+    let test = open("mnist", &dir, Split::Test, &options).unwrap();
+    assert_eq!((train.len(), test.len()), (60_000, 10_000));
+    assert_eq!(train.get(0).unwrap().label, 5);
+    assert_eq!(test.get(0).unwrap().label, 7);
+    // The published mean of the training pixels is 0.1307 of the range.
+    let sum: u64 = train
+        .iter()
+        .flat_map(|item| item.unwrap().pixels)
+        .map(u64::from)
+        .sum();
+    let mean = sum as f64 / (60_000.0 * 784.0 * 255.0);
+    assert!((mean - 0.1307).abs() < 1e-4, "{mean}");
+}
+
+#[test]
+fn cifar10_folder() {
+    let Some(dir) = data_dir_with("cifar10-folder") else {
+        return;
+    };
+    let options = FolderOptions::default();
+    for (split, images_per_class) in [(Split::Train, 200), (Split::Test, 50)] {
+        let set = open("cifar10-folder", &dir, split, &options).unwrap();
+        assert_eq!(set.shape(), [3, 32, 32]);
+        let mut counts = vec![0; set.classes().len()];
+        for item in set.iter() {
+            counts[item.unwrap().label] += 1;
+        }
+        assert_eq!(counts, [images_per_class; 10]);
+        assert_eq!(set.classes()[0], "airplane");
+    }
+}

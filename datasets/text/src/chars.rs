@@ -1,0 +1,363 @@
+//! A text file as a row of characters, split and numbered as nanoGPT does
+//! (`data/shakespeare_char/prepare.py`): ids follow the sorted distinct characters of the *whole*
+//! text, and the last part of it is held out for validation.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Split, TextError, Tokens, Windows, error::read_utf8, sets::TINYSHAKESPEARE};
+
+/// Characters that an error message lists at most.
+const NUM_LISTED: usize = 40;
+
+/// Distinct characters in code point order; a character's id is its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CharVocabulary {
+    chars: Vec<char>,
+}
+
+impl CharVocabulary {
+    /// The distinct characters of `text`.
+    pub fn of_text(text: &str) -> Self {
+        // A flag for every code point is a megabyte, and needs neither hashing nor sorting.
+        let mut seen = vec![false; char::MAX as usize + 1];
+        for c in text.chars() {
+            seen[c as usize] = true;
+        }
+        let chars = ('\0'..=char::MAX).filter(|c| seen[*c as usize]).collect();
+        Self { chars }
+    }
+
+    /// The vocabulary that [`chars`](Self::chars) wrote.
+    ///
+    /// # Errors
+    /// [`TextError::Vocabulary`] if `chars` is empty, or is not sorted and distinct: its ids would
+    /// then mean other characters than those a model was trained with.
+    pub fn from_chars(chars: &str) -> Result<Self, TextError> {
+        let chars: Vec<char> = chars.chars().collect();
+        let fault = |place: String, problem: &str| TextError::Vocabulary {
+            place,
+            problem: problem.to_owned(),
+        };
+        if chars.is_empty() {
+            return Err(fault("start".to_owned(), "no characters"));
+        }
+        if let Some(i) = chars.windows(2).position(|pair| pair[0] >= pair[1]) {
+            let place = format!("character {}, {:?}", i + 2, chars[i + 1]);
+            return Err(fault(place, "not in order, or there twice"));
+        }
+        Ok(Self { chars })
+    }
+
+    /// All characters in the order of their ids, to be saved beside a model.
+    pub fn chars(&self) -> String {
+        self.chars.iter().collect()
+    }
+
+    /// The number of distinct characters.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a vocabulary is made from a text or a saved one, and neither is empty"
+    )]
+    pub fn len(&self) -> usize {
+        self.chars.len()
+    }
+
+    /// Ids of the characters of `text`.
+    ///
+    /// # Errors
+    /// [`TextError::UnknownChar`] for the first character that is not in the vocabulary.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        self.ids(text).collect()
+    }
+
+    /// The text of `ids`; an id beyond the vocabulary becomes U+FFFD, the replacement character.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let char_of = |id: &u32| self.chars.get(*id as usize).copied();
+        ids.iter()
+            .map(|id| char_of(id).unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect()
+    }
+
+    fn ids(&self, text: &str) -> impl Iterator<Item = Result<u32, TextError>> {
+        text.char_indices().map(
+            |(byte, character)| match self.chars.binary_search(&character) {
+                Ok(id) => Ok(id as u32),
+                Err(_) => Err(TextError::UnknownChar {
+                    character,
+                    byte,
+                    known: self.listing(),
+                }),
+            },
+        )
+    }
+
+    /// Some of the characters, readable on one line.
+    fn listing(&self) -> String {
+        let listed: Vec<_> = self.chars.iter().take(NUM_LISTED).collect();
+        let mut text: Vec<_> = listed
+            .iter()
+            .map(|c| c.escape_debug().to_string())
+            .collect();
+        if self.chars.len() > NUM_LISTED {
+            text.push(format!("… ({} in all)", self.chars.len()));
+        }
+        text.join(" ")
+    }
+}
+
+/// A text, numbered and split in two.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    /// The characters of both splits.
+    pub vocabulary: CharVocabulary,
+    /// The first part of the text.
+    pub train: Tokens,
+    /// The rest.
+    pub valid: Tokens,
+    path: PathBuf,
+}
+
+impl Corpus {
+    /// Share of the text that nanoGPT holds out.
+    pub const VALID_FRACTION: f64 = 0.1;
+
+    /// Reads the UTF-8 file at `path`, every byte of it as it stands, and holds out the last
+    /// `valid_fraction` of its characters (0 or more, below 1).
+    ///
+    /// # Errors
+    /// A file that cannot be read, is empty or is not UTF-8; a fraction out of range.
+    pub fn open(path: impl AsRef<Path>, valid_fraction: f64) -> Result<Self, TextError> {
+        let path = path.as_ref();
+        if !(0.0..1.0).contains(&valid_fraction) {
+            return Err(TextError::Value {
+                name: "valid_fraction",
+                found: valid_fraction.to_string(),
+                expected: "0 or more, below 1".to_owned(),
+            });
+        }
+        let text = read_utf8(path)?;
+        if text.is_empty() {
+            return Err(TextError::Empty {
+                path: path.to_owned(),
+                expected: "text in UTF-8",
+            });
+        }
+        // Rounded down, as nanoGPT's `int(n * 0.9)`.
+        let num_train = (text.chars().count() as f64 * (1.0 - valid_fraction)) as usize;
+        let boundary = text.char_indices().nth(num_train).map(|(byte, _)| byte);
+        let (train, valid) = text.split_at(boundary.unwrap_or(text.len()));
+        let vocabulary = CharVocabulary::of_text(&text);
+        Ok(Self {
+            train: Tokens::collect(vocabulary.len(), vocabulary.ids(train))?,
+            valid: Tokens::collect(vocabulary.len(), vocabulary.ids(valid))?,
+            vocabulary,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Tiny Shakespeare from `data_dir/tinyshakespeare/input.txt`, split as nanoGPT splits it:
+    /// 1,003,854 and 111,540 characters.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also a file that is missing or is not 1,115,394 bytes long.
+    pub fn tinyshakespeare(data_dir: impl AsRef<Path>) -> Result<Self, TextError> {
+        const SIZE_BYTES: usize = 1_115_394;
+        let path = TINYSHAKESPEARE.locate(data_dir.as_ref())?.swap_remove(0);
+        let corpus = Self::open(&path, Self::VALID_FRACTION)?;
+        // The text is ASCII, so bytes and characters are the same.
+        let found = corpus.train.len() + corpus.valid.len();
+        if found != SIZE_BYTES {
+            return Err(TextError::WrongSize {
+                set: TINYSHAKESPEARE.name,
+                path,
+                unit: "characters",
+                expected: SIZE_BYTES,
+                found,
+                other: "chars",
+            });
+        }
+        Ok(corpus)
+    }
+
+    /// The windows of a split at offset 0, as validation uses them; training shifts them anew each
+    /// epoch by [`Windows::with_offset`].
+    ///
+    /// # Errors
+    /// A context of 0; a split shorter than two windows; [`Split::Test`], which a corpus lacks.
+    pub fn windows(&self, split: Split, context: usize) -> Result<Windows, TextError> {
+        let tokens = match split {
+            Split::Train => &self.train,
+            Split::Valid => &self.valid,
+            Split::Test => {
+                return Err(TextError::NoSplit {
+                    set: self.path.display().to_string(),
+                    split,
+                    available: "train, valid",
+                });
+            }
+        };
+        if context == 0 {
+            return Err(TextError::Value {
+                name: "context",
+                found: "0".to_owned(),
+                expected: "1 or more".to_owned(),
+            });
+        }
+        Windows::new(tokens.clone(), context).ok_or_else(|| TextError::TooShort {
+            path: self.path.clone(),
+            split,
+            tokens: tokens.len(),
+            context,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use burn::data::dataset::Dataset;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("corpus.txt");
+        fs::write(&path, bytes).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn ids_follow_the_code_points_and_decoding_undoes_encoding() {
+        let text = "héllo,\r\n\u{feff}wörld 世界\t🦀\0";
+        let vocabulary = CharVocabulary::of_text(text);
+        let ids = vocabulary.encode(text).unwrap();
+        assert_eq!(vocabulary.decode(&ids), text);
+        assert_eq!(ids.last(), Some(&0));
+        assert_eq!(
+            vocabulary.encode("🦀").unwrap(),
+            [vocabulary.len() as u32 - 1]
+        );
+
+        let saved = vocabulary.chars();
+        assert_eq!(CharVocabulary::from_chars(&saved).unwrap(), vocabulary);
+    }
+
+    #[test]
+    fn an_unknown_character_is_named_placed_and_answered_with_known_ones() {
+        let vocabulary = CharVocabulary::of_text("ab\n");
+        let message = vocabulary.encode("aé世").unwrap_err().to_string();
+        assert!(message.contains("'é' at byte 1"), "{message}");
+        assert!(message.ends_with(r"\n a b"), "{message}");
+
+        let many: String = ('a'..='z').chain('A'..='Z').collect();
+        let message = CharVocabulary::of_text(&many)
+            .encode("?")
+            .unwrap_err()
+            .to_string();
+        assert!(message.ends_with("… (52 in all)"), "{message}");
+    }
+
+    #[test]
+    fn an_id_beyond_the_vocabulary_decodes_to_the_replacement_character() {
+        assert_eq!(
+            CharVocabulary::of_text("ab").decode(&[1, 2, 0]),
+            "b\u{fffd}a"
+        );
+    }
+
+    #[test]
+    fn a_damaged_vocabulary_is_refused() {
+        for damaged in ["", "ba", "aab"] {
+            let result = CharVocabulary::from_chars(damaged);
+            assert!(
+                matches!(result, Err(TextError::Vocabulary { .. })),
+                "{damaged:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_part_is_held_out_and_shares_the_vocabulary() {
+        let (_dir, path) = file("abcabcabcé".as_bytes());
+        let corpus = Corpus::open(&path, 0.1).unwrap();
+        assert_eq!((corpus.train.len(), corpus.valid.len()), (9, 1));
+        assert_eq!(corpus.vocabulary.decode(&corpus.valid.slice(0, 1)), "é");
+        assert_eq!(corpus.train.slice(0, 4), [0, 1, 2, 0]);
+
+        let all = Corpus::open(&path, 0.0).unwrap();
+        assert_eq!((all.train.len(), all.valid.len()), (10, 0));
+    }
+
+    #[test]
+    fn a_large_alphabet_is_read_too() {
+        let text: String = ('\u{4e00}'..'\u{5e00}').collect();
+        let (_dir, path) = file(text.as_bytes());
+        let corpus = Corpus::open(&path, 0.5).unwrap();
+        assert_eq!(corpus.vocabulary.len(), 4096);
+        let window = corpus.windows(Split::Valid, 8).unwrap().get(0).unwrap();
+        assert_eq!(window.input, (2048..2056).collect::<Vec<_>>());
+        assert_eq!(window.target, (2049..2057).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn bad_files_and_settings_are_errors() {
+        let (_dir, empty) = file(b"");
+        assert!(matches!(
+            Corpus::open(&empty, 0.1),
+            Err(TextError::Empty { .. })
+        ));
+        let (_dir, binary) = file(b"ab\xff");
+        assert!(matches!(
+            Corpus::open(&binary, 0.1),
+            Err(TextError::NotUtf8 { byte: 2, .. })
+        ));
+
+        let (_dir, path) = file(&b"0123456789".repeat(10));
+        for fraction in [-0.1, 1.0, f64::NAN] {
+            assert!(matches!(
+                Corpus::open(&path, fraction),
+                Err(TextError::Value { .. })
+            ));
+        }
+        let corpus = Corpus::open(&path, 0.1).unwrap();
+        assert!(corpus.windows(Split::Valid, 5).is_ok());
+        let message = corpus.windows(Split::Valid, 6).unwrap_err().to_string();
+        assert!(
+            message.contains("the valid split has 10 characters"),
+            "{message}"
+        );
+        assert!(message.contains("at least 12"), "{message}");
+        assert!(message.ends_with("a context of 5 or less"), "{message}");
+        assert!(matches!(
+            corpus.windows(Split::Train, 0),
+            Err(TextError::Value { .. })
+        ));
+        assert!(matches!(
+            corpus.windows(Split::Test, 4),
+            Err(TextError::NoSplit { .. })
+        ));
+    }
+
+    #[test]
+    fn a_missing_or_truncated_tinyshakespeare_says_how_to_get_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = Corpus::tinyshakespeare(dir.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("cargo xtask data fetch tinyshakespeare"),
+            "{message}"
+        );
+        assert!(message.contains("input.txt"), "{message}");
+
+        fs::create_dir(dir.path().join("tinyshakespeare")).unwrap();
+        fs::write(
+            dir.path().join("tinyshakespeare/input.txt"),
+            "First Citizen",
+        )
+        .unwrap();
+        let message = Corpus::tinyshakespeare(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("13 characters where"), "{message}");
+        assert!(message.contains("fetch it anew"), "{message}");
+    }
+}

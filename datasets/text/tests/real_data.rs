@@ -1,0 +1,66 @@
+//! The named sets as they are published, where `ZOO_DATA_DIR` says they lie.
+
+use std::{env, path::PathBuf};
+
+use burn::data::dataset::Dataset;
+use zoo_text::{Corpus, LabelledSet, Split, WordVocabulary};
+
+/// The data directory if it has the set's folder; otherwise says that the test is skipped.
+fn data_dir(set: &str) -> Option<PathBuf> {
+    let Some(dir) = env::var_os("ZOO_DATA_DIR").map(PathBuf::from) else {
+        eprintln!("skipped: ZOO_DATA_DIR is not set, so there is no {set} to read");
+        return None;
+    };
+    if !dir.join(set).is_dir() {
+        eprintln!("skipped: ZOO_DATA_DIR has no folder {set}");
+        return None;
+    }
+    Some(dir)
+}
+
+#[test]
+fn tinyshakespeare_is_split_as_nanogpt_splits_it() {
+    let Some(dir) = data_dir("tinyshakespeare") else {
+        return;
+    };
+    let corpus = Corpus::tinyshakespeare(dir).unwrap();
+    assert_eq!(corpus.vocabulary.len(), 65);
+    assert_eq!(
+        (corpus.train.len(), corpus.valid.len()),
+        (1_003_854, 111_540)
+    );
+
+    // The ids that nanoGPT's prepare.py gives "First".
+    assert_eq!(corpus.train.slice(0, 5), [18, 47, 56, 57, 58]);
+    let start = corpus.vocabulary.decode(&corpus.train.slice(0, 14));
+    assert_eq!(start, "First Citizen:");
+
+    let windows = corpus.windows(Split::Valid, 64).unwrap();
+    assert_eq!(windows.len(), 1_741);
+    let last = windows.with_offset(63).get(1_740).unwrap();
+    assert_eq!(last.input[1..], last.target[..63]);
+}
+
+#[test]
+fn sst2_has_its_published_counts() {
+    let Some(dir) = data_dir("sst2") else { return };
+    let set = LabelledSet::sst2(dir).unwrap();
+    assert_eq!(
+        (set.train.len(), set.valid.len(), set.test.len()),
+        (6_920, 872, 1_821)
+    );
+    assert_eq!(set.class_names, ["negative", "positive"]);
+    let num_positive = (0..set.test.len())
+        .filter(|i| set.test.get(*i).unwrap().label == 1)
+        .count();
+    assert_eq!(num_positive, 909);
+
+    let vocabulary = WordVocabulary::build(set.train.sentences(), usize::MAX, 1).unwrap();
+    let first: String = vocabulary
+        .to_lines()
+        .lines()
+        .take(5)
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(first, "<pad> <unk> the , a");
+}

@@ -1,0 +1,227 @@
+//! The pre-norm transformer block of GPT-2 (Radford et al. 2019, section 2.3), for decoder and
+//! encoder alike: only the mask tells them apart.
+//!
+//! Departure: GELU is exact (Burn's fastest on a CPU) where GPT-2 approximates it with tanh.
+
+// b batch, t positions, s positions attended to (cached and new), h heads, d head width,
+// c = h·d width, f hidden width of the feed-forward.
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
+use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::{Device, Tensor, assert_shape};
+
+/// Standard deviation of every initial weight matrix in GPT-2 and BERT.
+pub(crate) const INITIAL_STD: f64 = 0.02;
+
+/// Added to the score of a position that must not be seen: its weight becomes exactly 0 in every
+/// float type, the number itself fits in half precision, and a row with every position masked
+/// gives even weights where minus infinity would give NaN. Adding it is cheaper to train through
+/// than filling by a boolean mask, whose gradient is one more pass over the scores.
+pub(crate) const MASKED: f64 = -1e4;
+
+/// What a [`Block`] is made from.
+pub(crate) struct BlockConfig {
+    pub(crate) width: usize,
+    pub(crate) num_heads: usize,
+    pub(crate) hidden: usize,
+    pub(crate) dropout: f64,
+    pub(crate) bias: bool,
+    /// Blocks in the whole model, for the scale of the residual projections.
+    pub(crate) num_layers: usize,
+}
+
+/// `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
+#[derive(Module, Debug)]
+pub(crate) struct Block {
+    ln_1: LayerNorm,
+    attn: SelfAttention,
+    ln_2: LayerNorm,
+    mlp: FeedForward,
+}
+
+impl BlockConfig {
+    pub(crate) fn init(&self, device: &Device) -> Block {
+        let Self {
+            width,
+            hidden,
+            bias,
+            ..
+        } = *self;
+        // "We scale the weights of residual layers at initialization by a factor of 1/√N where N
+        // is the number of residual layers" (section 2.3); a block has two.
+        let residual_std = INITIAL_STD / (2.0 * self.num_layers as f64).sqrt();
+        let dropout = DropoutConfig::new(self.dropout).init();
+        Block {
+            ln_1: layer_norm(width, bias, device),
+            attn: SelfAttention {
+                c_attn: linear(width, 3 * width, INITIAL_STD, bias, device),
+                c_proj: linear(width, width, residual_std, bias, device),
+                attn_dropout: dropout.clone(),
+                resid_dropout: dropout.clone(),
+                num_heads: self.num_heads,
+            },
+            ln_2: layer_norm(width, bias, device),
+            mlp: FeedForward {
+                c_fc: linear(width, hidden, INITIAL_STD, bias, device),
+                c_proj: linear(hidden, width, residual_std, bias, device),
+                dropout,
+            },
+        }
+    }
+}
+
+impl Block {
+    /// `x [b·t, c]`, additive `mask` that broadcasts to `[b, h, t, s]` -> `[b·t, c]`.
+    ///
+    /// With `seen`, the new positions also attend to those seen earlier, and join them.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<2>,
+        batch: usize,
+        mask: Option<&Tensor<4>>,
+        seen: Option<&mut Seen>,
+    ) -> Tensor<2> {
+        let x = x.clone() + (self.attn).forward(self.ln_1.forward(x), batch, mask, seen);
+        x.clone() + self.mlp.forward(self.ln_2.forward(x))
+    }
+}
+
+/// Multi-head self-attention (Vaswani et al. 2017, section 3.2.2).
+#[derive(Module, Debug)]
+struct SelfAttention {
+    /// Query, key and value in one product, `[c, 3c]`, in this order.
+    c_attn: Linear,
+    c_proj: Linear,
+    attn_dropout: Dropout,
+    resid_dropout: Dropout,
+    num_heads: usize,
+}
+
+impl SelfAttention {
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        batch: usize,
+        mask: Option<&Tensor<4>>,
+        seen: Option<&mut Seen>,
+    ) -> Tensor<2> {
+        let [rows, width] = x.dims();
+        let (b, t, h, d) = (batch, rows / batch, self.num_heads, width / self.num_heads);
+        let qkv = self.c_attn.forward(x).reshape([b, t, 3 * h, d]);
+        let qkv = qkv.swap_dims(1, 2); // [b, 3h, t, d]
+        let [q, k, v] = [0, 1, 2].map(|part| qkv.clone().narrow(1, part * h, h));
+        let (k, v) = match seen {
+            Some(seen) => seen.extend(k, v), // [b, h, s, d]
+            None => (k, v),
+        };
+
+        let scores = q.matmul(k.swap_dims(2, 3)) * (d as f64).powf(-0.5); // [b, h, t, s]
+        let scores = match mask {
+            Some(mask) => scores + mask.clone(),
+            None => scores,
+        };
+        let weights = self.attn_dropout.forward(softmax(scores, 3));
+        let mixed = weights.matmul(v).swap_dims(1, 2); // [b, t, h, d]
+        let x = self.c_proj.forward(mixed.reshape([rows, width]));
+        self.resid_dropout.forward(x)
+    }
+}
+
+/// The keys and values of one layer's earlier positions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen(Option<(Tensor<4>, Tensor<4>)>);
+
+impl Seen {
+    /// Joins new keys and values `[b, h, t, d]` to the earlier ones: `[b, h, s, d]` each.
+    fn extend(&mut self, k: Tensor<4>, v: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let (k, v) = match self.0.take() {
+            Some((old_k, old_v)) => {
+                let ([b, h, _, d], [new_b, ..]) = (old_k.dims(), k.dims());
+                assert!(new_b == b, "the cache holds {b} sequences, got {new_b}");
+                assert_shape!(k, [b, h, _, d]);
+                (
+                    Tensor::cat(vec![old_k, k], 2),
+                    Tensor::cat(vec![old_v, v], 2),
+                )
+            }
+            None => (k, v),
+        };
+        self.0 = Some((k.clone(), v.clone()));
+        (k, v)
+    }
+}
+
+/// Two layers with GELU between, at every position alike.
+#[derive(Module, Debug)]
+struct FeedForward {
+    c_fc: Linear,
+    c_proj: Linear,
+    dropout: Dropout,
+}
+
+impl FeedForward {
+    /// `[b·t, c]` -> `[b·t, f]` -> `[b·t, c]`.
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let x = gelu(self.c_fc.forward(x));
+        self.dropout.forward(self.c_proj.forward(x))
+    }
+}
+
+pub(crate) fn layer_norm(width: usize, bias: bool, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(width).with_bias(bias).init(device)
+}
+
+/// A linear layer with normal weights and zero biases. (`LinearConfig` would draw the biases from
+/// the distribution of the weights.)
+pub(crate) fn linear(
+    inputs: usize,
+    outputs: usize,
+    std: f64,
+    bias: bool,
+    device: &Device,
+) -> Linear {
+    Linear {
+        weight: normal(std).init([inputs, outputs], device),
+        bias: bias.then(|| Initializer::Zeros.init([outputs], device)),
+    }
+}
+
+/// The normal distribution around zero.
+pub(crate) fn normal(std: f64) -> Initializer {
+    Initializer::Normal { mean: 0.0, std }
+}
+
+/// What tests look at inside a block.
+#[cfg(test)]
+impl Block {
+    /// Multiplies the weights of every linear layer.
+    pub(crate) fn scale_weights(mut self, factor: f64) -> Self {
+        let Self { attn, mlp, .. } = &mut self;
+        for linear in [
+            &mut attn.c_attn,
+            &mut attn.c_proj,
+            &mut mlp.c_fc,
+            &mut mlp.c_proj,
+        ] {
+            linear.weight = crate::testing::scaled(&linear.weight, factor);
+        }
+        self
+    }
+
+    pub(crate) fn up_projection(&self) -> &burn::module::Param<Tensor<2>> {
+        &self.mlp.c_fc.weight
+    }
+
+    pub(crate) fn residual_projection(&self) -> &burn::module::Param<Tensor<2>> {
+        &self.mlp.c_proj.weight
+    }
+
+    pub(crate) fn biases(&self) -> Vec<Tensor<1>> {
+        let Self { attn, mlp, .. } = self;
+        [&attn.c_attn, &attn.c_proj, &mlp.c_fc, &mlp.c_proj]
+            .into_iter()
+            .filter_map(|linear| linear.bias.as_ref().map(|bias| bias.val()))
+            .collect()
+    }
+}

@@ -1,0 +1,203 @@
+//! A BERT-style encoder that classifies a sentence (Devlin et al. 2019), trained from scratch.
+//!
+//! Departures, all for training from scratch on little data:
+//! - norms come before each sub-layer and after the last, instead of after each: that trains
+//!   without warm-up, where BERT's order needs it (Xiong et al. 2020);
+//! - no segment embeddings, for there is one sentence, and no norm after the embeddings, for
+//!   the first block begins with one;
+//! - the pooled vector goes straight to the classifier, without BERT's tanh layer, which is
+//!   there to be pretrained;
+//! - initial weights are plain normal with deviation 0.02, where BERT truncates, and those of
+//!   residual projections are scaled by 1/√(2·layers) as in GPT-2.
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, Linear};
+use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
+use serde::{Deserialize, Serialize};
+
+use crate::block::{Block, BlockConfig, INITIAL_STD, MASKED, layer_norm, linear, normal};
+use crate::check;
+
+// b batch, t positions, c width, n classes.
+
+/// What an [`Encoder`] is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderConfig {
+    /// Number of different tokens, padding included.
+    pub vocab_size: usize,
+    /// Most tokens in a sentence.
+    pub max_length: usize,
+    /// Blocks.
+    pub num_layers: usize,
+    /// Attention heads a block; divides `width`.
+    pub num_heads: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Width inside the feed-forward; four times `width` in BERT.
+    pub hidden: usize,
+    /// Probability of zeroing an embedding, an attention weight, a block's output or a pooled
+    /// value, 0..1.
+    pub dropout: f64,
+    /// How a sentence's positions become one vector.
+    pub pooling: Pooling,
+    /// Number of classes.
+    pub num_classes: usize,
+    /// The token that fills a batch's shorter sentences; below `vocab_size`.
+    pub pad_token: usize,
+}
+
+/// How a sentence's positions become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The mean over the positions that are not padded.
+    Mean,
+    /// The first position, as in BERT, where a token of its own stands there.
+    First,
+}
+
+/// Every named configuration: the table behind lists and sweeps.
+pub fn presets() -> Vec<(&'static str, EncoderConfig)> {
+    vec![("bert_tiny", EncoderConfig::bert_tiny())]
+}
+
+impl EncoderConfig {
+    /// BERT-Tiny (Turc et al. 2019, table 1: 2 layers, width 128, so 2 heads of 64) with BERT's
+    /// vocabulary and two classes: 4,369,410 parameters, 3.9M of them the vocabulary's.
+    pub fn bert_tiny() -> Self {
+        Self {
+            vocab_size: 30_522,
+            max_length: 512,
+            num_layers: 2,
+            num_heads: 2,
+            width: 128,
+            hidden: 512,
+            dropout: 0.1,
+            pooling: Pooling::First,
+            num_classes: 2,
+            pad_token: 0,
+        }
+    }
+
+    /// Checks every value, so that [`init`](Self::init) cannot fail.
+    ///
+    /// # Errors
+    /// A message that names the key, what is allowed and what was given.
+    pub fn validate(&self) -> Result<(), String> {
+        check::at_least_one("vocab_size", self.vocab_size)?;
+        check::at_least_one("max_length", self.max_length)?;
+        check::at_least_one("num_layers", self.num_layers)?;
+        check::heads_divide_width(self.num_heads, self.width)?;
+        check::at_least_one("hidden", self.hidden)?;
+        check::dropout(self.dropout)?;
+        check::at_least_one("num_classes", self.num_classes)?;
+        if self.pad_token >= self.vocab_size {
+            return Err(format!(
+                "model.pad_token: expected a token below model.vocab_size = {}, got {}",
+                self.vocab_size, self.pad_token
+            ));
+        }
+        Ok(())
+    }
+
+    /// A model with fresh weights: normal with deviation 0.02 (see the [module](self)), biases
+    /// zero.
+    ///
+    /// # Panics
+    /// If [`validate`](Self::validate) refuses the values.
+    pub fn init(&self, device: &Device) -> Encoder {
+        if let Err(fault) = self.validate() {
+            panic!("{fault}");
+        }
+        let block = BlockConfig {
+            width: self.width,
+            num_heads: self.num_heads,
+            hidden: self.hidden,
+            dropout: self.dropout,
+            bias: true,
+            num_layers: self.num_layers,
+        };
+        let embedding = |rows| {
+            EmbeddingConfig::new(rows, self.width)
+                .with_initializer(normal(INITIAL_STD))
+                .init(device)
+        };
+        Encoder {
+            wte: embedding(self.vocab_size),
+            wpe: embedding(self.max_length),
+            drop: DropoutConfig::new(self.dropout).init(),
+            h: (0..self.num_layers).map(|_| block.init(device)).collect(),
+            ln_f: layer_norm(self.width, true, device),
+            classifier: linear(self.width, self.num_classes, INITIAL_STD, true, device),
+            pooling: self.pooling,
+            pad_token: self.pad_token,
+        }
+    }
+}
+
+/// A BERT-style encoder with a classifier on top. Made by [`EncoderConfig::init`].
+#[derive(Module, Debug)]
+pub struct Encoder {
+    wte: Embedding,
+    wpe: Embedding,
+    drop: Dropout,
+    h: Vec<Block>,
+    ln_f: LayerNorm,
+    classifier: Linear,
+    #[module(skip)]
+    pooling: Pooling,
+    pad_token: usize,
+}
+
+impl Encoder {
+    /// `tokens [b, t]`, each below `vocab_size`, `padding [b, t]` true where padded -> `logits
+    /// [b, n]`.
+    ///
+    /// What stands at a padded position, and how many follow the sentence, changes nothing. A
+    /// sentence of padding alone gets finite logits without meaning.
+    ///
+    /// # Panics
+    /// If `t` exceeds `max_length`, or the shapes differ.
+    pub fn forward(&self, tokens: Tensor<2, Int>, padding: Tensor<2, Bool>) -> Tensor<2> {
+        let [b, t] = tokens.dims();
+        assert_shape!(padding, [b, t]);
+        let [max_length, _] = self.wpe.weight.dims();
+        assert!(t <= max_length, "at most {max_length} tokens, got {t}");
+        let mask = padding.clone().float().mul_scalar(MASKED); // [b, t]
+        let mask = mask.reshape([b, 1, 1, t]);
+
+        let positions = self.wpe.weight.val().slice([0..t]); // [t, c]
+        let x = self.wte.forward(tokens) + positions.unsqueeze(); // [b, t, c]
+        let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
+        for block in &self.h {
+            x = block.forward(x, b, Some(&mask), None);
+        }
+        let x = self.ln_f.forward(x);
+        let [_, c] = x.dims();
+        let x = self.pool(x.reshape([b, t, c]), padding);
+        self.classifier.forward(self.drop.forward(x))
+    }
+
+    /// Where `tokens [b, t]` are padding: the mask that [`forward`](Self::forward) takes.
+    pub fn padding_mask(&self, tokens: &Tensor<2, Int>) -> Tensor<2, Bool> {
+        tokens.clone().equal_elem(self.pad_token as i64)
+    }
+
+    /// `x [b, t, c]`, `padding [b, t]` -> `[b, c]`.
+    fn pool(&self, x: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<2> {
+        let [b, _, c] = x.dims();
+        match self.pooling {
+            Pooling::Mean => {
+                let kept = padding.bool_not().float(); // [b, t]
+                // At least one, so that a sentence of padding alone does not divide by zero.
+                let count = kept.clone().sum_dim(1).clamp_min(1.0); // [b, 1]
+                (x * kept.unsqueeze_dim(2)).sum_dim(1).reshape([b, c]) / count
+            }
+            Pooling::First => x.narrow(1, 0, 1).reshape([b, c]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,38 @@
-//! stub
+//! How anything is trained: recipes, tasks, the one loop, the run folder.
+//!
+//! This crate names no model, no data set and no backend. A model is any Burn
+//! [`Module`](burn::module::Module) with a forward function, data is anything that implements
+//! [`Source`], and the device decides the backend:
+//!
+//! ```text
+//! Recipe ─┐
+//! Source ─┼─> Fit::train(model) ─> Event… ─> Fitted { model, … }
+//! Task  ──┘        └─> Run: metrics.jsonl, checkpoints
+//! ```
+//!
+//! `examples/own-model` in the repository trains a model of its own with nothing else.
+
+mod event;
+mod fit;
+mod keys;
+mod loader;
+mod metric;
+mod optimizer;
+mod params;
+mod recipe;
+pub mod rng;
+mod run;
+mod schedule;
+mod task;
+pub mod weights;
+
+pub use event::Event;
+pub use fit::{Fit, FitError, Fitted, evaluate};
+pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
+pub use metric::{Metrics, Score, smaller_is_better};
+pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
+pub use params::{Ema, clip_by_global_norm, global_norm, number};
+pub use recipe::{Change, Expect, LossName, Plan, Recipe, RecipeError, TaskConfig};
+pub use run::{MODEL_FILE, Manifest, Run, RunError, newest_checkpoint, read_manifest, sum};
+pub use schedule::{Decay, Schedule};
+pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Task};

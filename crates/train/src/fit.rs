@@ -1,0 +1,463 @@
+//! The only training loop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::store::RecordError;
+use burn::tensor::Device;
+
+use crate::event::Event;
+use crate::loader::{Loader, Span};
+use crate::metric::{Metrics, Score, smaller_is_better};
+use crate::params::{Ema, clip_by_global_norm, global_norm, number};
+use crate::recipe::Recipe;
+use crate::rng::{Purpose, derive};
+use crate::run::{FORMAT, MODEL_FILE, Manifest, Run, RunError};
+use crate::task::{Batch, Source, SourceError, Task};
+use crate::weights::{self, WeightsError};
+
+const OPTIMIZER_FILE: &str = "optimizer.bpk";
+const AVERAGE_FILE: &str = "average.safetensors";
+const BEST: &str = "best";
+
+/// Everything that a training run needs besides the model.
+pub struct Fit<'a, M> {
+    /// Length, batches, optimizer, schedule. The tables `model` and `data` are not read.
+    pub recipe: &'a Recipe,
+    /// What is learned from a batch.
+    pub task: &'a dyn Task<M>,
+    /// The training examples.
+    pub train: Arc<dyn Source>,
+    /// The examples that choose the best model; without them the last one is kept.
+    pub valid: Option<Arc<dyn Source>>,
+    /// Where to compute, without autodiff: the loop adds that.
+    pub device: &'a Device,
+    /// Where events and checkpoints go; nowhere if `None`.
+    pub run: Option<&'a mut Run>,
+    /// A checkpoint to go on from, with what it says about itself.
+    pub resume: Option<(&'a Path, Manifest)>,
+    /// Called with every event.
+    pub watch: &'a mut dyn FnMut(&Event),
+}
+
+/// A trained model, on the device without autodiff, and how it went.
+#[derive(Debug)]
+pub struct Fitted<M> {
+    /// The best model by the validation metric, or the last one where nothing was validated.
+    pub model: M,
+    /// Its validation metrics.
+    pub validation: Option<Metrics>,
+    /// Optimizer steps done.
+    pub steps: usize,
+    /// Whether it stopped for want of a better model.
+    pub stopped_early: bool,
+    /// Time spent in training steps and on their batches.
+    pub training_time: Duration,
+    /// Examples trained on, counting repeats.
+    pub samples: usize,
+}
+
+/// Why a run ended without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The loss became NaN or infinite. The update was not made.
+    #[error(
+        "the loss became {loss} at step {step} (learning rate {learning_rate:.3e}, gradient norm {gradient_norm:.3e}); \
+         try a lower optimizer.learning_rate, schedule.warmup_steps or train.clip_norm{}",
+        kept.as_ref().map_or(String::new(), |path| format!("; the last good checkpoint is {path}"))
+    )]
+    Diverged {
+        /// The step that would have been made, from 1.
+        step: usize,
+        /// NaN or infinity.
+        loss: f64,
+        /// Its learning rate.
+        learning_rate: f64,
+        /// Length of its gradient.
+        gradient_norm: f64,
+        /// The last checkpoint.
+        kept: Option<String>,
+    },
+    /// There is nothing to train or validate on.
+    #[error("the {0} split is empty")]
+    EmptySplit(&'static str),
+    /// A batch could not be assembled.
+    #[error("reading the data failed: {0}")]
+    Data(SourceError),
+    /// The recipe names a metric that its task does not have.
+    #[error("train.best = {name:?}: this task has: {known}")]
+    UnknownMetric {
+        /// What the recipe says.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The run folder could not be written.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Weights could not be written or read.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Optimizer state could not be written or read.
+    #[error("optimizer state: {0}")]
+    Optimizer(#[from] RecordError),
+}
+
+/// What a step changes.
+struct State<M> {
+    model: M,
+    optimizer: ModuleOptimizer,
+    average: Option<Ema<M>>,
+    step: usize,
+    best: Option<Best<M>>,
+    validations_since_best: usize,
+    kept: Option<String>,
+}
+
+#[derive(Clone)]
+struct Best<M> {
+    model: M,
+    step: usize,
+    metrics: Metrics,
+}
+
+impl<M: Module> State<M> {
+    /// The model to judge and to keep: the average where there is one.
+    fn result(&self) -> M {
+        self.average
+            .as_ref()
+            .map_or_else(|| self.model.valid(), |average| average.model().clone())
+    }
+}
+
+impl<M: Module> Fit<'_, M> {
+    /// Trains `model` as the recipe says.
+    ///
+    /// # Errors
+    /// See [`FitError`]; checkpoints written before an error stay.
+    pub fn train(mut self, model: M) -> Result<Fitted<M>, FitError> {
+        let recipe = self.recipe;
+        let plan = &recipe.train;
+        if self.train.is_empty() {
+            return Err(FitError::EmptySplit("training"));
+        }
+        if self.valid.as_ref().is_some_and(|valid| valid.is_empty()) {
+            return Err(FitError::EmptySplit("validation"));
+        }
+        let device = self.device.clone().autodiff();
+        let mut state = self.start(model)?;
+        let first_step = state.step;
+        let total_steps = plan.total_steps(self.train.len());
+        let steps_per_epoch = plan.steps_per_epoch(self.train.len());
+        self.report(Event::Start {
+            recipe: recipe.name.clone(),
+            step: first_step,
+            total_steps,
+            steps_per_epoch,
+            parameters: state.model.num_params(),
+        })?;
+        let span = Span {
+            seed: plan.seed,
+            batch_size: plan.batch_size,
+            micro_batch_size: plan.micro_batch_size.unwrap_or(plan.batch_size),
+            first_step,
+            total_steps,
+        };
+        let mut loader = Loader::start(self.train.clone(), span, plan.loader_threads);
+
+        let began = Instant::now();
+        let mut training_time = Duration::ZERO;
+        let mut samples = 0;
+        let mut epoch_losses = Mean::default();
+        let mut stopped_early = false;
+
+        for step in first_step..total_steps {
+            let step_began = Instant::now();
+            let rate = recipe.optimizer.learning_rate * recipe.schedule.factor(step, total_steps);
+            // Dropout draws from the device: seeding it anew makes a step a function of (seed, step).
+            device.seed(derive(plan.seed, Purpose::Device, &[step as u64]));
+
+            let batch = loader.next_batch().map_err(FitError::Data)?;
+            samples += batch.iter().map(Batch::examples).sum::<usize>();
+            let (loss, gradients) = self.gradients(&state.model, batch, &device);
+            if !loss.is_finite() {
+                return Err(FitError::Diverged {
+                    step: step + 1,
+                    loss,
+                    learning_rate: rate,
+                    gradient_norm: global_norm(&state.model, &gradients),
+                    kept: state.kept,
+                });
+            }
+            let (gradients, gradient_norm) = match plan.clip_norm {
+                Some(max_norm) => {
+                    let (clipped, norm) = clip_by_global_norm(&state.model, gradients, max_norm);
+                    (clipped, Some(norm))
+                }
+                None => (gradients, None),
+            };
+            state.model = state.optimizer.step(rate, state.model, gradients);
+            if let Some(average) = &mut state.average {
+                average.update(&state.model, step);
+            }
+            state.step = step + 1;
+            epoch_losses.add(loss);
+            training_time += step_began.elapsed();
+
+            let last = state.step == total_steps;
+            let epoch_ends = state.step.is_multiple_of(steps_per_epoch);
+            if state.step.is_multiple_of(plan.log_every_steps) || last {
+                let epoch = state.step as f64 / steps_per_epoch as f64;
+                self.report(Event::Step {
+                    step: state.step,
+                    epoch,
+                    loss,
+                    learning_rate: rate,
+                    gradient_norm,
+                })?;
+            }
+            if epoch_ends {
+                self.report(Event::Epoch {
+                    epoch: state.step / steps_per_epoch,
+                    step: state.step,
+                    loss: epoch_losses.take(),
+                    wall_seconds: began.elapsed().as_secs_f64(),
+                })?;
+            }
+            let due = plan
+                .validate_every_steps
+                .map_or(epoch_ends, |every| state.step.is_multiple_of(every));
+            if due || last {
+                self.validate(&mut state)?;
+                stopped_early = plan
+                    .patience
+                    .is_some_and(|patience| state.validations_since_best >= patience);
+            }
+            let keep = plan
+                .checkpoint_every_steps
+                .map_or(due, |every| state.step.is_multiple_of(every));
+            if keep || last || stopped_early {
+                self.checkpoint(&mut state)?;
+            }
+            if stopped_early {
+                break;
+            }
+        }
+        let (model, validation) = match state.best {
+            Some(best) => (best.model, Some(best.metrics)),
+            None => (state.result(), None),
+        };
+        Ok(Fitted {
+            model,
+            validation,
+            steps: state.step,
+            stopped_early,
+            training_time,
+            samples,
+        })
+    }
+
+    /// The mean loss over a step's batch and its gradient. A batch in several parts gives what the
+    /// whole would: each part's mean loss is weighed by its share of the scored targets.
+    fn gradients(&self, model: &M, parts: Vec<Batch>, device: &Device) -> (f64, GradientsParams) {
+        let targets: usize = parts.iter().map(Batch::targets).sum();
+        let mut accumulator = GradientsAccumulator::new();
+        let mut total = 0.0;
+        for part in parts {
+            let share = part.targets() as f64 / targets as f64;
+            let mut loss = self.task.loss(model, part, device);
+            if share < 1.0 {
+                loss = loss.mul_scalar(share);
+            }
+            let gradients = GradientsParams::from_grads(loss.backward(), model);
+            // Read after the backward pass was queued: a GPU works on while the host waits.
+            total += f64::from(loss.into_scalar::<f32>());
+            if share == 1.0 {
+                return (total, gradients);
+            }
+            accumulator.accumulate(model, gradients);
+        }
+        (total, accumulator.grads())
+    }
+
+    /// Judges the model on the validation data and keeps it if it is the best so far.
+    fn validate(&mut self, state: &mut State<M>) -> Result<(), FitError> {
+        let Some(valid) = self.valid.clone() else {
+            return Ok(());
+        };
+        let plan = &self.recipe.train;
+        let model = state.result();
+        let metrics = evaluate(
+            self.task,
+            &model,
+            &*valid,
+            plan.eval_batch_size,
+            self.device,
+        )
+        .map_err(FitError::Data)?;
+        let value = |metrics: &Metrics| {
+            metrics
+                .get(&plan.best)
+                .copied()
+                .ok_or_else(|| FitError::UnknownMetric {
+                    name: plan.best.clone(),
+                    known: metrics.keys().cloned().collect::<Vec<_>>().join(", "),
+                })
+        };
+        let new = value(&metrics)?;
+        let better = match &state.best {
+            None => true,
+            Some(best) if smaller_is_better(&plan.best) => new < value(&best.metrics)?,
+            Some(best) => new > value(&best.metrics)?,
+        };
+        self.report(Event::Validation {
+            step: state.step,
+            metrics: metrics.clone(),
+            best: better,
+        })?;
+        if !better {
+            state.validations_since_best += 1;
+            return Ok(());
+        }
+        state.validations_since_best = 0;
+        state.best = Some(Best {
+            model,
+            step: state.step,
+            metrics,
+        });
+        if let Some(run) = &self.run {
+            run.checkpoint(BEST, state.manifest(), |folder| {
+                Ok::<_, FitError>(weights::save(&state.result(), &folder.join(MODEL_FILE))?)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, state: &mut State<M>) -> Result<(), FitError> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let path = run.checkpoint(&state.step.to_string(), state.manifest(), |folder| {
+            weights::save(&state.model, &folder.join(MODEL_FILE))?;
+            state.optimizer.save(folder.join(OPTIMIZER_FILE))?;
+            if let Some(average) = &state.average {
+                weights::save(average.model(), &folder.join(AVERAGE_FILE))?;
+            }
+            Ok::<_, FitError>(())
+        })?;
+        run.prune(self.recipe.train.keep_checkpoints)?;
+        let path = path.display().to_string();
+        state.kept = Some(path.clone());
+        self.report(Event::Checkpoint {
+            step: state.step,
+            path,
+        })
+    }
+
+    /// The state before the first step: fresh, or as a checkpoint left it.
+    fn start(&self, model: M) -> Result<State<M>, FitError> {
+        let plan = &self.recipe.train;
+        let plain = number(model.to_device(self.device));
+        let Some((folder, manifest)) = &self.resume else {
+            let model = plain.train();
+            return Ok(State {
+                optimizer: self.recipe.optimizer.build(&model),
+                average: plan.ema_decay.map(|decay| Ema::new(&model, decay)),
+                model,
+                step: 0,
+                best: None,
+                validations_since_best: 0,
+                kept: None,
+            });
+        };
+        let read = |path: &Path| weights::load(plain.valid(), path).map(number);
+        let model = read(&folder.join(MODEL_FILE))?.train();
+        let average = match plan.ema_decay {
+            Some(decay) => Some(Ema::resume(read(&folder.join(AVERAGE_FILE))?, decay)),
+            None => None,
+        };
+        let best = match (&manifest.best, folder.parent()) {
+            (Some((step, metrics)), Some(checkpoints)) => Some(Best {
+                model: read(&checkpoints.join(BEST).join(MODEL_FILE))?,
+                step: *step,
+                metrics: metrics.clone(),
+            }),
+            _ => None,
+        };
+        Ok(State {
+            optimizer: self
+                .recipe
+                .optimizer
+                .build(&model)
+                .load(folder.join(OPTIMIZER_FILE))?,
+            model,
+            average,
+            step: manifest.step,
+            best,
+            validations_since_best: manifest.validations_since_best,
+            kept: Some(folder.display().to_string()),
+        })
+    }
+
+    fn report(&mut self, event: Event) -> Result<(), FitError> {
+        if let Some(run) = &mut self.run {
+            run.log(&event)?;
+        }
+        (self.watch)(&event);
+        Ok(())
+    }
+}
+
+impl<M> State<M> {
+    fn manifest(&self) -> Manifest {
+        Manifest {
+            format: FORMAT,
+            step: self.step,
+            best: self
+                .best
+                .as_ref()
+                .map(|best| (best.step, best.metrics.clone())),
+            validations_since_best: self.validations_since_best,
+            files: Default::default(),
+        }
+    }
+}
+
+/// The metrics of a model over all of a source, on a device without autodiff.
+///
+/// # Errors
+/// An example that cannot be read.
+pub fn evaluate<M>(
+    task: &dyn Task<M>,
+    model: &M,
+    source: &dyn Source,
+    batch_size: usize,
+    device: &Device,
+) -> Result<Metrics, SourceError> {
+    let indices: Vec<u32> = (0..source.len() as u32).collect();
+    let mut score = Score::default();
+    for part in indices.chunks(batch_size) {
+        score.add(task.score(model, source.batch(part, None)?, device));
+    }
+    Ok(score.metrics())
+}
+
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    count: usize,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    fn take(&mut self) -> f64 {
+        let mean = self.sum / self.count.max(1) as f64;
+        *self = Self::default();
+        mean
+    }
+}

@@ -1,0 +1,267 @@
+//! Batches assembled ahead on other threads, in an order that does not depend on them.
+//!
+//! Thread `i` of `n` makes batches `i`, `i + n`, `i + 2n`, … and the reader takes them in turn, so
+//! the order is fixed by construction. A thread that panics closes its channel and the reader says so.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crate::rng::{Purpose, derive, permutation};
+use crate::task::{Batch, Pass, Source, SourceError};
+
+/// Batches that each thread may hold ready.
+const AHEAD: usize = 2;
+
+/// The batches of steps `first_step..total_steps`.
+pub(crate) struct Loader {
+    channels: Vec<Receiver<Result<Vec<Batch>, SourceError>>>,
+    threads: Vec<JoinHandle<()>>,
+    next: usize,
+}
+
+/// Which steps a loader serves, and how examples fall to them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    /// The run's seed: it fixes each epoch's order.
+    pub(crate) seed: u64,
+    /// Examples a step.
+    pub(crate) batch_size: usize,
+    /// Examples that pass through the model at once; a step's batch comes in parts of this size.
+    pub(crate) micro_batch_size: usize,
+    /// The first step that is wanted; a resumed run starts in the middle.
+    pub(crate) first_step: usize,
+    /// One past the last.
+    pub(crate) total_steps: usize,
+}
+
+impl Loader {
+    /// Starts `threads` threads that assemble the batches of `span`.
+    pub(crate) fn start(source: Arc<dyn Source>, span: Span, threads: usize) -> Self {
+        let order = Arc::new(Order::new(source.len(), span));
+        let (channels, threads) = (0..threads)
+            .map(|offset| {
+                let (sender, receiver) = sync_channel(AHEAD);
+                let (source, order) = (source.clone(), order.clone());
+                let thread = thread::spawn(move || {
+                    for step in (span.first_step + offset..span.total_steps).step_by(threads) {
+                        let (indices, pass) = order.at(step);
+                        let parts = indices.chunks(span.micro_batch_size);
+                        let parts: Result<Vec<Batch>, SourceError> =
+                            parts.map(|part| source.batch(part, Some(pass))).collect();
+                        let failed = parts.is_err();
+                        // The reader went away, or there is nothing sensible after an error.
+                        if sender.send(parts).is_err() || failed {
+                            return;
+                        }
+                    }
+                });
+                (receiver, thread)
+            })
+            .unzip();
+        Self {
+            channels,
+            threads,
+            next: 0,
+        }
+    }
+
+    /// The next step's batch, in parts.
+    ///
+    /// # Errors
+    /// What the source met, or a thread that panicked.
+    pub(crate) fn next_batch(&mut self) -> Result<Vec<Batch>, SourceError> {
+        let channel = &self.channels[self.next];
+        self.next = (self.next + 1) % self.channels.len();
+        channel
+            .recv()
+            .unwrap_or_else(|_| Err("a loader thread panicked while it assembled a batch".into()))
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.channels.clear(); // Their threads stop at the next send.
+        for thread in self.threads.drain(..) {
+            // A panic was already reported by `next_batch`.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The order of the examples: an epoch's permutation is made once and shared by all threads.
+struct Order {
+    examples: usize,
+    span: Span,
+    epoch: Mutex<Option<(u64, Arc<Vec<u32>>)>>,
+}
+
+impl Order {
+    fn new(examples: usize, span: Span) -> Self {
+        Self {
+            examples,
+            span,
+            epoch: Mutex::new(None),
+        }
+    }
+
+    /// The examples of a step, and the pass that it belongs to.
+    fn at(&self, step: usize) -> (Vec<u32>, Pass) {
+        let steps_per_epoch = self.examples.div_ceil(self.span.batch_size);
+        let pass = Pass {
+            seed: self.span.seed,
+            epoch: (step / steps_per_epoch) as u64,
+        };
+        let order = self.permutation(pass);
+        let start = step % steps_per_epoch * self.span.batch_size;
+        let end = (start + self.span.batch_size).min(order.len());
+        (order[start..end].to_vec(), pass)
+    }
+
+    fn permutation(&self, pass: Pass) -> Arc<Vec<u32>> {
+        let mut held = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Some((epoch, order)) if *epoch == pass.epoch => order.clone(),
+            _ => {
+                let seed = derive(pass.seed, Purpose::Order, &[pass.epoch]);
+                let order = Arc::new(permutation(self.examples, seed));
+                *held = Some((pass.epoch, order.clone()));
+                order
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    /// Batches that hold their own indices and epoch.
+    struct Echo(usize);
+
+    impl Source for Echo {
+        fn len(&self) -> usize {
+            self.0
+        }
+
+        fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError> {
+            let epoch = pass.map_or(-1, |pass| pass.epoch as i32);
+            if indices.contains(&666) {
+                return Err("example 666 is damaged".into());
+            }
+            assert!(!indices.contains(&777), "planted panic");
+            let rows: Vec<i32> = indices.iter().map(|index| *index as i32).collect();
+            let count = rows.len();
+            Ok(Batch {
+                input: TensorData::new(vec![epoch; count], [count]),
+                target: TensorData::new(rows, [count]),
+                scored: None,
+            })
+        }
+    }
+
+    fn read(examples: usize, first_step: usize, threads: usize) -> Vec<(i32, Vec<i32>)> {
+        let span = Span {
+            seed: 5,
+            batch_size: 4,
+            micro_batch_size: 3,
+            first_step,
+            total_steps: 17,
+        };
+        let mut loader = Loader::start(Arc::new(Echo(examples)), span, threads);
+        (first_step..17)
+            .map(|_| {
+                let parts = loader.next_batch().unwrap();
+                assert!(parts.iter().all(|part| part.examples() <= 3));
+                let rows = parts
+                    .iter()
+                    .flat_map(|part| part.target.try_to_vec::<i32>().unwrap());
+                (
+                    parts[0].input.try_to_vec::<i32>().unwrap()[0],
+                    rows.collect(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn threads_do_not_change_the_batches() {
+        let one = read(30, 0, 1);
+        for threads in 2..6 {
+            assert_eq!(read(30, 0, threads), one);
+        }
+    }
+
+    #[test]
+    fn an_epoch_holds_each_example_once_and_epochs_differ() {
+        let batches = read(30, 0, 2);
+        let epoch = |number: i32| -> Vec<i32> {
+            batches
+                .iter()
+                .filter(|(epoch, _)| *epoch == number)
+                .flat_map(|(_, rows)| rows.clone())
+                .collect()
+        };
+        let (first, second) = (epoch(0), epoch(1));
+        assert_ne!(first, second);
+        for mut rows in [first, second] {
+            rows.sort_unstable();
+            assert_eq!(rows, (0..30).collect::<Vec<i32>>());
+        }
+    }
+
+    #[test]
+    fn a_later_start_continues_the_same_sequence() {
+        assert_eq!(read(30, 11, 3), read(30, 0, 1)[11..]);
+    }
+
+    #[test]
+    fn an_error_arrives_at_its_step() {
+        let span = Span {
+            seed: 5,
+            batch_size: 1000,
+            micro_batch_size: 1000,
+            first_step: 0,
+            total_steps: 4,
+        };
+        let mut loader = Loader::start(Arc::new(Echo(700)), span, 2);
+        assert_eq!(
+            loader.next_batch().unwrap_err().to_string(),
+            "example 666 is damaged"
+        );
+    }
+
+    #[test]
+    fn a_panicking_thread_is_reported_and_does_not_end_the_epoch_silently() {
+        let source: Arc<dyn Source> = Arc::new(Shifted);
+        let span = Span {
+            seed: 5,
+            batch_size: 1,
+            micro_batch_size: 1,
+            first_step: 0,
+            total_steps: 4,
+        };
+        let mut loader = Loader::start(source, span, 1);
+        assert!(
+            loader
+                .next_batch()
+                .unwrap_err()
+                .to_string()
+                .contains("panicked")
+        );
+    }
+
+    struct Shifted;
+
+    impl Source for Shifted {
+        fn len(&self) -> usize {
+            3
+        }
+
+        fn batch(&self, _: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError> {
+            Echo(1000).batch(&[777], pass)
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Optimizers by name: the `[optimizer]` table of a recipe, turned into Burn's own optimizers.
+//!
+//! Defaults are PyTorch's, not Burn's (Burn's Adam has epsilon 1e-5, its momentum damps by 0.1),
+//! because the published recipes that ours repeat are written against them.
+
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{
+    AdaGradConfig, AdafactorConfig, AdamConfig, AdamWConfig, AdanConfig, LambConfig, LionConfig,
+    ModuleOptimizer, Optimizer as BurnOptimizer, RmsPropConfig, SgdConfig,
+};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// The `[optimizer]` table: one optimizer, its rate, and what decays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Which optimizer.
+    pub name: OptimizerName,
+    /// The full learning rate; the schedule scales it. Above 0.
+    pub learning_rate: f64,
+    /// Weight decay, 0 or above: added to the gradient by `sgd`, `adam`, `adagrad` and `rmsprop`,
+    /// decoupled from it by the others.
+    pub weight_decay: f64,
+    /// Which parameters decay.
+    pub decay_on: DecayOn,
+    /// `sgd` and `rmsprop`: momentum, 0..1.
+    pub momentum: f64,
+    /// `sgd`: look ahead along the momentum (Nesterov).
+    pub nesterov: bool,
+    /// `adam`, `adamw`, `adan`, `lamb`, `lion`: decay of the first moment, 0..1.
+    pub beta_1: f64,
+    /// `adam`, `adamw`, `adan`, `lamb`, `lion`: decay of the second moment, 0..1.
+    pub beta_2: f64,
+    /// Added to the denominator of the adaptive optimizers; above 0.
+    pub epsilon: f64,
+}
+
+/// Optimizers that Burn has and that fit any parameter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerName {
+    /// Stochastic gradient descent, with momentum or Nesterov momentum.
+    #[default]
+    Sgd,
+    /// Kingma and Ba 2014.
+    Adam,
+    /// Loshchilov and Hutter 2017.
+    AdamW,
+    /// Xie et al. 2022; `beta_3` stays at the paper's 0.99.
+    Adan,
+    /// Duchi et al. 2011.
+    AdaGrad,
+    /// Shazeer and Stern 2018, at the given rate rather than its own relative one.
+    Adafactor,
+    /// Hinton's lecture 6e; its smoothing constant stays at 0.99.
+    RmsProp,
+    /// You et al. 2019.
+    Lamb,
+    /// Chen et al. 2023.
+    Lion,
+}
+
+/// Which parameters weight decay touches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecayOn {
+    /// Every parameter, as He et al. 2015.
+    #[default]
+    All,
+    /// Tensors of rank two and above: no biases and no normalisation gains, as GPT-2's successors do.
+    Matrices,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            name: OptimizerName::Sgd,
+            learning_rate: 0.01,
+            weight_decay: 0.0,
+            decay_on: DecayOn::All,
+            momentum: 0.0,
+            nesterov: false,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// Builds the optimizer for a model; its parameters decide the decay groups.
+    pub fn build<M: Module>(&self, model: &M) -> ModuleOptimizer {
+        let (beta_1, beta_2) = (self.beta_1 as f32, self.beta_2 as f32);
+        let (epsilon, decay) = (self.epsilon as f32, self.weight_decay as f32);
+        let coupled = |decay: f32| (decay > 0.0).then(|| WeightDecayConfig::new(decay));
+        match self.name {
+            OptimizerName::Sgd => {
+                let momentum = (self.momentum > 0.0).then(|| {
+                    MomentumConfig::new()
+                        .with_momentum(self.momentum)
+                        .with_dampening(0.0)
+                        .with_nesterov(self.nesterov)
+                });
+                let config = SgdConfig::new().with_momentum(momentum);
+                self.grouped(model, |on| {
+                    config
+                        .clone()
+                        .with_weight_decay(coupled(decay * on))
+                        .build()
+                })
+            }
+            OptimizerName::Adam => {
+                let config = AdamConfig::new()
+                    .with_beta_1(beta_1)
+                    .with_beta_2(beta_2)
+                    .with_epsilon(epsilon);
+                self.grouped(model, |on| {
+                    config
+                        .clone()
+                        .with_weight_decay(coupled(decay * on))
+                        .build()
+                })
+            }
+            OptimizerName::AdamW => {
+                let config = AdamWConfig::new()
+                    .with_beta_1(beta_1)
+                    .with_beta_2(beta_2)
+                    .with_epsilon(epsilon);
+                self.grouped(model, |on| {
+                    config.clone().with_weight_decay(decay * on).build()
+                })
+            }
+            OptimizerName::Adan => {
+                let config = AdanConfig::new()
+                    .with_beta_1(beta_1)
+                    .with_beta_2(beta_2)
+                    .with_epsilon(epsilon);
+                self.grouped(model, |on| {
+                    config.clone().with_weight_decay(decay * on).build()
+                })
+            }
+            OptimizerName::AdaGrad => {
+                let config = AdaGradConfig::new().with_epsilon(epsilon);
+                self.grouped(model, |on| {
+                    config
+                        .clone()
+                        .with_weight_decay(coupled(decay * on))
+                        .build()
+                })
+            }
+            OptimizerName::Adafactor => {
+                let config = AdafactorConfig::new().with_relative_step(false);
+                self.grouped(model, |on| {
+                    config.clone().with_weight_decay(decay * on).build()
+                })
+            }
+            OptimizerName::RmsProp => {
+                let config = RmsPropConfig::new()
+                    .with_momentum(self.momentum as f32)
+                    .with_epsilon(epsilon);
+                self.grouped(model, |on| {
+                    config
+                        .clone()
+                        .with_weight_decay(coupled(decay * on))
+                        .build()
+                })
+            }
+            OptimizerName::Lamb => {
+                let config = LambConfig::new()
+                    .with_beta_1(beta_1)
+                    .with_beta_2(beta_2)
+                    .with_epsilon(epsilon);
+                self.grouped(model, |on| {
+                    config.clone().with_weight_decay(decay * on).build()
+                })
+            }
+            OptimizerName::Lion => {
+                let config = LionConfig::new().with_beta_1(beta_1).with_beta_2(beta_2);
+                self.grouped(model, |on| {
+                    config.clone().with_weight_decay(decay * on).build()
+                })
+            }
+        }
+    }
+
+    /// One optimizer for all, or a second one, without decay, for biases and gains.
+    fn grouped<M: Module, O: BurnOptimizer>(
+        &self,
+        model: &M,
+        build: impl Fn(f32) -> O,
+    ) -> ModuleOptimizer {
+        let optimizer = ModuleOptimizer::from(build(1.0));
+        if self.weight_decay == 0.0 || self.decay_on == DecayOn::All {
+            return optimizer;
+        }
+        let mut vectors = Vectors(Vec::new());
+        model.visit(&mut vectors);
+        optimizer.with_group(ParamGroup::from_ids(vectors.0), build(0.0), None)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let share = |key: &str, value: f64| {
+            if (0.0..1.0).contains(&value) {
+                Ok(())
+            } else {
+                Err(format!("optimizer.{key} = {value}: must be in 0..1"))
+            }
+        };
+        let above_zero = |key: &str, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                Err(format!(
+                    "optimizer.{key} = {value}: must be above 0 and finite"
+                ))
+            }
+        };
+        above_zero("learning_rate", self.learning_rate)?;
+        above_zero("epsilon", self.epsilon)?;
+        share("momentum", self.momentum)?;
+        share("beta_1", self.beta_1)?;
+        share("beta_2", self.beta_2)?;
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return Err(format!(
+                "optimizer.weight_decay = {}: must be 0 or above and finite",
+                self.weight_decay
+            ));
+        }
+        if self.nesterov && self.momentum == 0.0 {
+            return Err("optimizer.nesterov = true needs optimizer.momentum above 0".into());
+        }
+        Ok(())
+    }
+}
+
+/// Ids of the parameters of rank one.
+struct Vectors(Vec<burn::module::ParamId>);
+
+impl ModuleVisitor for Vectors {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if D < 2 {
+            self.0.push(param.id);
+        }
+    }
+}

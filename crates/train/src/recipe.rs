@@ -1,0 +1,559 @@
+//! A recipe: which model, on which data, trained how, and what result to expect.
+//!
+//! The file holds only what differs from the defaults; [`Recipe::to_toml`] writes the resolved,
+//! complete form into the run folder. Unknown keys are refused: serde would accept them silently,
+//! and a mistyped `dropuot` would train the wrong model for hours.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::keys::{check_keys, fields_of, from_table};
+use crate::optimizer::{OptimizerConfig, OptimizerName};
+use crate::schedule::{Decay, Schedule};
+
+/// A whole recipe. The tables `model` and `data` belong to the program, which knows the names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The recipe's name; the file's stem unless the file says otherwise.
+    pub name: String,
+    /// One sentence for a list.
+    pub about: String,
+    /// `name`, `preset`, and keys of that model's configuration.
+    pub model: Table,
+    /// `name` and keys of that data set.
+    pub data: Table,
+    /// What is learned from a batch.
+    pub task: TaskConfig,
+    /// How long, in which batches, watched how.
+    pub train: Plan,
+    /// The optimizer.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate's course.
+    pub schedule: Schedule,
+    /// The claim.
+    pub expect: Option<Expect>,
+}
+
+/// The `[task]` table: what the loss is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskConfig {
+    /// The loss on the logits.
+    pub loss: LossName,
+    /// Label smoothing of the cross-entropy, 0..1 (Szegedy et al. 2015, section 7).
+    pub label_smoothing: f64,
+}
+
+/// Losses by name. Both take logits: a softmax before the cross-entropy would be applied twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossName {
+    /// Log-softmax and negative log-likelihood in one.
+    #[default]
+    CrossEntropy,
+    /// Mean squared error between the logits and one-hot targets.
+    MeanSquaredError,
+}
+
+/// The `[train]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plan {
+    /// Everything random derives from it.
+    pub seed: u64,
+    /// Length in passes over the training data; either this or `steps`.
+    pub epochs: Option<usize>,
+    /// Length in optimizer steps; either this or `epochs`.
+    pub steps: Option<usize>,
+    /// Examples a step.
+    pub batch_size: usize,
+    /// Examples that pass through the model at once; fewer than `batch_size` accumulates gradients,
+    /// which gives the large batch's gradient in less memory (batch norm aside: it sees the parts).
+    pub micro_batch_size: Option<usize>,
+    /// Examples at once in validation and test.
+    pub eval_batch_size: usize,
+    /// Steps between validations; at the end of every epoch if absent.
+    pub validate_every_steps: Option<usize>,
+    /// The validation metric that chooses the best model: `loss`, or one of the task's.
+    pub best: String,
+    /// Validations without a better model before the run stops early; never if absent.
+    pub patience: Option<usize>,
+    /// Gradients longer than this are scaled down to it, as one vector (Pascanu et al. 2012).
+    pub clip_norm: Option<f64>,
+    /// Keeps an exponential moving average of the weights, which is what is validated and saved; 0..1.
+    pub ema_decay: Option<f64>,
+    /// Threads that assemble batches ahead; they do not change what is in them.
+    pub loader_threads: usize,
+    /// Steps between reported losses.
+    pub log_every_steps: usize,
+    /// Steps between checkpoints; at every validation if absent.
+    pub checkpoint_every_steps: Option<usize>,
+    /// Checkpoints kept beside the best one.
+    pub keep_checkpoints: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            epochs: None,
+            steps: None,
+            batch_size: 64,
+            micro_batch_size: None,
+            eval_batch_size: 256,
+            validate_every_steps: None,
+            best: "loss".into(),
+            patience: None,
+            clip_norm: None,
+            ema_decay: None,
+            loader_threads: 1,
+            log_every_steps: 10,
+            checkpoint_every_steps: None,
+            keep_checkpoints: 1,
+        }
+    }
+}
+
+impl Plan {
+    /// Optimizer steps in one pass over `examples`; the last batch may be smaller.
+    pub fn steps_per_epoch(&self, examples: usize) -> usize {
+        examples.div_ceil(self.batch_size)
+    }
+
+    /// Optimizer steps of the whole run.
+    pub fn total_steps(&self, examples: usize) -> usize {
+        match (self.steps, self.epochs) {
+            (Some(steps), _) => steps,
+            (None, epochs) => epochs.unwrap_or(1) * self.steps_per_epoch(examples),
+        }
+    }
+}
+
+/// The `[expect]` table: the result that the recipe claims, in full length on its machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// Split and metric, such as `test.accuracy`.
+    pub metric: String,
+    /// The least value that the recipe should reach.
+    pub min: f64,
+    /// The greatest value; above the band is a bug too.
+    pub max: f64,
+    /// About how long it takes there, in minutes.
+    pub minutes: f64,
+    /// The machine class on which it was measured.
+    pub machine: String,
+}
+
+/// What is wrong with a recipe: where, what, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: {problem}")]
+pub struct RecipeError {
+    origin: String,
+    problem: String,
+}
+
+impl RecipeError {
+    /// A problem in the recipe that came from `origin`.
+    pub fn new(origin: impl fmt::Display, problem: impl Into<String>) -> Self {
+        Self {
+            origin: origin.to_string(),
+            problem: problem.into(),
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe from TOML text and lays `KEY=VALUE` changes over it.
+    ///
+    /// `origin` (a path, or `recipe NAME`) opens every error.
+    ///
+    /// # Errors
+    /// Text that is not TOML, an unknown key, a value of the wrong type or out of range.
+    pub fn parse(origin: &str, text: &str, changes: &[Change]) -> Result<Self, RecipeError> {
+        let fail = |problem: String| RecipeError::new(origin, problem);
+        let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
+            fail(format!("not TOML: {}", error.to_string().trim_end()))
+        })?;
+        for change in changes {
+            change.apply(&mut table).map_err(fail)?;
+        }
+        check_keys(&table, "", "a recipe", fields_of::<Self>()).map_err(fail)?;
+        check_section::<TaskConfig>(&table, "task", None).map_err(fail)?;
+        check_section::<Plan>(&table, "train", None).map_err(fail)?;
+        check_section::<Expect>(&table, "expect", None).map_err(fail)?;
+
+        let recipe: Self = from_table(table.clone(), "").map_err(fail)?;
+        let optimizer = recipe.optimizer.name;
+        check_section::<OptimizerConfig>(&table, "optimizer", Some(keys_of_optimizer(optimizer)))
+            .map_err(fail)?;
+        check_section::<Schedule>(
+            &table,
+            "schedule",
+            Some(keys_of_schedule(recipe.schedule.name)),
+        )
+        .map_err(fail)?;
+        recipe.check().map_err(fail)?;
+        Ok(recipe)
+    }
+
+    /// The complete recipe as TOML, every default written out.
+    pub fn to_toml(&self) -> String {
+        let mut table = Table::try_from(self).expect("a recipe holds only what TOML can");
+        retain(
+            &mut table,
+            "optimizer",
+            keys_of_optimizer(self.optimizer.name),
+        );
+        retain(&mut table, "schedule", keys_of_schedule(self.schedule.name));
+        toml::to_string(&table).expect("a table is TOML")
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let plan = &self.train;
+        let counts = [
+            ("train.batch_size", Some(plan.batch_size)),
+            ("train.micro_batch_size", plan.micro_batch_size),
+            ("train.eval_batch_size", Some(plan.eval_batch_size)),
+            ("train.epochs", plan.epochs),
+            ("train.steps", plan.steps),
+            ("train.validate_every_steps", plan.validate_every_steps),
+            ("train.checkpoint_every_steps", plan.checkpoint_every_steps),
+            ("train.patience", plan.patience),
+            ("train.log_every_steps", Some(plan.log_every_steps)),
+            ("train.loader_threads", Some(plan.loader_threads)),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
+            return Err(format!("{key} = 0: must be 1 or more"));
+        }
+        if plan.loader_threads > 64 {
+            return Err(format!(
+                "train.loader_threads = {}: must be 64 or fewer",
+                plan.loader_threads
+            ));
+        }
+        if plan.epochs.is_some() == plan.steps.is_some() {
+            return Err("a run needs either train.epochs or train.steps".into());
+        }
+        if plan
+            .micro_batch_size
+            .is_some_and(|micro| micro > plan.batch_size)
+        {
+            return Err(format!(
+                "train.micro_batch_size = {}: must be at most train.batch_size = {}",
+                plan.micro_batch_size.unwrap_or_default(),
+                plan.batch_size
+            ));
+        }
+        if let Some(norm) = plan
+            .clip_norm
+            .filter(|norm| !(*norm > 0.0 && norm.is_finite()))
+        {
+            return Err(format!(
+                "train.clip_norm = {norm}: must be above 0 and finite"
+            ));
+        }
+        if let Some(decay) = plan.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
+            return Err(format!("train.ema_decay = {decay}: must be in 0..1"));
+        }
+        if !(0.0..1.0).contains(&self.task.label_smoothing) {
+            return Err(format!(
+                "task.label_smoothing = {}: must be in 0..1",
+                self.task.label_smoothing
+            ));
+        }
+        if self.task.label_smoothing > 0.0 && self.task.loss != LossName::CrossEntropy {
+            return Err("task.label_smoothing needs task.loss = \"cross-entropy\"".into());
+        }
+        self.optimizer.check()?;
+        self.schedule.check()
+    }
+}
+
+/// Refuses keys that `T` lacks, and keys that the chosen `variant` would silently ignore.
+fn check_section<T: for<'de> Deserialize<'de>>(
+    table: &Table,
+    section: &str,
+    variant: Option<&[&str]>,
+) -> Result<(), String> {
+    let Some(Value::Table(keys)) = table.get(section) else {
+        return Ok(()); // Absent, or not a table: serde says what it should be.
+    };
+    check_keys(keys, section, section, fields_of::<T>())?;
+    let Some(used) = variant else { return Ok(()) };
+    let name = keys
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or("the default");
+    check_keys(keys, section, &format!("{section} {name}"), used)
+}
+
+fn retain(table: &mut Table, section: &str, keys: &[&str]) {
+    if let Some(Value::Table(section)) = table.get_mut(section) {
+        section.retain(|key, _| keys.contains(&key));
+    }
+}
+
+fn keys_of_optimizer(name: OptimizerName) -> &'static [&'static str] {
+    match name {
+        OptimizerName::Sgd => &[
+            "name",
+            "learning_rate",
+            "weight_decay",
+            "decay_on",
+            "momentum",
+            "nesterov",
+        ],
+        OptimizerName::Adam | OptimizerName::AdamW | OptimizerName::Adan | OptimizerName::Lamb => {
+            &[
+                "name",
+                "learning_rate",
+                "weight_decay",
+                "decay_on",
+                "beta_1",
+                "beta_2",
+                "epsilon",
+            ]
+        }
+        OptimizerName::Lion => &[
+            "name",
+            "learning_rate",
+            "weight_decay",
+            "decay_on",
+            "beta_1",
+            "beta_2",
+        ],
+        OptimizerName::AdaGrad => &[
+            "name",
+            "learning_rate",
+            "weight_decay",
+            "decay_on",
+            "epsilon",
+        ],
+        OptimizerName::RmsProp => &[
+            "name",
+            "learning_rate",
+            "weight_decay",
+            "decay_on",
+            "momentum",
+            "epsilon",
+        ],
+        OptimizerName::Adafactor => &["name", "learning_rate", "weight_decay", "decay_on"],
+    }
+}
+
+fn keys_of_schedule(name: Decay) -> &'static [&'static str] {
+    match name {
+        Decay::Constant => &["name", "warmup_steps"],
+        Decay::Linear | Decay::Cosine => &["name", "warmup_steps", "end_factor"],
+        Decay::Step => &["name", "warmup_steps", "milestones", "gamma"],
+    }
+}
+
+/// One `KEY=VALUE` of the command line, such as `train.batch_size=128`.
+#[derive(Clone, Debug)]
+pub struct Change {
+    path: Vec<String>,
+    value: Value,
+}
+
+impl Change {
+    /// Sets a key by its dotted path.
+    pub fn new(path: &str, value: impl Into<Value>) -> Self {
+        Self {
+            path: path.split('.').map(str::to_owned).collect(),
+            value: value.into(),
+        }
+    }
+
+    /// Reads `KEY=VALUE`; a value that is not TOML is taken as text, so `data.name=mnist` needs no quotes.
+    ///
+    /// # Errors
+    /// No `=`, or an empty part in the key.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            format!("--set {text}: expected KEY=VALUE, such as --set train.batch_size=128")
+        })?;
+        let (key, value) = (key.trim(), value.trim());
+        if key.split('.').any(str::is_empty) {
+            return Err(format!(
+                "--set {text}: the key before = must be dotted names, such as train.batch_size"
+            ));
+        }
+        let parsed: Option<Table> = format!("value = {value}").parse().ok();
+        let value = parsed
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| Value::String(value.to_owned()));
+        Ok(Self::new(key, value))
+    }
+
+    /// Lays the change over a table.
+    ///
+    /// # Errors
+    /// A path that leads through a value.
+    pub fn apply(&self, table: &mut Table) -> Result<(), String> {
+        let (last, parents) = self.path.split_last().ok_or("an empty key")?;
+        let mut place = table;
+        for name in parents {
+            let entry = place
+                .entry(name.clone())
+                .or_insert_with(|| Value::Table(Table::new()));
+            place = entry.as_table_mut().ok_or_else(|| {
+                format!("{}: {name} is a value, not a table", self.path.join("."))
+            })?;
+        }
+        // Length is epochs or steps: setting one replaces the other.
+        if self.path == ["train", "epochs"] {
+            place.remove("steps");
+        } else if self.path == ["train", "steps"] {
+            place.remove("epochs");
+        }
+        place.insert(last.clone(), self.value.clone());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        about = "a test"
+        model = { name = "mlp", preset = "intro" }
+        data = { name = "glyphs" }
+        [train]
+        epochs = 10
+        [optimizer]
+        name = "sgd"
+        learning_rate = 0.01
+    "#;
+
+    fn parse(changes: &[&str]) -> Result<Recipe, String> {
+        let changes: Vec<Change> = changes
+            .iter()
+            .map(|text| Change::parse(text).unwrap())
+            .collect();
+        Recipe::parse("test.toml", TEXT, &changes).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn changes_are_laid_over_the_file() {
+        let recipe = parse(&["train.batch_size=128", "data.name=mnist", "train.steps=5"]).unwrap();
+        assert_eq!(recipe.train.batch_size, 128);
+        assert_eq!(recipe.data["name"].as_str(), Some("mnist"));
+        assert_eq!((recipe.train.steps, recipe.train.epochs), (Some(5), None));
+    }
+
+    #[test]
+    fn the_resolved_recipe_reads_back_the_same() {
+        for name in [
+            "sgd",
+            "adam",
+            "adamw",
+            "adan",
+            "adagrad",
+            "adafactor",
+            "rmsprop",
+            "lamb",
+            "lion",
+        ] {
+            for schedule in ["constant", "step", "linear", "cosine"] {
+                let recipe = parse(&[
+                    &format!("optimizer.name={name}"),
+                    &format!("schedule.name={schedule}"),
+                ])
+                .unwrap();
+                let again = Recipe::parse("again", &recipe.to_toml(), &[]).unwrap();
+                assert_eq!(again, recipe);
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_what_is_allowed() {
+        let cases = [
+            (
+                "train.batchsize=3",
+                "unknown key train.batchsize (did you mean batch_size?)",
+            ),
+            (
+                "trian.batch_size=3",
+                "unknown key trian (did you mean train?)",
+            ),
+            (
+                "train.batch_size=0",
+                "train.batch_size = 0: must be 1 or more",
+            ),
+            ("train.batch_size=-4", "train.batch_size: invalid value"),
+            (
+                "train.batch_size=big",
+                "train.batch_size: invalid type: string \"big\"",
+            ),
+            (
+                "optimizer.name=adamm",
+                "optimizer.name: unknown variant `adamm`",
+            ),
+            (
+                "optimizer.learning_rate=0",
+                "optimizer.learning_rate = 0: must be above 0",
+            ),
+            (
+                "optimizer.learning_rate=nan",
+                "optimizer.learning_rate = NaN: must be above 0",
+            ),
+            (
+                "optimizer.momentum=1.5",
+                "optimizer.momentum = 1.5: must be in 0..1",
+            ),
+            (
+                "optimizer.beta_1=0.5",
+                "unknown key optimizer.beta_1; optimizer sgd has",
+            ),
+            ("schedule.end_factor=0.5", "unknown key schedule.end_factor"),
+            (
+                "task.label_smoothing=1",
+                "task.label_smoothing = 1: must be in 0..1",
+            ),
+            (
+                "train.clip_norm=-1",
+                "train.clip_norm = -1: must be above 0",
+            ),
+            (
+                "train.micro_batch_size=100",
+                "train.micro_batch_size = 100: must be at most",
+            ),
+        ];
+        for (change, expected) in cases {
+            let error = parse(&[change]).unwrap_err();
+            assert!(
+                error.starts_with("test.toml: ") && error.contains(expected),
+                "{change}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_toml_names_the_line() {
+        let error = Recipe::parse("x.toml", "[train]\nepochs = = 3", &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("x.toml") && error.contains("line 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn epochs_become_steps_with_a_smaller_last_batch() {
+        let plan = Plan {
+            epochs: Some(10),
+            batch_size: 64,
+            ..Plan::default()
+        };
+        assert_eq!(plan.steps_per_epoch(60_000), 938);
+        assert_eq!(plan.total_steps(60_000), 9_380);
+    }
+}

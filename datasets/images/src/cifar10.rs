@@ -7,7 +7,7 @@
 use crate::{ImageError, Memory, SetInfo, Split};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A label and 3 channels of 32x32 pixels.
 const RECORD_BYTES: usize = 1 + 3 * 32 * 32;
@@ -28,97 +28,60 @@ pub(crate) fn read(set: &SetInfo, folder: &Path, split: Split) -> Result<Memory,
     };
     let mut first_records = None;
     for name in names {
-        let batch = Batch::find(set, folder, &name)?;
-        let records = batch.append_to(&mut memory)?;
+        let looked_for = vec![folder.join(&name), folder.join(ARCHIVE_FOLDER).join(&name)];
+        let path = set.find_file(&format!("batch {name}"), looked_for)?;
+        let records = append_batch(set, &path, &mut memory)?;
         let first = *first_records.get_or_insert(records);
         if records != first {
-            return Err(batch.unexpected(
-                format!("{first} images, as in data_batch_1.bin"),
-                format!("{records}"),
-            ));
+            let expected = format!("{first} images, as in data_batch_1.bin");
+            return Err(set.unexpected(&path, expected, format!("{records}")));
         }
     }
     Ok(memory)
 }
 
-struct Batch<'a> {
-    set: &'a SetInfo,
-    path: PathBuf,
+/// Appends the images and labels of a batch to `memory`, and returns how many.
+fn append_batch(set: &SetInfo, path: &Path, memory: &mut Memory) -> Result<usize, ImageError> {
+    let max_bytes = MAX_RECORDS * RECORD_BYTES;
+    let read = read_at_most(path, max_bytes);
+    let (bytes, size_bytes) = read.map_err(|source| set.unreadable(path, source))?;
+    if size_bytes > max_bytes as u64 {
+        let expected = format!("at most {max_bytes} bytes ({MAX_RECORDS} images)");
+        let found = format!("{size_bytes} bytes (oversized)");
+        return Err(set.unexpected(path, expected, found));
+    }
+    let (records, rest) = bytes.as_chunks::<RECORD_BYTES>();
+    if bytes.is_empty() {
+        let found = "an empty file: the split is empty";
+        return Err(set.unexpected(path, "at least one image".into(), found.into()));
+    }
+    if !rest.is_empty() {
+        let expected = format!("whole records of {RECORD_BYTES} bytes");
+        let found = format!(
+            "{} bytes: {} records and {} bytes over (truncated or oversized)",
+            bytes.len(),
+            records.len(),
+            rest.len()
+        );
+        return Err(set.unexpected(path, expected, found));
+    }
+    let classes = set.classes.len();
+    for (index, [label, pixels @ ..]) in records.iter().enumerate() {
+        if usize::from(*label) >= classes {
+            let found = format!("label {label} at index {index}");
+            return Err(set.unexpected(path, format!("labels below {classes}"), found));
+        }
+        memory.labels.push(*label);
+        memory.pixels.extend_from_slice(pixels);
+    }
+    Ok(records.len())
 }
 
-impl<'a> Batch<'a> {
-    fn find(set: &'a SetInfo, folder: &Path, name: &str) -> Result<Self, ImageError> {
-        let looked_for = vec![folder.join(name), folder.join(ARCHIVE_FOLDER).join(name)];
-        match looked_for.iter().find(|path| path.is_file()).cloned() {
-            Some(path) => Ok(Self { set, path }),
-            None => Err(ImageError::Missing {
-                what: format!("batch {name} of {}", set.name),
-                looked_for,
-                next: set.when_missing(),
-            }),
-        }
-    }
-
-    /// Appends the batch's images and labels, and returns how many.
-    fn append_to(&self, memory: &mut Memory) -> Result<usize, ImageError> {
-        let max_bytes = MAX_RECORDS * RECORD_BYTES;
-        let mut file = File::open(&self.path).map_err(|e| self.unreadable(e))?;
-        let size_bytes = file.metadata().map_err(|e| self.unreadable(e))?.len();
-        if size_bytes > max_bytes as u64 {
-            return Err(self.unexpected(
-                format!("at most {max_bytes} bytes ({MAX_RECORDS} images)"),
-                format!("{size_bytes} bytes (oversized)"),
-            ));
-        }
-        let mut bytes = Vec::new();
-        let read = file.by_ref().take(max_bytes as u64).read_to_end(&mut bytes);
-        read.map_err(|e| self.unreadable(e))?;
-
-        let (records, rest) = bytes.as_chunks::<RECORD_BYTES>();
-        if !rest.is_empty() {
-            return Err(self.unexpected(
-                format!("whole records of {RECORD_BYTES} bytes"),
-                format!(
-                    "{} bytes: {} records and {} bytes over (truncated or oversized)",
-                    bytes.len(),
-                    records.len(),
-                    rest.len()
-                ),
-            ));
-        }
-        if records.is_empty() {
-            return Err(self.unexpected(
-                "at least one image".into(),
-                "an empty file: the split is empty".into(),
-            ));
-        }
-        for (index, [label, pixels @ ..]) in records.iter().enumerate() {
-            if usize::from(*label) >= self.set.classes.len() {
-                return Err(self.unexpected(
-                    format!("labels below {}", self.set.classes.len()),
-                    format!("label {label} at index {index}"),
-                ));
-            }
-            memory.labels.push(*label);
-            memory.pixels.extend_from_slice(pixels);
-        }
-        Ok(records.len())
-    }
-
-    fn unreadable(&self, source: io::Error) -> ImageError {
-        ImageError::Read {
-            path: self.path.clone(),
-            next: self.set.when_damaged(),
-            source,
-        }
-    }
-
-    fn unexpected(&self, expected: String, found: String) -> ImageError {
-        ImageError::Unexpected {
-            path: self.path.clone(),
-            expected,
-            found,
-            next: self.set.when_damaged(),
-        }
-    }
+/// At most `max_bytes` of a file, and the size of the whole file in bytes.
+fn read_at_most(path: &Path, max_bytes: usize) -> io::Result<(Vec<u8>, u64)> {
+    let file = File::open(path)?;
+    let size_bytes = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    file.take(max_bytes as u64).read_to_end(&mut bytes)?;
+    Ok((bytes, size_bytes))
 }

@@ -74,20 +74,12 @@ impl<'a> IdxFile<'a> {
             .map(|dot| format!("{stem}-{items}{dot}idx{rank}-ubyte"))
             .into_iter()
             .flat_map(|name| [folder.join(&name), folder.join(name + ".gz")]);
-        let looked_for: Vec<PathBuf> = looked_for.collect();
-        match looked_for.iter().find(|path| path.is_file()).cloned() {
-            Some(path) => Ok(Self {
-                set,
-                path,
-                items,
-                rank,
-            }),
-            None => Err(ImageError::Missing {
-                what: format!("{items} of {} ({stem})", set.name),
-                looked_for,
-                next: set.when_missing(),
-            }),
-        }
+        Ok(Self {
+            set,
+            path: set.find_file(&format!("{stem} {items}"), looked_for.collect())?,
+            items,
+            rank,
+        })
     }
 
     /// The data bytes, after checking that the file holds items of `item_shape` and nothing else.
@@ -177,19 +169,10 @@ impl<'a> IdxFile<'a> {
     }
 
     fn unreadable(&self, source: io::Error) -> ImageError {
-        ImageError::Read {
-            path: self.path.clone(),
-            next: self.set.when_damaged(),
-            source,
-        }
+        self.set.unreadable(&self.path, source)
     }
 
     fn unexpected(&self, expected: String, found: String) -> ImageError {
-        ImageError::Unexpected {
-            path: self.path.clone(),
-            expected,
-            found,
-            next: self.set.when_damaged(),
-        }
+        self.set.unexpected(&self.path, expected, found)
     }
 }

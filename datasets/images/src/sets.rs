@@ -3,7 +3,8 @@
 use crate::{
     FolderOptions, ImageError, ImageSet, Items, Split, cifar10, folder::open_folder, glyphs, idx,
 };
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A row of [`SETS`].
 #[derive(Debug)]
@@ -154,21 +155,47 @@ pub fn open(
     })
 }
 
+/// What every reader of this set's files says when they are not as they should be.
 impl SetInfo {
-    /// What to do about a file that is not there.
-    pub(crate) fn when_missing(&self) -> String {
+    /// The first of `looked_for` that is a file.
+    pub(crate) fn find_file(
+        &self,
+        what: &str,
+        looked_for: Vec<PathBuf>,
+    ) -> Result<PathBuf, ImageError> {
+        if let Some(path) = looked_for.iter().find(|path| path.is_file()) {
+            return Ok(path.clone());
+        }
         let name = self.name;
-        format!(
-            "run `cargo xtask data fetch {name}`, or name the folder that holds {name}/ \
-             with --data-dir or ZOO_DATA_DIR"
-        )
+        Err(ImageError::Missing {
+            what: format!("{what} of {name}"),
+            looked_for,
+            next: format!(
+                "run `cargo xtask data fetch {name}`, or name the folder that holds {name}/ \
+                 with --data-dir or ZOO_DATA_DIR"
+            ),
+        })
     }
 
-    /// What to do about a file that is damaged.
-    pub(crate) fn when_damaged(&self) -> String {
-        format!(
-            "delete it and run `cargo xtask data fetch {}` to get it anew",
-            self.name
-        )
+    pub(crate) fn unreadable(&self, path: &Path, source: io::Error) -> ImageError {
+        ImageError::Read {
+            path: path.into(),
+            next: self.fetch_anew(),
+            source,
+        }
+    }
+
+    pub(crate) fn unexpected(&self, path: &Path, expected: String, found: String) -> ImageError {
+        ImageError::Unexpected {
+            path: path.into(),
+            expected,
+            found,
+            next: self.fetch_anew(),
+        }
+    }
+
+    fn fetch_anew(&self) -> String {
+        let name = self.name;
+        format!("delete it and run `cargo xtask data fetch {name}` to get it anew")
     }
 }

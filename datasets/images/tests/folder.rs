@@ -1,5 +1,10 @@
 //! Image folders that the tests write: layout, decoding, resizing, and what is refused.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may unwrap as tests do"
+)]
+
 use burn::data::dataset::Dataset;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use std::error::Error;

@@ -1,5 +1,10 @@
 //! Every format, whole and damaged in each way, on tiny files that the tests write.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may unwrap as tests do"
+)]
+
 use burn::data::dataset::Dataset;
 use flate2::{Compression, write::GzEncoder};
 use std::error::Error;
@@ -108,7 +113,7 @@ fn a_missing_file_lists_what_was_looked_for_and_what_to_do() {
     assert_says(
         open_train("mnist", &dir),
         &[
-            "labels of mnist",
+            "train labels of mnist",
             "train-labels-idx1-ubyte,",
             "train-labels-idx1-ubyte.gz",
             "train-labels.idx1-ubyte",

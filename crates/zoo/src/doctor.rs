@@ -190,8 +190,9 @@ fn compare(what: &str, got: &[f32], want: &[f32]) -> Result<(), String> {
         ));
     }
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
-        // Written so that NaN fails.
-        if !((got - want).abs() <= TOLERANCE) {
+        // NaN is not close to anything.
+        let close = (got - want).abs() <= TOLERANCE;
+        if !close {
             return Err(format!(
                 "computes wrongly: {what} is {got} at {i}, and plain Rust says {want}; \
                  update the driver, and do not train on this device"

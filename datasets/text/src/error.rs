@@ -84,8 +84,8 @@ pub enum TextError {
     /// A corpus is too short for the context asked for.
     #[error(
         "{}: the {split} split has {tokens} characters, but a context of {context} needs at least \
-         {}; use a longer text or a context of {} or less",
-        .path.display(), 2 * .context, .tokens / 2
+         twice that; use a longer text or a shorter context",
+        .path.display()
     )]
     TooShort {
         /// The corpus file.

@@ -636,10 +636,13 @@ mod tests {
                 ]
             );
             let text = summary.to_string();
-            assert!(
-                text.contains("total                     101,770        101,632"),
-                "{text}"
-            );
+            let total: Vec<_> = text
+                .lines()
+                .last()
+                .unwrap_or("")
+                .split_whitespace()
+                .collect();
+            assert_eq!(total, ["total", "101,770", "101,632"], "{text}");
         }
     }
 

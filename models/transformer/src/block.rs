@@ -82,7 +82,7 @@ impl Block {
         mask: Option<&Tensor<4>>,
         seen: Option<&mut Seen>,
     ) -> Tensor<2> {
-        let x = x.clone() + (self.attn).forward(self.ln_1.forward(x), batch, mask, seen);
+        let x = x.clone() + self.attn.forward(self.ln_1.forward(x), batch, mask, seen);
         x.clone() + self.mlp.forward(self.ln_2.forward(x))
     }
 }

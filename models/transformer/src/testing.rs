@@ -1,10 +1,13 @@
 //! What the tests of both architectures need.
+//!
+//! A device's generator belongs to the whole process, and tests run side by side: they seed nothing
+//! and hold for any draw.
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::{AdamConfig, GradientsParams, Optimizer};
+use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Gradients, Int, Tensor};
 
 /// The same parameter with its values multiplied: weights as initialised are so small that a
@@ -16,7 +19,7 @@ pub(crate) fn scaled(param: &Param<Tensor<2>>, factor: f64) -> Param<Tensor<2>> 
 
 /// All values of a float tensor.
 pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().to_vec().unwrap()
+    tensor.into_data().try_to_vec().unwrap()
 }
 
 /// Largest difference of two tensors' values.

@@ -21,7 +21,6 @@ fn tiny(output: Output) -> GptConfig {
 
 /// Weights large enough that a mistake shows.
 fn lively(config: &GptConfig, device: &Device) -> Gpt {
-    device.seed(3);
     let mut model = config.init(device);
     model.wte.weight = scaled(&model.wte.weight, 20.0);
     model.wpe.weight = scaled(&model.wpe.weight, 20.0);
@@ -83,7 +82,7 @@ fn parameters_are_counted_once() {
         }
     }
     assert_eq!(GptConfig::nano().init(&device).num_params(), 804_096);
-    assert_eq!(GptConfig::sums().init(&device).num_params(), 594_560);
+    assert_eq!(GptConfig::sums().init(&device).num_params(), 593_792);
     // nanoGPT prints 0.80M for this model, positions left out.
     let without_positions = count(&GptConfig::nano()) - 64 * 128;
     assert_eq!((without_positions as f64 / 1e4).round(), 80.0);
@@ -114,9 +113,9 @@ fn tensors_bear_the_names_of_gpt2() {
 #[test]
 fn initial_weights_follow_gpt2() {
     let device = Device::flex();
-    device.seed(1);
     let model = GptConfig {
         bias: true,
+        output: Output::Free,
         ..GptConfig::nano()
     }
     .init(&device);
@@ -268,7 +267,6 @@ fn every_parameter_learns() {
             context: 5,
             ..tiny(output)
         };
-        device.seed(5);
         let model = config.init(&device);
         assert_all_learn(&gradients(&model, &loss(&model, &device).backward()));
     }
@@ -280,7 +278,7 @@ fn a_tied_gradient_is_the_sum_of_both_uses() {
     let tied = lively(&tiny(Output::Tied), &device);
     // The same function with the output's weights in a parameter of their own.
     let mut free = tied.clone();
-    let transposed = tied.wte.weight.val().detach().transpose();
+    let transposed = tied.wte.weight.val().transpose().detach();
     let weight = Param::from_tensor(transposed);
     free.lm_head = Some(Linear { weight, bias: None });
     let (a, b) = (loss(&tied, &device), loss(&free, &device));
@@ -325,7 +323,6 @@ fn dropout_acts_only_in_training() {
 fn one_batch_is_learnt_by_heart() {
     let device = Device::flex().autodiff();
     for output in [Output::Tied, Output::Free] {
-        device.seed(7);
         let model = tiny(output).init(&device);
         let (before, after) = overfit(model, 80, |model| loss(model, &device));
         assert!(

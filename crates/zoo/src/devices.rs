@@ -142,8 +142,8 @@ pub enum DeviceError {
     /// The backend exists, but this program was built without it.
     #[error(
         "this program was built without the backend `{name}`: `cargo xtask train --backend {name}` \
-         builds it by itself; for an installed `zoo`, run \
-         `cargo install --path crates/zoo --features {feature}`"
+         builds it in by itself; for an installed `zoo`, run \
+         `cargo install --path crates/zoo --features {feature}` in the repository"
     )]
     NotCompiledIn {
         /// The backend's name.

@@ -17,6 +17,11 @@ use crate::devices::{self, BACKENDS, Backend, Found, catch_panic};
 /// The version of Burn that the workspace pins; a test holds it to `Cargo.lock`.
 pub const BURN_VERSION: &str = "0.22.1";
 
+/// What to do about a backend that is not built in; once, not once a backend.
+const BUILD_IN: &str = "
+`cargo xtask train --backend NAME` builds in what NAME takes. For an installed zoo, run
+`cargo install --path crates/zoo --features NAME` in the repository.";
+
 /// What [`examine`] found out.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -322,14 +327,22 @@ impl fmt::Display for Report {
             for device in &report.devices {
                 writeln!(f, "    {device}")?;
             }
-            if let Some(advice) = &report.advice {
-                let state = match (report.backend.compiled_in, report.backend.feature) {
-                    (true, _) => "no device",
-                    (false, Some(_)) => "not built in",
-                    (false, None) => "not in zoo",
-                };
-                writeln!(f, "    {state}: {advice}")?;
+            match (&report.advice, report.backend.feature) {
+                (None, _) => {}
+                (Some(_), Some(feature)) if !report.backend.compiled_in => writeln!(
+                    f,
+                    "    not built in (cargo feature `{feature}`); needs {}",
+                    report.backend.needs
+                )?,
+                (Some(advice), _) => writeln!(f, "    {advice}")?,
             }
+        }
+        if self
+            .backends
+            .iter()
+            .any(|report| !report.backend.compiled_in)
+        {
+            writeln!(f, "{BUILD_IN}")?;
         }
         if !self.default_works() {
             let name = self.default_backend;

@@ -1,1 +1,54 @@
-//! stub
+//! What exists, and the program: the registry of models, the tables of data sets, recipes and
+//! backends, and every command of the `zoo` binary.
+//!
+//! This is the only crate that knows all the others; ARCHITECTURE.md has the map.
+
+mod cli;
+pub mod data;
+mod datasets;
+pub mod devices;
+mod doctor;
+mod error;
+mod eval;
+mod list;
+mod predict;
+mod progress;
+pub mod recipes;
+pub mod registry;
+mod sample;
+mod saved;
+mod show;
+mod summary;
+mod train;
+
+use clap::Parser;
+use cli::{Cli, Command};
+pub use error::Error;
+pub use sample::Decoder;
+pub use summary::{Summary, SummaryError};
+
+/// Runs the program on the process's own arguments.
+///
+/// # Errors
+/// What the user or the work did wrong; [`Error::status`] is the exit status.
+pub fn run() -> Result<(), Error> {
+    match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Sample(args) => sample::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Data(args) => datasets::run(&args),
+        Command::Doctor(args) => examine(args.json),
+    }
+}
+
+/// `zoo doctor`, with the data directory added to what the machine tells.
+fn examine(json: bool) -> Result<(), Error> {
+    let directory = data::directory(None);
+    let there = if directory.is_dir() { "" } else { " (not there yet)" };
+    let more = [("data directory".to_owned(), format!("{}{there}", directory.display()))];
+    let works = doctor::doctor(json, more.into(), &mut std::io::stdout()).map_err(Error::failed)?;
+    if works { Ok(()) } else { Err(Error::failed("the default backend does not work; see above")) }
+}

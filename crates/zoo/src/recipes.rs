@@ -1,0 +1,56 @@
+//! Which recipes exist. They lie beside their models and are embedded in the program, so that an
+//! installed `zoo` needs no checkout.
+
+use std::path::Path;
+
+use zoo_train::{Change, DidYouMean, Recipe, nearest};
+
+use crate::error::Error;
+
+macro_rules! recipe {
+    ($family:literal, $name:literal) => {
+        ($name, include_str!(concat!("../../../models/", $family, "/recipes/", $name, ".toml")))
+    };
+}
+
+/// Name and text of every recipe; the first is the default.
+pub const RECIPES: &[(&str, &str)] = &[
+    recipe!("mlp", "mlp-glyphs"),
+    recipe!("mlp", "mlp-mnist"),
+    recipe!("cnn", "lenet-mnist"),
+    recipe!("cnn", "resnet20-cifar10"),
+    recipe!("cnn", "resnet20-folder"),
+    recipe!("transformer", "gpt-sums"),
+    recipe!("transformer", "gpt-shakespeare"),
+    recipe!("transformer", "encoder-sst2"),
+];
+
+/// Reads a recipe by name, or from a TOML file.
+///
+/// # Errors
+/// An unknown name, a file that cannot be read, or a recipe that is wrong.
+pub fn read(recipe: &str, changes: &[Change]) -> Result<Recipe, Error> {
+    let known = RECIPES.iter().find(|(name, _)| *name == recipe);
+    let path = Path::new(recipe);
+    let (origin, name, text) = match known {
+        Some((name, text)) => (format!("recipe {name}"), (*name).to_owned(), (*text).to_owned()),
+        None if path.extension().is_some_and(|extension| extension == "toml") => {
+            let text = std::fs::read_to_string(path).map_err(|error| Error::Request(format!("{recipe}: {error}")))?;
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            (recipe.to_owned(), stem, text)
+        }
+        None => {
+            let names: Vec<&str> = RECIPES.iter().map(|(name, _)| *name).collect();
+            let guess = DidYouMean(nearest(recipe, names.iter().copied()));
+            return Err(Error::Request(format!(
+                "unknown recipe {recipe:?}{guess}; known: {}; or the path of a .toml file",
+                names.join(", ")
+            )));
+        }
+    };
+    let mut recipe = Recipe::parse(&origin, &text, changes)?;
+    if recipe.name.is_empty() {
+        recipe.name = name;
+    }
+    Ok(recipe)
+}

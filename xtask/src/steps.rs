@@ -11,6 +11,9 @@ use crate::{Failure, files, help, imports};
 /// Says that a machine must have an adapter: set by CI, read here and by the tests on wgpu.
 const REQUIRE_WGPU: &str = "ZOO_REQUIRE_WGPU";
 
+/// Tests compare the CPU backends; a first training builds only the default one.
+const CPU_BACKENDS: &[&str] = &["--features", "zoo/ndarray"];
+
 /// `cargo xtask test`: the CPU backends, the examples' workspace, and wgpu where asked for.
 pub(crate) fn test(mut args: lexopt::Parser) -> Result<(), Failure> {
     let mut wgpu = false;
@@ -39,16 +42,17 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         return help_or_refuse(arg);
     }
     let root = root();
-    let mut workspaces = vec![("", root.join("Cargo.toml"))];
-    workspaces.extend(examples(&root).map(|manifest| (" of the examples", manifest)));
+    let mut workspaces = vec![("", root.join("Cargo.toml"), CPU_BACKENDS)];
+    let no_features: &[&str] = &[];
+    workspaces.extend(examples(&root).map(|manifest| (" of the examples", manifest, no_features)));
 
     let mut steps = Steps::default();
-    for (of, manifest) in &workspaces {
+    for (of, manifest, _) in &workspaces {
         let mut format = at_root(&["fmt", "--all", "--check", "--manifest-path"]);
         steps.cargo(&format!("format{of}"), format.arg(manifest));
     }
     steps.run("tidy", "import rules, files, pages", check_house_rules);
-    for (of, manifest) in &workspaces {
+    for (of, manifest, features) in &workspaces {
         // In release, to share build scripts and procedural macros with the tests.
         let mut clippy = at_root(&["clippy", "--release", "--workspace", "--all-targets"]);
         share_target(&mut clippy, &root)
@@ -56,7 +60,7 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
             .arg(manifest);
         steps.cargo(
             &format!("clippy{of}"),
-            clippy.args(["--", "-D", "warnings"]),
+            clippy.args(*features).args(["--", "-D", "warnings"]),
         );
     }
     if wgpu_required() {
@@ -83,7 +87,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool) {
     let root = root();
     steps.cargo(
         "tests on the CPU backends",
-        &mut at_root(&["test", "--release", "--workspace", "--no-fail-fast"]),
+        at_root(&["test", "--release", "--workspace", "--no-fail-fast"]).args(CPU_BACKENDS),
     );
     if let Some(manifest) = examples(&root) {
         // `test` builds the examples' programs as well.

@@ -11,9 +11,17 @@ use burn::store::{
 /// Why weights could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// The file could not be read or written, or is not safetensors.
+    /// The file could not be written.
+    #[error("{}: writing failed: {problem}", path.display())]
+    Write {
+        /// The weights file.
+        path: PathBuf,
+        /// What the store said.
+        problem: String,
+    },
+    /// The file could not be read, or is not safetensors.
     #[error("{}: {problem}", path.display())]
-    File {
+    Read {
         /// The weights file.
         path: PathBuf,
         /// What the store said.
@@ -41,7 +49,10 @@ pub fn save<M: Module>(model: &M, path: &Path) -> Result<(), WeightsError> {
     model
         .valid()
         .save_into(&mut store)
-        .map_err(|error| file(path, error))
+        .map_err(|error| WeightsError::Write {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        })
 }
 
 /// Reads weights into a model of the same architecture. On an error the model is dropped, not
@@ -87,7 +98,7 @@ fn problems(result: &ApplyResult) -> Vec<String> {
 }
 
 fn file(path: &Path, problem: impl std::fmt::Display) -> WeightsError {
-    WeightsError::File {
+    WeightsError::Read {
         path: path.to_owned(),
         problem: problem.to_string(),
     }
@@ -171,7 +182,7 @@ mod tests {
         std::fs::write(&path, b"not safetensors").unwrap();
         assert!(matches!(
             load(net(2, &Device::flex()), &path),
-            Err(WeightsError::File { .. })
+            Err(WeightsError::Read { .. })
         ));
     }
 }

@@ -9,9 +9,13 @@ use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_images::{Augment, Color, FolderOptions, ImageSet};
-use zoo_text::{CharVocabulary, Corpus, LabelledLines, LabelledSet, PAD, Split, Sums, Windows, WordVocabulary};
+use zoo_text::{
+    CharVocabulary, Corpus, LabelledLines, LabelledSet, PAD, Split, Sums, Windows, WordVocabulary,
+};
 use zoo_train::rng::{Purpose, derive, permutation};
-use zoo_train::{Batch, DidYouMean, Pass, Source, SourceError, check_keys, fields_of, from_table, nearest};
+use zoo_train::{
+    Batch, DidYouMean, Pass, Source, SourceError, check_keys, fields_of, from_table, nearest,
+};
 
 use crate::error::{Error, chain};
 use crate::registry::Input;
@@ -63,7 +67,9 @@ impl Facts {
     pub fn vocabulary(&self) -> Option<usize> {
         match self {
             Self::Images { .. } => None,
-            Self::Sentences { vocabulary, .. } | Self::Sequences { vocabulary, .. } => Some(*vocabulary),
+            Self::Sentences { vocabulary, .. } | Self::Sequences { vocabulary, .. } => {
+                Some(*vocabulary)
+            }
         }
     }
 
@@ -73,7 +79,11 @@ impl Facts {
     /// What the model takes, what the data gives, and which key to change.
     pub fn fit(&self, model: &str, input: Input, outputs: usize) -> Result<(), String> {
         match self {
-            Self::Images { set, shape, classes } => {
+            Self::Images {
+                set,
+                shape,
+                classes,
+            } => {
                 let [c, h, w] = shape;
                 let gives = format!("data set {set} gives {c}x{h}x{w} images");
                 match input {
@@ -91,7 +101,9 @@ impl Facts {
                     Input::AnyImage { channels, .. } if channels != *c => Err(format!(
                         "model {model} takes images of {channels} channels, but {gives}; set model.in_channels = {c}"
                     )),
-                    Input::Tokens { .. } => Err(format!("model {model} takes text, but {gives}; choose mlp, lenet or resnet")),
+                    Input::Tokens { .. } => Err(format!(
+                        "model {model} takes text, but {gives}; choose mlp, lenet or resnet"
+                    )),
                     _ if outputs != *classes => Err(format!(
                         "model {model} has {outputs} outputs, but data set {set} has {classes} classes; \
                          set the last of model.widths, or model.num_classes, to {classes}"
@@ -101,7 +113,9 @@ impl Facts {
             }
             Self::Sentences { set, .. } | Self::Sequences { set, .. } => {
                 let Input::Tokens { longest } = input else {
-                    return Err(format!("model {model} takes images, but data set {set} gives text; choose gpt or encoder"));
+                    return Err(format!(
+                        "model {model} takes images, but data set {set} gives text; choose gpt or encoder"
+                    ));
                 };
                 if let Some(vocabulary) = self.vocabulary()
                     && let Self::Sequences { length, .. } = self
@@ -181,7 +195,9 @@ pub struct Data {
 
 impl std::fmt::Debug for Data {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Data").field("facts", &self.facts).finish_non_exhaustive()
+        f.debug_struct("Data")
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -198,7 +214,11 @@ pub struct SetRow {
 
 /// Every data set.
 pub fn sets() -> Vec<SetRow> {
-    let images = zoo_images::SETS.iter().map(|set| SetRow { name: set.name, about: set.about, built_in: set.source == zoo_images::Source::BuiltIn });
+    let images = zoo_images::SETS.iter().map(|set| SetRow {
+        name: set.name,
+        about: set.about,
+        built_in: set.source == zoo_images::Source::BuiltIn,
+    });
     let text = zoo_text::SETS.iter().map(|set| SetRow {
         name: set.name,
         about: set.summary,
@@ -209,9 +229,20 @@ pub fn sets() -> Vec<SetRow> {
 
 /// The data directory: the given one, else `ZOO_DATA_DIR`, else the platform's cache folder.
 pub fn directory(given: Option<&Path>) -> PathBuf {
-    let cache = || dirs::cache_dir().unwrap_or_else(std::env::temp_dir).join("burn-zoo");
-    let variable = || std::env::var_os("ZOO_DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
-    given.map(Path::to_owned).or_else(variable).unwrap_or_else(cache)
+    let cache = || {
+        dirs::cache_dir()
+            .unwrap_or_else(std::env::temp_dir)
+            .join("burn-zoo")
+    };
+    let variable = || {
+        std::env::var_os("ZOO_DATA_DIR")
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    given
+        .map(Path::to_owned)
+        .or_else(variable)
+        .unwrap_or_else(cache)
 }
 
 /// `[data]` of an image recipe.
@@ -269,7 +300,11 @@ struct CharOptions {
 
 impl Default for CharOptions {
     fn default() -> Self {
-        Self { name: String::new(), path: None, valid_fraction: Corpus::VALID_FRACTION }
+        Self {
+            name: String::new(),
+            path: None,
+            valid_fraction: Corpus::VALID_FRACTION,
+        }
     }
 }
 
@@ -288,7 +323,12 @@ struct SumOptions {
 
 impl Default for SumOptions {
     fn default() -> Self {
-        Self { name: String::new(), digits: Sums::NUM_DIGITS, validation: 0, split_seed: 1 }
+        Self {
+            name: String::new(),
+            digits: Sums::NUM_DIGITS,
+            validation: 0,
+            split_seed: 1,
+        }
     }
 }
 
@@ -309,7 +349,13 @@ struct LabelledOptions {
 
 impl Default for LabelledOptions {
     fn default() -> Self {
-        Self { name: String::new(), path: None, max_words: 20_000, min_count: 2, max_length: 64 }
+        Self {
+            name: String::new(),
+            path: None,
+            max_words: 20_000,
+            min_count: 2,
+            max_length: 64,
+        }
     }
 }
 
@@ -334,13 +380,17 @@ pub fn open(table: &Table, directory: &Path, input: Input, seed: u64) -> Result<
         None => {
             let known: Vec<&str> = sets().iter().map(|set| set.name).collect();
             let guess = DidYouMean(nearest(name, known.iter().copied()));
-            Err(Error::Request(format!("unknown data set {name:?}{guess}; known: {}", known.join(", "))))
+            Err(Error::Request(format!(
+                "unknown data set {name:?}{guess}; known: {}",
+                known.join(", ")
+            )))
         }
     }
 }
 
 fn options<T: for<'de> Deserialize<'de>>(table: &Table, name: &str) -> Result<T, Error> {
-    check_keys(table, "data", &format!("data set {name}"), fields_of::<T>()).map_err(Error::Request)?;
+    check_keys(table, "data", &format!("data set {name}"), fields_of::<T>())
+        .map_err(Error::Request)?;
     from_table(table.clone(), "data").map_err(Error::Request)
 }
 
@@ -349,7 +399,11 @@ fn unreadable(error: impl std::error::Error) -> Error {
 }
 
 fn needs_path(path: Option<PathBuf>, name: &str, example: &str) -> Result<PathBuf, Error> {
-    path.ok_or_else(|| Error::Request(format!("data set {name} needs data.path, such as --set data.path={example}")))
+    path.ok_or_else(|| {
+        Error::Request(format!(
+            "data set {name} needs data.path, such as --set data.path={example}"
+        ))
+    })
 }
 
 /// Cuts `count` examples, chosen by the seed, from the end of a shuffled training split.
@@ -358,7 +412,9 @@ fn cut(len: usize, count: usize, seed: u64) -> Result<(Option<Vec<u32>>, Option<
         return Ok((None, None));
     }
     if count >= len {
-        return Err(Error::Request(format!("data.validation = {count}: must be below the {len} training examples")));
+        return Err(Error::Request(format!(
+            "data.validation = {count}: must be below the {len} training examples"
+        )));
     }
     let mut order = permutation(len, derive(seed, Purpose::Order, &[u64::MAX]));
     let held = order.split_off(len - count);
@@ -366,7 +422,10 @@ fn cut(len: usize, count: usize, seed: u64) -> Result<(Option<Vec<u32>>, Option<
 }
 
 fn images(options: ImageOptions, directory: &Path, seed: u64) -> Result<Data, Error> {
-    let folder = FolderOptions { size: options.size, color: options.color };
+    let folder = FolderOptions {
+        size: options.size,
+        color: options.color,
+    };
     let open = |split| {
         let set = match &options.path {
             Some(path) => zoo_images::open_folder(path, split, &folder),
@@ -374,20 +433,38 @@ fn images(options: ImageOptions, directory: &Path, seed: u64) -> Result<Data, Er
         };
         set.map_err(unreadable)
     };
-    let is_folder = zoo_images::find(&options.name).is_ok_and(|set| set.source == zoo_images::Source::Folder);
+    let is_folder =
+        zoo_images::find(&options.name).is_ok_and(|set| set.source == zoo_images::Source::Folder);
     if options.path.is_some() && !is_folder {
-        return Err(Error::Request(format!("data.path is for image-folder; data set {} lies in the data directory", options.name)));
+        return Err(Error::Request(format!(
+            "data.path is for image-folder; data set {} lies in the data directory",
+            options.name
+        )));
     }
-    let (train, test) = (Arc::new(open(zoo_images::Split::Train)?), Arc::new(open(zoo_images::Split::Test)?));
+    let (train, test) = (
+        Arc::new(open(zoo_images::Split::Train)?),
+        Arc::new(open(zoo_images::Split::Test)?),
+    );
     let shape = train.shape();
     let by_channel = |key: &str, values: &[f32]| match values.len() {
         1 => Ok(vec![values[0]; shape[0]]),
         count if count == shape[0] => Ok(values.to_vec()),
-        count => Err(Error::Request(format!("data.{key} has {count} numbers, images of {} have {} channels", options.name, shape[0]))),
+        count => Err(Error::Request(format!(
+            "data.{key} has {count} numbers, images of {} have {} channels",
+            options.name, shape[0]
+        ))),
     };
-    let (mean, std) = (by_channel("mean", &options.mean)?, by_channel("std", &options.std)?);
-    if let Some(value) = std.iter().find(|value| !(**value > 0.0 && value.is_finite())) {
-        return Err(Error::Request(format!("data.std holds {value}: must be above 0")));
+    let (mean, std) = (
+        by_channel("mean", &options.mean)?,
+        by_channel("std", &options.std)?,
+    );
+    if let Some(value) = std
+        .iter()
+        .find(|value| !(**value > 0.0 && value.is_finite()))
+    {
+        return Err(Error::Request(format!(
+            "data.std holds {value}: must be above 0"
+        )));
     }
     let (kept, held) = cut(train.len(), options.validation, seed)?;
     let augment = Augment {
@@ -396,11 +473,26 @@ fn images(options: ImageOptions, directory: &Path, seed: u64) -> Result<Data, Er
         cutout: options.cutout,
     };
     let source = |set: &Arc<ImageSet>, only: Option<Vec<u32>>| -> Arc<dyn Source> {
-        Arc::new(Images { set: set.clone(), only, mean: mean.clone(), std: std.clone(), augment: augment.clone() })
+        Arc::new(Images {
+            set: set.clone(),
+            only,
+            mean: mean.clone(),
+            std: std.clone(),
+            augment: augment.clone(),
+        })
     };
     Ok(Data {
-        facts: Facts::Images { set: options.name.clone(), shape, classes: train.classes().len() },
-        codec: Codec::Images { shape, mean: mean.clone(), std: std.clone(), classes: train.classes().to_vec() },
+        facts: Facts::Images {
+            set: options.name.clone(),
+            shape,
+            classes: train.classes().len(),
+        },
+        codec: Codec::Images {
+            shape,
+            mean: mean.clone(),
+            std: std.clone(),
+            classes: train.classes().to_vec(),
+        },
         valid: held.map(|held| source(&train, Some(held))),
         train: source(&train, kept),
         test: Some(source(&test, None)),
@@ -426,19 +518,30 @@ impl Source for Images {
         let mut pixels = Vec::with_capacity(indices.len() * c * h * w);
         let mut labels = Vec::with_capacity(indices.len());
         for &index in indices {
-            let example = self.only.as_ref().map_or(index, |only| only[index as usize]);
+            let example = self
+                .only
+                .as_ref()
+                .map_or(index, |only| only[index as usize]);
             let image = self.set.get(example as usize)?;
             let start = pixels.len();
             normalise(&image.pixels, &self.mean, &self.std, &mut pixels);
             if let Some(pass) = pass {
-                let seed = derive(pass.seed, Purpose::Example, &[pass.epoch, u64::from(example)]);
+                let seed = derive(
+                    pass.seed,
+                    Purpose::Example,
+                    &[pass.epoch, u64::from(example)],
+                );
                 // After normalisation, so that the zeros of crop and cutout are the mean.
                 self.augment.apply(&mut pixels[start..], [c, h, w], seed);
             }
             labels.push(image.label as i32);
         }
         let b = indices.len();
-        Ok(Batch { input: TensorData::new(pixels, [b, c, h, w]), target: TensorData::new(labels, [b]), scored: None })
+        Ok(Batch {
+            input: TensorData::new(pixels, [b, c, h, w]),
+            target: TensorData::new(labels, [b]),
+            scored: None,
+        })
     }
 }
 
@@ -452,19 +555,36 @@ pub fn normalise(pixels: &[u8], mean: &[f32], std: &[f32], out: &mut Vec<f32>) {
 
 fn characters(options: CharOptions, directory: &Path, input: Input) -> Result<Data, Error> {
     let corpus = match options.name.as_str() {
-        "chars" => Corpus::open(needs_path(options.path, "chars", "book.txt")?, options.valid_fraction),
+        "chars" => Corpus::open(
+            needs_path(options.path, "chars", "book.txt")?,
+            options.valid_fraction,
+        ),
         _ => Corpus::tinyshakespeare(directory),
     }
     .map_err(unreadable)?;
     let Input::Tokens { longest: context } = input else {
-        return Err(Error::Request(format!("data set {} gives text, but the model takes images; choose gpt", options.name)));
+        return Err(Error::Request(format!(
+            "data set {} gives text, but the model takes images; choose gpt",
+            options.name
+        )));
     };
     let windows = |split| corpus.windows(split, context).map_err(unreadable);
     Ok(Data {
-        facts: Facts::Sequences { set: options.name.clone(), vocabulary: corpus.vocabulary.len(), length: context },
-        codec: Codec::Chars { chars: corpus.vocabulary.chars(), stop: None },
+        facts: Facts::Sequences {
+            set: options.name.clone(),
+            vocabulary: corpus.vocabulary.len(),
+            length: context,
+        },
+        codec: Codec::Chars {
+            chars: corpus.vocabulary.chars(),
+            stop: None,
+        },
         train: Arc::new(Text(windows(Split::Train)?)),
-        valid: if options.valid_fraction > 0.0 { Some(Arc::new(Text(windows(Split::Valid)?))) } else { None },
+        valid: if options.valid_fraction > 0.0 {
+            Some(Arc::new(Text(windows(Split::Valid)?)))
+        } else {
+            None
+        },
         test: None,
     })
 }
@@ -479,7 +599,9 @@ impl Source for Text {
     fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError> {
         let context = self.0.context();
         // A fresh offset each epoch: over epochs every alignment is seen.
-        let offset = pass.map_or(0, |pass| derive(pass.seed, Purpose::Epoch, &[pass.epoch]) as usize % context);
+        let offset = pass.map_or(0, |pass| {
+            derive(pass.seed, Purpose::Epoch, &[pass.epoch]) as usize % context
+        });
         let windows = self.0.with_offset(offset);
         let (mut input, mut target) = (Vec::new(), Vec::new());
         for &index in indices {
@@ -488,7 +610,11 @@ impl Source for Text {
             target.extend(window.target.iter().map(|id| *id as i32));
         }
         let (b, n) = (indices.len(), target.len());
-        Ok(Batch { input: TensorData::new(input, [b, context]), target: TensorData::new(target, [n]), scored: None })
+        Ok(Batch {
+            input: TensorData::new(input, [b, context]),
+            target: TensorData::new(target, [n]),
+            scored: None,
+        })
     }
 }
 
@@ -498,7 +624,11 @@ fn sums(options: SumOptions, seed: u64) -> Result<Data, Error> {
     let vocabulary = Sums::vocabulary();
     let (kept, held) = cut(train.len(), options.validation, seed)?;
     let source = |problems: &Sums, only: Option<Vec<u32>>| -> Arc<dyn Source> {
-        Arc::new(Problems { problems: problems.clone(), vocabulary: vocabulary.clone(), only })
+        Arc::new(Problems {
+            problems: problems.clone(),
+            vocabulary: vocabulary.clone(),
+            only,
+        })
     };
     Ok(Data {
         facts: Facts::Sequences {
@@ -506,7 +636,10 @@ fn sums(options: SumOptions, seed: u64) -> Result<Data, Error> {
             vocabulary: vocabulary.len(),
             length: train.sequence_length() - 1,
         },
-        codec: Codec::Chars { chars: vocabulary.chars(), stop: None },
+        codec: Codec::Chars {
+            chars: vocabulary.chars(),
+            stop: None,
+        },
         valid: held.map(|held| source(&train, Some(held))),
         train: source(&train, kept),
         test: Some(source(&test, None)),
@@ -528,7 +661,10 @@ impl Source for Problems {
         let t = self.problems.sequence_length() - 1;
         let (mut input, mut target, mut scored) = (Vec::new(), Vec::new(), Vec::new());
         for (row, &index) in indices.iter().enumerate() {
-            let example = self.only.as_ref().map_or(index, |only| only[index as usize]);
+            let example = self
+                .only
+                .as_ref()
+                .map_or(index, |only| only[index as usize]);
             let problem = self.problems.get(example as usize)?;
             let ids = self.vocabulary.encode(&problem.sequence())?;
             input.extend(ids[..t].iter().map(|id| *id as i32));
@@ -553,24 +689,40 @@ fn labelled(options: LabelledOptions, directory: &Path, input: Input) -> Result<
     }
     .map_err(unreadable)?;
     let Input::Tokens { longest } = input else {
-        return Err(Error::Request(format!("data set {} gives text, but the model takes images; choose encoder", options.name)));
+        return Err(Error::Request(format!(
+            "data set {} gives text, but the model takes images; choose encoder",
+            options.name
+        )));
     };
     let max_length = options.max_length.min(longest);
     if max_length == 0 {
         return Err(Error::request("data.max_length = 0: must be 1 or more"));
     }
-    let vocabulary = WordVocabulary::build(set.train.sentences(), options.max_words, options.min_count).map_err(unreadable)?;
+    let vocabulary =
+        WordVocabulary::build(set.train.sentences(), options.max_words, options.min_count)
+            .map_err(unreadable)?;
     let source = |lines: &LabelledLines| -> Result<Arc<dyn Source>, Error> {
         let mut sentences = Vec::with_capacity(lines.len());
         for index in 0..lines.len() {
             let line = lines.get(index).map_err(unreadable)?;
             sentences.push((vocabulary.encode(&line.text, max_length), line.label as i32));
         }
-        Ok(Arc::new(Sentences { sentences, longest: max_length }))
+        Ok(Arc::new(Sentences {
+            sentences,
+            longest: max_length,
+        }))
     };
     Ok(Data {
-        facts: Facts::Sentences { set: options.name.clone(), vocabulary: vocabulary.len(), classes: set.class_names.len() },
-        codec: Codec::Words { words: vocabulary.to_lines(), max_length, classes: set.class_names.clone() },
+        facts: Facts::Sentences {
+            set: options.name.clone(),
+            vocabulary: vocabulary.len(),
+            classes: set.class_names.len(),
+        },
+        codec: Codec::Words {
+            words: vocabulary.to_lines(),
+            max_length,
+            classes: set.class_names.clone(),
+        },
         train: source(&set.train)?,
         valid: Some(source(&set.valid)?),
         test: Some(source(&set.test)?),
@@ -592,13 +744,20 @@ impl Source for Sentences {
     }
 
     fn batch(&self, indices: &[u32], _: Option<Pass>) -> Result<Batch, SourceError> {
-        let chosen: Vec<&(Vec<u32>, i32)> = indices.iter().map(|index| &self.sentences[*index as usize]).collect();
+        let chosen: Vec<&(Vec<u32>, i32)> = indices
+            .iter()
+            .map(|index| &self.sentences[*index as usize])
+            .collect();
         let longest = chosen.iter().map(|(ids, _)| ids.len()).max().unwrap_or(0);
         let t = longest.next_multiple_of(PAD_TO_MULTIPLE).min(self.longest);
         let input = pad(chosen.iter().map(|(ids, _)| ids.as_slice()), t);
         let labels: Vec<i32> = chosen.iter().map(|(_, label)| *label).collect();
         let b = labels.len();
-        Ok(Batch { input, target: TensorData::new(labels, [b]), scored: None })
+        Ok(Batch {
+            input,
+            target: TensorData::new(labels, [b]),
+            scored: None,
+        })
     }
 }
 

@@ -11,7 +11,13 @@ use crate::progress::print_json;
 
 macro_rules! source {
     ($modality:literal, $name:literal) => {
-        include_str!(concat!("../../../datasets/", $modality, "/sources/", $name, ".toml"))
+        include_str!(concat!(
+            "../../../datasets/",
+            $modality,
+            "/sources/",
+            $name,
+            ".toml"
+        ))
     };
 }
 
@@ -36,8 +42,10 @@ pub fn run(args: &DataArgs) -> Result<(), Error> {
         if args.action == DataAction::Fetch {
             let mut quiet = Quiet;
             let mut shown = stderr_progress();
-            let progress: &mut dyn zoo_fetch::Progress = if args.quiet { &mut quiet } else { &mut *shown };
-            let report = fetch(source, &directory, progress).map_err(|error| Error::Failed(chain(&error)))?;
+            let progress: &mut dyn zoo_fetch::Progress =
+                if args.quiet { &mut quiet } else { &mut *shown };
+            let report = fetch(source, &directory, progress)
+                .map_err(|error| Error::Failed(chain(&error)))?;
             let place = source.folder(&directory);
             if args.json {
                 print_json(&json!({
@@ -45,13 +53,21 @@ pub fn run(args: &DataArgs) -> Result<(), Error> {
                     "present": report.present, "received_bytes": report.received_bytes,
                 }));
             } else {
-                println!("{}: {} fetched, {} already there, in {}", source.name, report.fetched.len(), report.present.len(), place.display());
+                println!(
+                    "{}: {} fetched, {} already there, in {}",
+                    source.name,
+                    report.fetched.len(),
+                    report.present.len(),
+                    place.display()
+                );
             }
             continue;
         }
         for (path, status) in verify(source, &directory) {
             if args.json {
-                print_json(&json!({ "name": source.name, "path": path, "ok": status == Status::Ok, "status": status.to_string() }));
+                print_json(
+                    &json!({ "name": source.name, "path": path, "ok": status == Status::Ok, "status": status.to_string() }),
+                );
             } else {
                 println!("{}: {status}", path.display());
             }
@@ -65,7 +81,11 @@ pub fn run(args: &DataArgs) -> Result<(), Error> {
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(Error::Failed(format!("{} not as it should be; run `cargo xtask data fetch {}`", wrong.join(", "), wrong.join(" "))))
+    Err(Error::Failed(format!(
+        "{} not as it should be; run `cargo xtask data fetch {}`",
+        wrong.join(", "),
+        wrong.join(" ")
+    )))
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Source>, Error> {
@@ -81,8 +101,12 @@ fn chosen(names: &[String]) -> Result<Vec<Source>, Error> {
         found.cloned().ok_or_else(|| {
             let known: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
             match data::sets().iter().find(|set| set.name == name) {
-                Some(set) if set.built_in => Error::Request(format!("data set {name} is built in: there is nothing to fetch or verify")),
-                Some(_) => Error::Request(format!("data set {name} is your own files: there is nothing to fetch or verify")),
+                Some(set) if set.built_in => Error::Request(format!(
+                    "data set {name} is built in: there is nothing to fetch or verify"
+                )),
+                Some(_) => Error::Request(format!(
+                    "data set {name} is your own files: there is nothing to fetch or verify"
+                )),
                 None => Error::Request(format!(
                     "unknown data set {name:?}{}; known: {}",
                     DidYouMean(nearest(name, known.iter().copied())),
@@ -111,7 +135,9 @@ fn list(args: &DataArgs, sources: &[Source], directory: &std::path::Path) -> Res
         };
         if args.json {
             let licence = source.map(|source| source.licence.clone());
-            print_json(&json!({ "name": set.name, "about": set.about, "state": state, "licence": licence }));
+            print_json(
+                &json!({ "name": set.name, "about": set.about, "state": state, "licence": licence }),
+            );
         } else {
             println!("  {:16} {state:15} {}", set.name, set.about);
         }

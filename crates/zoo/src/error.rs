@@ -47,7 +47,10 @@ impl From<RunError> for Error {
 
 impl From<WeightsError> for Error {
     fn from(error: WeightsError) -> Self {
-        Self::request(error)
+        match error {
+            WeightsError::Write { .. } => Self::failed(error),
+            WeightsError::Read { .. } | WeightsError::Mismatch { .. } => Self::request(error),
+        }
     }
 }
 
@@ -57,6 +60,7 @@ impl From<FitError> for Error {
             FitError::EmptySplit(_) | FitError::Data(_) | FitError::UnknownMetric { .. } => {
                 Self::request(error)
             }
+            FitError::Weights(error) => error.into(),
             // A folder that stops being writable in the middle of a run is not a wrong request.
             _ => Self::failed(error),
         }

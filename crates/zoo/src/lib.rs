@@ -47,8 +47,21 @@ pub fn run() -> Result<(), Error> {
 /// `zoo doctor`, with the data directory added to what the machine tells.
 fn examine(json: bool) -> Result<(), Error> {
     let directory = data::directory(None);
-    let there = if directory.is_dir() { "" } else { " (not there yet)" };
-    let more = [("data directory".to_owned(), format!("{}{there}", directory.display()))];
+    let there = if directory.is_dir() {
+        ""
+    } else {
+        " (not there yet)"
+    };
+    let more = [(
+        "data directory".to_owned(),
+        format!("{}{there}", directory.display()),
+    )];
     let works = doctor::doctor(json, more.into(), &mut std::io::stdout()).map_err(Error::failed)?;
-    if works { Ok(()) } else { Err(Error::failed("the default backend does not work; see above")) }
+    if works {
+        Ok(())
+    } else {
+        Err(Error::failed(
+            "the default backend does not work; see above",
+        ))
+    }
 }

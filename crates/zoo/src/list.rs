@@ -11,7 +11,12 @@ use crate::{data, recipes, registry};
 
 /// Prints one table, or all of them.
 pub fn run(args: &ListArgs) -> Result<(), Error> {
-    let all = [Listing::Models, Listing::Recipes, Listing::Datasets, Listing::Backends];
+    let all = [
+        Listing::Models,
+        Listing::Recipes,
+        Listing::Datasets,
+        Listing::Backends,
+    ];
     let chosen = args.what.map_or(all.to_vec(), |one| vec![one]);
     let mut tables = serde_json::Map::new();
     for listing in chosen {
@@ -21,7 +26,10 @@ pub fn run(args: &ListArgs) -> Result<(), Error> {
             print_rows(&rows);
             println!();
         }
-        tables.insert(title.to_owned(), rows.into_iter().map(Value::Object).collect());
+        tables.insert(
+            title.to_owned(),
+            rows.into_iter().map(Value::Object).collect(),
+        );
     }
     if args.json {
         print_json(&tables);
@@ -33,14 +41,15 @@ type Row = serde_json::Map<String, Value>;
 
 fn table(listing: Listing) -> Result<(&'static str, Vec<Row>), Error> {
     let rows = |values: Vec<Value>| -> Vec<Row> {
-        values.into_iter().filter_map(|value| value.as_object().cloned()).collect()
+        values
+            .into_iter()
+            .filter_map(|value| value.as_object().cloned())
+            .collect()
     };
     Ok(match listing {
         Listing::Models => {
             let models = registry::MODELS.iter();
-            let row = |entry: &&dyn registry::Entry| {
-                json!({ "name": entry.name(), "presets": entry.presets(), "about": entry.about() })
-            };
+            let row = |entry: &&dyn registry::Entry| json!({ "name": entry.name(), "presets": entry.presets(), "about": entry.about() });
             ("models", rows(models.map(row).collect()))
         }
         Listing::Recipes => {
@@ -48,7 +57,10 @@ fn table(listing: Listing) -> Result<(&'static str, Vec<Row>), Error> {
             for (name, text) in recipes::RECIPES {
                 let recipe = Recipe::parse(&format!("recipe {name}"), text, &[])?;
                 let expect = recipe.expect.map(|expect| {
-                    format!("{} {} to {}, {} min on {}", expect.metric, expect.min, expect.max, expect.minutes, expect.machine)
+                    format!(
+                        "{} {} to {}, {} min on {}",
+                        expect.metric, expect.min, expect.max, expect.minutes, expect.machine
+                    )
                 });
                 values.push(json!({ "name": name, "about": recipe.about, "expects": expect }));
             }
@@ -64,7 +76,11 @@ fn table(listing: Listing) -> Result<(&'static str, Vec<Row>), Error> {
         }
         Listing::Backends => {
             let row = |backend: &crate::devices::Backend| {
-                let state = if backend.compiled_in { "compiled in" } else { "by feature" };
+                let state = if backend.compiled_in {
+                    "compiled in"
+                } else {
+                    "by feature"
+                };
                 json!({ "name": backend.name, "state": state, "about": backend.about })
             };
             ("backends", rows(BACKENDS.iter().map(row).collect()))
@@ -76,19 +92,41 @@ fn table(listing: Listing) -> Result<(&'static str, Vec<Row>), Error> {
 fn print_rows(rows: &[Row]) {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        Value::Array(items) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(" "),
         Value::Null => "-".into(),
         other => other.to_string(),
     };
     // JSON maps are sorted by key; a table reads name first, then what it is.
     let order = ["name", "presets", "source", "state", "about", "expects"];
-    let cells: Vec<Vec<String>> =
-        rows.iter().map(|row| order.iter().filter_map(|key| row.get(*key)).map(text).collect()).collect();
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            order
+                .iter()
+                .filter_map(|key| row.get(*key))
+                .map(text)
+                .collect()
+        })
+        .collect();
     let columns = cells.first().map_or(0, Vec::len);
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        cells
+            .iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in &cells {
-        let line: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         println!("  {}", line.join("  ").trim_end());
     }
 }

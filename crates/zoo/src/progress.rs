@@ -32,13 +32,21 @@ impl Progress {
             return Self::Quiet;
         }
         let interactive = std::io::stderr().is_terminal();
-        let bar = if interactive { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let bar = if interactive {
+            ProgressBar::new(0)
+        } else {
+            ProgressBar::hidden()
+        };
         // indicatif leaves out the colours where NO_COLOR is set.
         let style = ProgressStyle::with_template("{wide_bar:.cyan} {pos}/{len} {msg} eta {eta}");
         if let Ok(style) = style {
             bar.set_style(style);
         }
-        Self::Human(Human { bar, total_steps: 0, interactive })
+        Self::Human(Human {
+            bar,
+            total_steps: 0,
+            interactive,
+        })
     }
 
     /// Shows an event.
@@ -63,29 +71,68 @@ pub fn print_json(value: &impl serde::Serialize) {
 impl Human {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Start { step, total_steps, parameters, .. } => {
+            Event::Start {
+                step,
+                total_steps,
+                parameters,
+                ..
+            } => {
                 self.total_steps = *total_steps;
                 self.bar.set_length(*total_steps as u64);
                 self.bar.set_position(*step as u64);
                 self.bar.reset_eta();
-                let from = if *step > 0 { format!(", going on after step {step}") } else { String::new() };
-                self.line(&format!("{parameters} parameters, {total_steps} steps{from}"));
+                let from = if *step > 0 {
+                    format!(", going on after step {step}")
+                } else {
+                    String::new()
+                };
+                self.line(&format!(
+                    "{parameters} parameters, {total_steps} steps{from}"
+                ));
             }
-            Event::Step { step, epoch, loss, learning_rate, .. } => {
+            Event::Step {
+                step,
+                epoch,
+                loss,
+                learning_rate,
+                ..
+            } => {
                 self.bar.set_position(*step as u64);
-                self.bar.set_message(format!("epoch {epoch:.1} loss {loss:.4} rate {learning_rate:.1e}"));
+                self.bar.set_message(format!(
+                    "epoch {epoch:.1} loss {loss:.4} rate {learning_rate:.1e}"
+                ));
                 // Without a bar, a line now and then: about twenty in a run.
                 let every = (self.total_steps / 20).max(1);
-                if !self.interactive && (step / every > (step.saturating_sub(10)) / every || *step == self.total_steps) {
-                    eprintln!("step {step}/{} epoch {epoch:.2} loss {loss:.4} rate {learning_rate:.2e}", self.total_steps);
+                if !self.interactive
+                    && (step / every > (step.saturating_sub(10)) / every
+                        || *step == self.total_steps)
+                {
+                    eprintln!(
+                        "step {step}/{} epoch {epoch:.2} loss {loss:.4} rate {learning_rate:.2e}",
+                        self.total_steps
+                    );
                 }
             }
-            Event::Epoch { epoch, loss, wall_seconds, .. } => {
-                self.line(&format!("epoch {epoch}: training loss {loss:.4} ({wall_seconds:.1} s)"));
+            Event::Epoch {
+                epoch,
+                loss,
+                wall_seconds,
+                ..
+            } => {
+                self.line(&format!(
+                    "epoch {epoch}: training loss {loss:.4} ({wall_seconds:.1} s)"
+                ));
             }
-            Event::Validation { step, metrics, best } => {
+            Event::Validation {
+                step,
+                metrics,
+                best,
+            } => {
                 let mark = if *best { ", best so far" } else { "" };
-                self.line(&format!("step {step}: validation {}{mark}", describe(metrics)));
+                self.line(&format!(
+                    "step {step}: validation {}{mark}",
+                    describe(metrics)
+                ));
             }
             Event::Checkpoint { .. } => {}
             Event::Finish { .. } => self.bar.finish_and_clear(),

@@ -9,7 +9,16 @@ use crate::error::Error;
 
 macro_rules! recipe {
     ($family:literal, $name:literal) => {
-        ($name, include_str!(concat!("../../../models/", $family, "/recipes/", $name, ".toml")))
+        (
+            $name,
+            include_str!(concat!(
+                "../../../models/",
+                $family,
+                "/recipes/",
+                $name,
+                ".toml"
+            )),
+        )
     };
 }
 
@@ -33,10 +42,22 @@ pub fn read(recipe: &str, changes: &[Change]) -> Result<Recipe, Error> {
     let known = RECIPES.iter().find(|(name, _)| *name == recipe);
     let path = Path::new(recipe);
     let (origin, name, text) = match known {
-        Some((name, text)) => (format!("recipe {name}"), (*name).to_owned(), (*text).to_owned()),
-        None if path.extension().is_some_and(|extension| extension == "toml") => {
-            let text = std::fs::read_to_string(path).map_err(|error| Error::Request(format!("{recipe}: {error}")))?;
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Some((name, text)) => (
+            format!("recipe {name}"),
+            (*name).to_owned(),
+            (*text).to_owned(),
+        ),
+        None if path
+            .extension()
+            .is_some_and(|extension| extension == "toml") =>
+        {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Error::Request(format!("{recipe}: {error}")))?;
+            let stem = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             (recipe.to_owned(), stem, text)
         }
         None => {

@@ -57,7 +57,10 @@ pub static MODELS: &[&dyn Entry] = &[
         validate: ResNetConfig::validate,
         init: ResNetConfig::init,
         forward: Forward::Images(ResNet::forward),
-        input: |config| Input::AnyImage { channels: config.in_channels(), usual: usual_side(config) },
+        input: |config| Input::AnyImage {
+            channels: config.in_channels(),
+            usual: usual_side(config),
+        },
         from_data: classes,
         outputs: |config| config.num_classes(),
     },
@@ -68,7 +71,9 @@ pub static MODELS: &[&dyn Entry] = &[
         validate: GptConfig::validate,
         init: GptConfig::init,
         forward: Forward::Decoder(Gpt::forward, |model, device| Decoder::new(model, device)),
-        input: |config| Input::Tokens { longest: config.context },
+        input: |config| Input::Tokens {
+            longest: config.context,
+        },
         from_data: vocabulary,
         outputs: |config| config.vocab_size,
     },
@@ -82,7 +87,9 @@ pub static MODELS: &[&dyn Entry] = &[
             let padding = model.padding_mask(&tokens);
             model.forward(tokens, padding)
         }),
-        input: |config| Input::Tokens { longest: config.max_length },
+        input: |config| Input::Tokens {
+            longest: config.max_length,
+        },
         from_data: |facts| {
             let mut keys = vocabulary(facts);
             keys.extend(classes(facts));
@@ -93,16 +100,28 @@ pub static MODELS: &[&dyn Entry] = &[
 ];
 
 fn usual_side(config: &ResNetConfig) -> usize {
-    if config.stem == zoo_cnn::Stem::Imagenet { 224 } else { 32 }
+    if config.stem == zoo_cnn::Stem::Imagenet {
+        224
+    } else {
+        32
+    }
 }
 
 /// A new head for another number of classes needs no key in the recipe.
 fn classes(facts: &Facts) -> Table {
-    facts.classes().map(|classes| ("num_classes".into(), integer(classes))).into_iter().collect()
+    facts
+        .classes()
+        .map(|classes| ("num_classes".into(), integer(classes)))
+        .into_iter()
+        .collect()
 }
 
 fn vocabulary(facts: &Facts) -> Table {
-    facts.vocabulary().map(|size| ("vocab_size".into(), integer(size))).into_iter().collect()
+    facts
+        .vocabulary()
+        .map(|size| ("vocab_size".into(), integer(size)))
+        .into_iter()
+        .collect()
 }
 
 fn integer(value: usize) -> Value {
@@ -137,7 +156,10 @@ enum Forward<M> {
     /// Padded token ids `[b, t]` to logits `[b, k]`.
     Sentences(fn(&M, Tensor<2, Int>) -> Tensor<2>),
     /// Token ids `[b, t]` to logits `[b, t, k]`, and how to continue a text token by token.
-    Decoder(fn(&M, Tensor<2, Int>) -> Tensor<3>, for<'a> fn(&'a M, &'a Device) -> Decoder<'a>),
+    Decoder(
+        fn(&M, Tensor<2, Int>) -> Tensor<3>,
+        for<'a> fn(&'a M, &'a Device) -> Decoder<'a>,
+    ),
 }
 
 impl<M> Clone for Forward<M> {
@@ -175,7 +197,12 @@ pub trait Entry: Sync {
     ///
     /// # Errors
     /// An unknown key, or a value that does not fit.
-    fn configure(&self, preset: &str, overlay: &Table, facts: Option<&Facts>) -> Result<Box<dyn Model>, String>;
+    fn configure(
+        &self,
+        preset: &str,
+        overlay: &Table,
+        facts: Option<&Facts>,
+    ) -> Result<Box<dyn Model>, String>;
 }
 
 /// A configured model, not yet built.
@@ -242,7 +269,12 @@ pub trait Ready {
     ///
     /// # Errors
     /// An example that cannot be read.
-    fn evaluate(&self, task: &TaskConfig, source: &dyn Source, batch_size: usize) -> Result<Metrics, SourceError>;
+    fn evaluate(
+        &self,
+        task: &TaskConfig,
+        source: &dyn Source,
+        batch_size: usize,
+    ) -> Result<Metrics, SourceError>;
     /// The probability of each class `[k]` for a batch of one; `None` for a decoder.
     fn probabilities(&self, input: TensorData) -> Option<Vec<f32>>;
     /// A text generator; `None` for a classifier.
@@ -271,12 +303,21 @@ where
         (self.presets)().into_iter().map(|(name, _)| name).collect()
     }
 
-    fn configure(&self, preset: &str, overlay: &Table, facts: Option<&Facts>) -> Result<Box<dyn Model>, String> {
+    fn configure(
+        &self,
+        preset: &str,
+        overlay: &Table,
+        facts: Option<&Facts>,
+    ) -> Result<Box<dyn Model>, String> {
         let presets = (self.presets)();
         let Some((_, config)) = presets.iter().find(|(name, _)| *name == preset) else {
             let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
             let guess = DidYouMean(nearest(preset, names.iter().copied()));
-            return Err(format!("model.preset = {preset:?}{guess}: {} has: {}", self.name, names.join(", ")));
+            return Err(format!(
+                "model.preset = {preset:?}{guess}: {} has: {}",
+                self.name,
+                names.join(", ")
+            ));
         };
         check_keys(overlay, "model", self.name, fields_of::<C>())?;
         let mut table = to_table(config);
@@ -332,15 +373,21 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         match self.forward {
             Forward::Images(forward) => {
                 let shape = [shape[0], shape[1], shape[2], shape[3]];
-                summarize(model, |model, device| forward(model, Tensor::zeros(shape, device)))
+                summarize(model, |model, device| {
+                    forward(model, Tensor::zeros(shape, device))
+                })
             }
             Forward::Sentences(forward) => {
                 let shape = [shape[0], shape[1]];
-                summarize(model, |model, device| forward(model, Tensor::ones(shape, device)))
+                summarize(model, |model, device| {
+                    forward(model, Tensor::ones(shape, device))
+                })
             }
             Forward::Decoder(forward, _) => {
                 let shape = [shape[0], shape[1]];
-                summarize(model, |model, device| forward(model, Tensor::zeros(shape, device)))
+                summarize(model, |model, device| {
+                    forward(model, Tensor::zeros(shape, device))
+                })
             }
         }
     }
@@ -371,7 +418,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
             validation: fitted.validation,
             steps: fitted.steps,
             stopped_early: fitted.stopped_early,
-            samples_per_second: fitted.samples as f64 / fitted.training_time.as_secs_f64().max(1e-9),
+            samples_per_second: fitted.samples as f64
+                / fitted.training_time.as_secs_f64().max(1e-9),
         };
         Ok((self.ready(fitted.model, job.device), outcome))
     }
@@ -393,7 +441,11 @@ fn host(otherwise: Option<&Device>) -> Device {
 
 impl<C, M: Module + 'static> Configured<C, M> {
     fn ready(&self, model: M, device: &Device) -> Box<dyn Ready> {
-        Box::new(Loaded { model, forward: self.forward, device: device.clone() })
+        Box::new(Loaded {
+            model,
+            forward: self.forward,
+            device: device.clone(),
+        })
     }
 }
 
@@ -413,14 +465,29 @@ struct Loaded<M> {
 }
 
 impl<M: Module + 'static> Ready for Loaded<M> {
-    fn evaluate(&self, config: &TaskConfig, source: &dyn Source, batch_size: usize) -> Result<Metrics, SourceError> {
-        evaluate(&*task(self.forward, config), &self.model, source, batch_size, &self.device)
+    fn evaluate(
+        &self,
+        config: &TaskConfig,
+        source: &dyn Source,
+        batch_size: usize,
+    ) -> Result<Metrics, SourceError> {
+        evaluate(
+            &*task(self.forward, config),
+            &self.model,
+            source,
+            batch_size,
+            &self.device,
+        )
     }
 
     fn probabilities(&self, input: TensorData) -> Option<Vec<f32>> {
         let logits = match self.forward {
-            Forward::Images(forward) => forward(&self.model, Tensor::from_data(input, &self.device)),
-            Forward::Sentences(forward) => forward(&self.model, Tensor::from_data(input, &self.device)),
+            Forward::Images(forward) => {
+                forward(&self.model, Tensor::from_data(input, &self.device))
+            }
+            Forward::Sentences(forward) => {
+                forward(&self.model, Tensor::from_data(input, &self.device))
+            }
             Forward::Decoder(..) => return None,
         };
         Some(softmax(logits, 1).into_data().iter::<f32>().collect())
@@ -452,9 +519,15 @@ pub fn find(name: &str) -> Result<(&'static dyn Entry, &'static str), String> {
             return Ok((*entry, preset));
         }
     }
-    let known: Vec<&str> = MODELS.iter().flat_map(|entry| [vec![entry.name()], entry.presets()].concat()).collect();
+    let known: Vec<&str> = MODELS
+        .iter()
+        .flat_map(|entry| [vec![entry.name()], entry.presets()].concat())
+        .collect();
     let guess = DidYouMean(nearest(name, known.iter().copied()));
-    Err(format!("unknown model {name:?}{guess}; known: {}", known.join(", ")))
+    Err(format!(
+        "unknown model {name:?}{guess}; known: {}",
+        known.join(", ")
+    ))
 }
 
 /// Configures the model of a recipe's `[model]` table.
@@ -472,7 +545,11 @@ pub fn configure(model: &Table, facts: Option<&Facts>) -> Result<Box<dyn Model>,
         None => default_preset,
         Some(preset) => preset.as_str().ok_or("model.preset must be text")?,
     };
-    let overlay = model.iter().filter(|(key, _)| !["name", "preset", "weights"].contains(&key.as_str()));
-    let overlay: Table = overlay.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let overlay = model
+        .iter()
+        .filter(|(key, _)| !["name", "preset", "weights"].contains(&key.as_str()));
+    let overlay: Table = overlay
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     entry.configure(preset, &overlay, facts)
 }

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use zoo_train::rng::Stream;
 use zoo_text::CharVocabulary;
+use zoo_train::rng::Stream;
 use zoo_transformer::gpt::{Cache, Gpt};
 
 use crate::cli::SampleArgs;
@@ -25,7 +25,12 @@ pub struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// A decoder that has seen nothing.
     pub fn new(model: &'a Gpt, device: &'a Device) -> Self {
-        Self { model, device, cache: model.cache(), seen: Vec::new() }
+        Self {
+            model,
+            device,
+            cache: model.cache(),
+            seen: Vec::new(),
+        }
     }
 
     /// Appends tokens and gives the logits `[vocab]` of what follows the last one.
@@ -33,7 +38,10 @@ impl<'a> Decoder<'a> {
     /// When the context is full, the newer half of it is read again, so that a text of any length
     /// can be continued at a bounded cost a token.
     pub fn next(&mut self, tokens: &[u32]) -> Vec<f32> {
-        assert!(!tokens.is_empty(), "a decoder needs a token to continue from");
+        assert!(
+            !tokens.is_empty(),
+            "a decoder needs a token to continue from"
+        );
         self.seen.extend(tokens);
         let context = self.model.context();
         let mut fresh = tokens.to_vec();
@@ -51,23 +59,39 @@ impl<'a> Decoder<'a> {
             .forward_cached(ids, &mut self.cache)
             .expect("the cache was cleared where the tokens did not fit");
         let [_, _, vocab] = logits.dims();
-        logits.slice([0..1, t - 1..t, 0..vocab]).into_data().iter::<f32>().collect()
+        logits
+            .slice([0..1, t - 1..t, 0..vocab])
+            .into_data()
+            .iter::<f32>()
+            .collect()
     }
 }
 
 /// Prints the prompt and its continuation as it is made.
 pub fn run(args: &SampleArgs) -> Result<(), Error> {
     let saved = Saved::open(&args.run, args.backend.as_deref())?;
-    let (Some(mut decoder), Codec::Chars { chars, .. }) = (saved.ready.decoder(), &saved.codec) else {
-        return Err(Error::Request(format!("{} holds a classifier; sample needs a decoder, predict is for classifiers", args.run.display())));
+    let (Some(mut decoder), Codec::Chars { chars, .. }) = (saved.ready.decoder(), &saved.codec)
+    else {
+        return Err(Error::Request(format!(
+            "{} holds a classifier; sample needs a decoder, predict is for classifiers",
+            args.run.display()
+        )));
     };
     if !(args.temperature >= 0.0 && args.temperature.is_finite()) {
-        return Err(Error::Request(format!("--temperature {}: must be 0 or above", args.temperature)));
+        return Err(Error::Request(format!(
+            "--temperature {}: must be 0 or above",
+            args.temperature
+        )));
     }
-    let vocabulary = CharVocabulary::from_chars(chars).map_err(|error| damaged(&args.run, &chain(&error)))?;
-    let prompt = vocabulary.encode(&args.prompt).map_err(|error| Error::Request(format!("--prompt: {}", chain(&error))))?;
+    let vocabulary =
+        CharVocabulary::from_chars(chars).map_err(|error| damaged(&args.run, &chain(&error)))?;
+    let prompt = vocabulary
+        .encode(&args.prompt)
+        .map_err(|error| Error::Request(format!("--prompt: {}", chain(&error))))?;
     if prompt.is_empty() {
-        return Err(Error::request("--prompt is empty: a decoder needs a character to continue from"));
+        return Err(Error::request(
+            "--prompt is empty: a decoder needs a character to continue from",
+        ));
     }
     let mut stream = Stream::new(args.seed);
     let mut out = std::io::stdout().lock();
@@ -76,7 +100,9 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
         if args.json {
             return Ok(());
         }
-        write!(out, "{piece}").and_then(|()| out.flush()).map_err(Error::failed)
+        write!(out, "{piece}")
+            .and_then(|()| out.flush())
+            .map_err(Error::failed)
     };
     print(&text)?;
     let mut logits = decoder.next(&prompt);
@@ -90,7 +116,10 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
         }
     }
     if args.json {
-        println!("{}", serde_json::json!({ "prompt": args.prompt, "text": text }));
+        println!(
+            "{}",
+            serde_json::json!({ "prompt": args.prompt, "text": text })
+        );
     } else {
         print("\n")?;
     }
@@ -134,7 +163,9 @@ mod tests {
     fn the_frequency_of_a_token_is_its_probability() {
         let logits = [0.0, 3.0_f32.ln(), -1e9];
         let mut stream = Stream::new(3);
-        let hits = (0..4000).filter(|_| choose(&logits, 1.0, None, &mut stream) == 1).count();
+        let hits = (0..4000)
+            .filter(|_| choose(&logits, 1.0, None, &mut stream) == 1)
+            .count();
         assert!((hits as f64 / 4000.0 - 0.75).abs() < 0.03, "{hits}");
         assert_eq!(choose(&logits, 0.0, None, &mut stream), 1);
         assert!((0..100).all(|_| choose(&logits, 1.0, Some(1), &mut stream) == 1));
@@ -143,11 +174,25 @@ mod tests {
     #[test]
     fn decoding_equals_the_full_pass_and_goes_on_past_the_context() {
         let device = Device::flex();
-        let model = GptConfig { vocab_size: 7, context: 6, num_layers: 2, num_heads: 2, width: 8, ..GptConfig::nano() }.init(&device);
+        let model = GptConfig {
+            vocab_size: 7,
+            context: 6,
+            num_layers: 2,
+            num_heads: 2,
+            width: 8,
+            ..GptConfig::nano()
+        }
+        .init(&device);
         let full = |tokens: &[i32]| -> Vec<f32> {
             let t = tokens.len();
-            let ids = Tensor::<2, Int>::from_data(TensorData::new(tokens.to_vec(), [1, t]), &device);
-            model.forward(ids).slice([0..1, t - 1..t, 0..7]).into_data().iter::<f32>().collect()
+            let ids =
+                Tensor::<2, Int>::from_data(TensorData::new(tokens.to_vec(), [1, t]), &device);
+            model
+                .forward(ids)
+                .slice([0..1, t - 1..t, 0..7])
+                .into_data()
+                .iter::<f32>()
+                .collect()
         };
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
         let mut decoder = Decoder::new(&model, &device);

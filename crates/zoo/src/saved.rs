@@ -58,8 +58,15 @@ impl Saved {
             .map_err(|error| Error::Request(format!("{origin}: {error}")))?;
         let model = registry::configure(&config.model, None)
             .map_err(|problem| Error::Request(format!("{origin}: {problem}")))?;
-        let selected = devices::open(backend.unwrap_or(devices::default_name())).map_err(Error::request)?;
+        let selected =
+            devices::open(backend.unwrap_or(devices::default_name())).map_err(Error::request)?;
         let ready = model.load(&run.join(MODEL_FILE), &selected.device)?;
-        Ok(Self { recipe, model, ready, codec: config.codec, backend: selected.backend.name })
+        Ok(Self {
+            recipe,
+            model,
+            ready,
+            codec: config.codec,
+            backend: selected.backend.name,
+        })
     }
 }

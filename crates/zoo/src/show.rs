@@ -20,7 +20,9 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
     if let Some(toml::Value::Table(model)) = overlay.remove("model") {
         overlay.extend(model);
     }
-    let model = entry.configure(preset, &overlay, None).map_err(Error::Request)?;
+    let model = entry
+        .configure(preset, &overlay, None)
+        .map_err(Error::Request)?;
     let shape = shape(model.input(), args)?;
     let summary = model.summary(&shape).map_err(Error::request)?;
     if args.json {
@@ -28,7 +30,11 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
             "model": entry.name(), "preset": preset, "input": shape, "config": model.table(), "summary": summary,
         }));
     } else {
-        let title = if entry.name() == preset { preset.to_owned() } else { format!("{} {preset}", entry.name()) };
+        let title = if entry.name() == preset {
+            preset.to_owned()
+        } else {
+            format!("{} {preset}", entry.name())
+        };
         println!("{title}: {}", entry.about());
         println!("input {shape:?}\n");
         print!("{summary}");
@@ -40,7 +46,10 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
 fn shape(input: Input, args: &ShowArgs) -> Result<Vec<usize>, Error> {
     let fixed = |shape: Vec<usize>| match args.size {
         None => Ok(shape),
-        Some(_) => Err(Error::Request(format!("--size is for models that take images of any size; {} does not", args.model))),
+        Some(_) => Err(Error::Request(format!(
+            "--size is for models that take images of any size; {} does not",
+            args.model
+        ))),
     };
     match input {
         // An image whose values are all features; a row of them has the same count.

@@ -26,14 +26,25 @@ struct Prepared {
 pub fn run(args: &TrainArgs) -> Result<(), Error> {
     let began = Instant::now();
     let prepared = prepare(args)?;
-    let name = format!("{}-{}", prepared.recipe.name, prepared.selected.backend.name);
+    let name = format!(
+        "{}-{}",
+        prepared.recipe.name, prepared.selected.backend.name
+    );
     let resumed = match &args.resume {
-        Some(run) => Some(find_run(run.as_deref(), &args.out, &name, &prepared.recipe)?),
+        Some(run) => Some(find_run(
+            run.as_deref(),
+            &args.out,
+            &name,
+            &prepared.recipe,
+        )?),
         None => None,
     };
     let mut progress = Progress::new(args.json, args.quiet);
     if let Progress::Human(_) = progress {
-        eprintln!("{}: {} on {}", prepared.recipe.name, prepared.recipe.about, prepared.selected);
+        eprintln!(
+            "{}: {} on {}",
+            prepared.recipe.name, prepared.recipe.about, prepared.selected
+        );
     }
     let mut run = match &resumed {
         Some(folder) => Run::open(folder)?,
@@ -54,25 +65,40 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
 fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
     let recipe = recipes::read(&args.recipe, &changes(args)?)?;
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", args.recipe));
-    let selected = devices::open(args.backend.as_deref().unwrap_or(devices::default_name())).map_err(Error::request)?;
+    let selected = devices::open(args.backend.as_deref().unwrap_or(devices::default_name()))
+        .map_err(Error::request)?;
     // Model and data need each other: the data its window length, the model its vocabulary.
-    let input = registry::configure(&recipe.model, None).map_err(wrong)?.input();
+    let input = registry::configure(&recipe.model, None)
+        .map_err(wrong)?
+        .input();
     let directory = data::directory(args.data_dir.as_deref());
     let data = data::open(&recipe.data, &directory, input, recipe.train.seed)?;
     let model = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
-    if data.valid.is_none() && (recipe.train.patience.is_some() || recipe.train.validate_every_steps.is_some()) {
+    if data.valid.is_none()
+        && (recipe.train.patience.is_some() || recipe.train.validate_every_steps.is_some())
+    {
         let problem = "train.patience and train.validate_every_steps need validation data; set data.validation";
         return Err(wrong(problem.into()));
     }
-    Ok(Prepared { recipe, model, data, selected })
+    Ok(Prepared {
+        recipe,
+        model,
+        data,
+        selected,
+    })
 }
 
 fn changes(args: &TrainArgs) -> Result<Vec<Change>, Error> {
-    let mut changes: Vec<Change> =
-        args.set.iter().map(|text| Change::parse(text)).collect::<Result<_, _>>().map_err(Error::Request)?;
+    let mut changes: Vec<Change> = args
+        .set
+        .iter()
+        .map(|text| Change::parse(text))
+        .collect::<Result<_, _>>()
+        .map_err(Error::Request)?;
     let mut count = |key: &str, value: Option<u64>| -> Result<(), Error> {
         let Some(value) = value else { return Ok(()) };
-        let value = i64::try_from(value).map_err(|_| Error::Request(format!("{key} = {value}: must be below 2^63")))?;
+        let value = i64::try_from(value)
+            .map_err(|_| Error::Request(format!("{key} = {value}: must be below 2^63")))?;
         changes.push(Change::new(key, value));
         Ok(())
     };
@@ -83,18 +109,36 @@ fn changes(args: &TrainArgs) -> Result<Vec<Change>, Error> {
 }
 
 /// The run to go on with; its recipe must be the one that is asked for.
-fn find_run(given: Option<&Path>, root: &Path, name: &str, recipe: &Recipe) -> Result<PathBuf, Error> {
+fn find_run(
+    given: Option<&Path>,
+    root: &Path,
+    name: &str,
+    recipe: &Recipe,
+) -> Result<PathBuf, Error> {
     let folder = match given {
         Some(folder) => folder.to_owned(),
-        None => Run::newest(root, name)?
-            .ok_or_else(|| Error::Request(format!("no run {name}-… in {} to resume", root.display())))?,
+        None => Run::newest(root, name)?.ok_or_else(|| {
+            Error::Request(format!("no run {name}-… in {} to resume", root.display()))
+        })?,
     };
     let path = folder.join(RECIPE_FILE);
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::Request(format!("{}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Error::Request(format!("{}: {error}", path.display())))?;
     let origin = path.display().to_string();
     let old = Recipe::parse(&origin, &text, &[])?;
-    let same = (&old.data, &old.task, &old.train, &old.optimizer, &old.schedule)
-        == (&recipe.data, &recipe.task, &recipe.train, &recipe.optimizer, &recipe.schedule);
+    let same = (
+        &old.data,
+        &old.task,
+        &old.train,
+        &old.optimizer,
+        &old.schedule,
+    ) == (
+        &recipe.data,
+        &recipe.task,
+        &recipe.train,
+        &recipe.optimizer,
+        &recipe.schedule,
+    );
     if !same {
         return Err(Error::Request(format!(
             "{origin} differs from the recipe that is asked for; resume with the same recipe and --set changes, or start a new run"
@@ -110,26 +154,46 @@ fn fit(
     progress: &mut Progress,
     began: Instant,
 ) -> Result<Event, Error> {
-    let Prepared { recipe, model, data, selected } = prepared;
+    let Prepared {
+        recipe,
+        model,
+        data,
+        selected,
+    } = prepared;
     let folder = run.folder().to_owned();
     let checkpoint = if resume {
         let (found, refused) = newest_checkpoint(&folder)?;
         for problem in refused {
             eprintln!("warning: {problem}; trying the checkpoint before it");
         }
-        Some(found.ok_or_else(|| Error::Request(format!("{} has no checkpoint to resume from", folder.display())))?)
+        Some(found.ok_or_else(|| {
+            Error::Request(format!(
+                "{} has no checkpoint to resume from",
+                folder.display()
+            ))
+        })?)
     } else {
         None
     };
     // The resolved recipe: what was left to defaults, presets and the data is written out.
-    let resolved = Recipe { model: model.table(), ..recipe.clone() };
-    let config = Config { model: model.table(), codec: data.codec.clone() };
+    let resolved = Recipe {
+        model: model.table(),
+        ..recipe.clone()
+    };
+    let config = Config {
+        model: model.table(),
+        codec: data.codec.clone(),
+    };
     if !resume {
         run.write(RECIPE_FILE, resolved.to_toml().as_bytes())?;
         run.write(CONFIG_FILE, &to_json(&config))?;
     }
     run.write("run.json", &to_json(&describe_run(prepared, "running")))?;
-    let initial = recipe.model.get("weights").and_then(toml::Value::as_str).map(PathBuf::from);
+    let initial = recipe
+        .model
+        .get("weights")
+        .and_then(toml::Value::as_str)
+        .map(PathBuf::from);
     let job = Job {
         recipe,
         train: data.train.clone(),
@@ -137,18 +201,29 @@ fn fit(
         device: &selected.device,
         weights: initial.as_deref(),
         run: Some(run),
-        resume: checkpoint.as_ref().map(|(path, manifest)| (path.as_path(), manifest.clone())),
+        resume: checkpoint
+            .as_ref()
+            .map(|(path, manifest)| (path.as_path(), manifest.clone())),
         watch: &mut |event| progress.event(event),
     };
     let (ready, outcome) = model.train(job)?;
 
     let mut metrics: Metrics = Metrics::new();
     let mut add = |split: &str, values: Metrics| {
-        metrics.extend(values.into_iter().map(|(name, value)| (format!("{split}.{name}"), value)));
+        metrics.extend(
+            values
+                .into_iter()
+                .map(|(name, value)| (format!("{split}.{name}"), value)),
+        );
     };
     if let Some(test) = &data.test {
         let values = ready.evaluate(&recipe.task, &**test, recipe.train.eval_batch_size);
-        add("test", values.map_err(|error| Error::Request(format!("reading the test split failed: {error}")))?);
+        add(
+            "test",
+            values.map_err(|error| {
+                Error::Request(format!("reading the test split failed: {error}"))
+            })?,
+        );
     }
     if let Some(values) = outcome.validation {
         add("valid", values);
@@ -187,13 +262,25 @@ fn describe_run(prepared: &Prepared, state: &str) -> serde_json::Value {
 
 /// The result, for people; the run's own claim beside it.
 fn report(args: &TrainArgs, prepared: &Prepared, finish: &Event) {
-    let Event::Finish { run, metrics, steps, stopped_early, wall_seconds, samples_per_second } = finish else {
+    let Event::Finish {
+        run,
+        metrics,
+        steps,
+        stopped_early,
+        wall_seconds,
+        samples_per_second,
+    } = finish
+    else {
         return;
     };
     if args.json {
         return;
     }
-    let early = if *stopped_early { ", stopped early" } else { "" };
+    let early = if *stopped_early {
+        ", stopped early"
+    } else {
+        ""
+    };
     println!("{}", describe(metrics));
     println!("{steps} steps{early} in {wall_seconds:.1} s, {samples_per_second:.0} samples/s");
     if let Some(expect) = &prepared.recipe.expect
@@ -201,9 +288,15 @@ fn report(args: &TrainArgs, prepared: &Prepared, finish: &Event) {
         && changes(args).is_ok_and(|changes| changes.is_empty())
     {
         let within = (expect.min..=expect.max).contains(value);
-        let verdict = if within { "as expected" } else { "NOT as expected" };
-        println!("{verdict}: {} {value:.4}, the recipe claims {} to {}", expect.metric, expect.min, expect.max);
+        let verdict = if within {
+            "as expected"
+        } else {
+            "NOT as expected"
+        };
+        println!(
+            "{verdict}: {} {value:.4}, the recipe claims {} to {}",
+            expect.metric, expect.min, expect.max
+        );
     }
     println!("run folder: {run}");
 }
-

@@ -1,0 +1,145 @@
+//! What the integration tests share: running a recipe in this process, and the program in another.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use zoo::registry::{Job, configure};
+use zoo::{data, devices, recipes};
+use zoo_train::{Change, Event};
+
+/// The folder of real data, or `None` with a line that says what is skipped.
+pub fn real_data(test: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("ZOO_DATA_DIR").map(PathBuf::from);
+    if folder.is_none() {
+        println!("SKIPPED {test}: ZOO_DATA_DIR is not set, and this test needs real data");
+    }
+    folder
+}
+
+/// The loss of every step of a recipe on a backend. Initial weights and batches depend on the seed
+/// alone, so that two backends start from the same.
+pub fn losses(
+    recipe: &str,
+    backend: &str,
+    directory: &Path,
+    steps: usize,
+    changes: &[&str],
+) -> Vec<f64> {
+    let mut all: Vec<Change> = changes
+        .iter()
+        .map(|text| Change::parse(text).unwrap())
+        .collect();
+    all.push(Change::new("train.steps", steps as i64));
+    all.push(Change::new("train.log_every_steps", 1));
+    let recipe = recipes::read(recipe, &all).unwrap();
+    let device = devices::open(backend).unwrap().device;
+    let input = configure(&recipe.model, None).unwrap().input();
+    let data = data::open(&recipe.data, directory, input, recipe.train.seed).unwrap();
+    let model = configure(&recipe.model, Some(&data.facts)).unwrap();
+    let mut losses = Vec::new();
+    let job = Job {
+        recipe: &recipe,
+        train: data.train,
+        valid: None,
+        device: &device,
+        weights: None,
+        run: None,
+        resume: None,
+        watch: &mut |event| {
+            if let Event::Step { loss, .. } = event {
+                losses.push(*loss);
+            }
+        },
+    };
+    model.train(job).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(losses.len(), steps);
+    losses
+}
+
+/// The largest relative difference of two loss sequences, and the step where it is.
+pub fn largest_difference(a: &[f64], b: &[f64]) -> (f64, usize) {
+    let differences = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs() / a.abs().max(b.abs()).max(1e-12));
+    let (step, largest) = differences
+        .enumerate()
+        .max_by(|x, y| x.1.total_cmp(&y.1))
+        .expect("there are losses to compare");
+    (largest, step + 1)
+}
+
+/// CIFAR-10's binary batches with `count` random images a batch, under `directory/cifar10`.
+pub fn write_cifar10(directory: &Path, count: usize) {
+    let folder = directory.join("cifar10");
+    fs::create_dir_all(&folder).unwrap();
+    let mut stream = zoo_train::rng::Stream::new(3);
+    let names = (1..=5)
+        .map(|number| format!("data_batch_{number}.bin"))
+        .chain(["test_batch.bin".into()]);
+    for name in names {
+        let mut bytes = Vec::new();
+        for index in 0..count {
+            bytes.push((index % 10) as u8);
+            bytes.extend((0..3072).map(|_| stream.next_u64() as u8));
+        }
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+}
+
+/// `train/` and `test/` with two classes of small PNG images under `root`.
+pub fn write_folder(root: &Path, count: usize) {
+    let mut stream = zoo_train::rng::Stream::new(4);
+    for split in ["train", "test"] {
+        for (class, level) in [("dark", 40), ("light", 200)] {
+            let folder = root.join(split).join(class);
+            fs::create_dir_all(&folder).unwrap();
+            for index in 0..count {
+                let pixel = |_, _| image::Rgb([(); 3].map(|()| level + stream.below(40) as u8));
+                image::RgbImage::from_fn(8, 8, pixel)
+                    .save(folder.join(format!("{index}.png")))
+                    .unwrap();
+            }
+        }
+    }
+}
+
+/// Runs the program in a folder, without a data directory of the environment.
+pub fn zoo(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_zoo"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("ZOO_DATA_DIR", folder.join("data"))
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+/// Standard output of a run that must succeed.
+pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = zoo(folder, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "zoo {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The error line of a run that must end with this status.
+pub fn fail(folder: &Path, arguments: &[&str], status: i32) -> String {
+    let output = zoo(folder, arguments);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "zoo {arguments:?}: {errors}"
+    );
+    let lines: Vec<&str> = errors
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(lines.len(), 1, "one error, said once: {errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    lines[0].to_owned()
+}

@@ -1,0 +1,113 @@
+//! wgpu computes what flex computes: 20 steps of every family, at a size that software Vulkan bears.
+//!
+//! One process and tiny shapes, because every kernel is compiled and tuned when it is first used.
+//! Without an adapter the test says so and passes; where `ZOO_REQUIRE_WGPU=1` it fails.
+//!
+//! The bound is 1e-3 relative, as between the CPU backends: f32 sums in another order.
+
+#![cfg(all(feature = "flex", feature = "wgpu"))]
+
+mod common;
+
+use std::path::Path;
+
+use common::{largest_difference, losses};
+use zoo::devices;
+
+const BOUND: f64 = 1e-3;
+const STEPS: usize = 20;
+
+/// Family, recipe, and what makes it small.
+const CASES: &[(&str, &str, &[&str])] = &[
+    (
+        "mlp",
+        "mlp-glyphs",
+        &["train.batch_size=4", "model.widths=[784,16,10]"],
+    ),
+    (
+        "lenet",
+        "mlp-glyphs",
+        &["model={name=\"lenet\"}", "train.batch_size=2"],
+    ),
+    (
+        "resnet",
+        "mlp-glyphs",
+        &[
+            "model={name=\"resnet20\",in_channels=1,blocks=[1,1],width=4}",
+            "train.batch_size=2",
+        ],
+    ),
+    (
+        "gpt",
+        "gpt-sums",
+        &[
+            "model.num_layers=1",
+            "model.width=16",
+            "model.num_heads=2",
+            "train.batch_size=4",
+        ],
+    ),
+    (
+        "encoder",
+        "encoder-sst2",
+        &[
+            "model.width=16",
+            "model.hidden=32",
+            "model.num_layers=1",
+            "model.dropout=0",
+            "train.batch_size=2",
+        ],
+    ),
+];
+
+fn adapter() -> bool {
+    match devices::open("wgpu") {
+        Ok(device) => {
+            println!("wgpu runs on {device}");
+            true
+        }
+        Err(error) => {
+            let required = std::env::var("ZOO_REQUIRE_WGPU").is_ok_and(|value| value == "1");
+            assert!(!required, "ZOO_REQUIRE_WGPU=1, but {error}");
+            println!("SKIPPED wgpu against flex: {error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn every_family_trains_as_on_flex() {
+    if !adapter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write_reviews(folder.path());
+    let path = format!("data.path={}", folder.path().display());
+    for (family, recipe, small) in CASES {
+        let mut changes = small.to_vec();
+        if *recipe == "encoder-sst2" {
+            changes.extend(["data.name=tsv", &path]);
+        }
+        let flex = losses(recipe, "flex", folder.path(), STEPS, &changes);
+        let wgpu = losses(recipe, "wgpu", folder.path(), STEPS, &changes);
+        let (difference, step) = largest_difference(&flex, &wgpu);
+        println!("{family}: largest relative difference {difference:.1e} at step {step}");
+        assert!(
+            difference < BOUND,
+            "{family}: {difference:.2e} at step {step}: flex {flex:?} wgpu {wgpu:?}"
+        );
+    }
+}
+
+/// Sentences of one length, so that every batch has the same shape.
+fn write_reviews(folder: &Path) {
+    let mut stream = zoo_train::rng::Stream::new(9);
+    let words = ["good", "bad", "dull", "bright", "film", "play", "the", "a"];
+    for file in ["train.tsv", "dev.tsv", "test.tsv"] {
+        let lines = (0..40).map(|index| {
+            let sentence: Vec<&str> = (0..8).map(|_| words[stream.below(words.len())]).collect();
+            format!("{}\t{}\n", sentence.join(" "), index % 2)
+        });
+        std::fs::write(folder.join(file), lines.collect::<String>()).unwrap();
+    }
+}

@@ -22,10 +22,10 @@ use zoo_train::{Batch, Classify, Event, Fit, Fitted, Pass, Recipe, Source, Sourc
 const RECIPE: &str = r#"
     name = "two-spirals"
     [train]
-    steps = 1000
+    steps = 2000
     batch_size = 97
-    log_every_steps = 100
-    validate_every_steps = 100
+    log_every_steps = 200
+    validate_every_steps = 200
     [optimizer]
     name = "adam"
     learning_rate = 0.01

@@ -195,20 +195,6 @@ pub(crate) fn normal(std: f64) -> Initializer {
 /// What tests look at inside a block.
 #[cfg(test)]
 impl Block {
-    /// Multiplies the weights of every linear layer.
-    pub(crate) fn scale_weights(mut self, factor: f64) -> Self {
-        let Self { attn, mlp, .. } = &mut self;
-        for linear in [
-            &mut attn.c_attn,
-            &mut attn.c_proj,
-            &mut mlp.c_fc,
-            &mut mlp.c_proj,
-        ] {
-            linear.weight = crate::testing::scaled(&linear.weight, factor);
-        }
-        self
-    }
-
     pub(crate) fn up_projection(&self) -> &burn::module::Param<Tensor<2>> {
         &self.mlp.c_fc.weight
     }

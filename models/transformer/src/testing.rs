@@ -5,16 +5,33 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Gradients, Int, Tensor};
+use burn::tensor::{Gradients, Int, Tensor, TensorData};
 
-/// The same parameter with its values multiplied: weights as initialised are so small that a
-/// mistake in masking or caching would hide below a tolerance.
-pub(crate) fn scaled(param: &Param<Tensor<2>>, factor: f64) -> Param<Tensor<2>> {
-    let param = param.clone().map(|weight| (weight * factor).detach());
-    param.set_require_grad(true)
+/// The same model with every matrix drawn anew between -0.5 and 0.5 by a formula: weights as
+/// initialised are so small that a mistake in masking or caching would hide below a tolerance.
+pub(crate) fn lively<M: Module>(model: M) -> M {
+    struct Redraw {
+        params: usize,
+    }
+    impl ModuleMapper for Redraw {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if D != 2 {
+                return param;
+            }
+            self.params += 1;
+            let draw = |i: usize| ((i + 37 * self.params) as f32 * 12.9898).sin() * 43_758.547;
+            let redraw = |weight: Tensor<D>| {
+                let count = weight.shape().num_elements();
+                let values: Vec<f32> = (0..count).map(|i| draw(i).rem_euclid(1.0) - 0.5).collect();
+                Tensor::from_data(TensorData::new(values, weight.shape()), &weight.device())
+            };
+            param.map(redraw).set_require_grad(true)
+        }
+    }
+    model.map(&mut Redraw { params: 0 })
 }
 
 /// All values of a float tensor.

@@ -3,7 +3,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::*;
 use crate::testing::{
-    assert_all_learn, cross_entropy, distance, gradients, overfit, scaled, values,
+    assert_all_learn, cross_entropy, distance, gradients, lively, overfit, values,
 };
 
 fn tiny(pooling: Pooling) -> EncoderConfig {
@@ -19,18 +19,6 @@ fn tiny(pooling: Pooling) -> EncoderConfig {
         num_classes: 3,
         pad_token: 0,
     }
-}
-
-/// Weights large enough that a mistake shows.
-fn lively(config: &EncoderConfig, device: &Device) -> Encoder {
-    let mut model = config.init(device);
-    model.wte.weight = scaled(&model.wte.weight, 20.0);
-    model.wpe.weight = scaled(&model.wpe.weight, 20.0);
-    model.classifier.weight = scaled(&model.classifier.weight, 20.0);
-    for block in &mut model.h {
-        *block = block.clone().scale_weights(10.0);
-    }
-    model
 }
 
 fn tokens<const B: usize, const T: usize>(rows: [[i32; T]; B], device: &Device) -> Tensor<2, Int> {
@@ -99,7 +87,7 @@ fn the_padding_mask_finds_the_padding_token() {
 fn more_padding_changes_nothing() {
     let device = Device::flex();
     for pooling in BOTH {
-        let model = lively(&tiny(pooling), &device);
+        let model = lively(tiny(pooling).init(&device));
         let short = classify(&model, tokens([[4, 2, 6]], &device));
         let padded = classify(&model, tokens([[4, 2, 6, 0, 0, 0, 0, 0]], &device));
         assert!(distance(short, padded) < 1e-5, "{pooling:?}");
@@ -111,7 +99,7 @@ fn what_stands_under_the_mask_changes_nothing() {
     let device = Device::flex();
     let padding = || Tensor::<2, Bool>::from_data([[false, true, false, true]], &device);
     for pooling in BOTH {
-        let model = lively(&tiny(pooling), &device);
+        let model = lively(tiny(pooling).init(&device));
         let a = model.forward(tokens([[4, 2, 6, 1]], &device), padding());
         let b = model.forward(tokens([[4, 8, 6, 5]], &device), padding());
         assert_eq!(values(a.clone()), values(b), "{pooling:?}");
@@ -123,7 +111,7 @@ fn what_stands_under_the_mask_changes_nothing() {
 #[test]
 fn every_position_sees_both_ways() {
     let device = Device::flex();
-    let model = lively(&tiny(Pooling::First), &device);
+    let model = lively(tiny(Pooling::First).init(&device));
     let logits = |row| classify(&model, tokens([row], &device));
     // The first position sees the last, and order matters.
     assert!(distance(logits([1, 2, 3, 4]), logits([1, 2, 3, 5])) > 1e-3);
@@ -133,7 +121,7 @@ fn every_position_sees_both_ways() {
 #[test]
 fn poolings_differ() {
     let device = Device::flex();
-    let mean = lively(&tiny(Pooling::Mean), &device);
+    let mean = lively(tiny(Pooling::Mean).init(&device));
     let mut first = mean.clone();
     first.pooling = Pooling::First;
     let batch = || tokens(BATCH, &device).narrow(0, 0, 2);
@@ -147,7 +135,7 @@ fn poolings_differ() {
 fn a_sentence_of_padding_gives_finite_numbers_and_gradients() {
     let device = Device::flex().autodiff();
     for pooling in BOTH {
-        let model = lively(&tiny(pooling), &device);
+        let model = lively(tiny(pooling).init(&device));
         let logits = classify(&model, tokens([[0, 0, 0], [1, 2, 0]], &device));
         assert!(values(logits.clone()).iter().all(|x| x.is_finite()));
         let targets = Tensor::from_data([1, 2], &device);
@@ -162,7 +150,7 @@ fn a_sentence_of_padding_gives_finite_numbers_and_gradients() {
 fn sentences_of_a_batch_do_not_mix() {
     let device = Device::flex();
     for pooling in BOTH {
-        let model = lively(&tiny(pooling), &device);
+        let model = lively(tiny(pooling).init(&device));
         let all = classify(&model, tokens(BATCH, &device));
         for (b, row) in BATCH.into_iter().enumerate() {
             let alone = classify(&model, tokens([row], &device));
@@ -193,7 +181,7 @@ fn dropout_acts_only_in_training() {
     };
     let plain = Device::flex();
     let training = plain.clone().autodiff();
-    let model = lively(&config, &training);
+    let model = lively(config.init(&training));
     let forward = |model: &Encoder, device| classify(model, tokens(BATCH, device));
     let (a, b) = (forward(&model, &training), forward(&model, &training));
     assert!(distance(a, b) > 1e-3);

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 
 use super::*;
 use crate::testing::{
-    assert_all_learn, cross_entropy, distance, gradients, overfit, scaled, values,
+    assert_all_learn, cross_entropy, distance, gradients, lively, overfit, values,
 };
 
 fn tiny(output: Output) -> GptConfig {
@@ -17,17 +17,6 @@ fn tiny(output: Output) -> GptConfig {
         output,
         bias: true,
     }
-}
-
-/// Weights large enough that a mistake shows.
-fn lively(config: &GptConfig, device: &Device) -> Gpt {
-    let mut model = config.init(device);
-    model.wte.weight = scaled(&model.wte.weight, 20.0);
-    model.wpe.weight = scaled(&model.wpe.weight, 20.0);
-    for block in &mut model.h {
-        *block = block.clone().scale_weights(10.0);
-    }
-    model
 }
 
 fn tokens<const B: usize, const T: usize>(rows: [[i32; T]; B], device: &Device) -> Tensor<2, Int> {
@@ -145,7 +134,7 @@ fn initial_weights_follow_gpt2() {
 #[test]
 fn a_later_token_changes_no_earlier_logits() {
     let device = Device::flex();
-    let model = lively(&tiny(Output::Free), &device);
+    let model = lively(tiny(Output::Free).init(&device));
     let whole = model.forward(tokens(BATCH, &device));
     let mut changed = BATCH;
     changed[0][3] = 0;
@@ -165,7 +154,7 @@ fn a_later_token_changes_no_earlier_logits() {
 #[test]
 fn order_matters() {
     let device = Device::flex();
-    let model = lively(&tiny(Output::Free), &device);
+    let model = lively(tiny(Output::Free).init(&device));
     let last = |rows| model.forward(tokens([rows], &device)).narrow(1, 2, 1);
     assert!(distance(last([1, 2, 3]), last([2, 1, 3])) > 1e-3);
 }
@@ -173,7 +162,7 @@ fn order_matters() {
 #[test]
 fn sequences_of_a_batch_do_not_mix() {
     let device = Device::flex();
-    let model = lively(&tiny(Output::Tied), &device);
+    let model = lively(tiny(Output::Tied).init(&device));
     let both = model.forward(tokens(BATCH, &device));
     for (b, row) in BATCH.into_iter().enumerate() {
         let alone = model.forward(tokens([row], &device));
@@ -198,7 +187,7 @@ fn in_chunks(model: &Gpt, lengths: &[usize], device: &Device) -> Tensor<3> {
 fn the_cache_gives_the_logits_of_a_full_pass() {
     let device = Device::flex();
     for output in [Output::Tied, Output::Free] {
-        let model = lively(&tiny(output), &device);
+        let model = lively(tiny(output).init(&device));
         let whole = model.forward(tokens(BATCH, &device));
         for lengths in [&[1; 6][..], &[3, 1, 1, 1], &[2, 3, 1], &[6], &[1, 5]] {
             let cached = in_chunks(&model, lengths, &device);
@@ -210,7 +199,7 @@ fn the_cache_gives_the_logits_of_a_full_pass() {
 #[test]
 fn a_full_context_is_an_error_and_the_cache_can_be_primed_again() {
     let device = Device::flex();
-    let model = lively(&tiny(Output::Tied), &device);
+    let model = lively(tiny(Output::Tied).init(&device));
     let mut cache = model.cache();
     assert!(cache.is_empty());
     let five = Tensor::zeros([1, 5], &device);
@@ -275,7 +264,7 @@ fn every_parameter_learns() {
 #[test]
 fn a_tied_gradient_is_the_sum_of_both_uses() {
     let device = Device::flex().autodiff();
-    let tied = lively(&tiny(Output::Tied), &device);
+    let tied = lively(tiny(Output::Tied).init(&device));
     // The same function with the output's weights in a parameter of their own.
     let mut free = tied.clone();
     let transposed = tied.wte.weight.val().transpose().detach();
@@ -303,12 +292,12 @@ fn dropout_acts_only_in_training() {
         ..tiny(Output::Tied)
     };
     let plain = Device::flex();
-    let model = lively(&config, &plain);
+    let model = lively(config.init(&plain));
     let once = || values(model.forward(tokens(BATCH, &plain)));
     assert_eq!(once(), once());
 
     let training = plain.clone().autodiff();
-    let model = lively(&config, &training);
+    let model = lively(config.init(&training));
     let forward = |model: &Gpt, device| model.forward(tokens(BATCH, device));
     let (a, b) = (forward(&model, &training), forward(&model, &training));
     assert!(distance(a, b) > 1e-3);

@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use crate::event::Event;
 use crate::loader::{Loader, Span};
 use crate::metric::{Metrics, Score, smaller_is_better};
-use crate::params::{Ema, clip_by_global_norm, global_norm, number};
+use crate::params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, derive};
 use crate::run::{FORMAT, MODEL_FILE, Manifest, Run, RunError};
@@ -157,7 +157,7 @@ impl<M: Module> Fit<'_, M> {
             step: first_step,
             total_steps,
             steps_per_epoch,
-            parameters: state.model.num_params(),
+            parameters: trainable(&state.model),
         })?;
         let span = Span {
             seed: plan.seed,

@@ -31,7 +31,7 @@ pub use fit::{Fit, FitError, Fitted, evaluate};
 pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
 pub use metric::{Metrics, Score, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
-pub use params::{Ema, clip_by_global_norm, global_norm, number};
+pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 pub use recipe::{Change, Expect, LossName, Plan, Recipe, RecipeError, TaskConfig};
 pub use run::{MODEL_FILE, Manifest, Run, RunError, newest_checkpoint, read_manifest, sum};
 pub use schedule::{Decay, Schedule};

@@ -15,9 +15,11 @@ const AHEAD: usize = 2;
 
 /// The batches of steps `first_step..total_steps`.
 pub(crate) struct Loader {
+    order: Arc<Order>,
+    source: Arc<dyn Source>,
     channels: Vec<Receiver<Result<Vec<Batch>, SourceError>>>,
     threads: Vec<JoinHandle<()>>,
-    next: usize,
+    step: usize,
 }
 
 /// Which steps a loader serves, and how examples fall to them.
@@ -36,7 +38,8 @@ pub(crate) struct Span {
 }
 
 impl Loader {
-    /// Starts `threads` threads that assemble the batches of `span`.
+    /// Starts `threads` threads that assemble the batches of `span`; without threads, they are
+    /// assembled when asked for.
     pub(crate) fn start(source: Arc<dyn Source>, span: Span, threads: usize) -> Self {
         let order = Arc::new(Order::new(source.len(), span));
         let (channels, threads) = (0..threads)
@@ -45,10 +48,7 @@ impl Loader {
                 let (source, order) = (source.clone(), order.clone());
                 let thread = thread::spawn(move || {
                     for step in (span.first_step + offset..span.total_steps).step_by(threads) {
-                        let (indices, pass) = order.at(step);
-                        let parts = indices.chunks(span.micro_batch_size);
-                        let parts: Result<Vec<Batch>, SourceError> =
-                            parts.map(|part| source.batch(part, Some(pass))).collect();
+                        let parts = order.assemble(&*source, step);
                         let failed = parts.is_err();
                         // The reader went away, or there is nothing sensible after an error.
                         if sender.send(parts).is_err() || failed {
@@ -60,9 +60,11 @@ impl Loader {
             })
             .unzip();
         Self {
+            order,
+            source,
             channels,
             threads,
-            next: 0,
+            step: span.first_step,
         }
     }
 
@@ -71,9 +73,13 @@ impl Loader {
     /// # Errors
     /// What the source met, or a thread that panicked.
     pub(crate) fn next_batch(&mut self) -> Result<Vec<Batch>, SourceError> {
-        let channel = &self.channels[self.next];
-        self.next = (self.next + 1) % self.channels.len();
-        channel
+        let step = self.step;
+        self.step += 1;
+        if self.channels.is_empty() {
+            return self.order.assemble(&*self.source, step);
+        }
+        let taken = step - self.order.span.first_step;
+        self.channels[taken % self.channels.len()]
             .recv()
             .unwrap_or_else(|_| Err("a loader thread panicked while it assembled a batch".into()))
     }
@@ -103,6 +109,13 @@ impl Order {
             span,
             epoch: Mutex::new(None),
         }
+    }
+
+    /// The batch of a step, in parts.
+    fn assemble(&self, source: &dyn Source, step: usize) -> Result<Vec<Batch>, SourceError> {
+        let (indices, pass) = self.at(step);
+        let parts = indices.chunks(self.span.micro_batch_size);
+        parts.map(|part| source.batch(part, Some(pass))).collect()
     }
 
     /// The examples of a step, and the pass that it belongs to.
@@ -189,7 +202,7 @@ mod tests {
     #[test]
     fn threads_do_not_change_the_batches() {
         let one = read(30, 0, 1);
-        for threads in 2..6 {
+        for threads in [0, 2, 3, 4, 5] {
             assert_eq!(read(30, 0, threads), one);
         }
     }

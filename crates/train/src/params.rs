@@ -19,6 +19,21 @@ pub fn number<M: Module>(model: M) -> M {
     model.map(&mut Number(0))
 }
 
+/// Trainable numbers of a model on an autodiff device; Burn's own count includes running statistics.
+pub fn trainable<M: Module>(model: &M) -> usize {
+    struct Count(usize);
+    impl ModuleVisitor for Count {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.val().is_require_grad() {
+                self.0 += param.lazy_shape().num_elements();
+            }
+        }
+    }
+    let mut count = Count(0);
+    model.visit(&mut count);
+    count.0
+}
+
 /// The length of the whole gradient as one vector.
 pub fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> f64 {
     struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);

@@ -85,7 +85,8 @@ pub struct Plan {
     pub clip_norm: Option<f64>,
     /// Keeps an exponential moving average of the weights, which is what is validated and saved; 0..1.
     pub ema_decay: Option<f64>,
-    /// Threads that assemble batches ahead; they do not change what is in them.
+    /// Threads that assemble batches ahead; they do not change what is in them. 0 assembles each
+    /// batch when it is due, which is best for cheap batches on a CPU that trains on all cores.
     pub loader_threads: usize,
     /// Steps between reported losses.
     pub log_every_steps: usize,
@@ -224,7 +225,6 @@ impl Recipe {
             ("train.checkpoint_every_steps", plan.checkpoint_every_steps),
             ("train.patience", plan.patience),
             ("train.log_every_steps", Some(plan.log_every_steps)),
-            ("train.loader_threads", Some(plan.loader_threads)),
         ];
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
             return Err(format!("{key} = 0: must be 1 or more"));

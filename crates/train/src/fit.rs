@@ -358,7 +358,9 @@ impl<M: Module> Fit<'_, M> {
     /// The state before the first step: fresh, or as a checkpoint left it.
     fn start(&self, model: M) -> Result<State<M>, FitError> {
         let plan = &self.recipe.train;
-        let plain = number(model.to_device(self.device));
+        // Burn draws a weight when it is first read. Numbering reads all of them, so they are drawn
+        // on the model's own device, from the stream that its maker seeded, before it moves.
+        let plain = number(model).to_device(self.device);
         let Some((folder, manifest)) = &self.resume else {
             let model = plain.train();
             return Ok(State {

@@ -179,7 +179,11 @@ impl Recipe {
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
             fail(format!("not TOML: {}", error.to_string().trim_end()))
         })?;
-        for change in changes {
+        // Another model starts from its own preset, whatever the order of the changes.
+        let (models, others): (Vec<_>, Vec<_>) = changes
+            .iter()
+            .partition(|change| change.path == ["model", "name"]);
+        for change in models.into_iter().chain(others) {
             change.apply(&mut table).map_err(fail)?;
         }
         check_keys(&table, "", "a recipe", fields_of::<Self>()).map_err(fail)?;
@@ -410,6 +414,9 @@ impl Change {
             place.remove("steps");
         } else if self.path == ["train", "steps"] {
             place.remove("epochs");
+        } else if self.path == ["model", "name"] && place.get("name") != Some(&self.value) {
+            // The other keys belong to the model that was.
+            place.clear();
         }
         place.insert(last.clone(), self.value.clone());
         Ok(())
@@ -445,6 +452,17 @@ mod tests {
         assert_eq!(recipe.train.batch_size, 128);
         assert_eq!(recipe.data["name"].as_str(), Some("mnist"));
         assert_eq!((recipe.train.steps, recipe.train.epochs), (Some(5), None));
+    }
+
+    #[test]
+    fn another_model_does_not_inherit_the_first_ones_keys() {
+        let recipe = parse(&["model.num_classes=3", "model.name=lenet"]).unwrap();
+        assert_eq!(
+            recipe.model,
+            toml::from_str("name = 'lenet'\nnum_classes = 3").unwrap()
+        );
+        let same = parse(&["model.name=mlp"]).unwrap();
+        assert_eq!(same.model["preset"].as_str(), Some("intro"));
     }
 
     #[test]

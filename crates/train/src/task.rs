@@ -121,7 +121,12 @@ impl<M> Task<M> for NextToken<M> {
     }
 
     fn score(&self, model: &M, batch: Batch, device: &Device) -> Score {
-        let targets_per_example = batch.targets() / batch.examples();
+        // An exact match is of an answer, where a part of the sequence is asked for; a window over
+        // running text has none.
+        let targets_per_example = match batch.scored {
+            Some(_) => batch.targets() / batch.examples(),
+            None => 1,
+        };
         let (logits, target) = self.scored(model, batch, device);
         let mean_loss = loss(&self.config, logits.clone(), target.clone());
         Score::new(mean_loss, hits(logits, target), targets_per_example)

@@ -44,6 +44,10 @@ pub enum WeightsError {
 pub fn save<M: Module>(model: &M, path: &Path) -> Result<(), WeightsError> {
     let mut store = SafetensorsStore::from_file(path)
         .overwrite(true)
+        // One entry, the one that Python's loaders ask for: the store would write several in an
+        // order that changes from run to run, and equal weights must be equal files.
+        .clear_metadata()
+        .metadata("format", "pt")
         .with_to_adapter(BurnToPyTorchAdapter);
     // `valid` first merges the running statistics that each thread holds.
     model
@@ -151,13 +155,34 @@ mod tests {
     }
 
     #[test]
+    fn equal_weights_are_equal_files_in_pytorchs_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = net(2, &Device::flex());
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            save(&model, &path).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        let first = write("0");
+        assert!((1..20).all(|number| write(&number.to_string()) == first));
+        let header = String::from_utf8_lossy(&first);
+        for name in ["fc.weight", "norm.weight", "norm.bias", "norm.running_var"] {
+            assert!(header.contains(&format!("\"{name}\"")), "{name}");
+        }
+        assert!(
+            header.contains("[2,3]"),
+            "a linear layer is stored as [outputs, inputs]"
+        );
+    }
+
+    #[test]
     fn every_mismatch_is_named_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let device = Device::flex();
         save(&net(2, &device), &path).unwrap();
         let error = load(net(5, &device), &path).unwrap_err().to_string();
-        for name in ["fc.weight", "fc.bias", "norm.weight", "norm.running_mean"] {
+        for name in ["fc.weight", "fc.bias", "norm.gamma", "norm.running_mean"] {
             assert!(error.contains(name), "{name} is missing in: {error}");
         }
         let error = load(LinearConfig::new(3, 2).init(&device), &path)

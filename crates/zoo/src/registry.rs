@@ -397,8 +397,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         // so that a seed means the same weights everywhere.
         let host = host(Some(job.device));
         host.seed(derive(job.recipe.train.seed, Purpose::Weights, &[]));
-        // Burn draws a weight when it is first read: here, before it moves to another device.
-        let mut model = (self.init)(&self.config, &host).materialize();
+        let mut model = (self.init)(&self.config, &host);
         if let Some(path) = job.weights {
             model = weights::load(model, path)?;
         }

@@ -190,7 +190,7 @@ fn a_resumed_run_ends_with_the_weights_of_one_that_was_not_interrupted() {
         "--set",
         "train.checkpoint_every_steps=20",
         "--set",
-        "train.keep_checkpoints=9",
+        "train.keep_checkpoints=20",
         "--set",
         "optimizer.name=adamw",
         "--set",
@@ -414,7 +414,7 @@ fn a_wrong_request_is_refused_with_what_to_do_and_leaves_nothing() {
             &["9 outputs", "10 classes"],
         ),
         (
-            &["train", "gpt-sums", "--set", "data.name=glyphs"],
+            &["train", "gpt-sums", "--set", "data={name=\"glyphs\"}"],
             &["takes text", "1x28x28"],
         ),
         (
@@ -457,7 +457,7 @@ fn a_wrong_request_is_refused_with_what_to_do_and_leaves_nothing() {
             &["show", "resnet19"],
             &["unknown model", "did you mean resnet18?"],
         ),
-        (&["eval", "runs/none"], &["runs/none", "run folder"]),
+        (&["eval", "runs/none"], &["runs/none", "finished run"]),
         (
             &["data", "fetch", "mnits"],
             &["unknown data set", "did you mean mnist?"],

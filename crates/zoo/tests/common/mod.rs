@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use zoo::registry::{Job, configure};
 use zoo::{data, devices, recipes};
@@ -21,6 +22,9 @@ pub fn real_data(test: &str) -> Option<PathBuf> {
 
 /// The loss of every step of a recipe on a backend. Initial weights and batches depend on the seed
 /// alone, so that two backends start from the same.
+///
+/// One run at a time: a backend has one random stream a process, and another test's draws between
+/// this one's seed and its weights would change them.
 pub fn losses(
     recipe: &str,
     backend: &str,
@@ -28,6 +32,8 @@ pub fn losses(
     steps: usize,
     changes: &[&str],
 ) -> Vec<f64> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut all: Vec<Change> = changes
         .iter()
         .map(|text| Change::parse(text).unwrap())

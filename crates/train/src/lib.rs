@@ -33,6 +33,8 @@ pub use metric::{Metrics, Score, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 pub use recipe::{Change, Expect, LossName, Plan, Recipe, RecipeError, TaskConfig};
-pub use run::{MODEL_FILE, Manifest, Run, RunError, newest_checkpoint, read_manifest, sum};
+pub use run::{
+    Checkpoint, MODEL_FILE, Manifest, Run, RunError, newest_checkpoint, read_manifest, sum,
+};
 pub use schedule::{Decay, Schedule};
 pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Task};

@@ -75,6 +75,9 @@ pub struct Manifest {
     pub files: std::collections::BTreeMap<String, String>,
 }
 
+/// Where a checkpoint lies, and what it says about itself.
+pub type Checkpoint = (PathBuf, Manifest);
+
 /// The layout that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;
 
@@ -201,9 +204,7 @@ impl Run {
 ///
 /// # Errors
 /// A folder that cannot be listed.
-pub fn newest_checkpoint(
-    folder: &Path,
-) -> Result<(Option<(PathBuf, Manifest)>, Vec<RunError>), RunError> {
+pub fn newest_checkpoint(folder: &Path) -> Result<(Option<Checkpoint>, Vec<RunError>), RunError> {
     let mut refused = Vec::new();
     for step in checkpoint_steps(folder)?.into_iter().rev() {
         let path = folder.join("checkpoints").join(step.to_string());

@@ -1,5 +1,7 @@
 //! The loop on a model of its own: what each knob of a recipe does to the weights.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use std::sync::Arc;
 
 use burn::module::Module;

@@ -406,8 +406,11 @@ fn needs_path(path: Option<PathBuf>, name: &str, example: &str) -> Result<PathBu
     })
 }
 
+/// The examples that belong to a split; all of them if `None`.
+type Chosen = Option<Vec<u32>>;
+
 /// Cuts `count` examples, chosen by the seed, from the end of a shuffled training split.
-fn cut(len: usize, count: usize, seed: u64) -> Result<(Option<Vec<u32>>, Option<Vec<u32>>), Error> {
+fn cut(len: usize, count: usize, seed: u64) -> Result<(Chosen, Chosen), Error> {
     if count == 0 {
         return Ok((None, None));
     }

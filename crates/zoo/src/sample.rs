@@ -1,7 +1,7 @@
 //! Continuing a text: `zoo sample RUN`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use zoo_text::CharVocabulary;
@@ -126,7 +126,7 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
     Ok(())
 }
 
-fn damaged(run: &PathBuf, problem: &str) -> Error {
+fn damaged(run: &Path, problem: &str) -> Error {
     Error::Request(format!("{}: {problem}", run.display()))
 }
 

@@ -1,5 +1,6 @@
 //! The program as a user meets it: what it prints, what it writes, and how it refuses.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 #![cfg(feature = "flex")]
 
 mod common;

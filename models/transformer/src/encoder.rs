@@ -167,7 +167,7 @@ impl Encoder {
         let mask = padding.clone().float().mul_scalar(MASKED); // [b, t]
         let mask = mask.reshape([b, 1, 1, t]);
 
-        let positions = self.wpe.weight.val().slice([0..t]); // [t, c]
+        let positions = self.wpe.weight.val().narrow(0, 0, t); // [t, c]
         let x = self.wte.forward(tokens) + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
         for block in &self.h {

@@ -204,7 +204,7 @@ impl Gpt {
         let past = cache.as_ref().map_or(0, |cache| cache.len);
         let mask = causal_mask(t, past, &tokens.device());
 
-        let positions = self.wpe.weight.val().slice([past..past + t]); // [t, c]
+        let positions = self.wpe.weight.val().narrow(0, past, t); // [t, c]
         let x = self.wte.forward(tokens) + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
         for (layer, block) in self.h.iter().enumerate() {

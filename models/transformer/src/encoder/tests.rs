@@ -223,7 +223,8 @@ fn a_configuration_survives_being_written_and_refuses_unknown_keys() {
 
 #[test]
 fn a_wrong_value_is_named() {
-    let faults: [(fn(&mut EncoderConfig), &str); 6] = [
+    type Fault = (fn(&mut EncoderConfig), &'static str);
+    let faults: [Fault; 6] = [
         (
             |c| c.max_length = 0,
             "model.max_length: expected 1 or more, got 0",

@@ -336,7 +336,8 @@ fn a_configuration_survives_being_written_and_refuses_unknown_keys() {
 
 #[test]
 fn a_wrong_value_is_named() {
-    let faults: [(fn(&mut GptConfig), &str); 7] = [
+    type Fault = (fn(&mut GptConfig), &'static str);
+    let faults: [Fault; 7] = [
         (
             |c| c.vocab_size = 0,
             "model.vocab_size: expected 1 or more, got 0",

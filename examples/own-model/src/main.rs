@@ -68,7 +68,11 @@ impl Spirals {
         let along = (index / 2) as f32 + self.shift;
         let (sin, cos) = (along * PI / 16.0).sin_cos();
         let radius = 6.5 * (104.0 - along) / 104.0;
-        let radius = if index.is_multiple_of(2) { radius } else { -radius };
+        let radius = if index.is_multiple_of(2) {
+            radius
+        } else {
+            -radius
+        };
         [radius * sin, radius * cos]
     }
 }

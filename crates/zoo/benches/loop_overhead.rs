@@ -156,6 +156,7 @@ impl<M: Module> Bench<M> {
                 batch_size: BATCH_SIZE,
                 log_every_steps,
                 checkpoint_every_steps: Some(usize::MAX), // A checkpoint's cost is the recipe's choice.
+                loader_threads: 0, // As in the MLP recipes: these batches cost a copy.
                 ..Plan::default()
             },
             optimizer: OptimizerConfig {

@@ -20,7 +20,11 @@ pub(crate) fn run(name: &str, args: Vec<OsString>) -> Result<i32, Failure> {
         .arg(&manifest);
     command.args(["--package", "zoo", "--bin", "zoo"]);
 
-    let backends = backends(&args);
+    let mut backends = backends(&args);
+    if name == "serve-device" {
+        // The other end of a remote backend.
+        backends.push("remote".to_owned());
+    }
     if !backends.is_empty() {
         let mut read = cargo();
         read.args([
@@ -45,7 +49,11 @@ pub(crate) fn run(name: &str, args: Vec<OsString>) -> Result<i32, Failure> {
     become_it(command.arg("--").arg(name).args(args))
 }
 
-/// The backends named by `--backend NAME[:INDEX]`, `--backend=NAME` and `--backends NAME,NAME`.
+/// Options whose values name backends.
+const NAMING: [&str; 3] = ["--backend", "--backends", "--devices"];
+
+/// The backends named by `--backend NAME[:INDEX]`, `--backend=NAME`, and `--backends NAME,NAME` or
+/// `--devices NAME,NAME`.
 fn backends(args: &[OsString]) -> Vec<String> {
     let mut names = Vec::new();
     let mut args = args
@@ -54,8 +62,8 @@ fn backends(args: &[OsString]) -> Vec<String> {
         .take_while(|arg| arg != "--");
     while let Some(arg) = args.next() {
         let value = match arg.split_once('=') {
-            Some(("--backend" | "--backends", value)) => value.to_owned(),
-            None if arg == "--backend" || arg == "--backends" => match args.next() {
+            Some((option, value)) if NAMING.contains(&option) => value.to_owned(),
+            None if NAMING.contains(&&*arg) => match args.next() {
                 Some(value) => value.into_owned(),
                 None => break,
             },
@@ -134,6 +142,11 @@ mod tests {
             ["a", "b", "c"]
         );
         assert_eq!(named(&["--backend", "remote:ws://host:3000"]), ["remote"]);
+        assert_eq!(
+            named(&["--devices", "cuda:0,remote:ws://host:3000/1"]),
+            ["cuda", "remote"]
+        );
+        assert_eq!(named(&["--devices=flex,flex"]), ["flex", "flex"]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ enum Action {
 const COMMANDS: &[Command] = &[
     Command {
         name: "train",
-        arguments: "[RECIPE] [--backend NAME]",
+        arguments: "[RECIPE] [--backend NAME | --devices NAME,NAME]",
         about: "train a model (default: a small classifier on built-in digits)",
         action: Action::Forward,
     },
@@ -86,6 +86,12 @@ const COMMANDS: &[Command] = &[
         name: "doctor",
         arguments: "",
         about: "try every backend and say what is missing",
+        action: Action::Forward,
+    },
+    Command {
+        name: "serve-device",
+        arguments: "--backend NAME",
+        about: "lend this machine's device to --backend remote:… of others",
         action: Action::Forward,
     },
     Command {

@@ -11,8 +11,9 @@ use crate::{Failure, files, help, imports};
 /// Says that a machine must have an adapter: set by CI, read here and by the tests on wgpu.
 const REQUIRE_WGPU: &str = "ZOO_REQUIRE_WGPU";
 
-/// Tests compare the CPU backends; a first training builds only the default one.
-const CPU_BACKENDS: &[&str] = &["--features", "zoo/ndarray"];
+/// Tests compare the CPU backends, and reach one through a server in another process; a first
+/// training builds only the default one. One set of features, so that nothing is compiled twice.
+const CPU_BACKENDS: &[&str] = &["--features", "zoo/ndarray,zoo/remote"];
 
 /// `cargo xtask test`: the CPU backends, the examples' workspace, and wgpu where asked for.
 pub(crate) fn test(mut args: lexopt::Parser) -> Result<(), Failure> {

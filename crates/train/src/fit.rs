@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::store::RecordError;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 use crate::event::Event;
-use crate::loader::{Loader, Span};
+use crate::loader::{Loader, Part, Span};
 use crate::metric::{Metrics, Score, smaller_is_better};
+use crate::parallel::Helpers;
 use crate::params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, derive};
 use crate::run::{FORMAT, MODEL_FILE, Manifest, Run, RunError};
-use crate::task::{Batch, Source, SourceError, Task};
+use crate::task::{Source, SourceError, Task};
 use crate::weights::{self, WeightsError};
 
 const OPTIMIZER_FILE: &str = "optimizer.bpk";
@@ -35,6 +36,8 @@ pub struct Fit<'a, M> {
     pub valid: Option<Arc<dyn Source>>,
     /// Where to compute, without autodiff: the loop adds that.
     pub device: &'a Device,
+    /// More devices, which take a part of every batch; none by default.
+    pub helpers: Helpers,
     /// Where events and checkpoints go; nowhere if `None`.
     pub run: Option<&'a mut Run>,
     /// A checkpoint to go on from, with what it says about itself.
@@ -147,7 +150,10 @@ impl<M: Module> Fit<'_, M> {
         if self.valid.as_ref().is_some_and(|valid| valid.is_empty()) {
             return Err(FitError::EmptySplit("validation"));
         }
-        let device = self.device.clone().autodiff();
+        let devices: Vec<Device> = std::iter::once(self.device)
+            .chain(&self.helpers.devices)
+            .map(|device| device.clone().autodiff())
+            .collect();
         let mut state = self.start(model)?;
         let first_step = state.step;
         let total_steps = plan.total_steps(self.train.len());
@@ -162,6 +168,7 @@ impl<M: Module> Fit<'_, M> {
         let span = Span {
             seed: plan.seed,
             batch_size: plan.batch_size,
+            devices: devices.len(),
             micro_batch_size: plan.micro_batch_size.unwrap_or(plan.batch_size),
             first_step,
             total_steps,
@@ -177,12 +184,13 @@ impl<M: Module> Fit<'_, M> {
         for step in first_step..total_steps {
             let step_began = Instant::now();
             let rate = recipe.optimizer.learning_rate * recipe.schedule.factor(step, total_steps);
-            // Dropout draws from the device: seeding it anew makes a step a function of (seed, step).
-            device.seed(derive(plan.seed, Purpose::Device, &[step as u64]));
-
-            let batch = loader.next_batch().map_err(FitError::Data)?;
-            samples += batch.iter().map(Batch::examples).sum::<usize>();
-            let (loss, gradients) = self.gradients(&state.model, batch, &device);
+            let parts = loader.next_batch().map_err(FitError::Data)?;
+            samples += parts
+                .iter()
+                .map(|part| part.batch.examples())
+                .sum::<usize>();
+            let seed = derive(plan.seed, Purpose::Device, &[step as u64]);
+            let (loss, gradients) = self.gradients(&state.model, parts, &devices, seed);
             if !loss.is_finite() {
                 return Err(FitError::Diverged {
                     step: step + 1,
@@ -260,27 +268,59 @@ impl<M: Module> Fit<'_, M> {
         })
     }
 
-    /// The mean loss over a step's batch and its gradient. A batch in several parts gives what the
-    /// whole would: each part's mean loss is weighed by its share of the scored targets.
-    fn gradients(&self, model: &M, parts: Vec<Batch>, device: &Device) -> (f64, GradientsParams) {
-        let targets: usize = parts.iter().map(Batch::targets).sum();
-        let mut accumulator = GradientsAccumulator::new();
+    /// The mean loss over a step's batch and its gradient, on the first device. A batch in several
+    /// parts, on however many devices, gives what the whole would: each part's mean loss is weighed
+    /// by its share of the scored targets.
+    fn gradients(
+        &self,
+        model: &M,
+        parts: Vec<Part>,
+        devices: &[Device],
+        seed: u64,
+    ) -> (f64, GradientsParams) {
+        let targets: usize = parts.iter().map(|part| part.batch.targets()).sum();
+        let copies = self.helpers.copies(model);
+        let mut sums: Vec<_> = devices
+            .iter()
+            .map(|_| GradientsAccumulator::new())
+            .collect();
+        let mut losses = Vec::new();
         let mut total = 0.0;
-        for part in parts {
-            let share = part.targets() as f64 / targets as f64;
-            let mut loss = self.task.loss(model, part, device);
+        // Reads after the backward passes were queued: GPUs work on while the host waits.
+        let read = |losses: &mut Vec<Tensor<1>>| -> f64 {
+            let losses = losses.drain(..);
+            losses
+                .map(|loss| f64::from(loss.into_scalar::<f32>()))
+                .sum()
+        };
+        for (number, Part { device, batch }) in parts.into_iter().enumerate() {
+            if device == 0 {
+                // Every device has had its turn: the host runs ahead of them by no more.
+                total += read(&mut losses);
+            }
+            let model = device.checked_sub(1).map_or(model, |copy| &copies[copy]);
+            // Dropout draws from the device: seeding it anew makes what it drops a function of
+            // (seed, step, part).
+            devices[device].seed(seed.wrapping_add(number as u64));
+            let share = batch.targets() as f64 / targets as f64;
+            let mut loss = self.task.loss(model, batch, &devices[device]);
             if share < 1.0 {
                 loss = loss.mul_scalar(share);
             }
             let gradients = GradientsParams::from_grads(loss.backward(), model);
-            // Read after the backward pass was queued: a GPU works on while the host waits.
-            total += f64::from(loss.into_scalar::<f32>());
-            if share == 1.0 {
-                return (total, gradients);
-            }
-            accumulator.accumulate(model, gradients);
+            losses.push(loss);
+            sums[device].accumulate(model, gradients);
         }
-        (total, accumulator.grads())
+        // Summed in the order of the devices, whichever is done first: a run repeats to the last bit.
+        let mut sum = GradientsAccumulator::new();
+        for (device, part) in sums.iter_mut().enumerate() {
+            let mut gradients = part.grads();
+            if device > 0 {
+                gradients = self.helpers.bring(gradients, model, &devices[0]);
+            }
+            sum.accumulate(model, gradients);
+        }
+        (total + read(&mut losses), sum.grads())
     }
 
     /// Judges the model on the validation data and keeps it if it is the best so far.

@@ -18,6 +18,7 @@ mod keys;
 mod loader;
 mod metric;
 mod optimizer;
+mod parallel;
 mod params;
 mod recipe;
 pub mod rng;
@@ -31,6 +32,7 @@ pub use fit::{Fit, FitError, Fitted, evaluate};
 pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
 pub use metric::{Metrics, Score, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
+pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 pub use recipe::{Change, Expect, LossName, Plan, Recipe, RecipeError, TaskConfig};
 pub use run::{

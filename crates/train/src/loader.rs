@@ -17,7 +17,7 @@ const AHEAD: usize = 2;
 pub(crate) struct Loader {
     order: Arc<Order>,
     source: Arc<dyn Source>,
-    channels: Vec<Receiver<Result<Vec<Batch>, SourceError>>>,
+    channels: Vec<Receiver<Result<Vec<Part>, SourceError>>>,
     threads: Vec<JoinHandle<()>>,
     step: usize,
 }
@@ -29,12 +29,21 @@ pub(crate) struct Span {
     pub(crate) seed: u64,
     /// Examples a step.
     pub(crate) batch_size: usize,
-    /// Examples that pass through the model at once; a step's batch comes in parts of this size.
+    /// Devices among which a step's examples are divided.
+    pub(crate) devices: usize,
+    /// Examples that pass through a device's model at once; its share comes in parts of this size.
     pub(crate) micro_batch_size: usize,
     /// The first step that is wanted; a resumed run starts in the middle.
     pub(crate) first_step: usize,
     /// One past the last.
     pub(crate) total_steps: usize,
+}
+
+/// A part of a step's batch, and the number of the device that computes it.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) device: usize,
+    pub(crate) batch: Batch,
 }
 
 impl Loader {
@@ -72,7 +81,7 @@ impl Loader {
     ///
     /// # Errors
     /// What the source met, or a thread that panicked.
-    pub(crate) fn next_batch(&mut self) -> Result<Vec<Batch>, SourceError> {
+    pub(crate) fn next_batch(&mut self) -> Result<Vec<Part>, SourceError> {
         let step = self.step;
         self.step += 1;
         if self.channels.is_empty() {
@@ -112,10 +121,35 @@ impl Order {
     }
 
     /// The batch of a step, in parts.
-    fn assemble(&self, source: &dyn Source, step: usize) -> Result<Vec<Batch>, SourceError> {
+    fn assemble(&self, source: &dyn Source, step: usize) -> Result<Vec<Part>, SourceError> {
         let (indices, pass) = self.at(step);
-        let parts = indices.chunks(self.span.micro_batch_size);
-        parts.map(|part| source.batch(part, Some(pass))).collect()
+        let parts = self.cut(&indices).into_iter();
+        parts
+            .map(|(device, part)| {
+                let batch = source.batch(part, Some(pass))?;
+                Ok(Part { device, batch })
+            })
+            .collect()
+    }
+
+    /// Each device's share, in micro batches. Devices are served in turn: while one computes, the
+    /// next is given work. A batch of fewer examples than devices leaves the last ones without.
+    fn cut<'a>(&self, indices: &'a [u32]) -> Vec<(usize, &'a [u32])> {
+        let devices = self.span.devices;
+        let mut rest = indices;
+        let mut parts = Vec::new();
+        for device in 0..devices {
+            // As even as it goes; the first ones take one more.
+            let (share, others) = rest.split_at(rest.len().div_ceil(devices - device));
+            rest = others;
+            let micro_batches = share.chunks(self.span.micro_batch_size).enumerate();
+            parts.extend(micro_batches.map(|(turn, part)| (turn, device, part)));
+        }
+        parts.sort_by_key(|(turn, device, _)| (*turn, *device));
+        parts
+            .into_iter()
+            .map(|(_, device, part)| (device, part))
+            .collect()
     }
 
     /// The examples of a step, and the pass that it belongs to.
@@ -179,6 +213,7 @@ mod tests {
         let span = Span {
             seed: 5,
             batch_size: 4,
+            devices: 1,
             micro_batch_size: 3,
             first_step,
             total_steps: 17,
@@ -187,12 +222,12 @@ mod tests {
         (first_step..17)
             .map(|_| {
                 let parts = loader.next_batch().unwrap();
-                assert!(parts.iter().all(|part| part.examples() <= 3));
+                assert!(parts.iter().all(|part| part.batch.examples() <= 3));
                 let rows = parts
                     .iter()
-                    .flat_map(|part| part.target.try_to_vec::<i32>().unwrap());
+                    .flat_map(|part| part.batch.target.try_to_vec::<i32>().unwrap());
                 (
-                    parts[0].input.try_to_vec::<i32>().unwrap()[0],
+                    parts[0].batch.input.try_to_vec::<i32>().unwrap()[0],
                     rows.collect(),
                 )
             })
@@ -231,10 +266,41 @@ mod tests {
     }
 
     #[test]
+    fn devices_share_a_batch_evenly_and_in_turn() {
+        let cut = |examples: u32, devices: usize, micro_batch_size: usize| {
+            let span = Span {
+                seed: 5,
+                batch_size: 100,
+                devices,
+                micro_batch_size,
+                first_step: 0,
+                total_steps: 1,
+            };
+            let indices: Vec<u32> = (0..examples).collect();
+            let order = Order::new(100, span);
+            let parts = order.cut(&indices).into_iter();
+            parts
+                .map(|(device, part)| (device, part.to_vec()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            cut(5, 2, 2),
+            [
+                (0, vec![0, 1]),
+                (1, vec![3, 4]),
+                (0, vec![2]), // Device 1 has done its share.
+            ]
+        );
+        assert_eq!(cut(2, 3, 9), [(0, vec![0]), (1, vec![1])]);
+        assert_eq!(cut(5, 1, 9), [(0, vec![0, 1, 2, 3, 4])]);
+    }
+
+    #[test]
     fn an_error_arrives_at_its_step() {
         let span = Span {
             seed: 5,
             batch_size: 1000,
+            devices: 1,
             micro_batch_size: 1000,
             first_step: 0,
             total_steps: 4,
@@ -252,6 +318,7 @@ mod tests {
         let span = Span {
             seed: 5,
             batch_size: 1,
+            devices: 1,
             micro_batch_size: 1,
             first_step: 0,
             total_steps: 4,

@@ -68,9 +68,9 @@ pub struct Plan {
     pub epochs: Option<usize>,
     /// Length in optimizer steps; either this or `epochs`.
     pub steps: Option<usize>,
-    /// Examples a step.
+    /// Examples a step, on all devices together.
     pub batch_size: usize,
-    /// Examples that pass through the model at once; fewer than `batch_size` accumulates gradients,
+    /// Examples that pass through a device's model at once; fewer than `batch_size` accumulates gradients,
     /// which gives the large batch's gradient in less memory (batch norm aside: it sees the parts).
     pub micro_batch_size: Option<usize>,
     /// Examples at once in validation and test.

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Change, Classify, Event, Fit, FitError, Fitted, Pass, Recipe, Run, Source, SourceError,
+    Batch, Change, Classify, Event, Fit, FitError, Fitted, Helpers, Pass, Recipe, Run, Source,
+    SourceError,
 };
 
 /// Points in the plane, labelled by a curved border.
@@ -93,6 +94,16 @@ fn train(
     valid: Option<usize>,
     run: Option<&mut Run>,
 ) -> (Result<Fitted<Net>, FitError>, Vec<Event>) {
+    train_on(Helpers::default(), recipe, valid, run)
+}
+
+/// As `train`, on more devices than the first.
+fn train_on(
+    helpers: Helpers,
+    recipe: &Recipe,
+    valid: Option<usize>,
+    run: Option<&mut Run>,
+) -> (Result<Fitted<Net>, FitError>, Vec<Event>) {
     let mut events = Vec::new();
     let fit = Fit {
         recipe,
@@ -100,6 +111,7 @@ fn train(
         train: Arc::new(Points(100)),
         valid: valid.map(|count| Arc::new(Points(count)) as Arc<dyn Source>),
         device: &Device::flex(),
+        helpers,
         run,
         resume: None,
         watch: &mut |event| events.push(event.clone()),
@@ -108,7 +120,11 @@ fn train(
 }
 
 fn weights(recipe: &Recipe) -> Vec<f32> {
-    let model = train(recipe, None, None).0.unwrap().model;
+    weights_on(Helpers::default(), recipe)
+}
+
+fn weights_on(helpers: Helpers, recipe: &Recipe) -> Vec<f32> {
+    let model = train_on(helpers, recipe, None, None).0.unwrap().model;
     let mut all: Vec<f32> = model.hidden.weight.val().into_data().iter().collect();
     all.extend(model.output.weight.val().into_data().iter::<f32>());
     all
@@ -134,6 +150,99 @@ fn accumulated_parts_equal_the_large_batch() {
         assert!(gap < 1e-5, "{part}: {gap}");
     }
     assert!(largest_gap(&whole, &weights(&recipe(&["train.batch_size=8"]))) > 1e-3);
+}
+
+/// So many helpers beside the first device; weights and gradients go straight, or over a relay.
+fn helpers(count: usize, relay: bool) -> Helpers {
+    Helpers {
+        devices: vec![Device::flex(); count],
+        relay: relay.then(Device::flex),
+    }
+}
+
+#[test]
+fn devices_that_share_a_batch_equal_one_with_the_whole() {
+    for changes in [
+        &["train.steps=1"][..],
+        &["train.steps=5", "optimizer.momentum=0.9"],
+        // The last of seven steps has 100 - 6 * 16 = 4 examples.
+        &["train.steps=7", "train.clip_norm=0.1"],
+    ] {
+        let recipe = recipe(changes);
+        let whole = weights(&recipe);
+        // 3 and 5 devices do not divide 16, and 5 leave one without any of the last four examples.
+        for others in [1, 2, 4] {
+            for relay in [false, true] {
+                let shared = weights_on(helpers(others, relay), &recipe);
+                let gap = largest_gap(&whole, &shared);
+                assert!(gap < 1e-6, "{changes:?}, {others} helpers: {gap}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sharing_repeats_to_the_last_bit_and_goes_with_micro_batches() {
+    let whole = recipe(&["train.steps=5"]);
+    let shared = weights_on(helpers(1, false), &whole);
+    assert_eq!(shared, weights_on(helpers(1, false), &whole));
+    let small = recipe(&["train.steps=5", "train.micro_batch_size=3"]);
+    let gap = largest_gap(&shared, &weights_on(helpers(1, false), &small));
+    assert!(gap < 1e-6, "{gap}");
+}
+
+#[test]
+fn running_statistics_are_those_of_the_first_part() {
+    #[derive(Module, Debug)]
+    struct Normed {
+        norm: BatchNorm,
+        output: Linear,
+    }
+    let forward =
+        |model: &Normed, points: Tensor<2>| model.output.forward(model.norm.forward(points));
+    let device = Device::flex();
+    let mean = |helpers: Helpers, batch_size: &str| -> Vec<f32> {
+        let recipe = recipe(&["train.steps=1", batch_size]);
+        let fit = Fit {
+            recipe: &recipe,
+            task: &Classify::new(forward, recipe.task.clone()),
+            train: Arc::new(Points(100)),
+            valid: None,
+            device: &device,
+            helpers,
+            run: None,
+            resume: None,
+            watch: &mut |_| {},
+        };
+        let model = Normed {
+            norm: BatchNormConfig::new(2).init(&device),
+            output: LinearConfig::new(2, 2).init(&device),
+        };
+        let norm = fit.train(model).unwrap().model.norm;
+        norm.running_mean.value().into_data().iter().collect()
+    };
+    // One device that sees the first half, and two that see both: the second one leaves no trace.
+    let half = mean(Helpers::default(), "train.batch_size=8");
+    assert_eq!(half, mean(helpers(1, false), "train.batch_size=16"));
+    assert_ne!(half, mean(Helpers::default(), "train.batch_size=16"));
+}
+
+#[test]
+fn sharing_reports_the_loss_of_the_whole_batch() {
+    let recipe = recipe(&["train.steps=7"]);
+    let losses = |helpers: Helpers| -> Vec<f64> {
+        let events = train_on(helpers, &recipe, None, None).1;
+        let losses = events.iter().filter_map(|event| match event {
+            Event::Step { loss, .. } => Some(*loss),
+            _ => None,
+        });
+        losses.collect()
+    };
+    let (whole, shared) = (losses(Helpers::default()), losses(helpers(2, false)));
+    assert_eq!((whole.len(), shared.len()), (7, 7));
+    for (whole, shared) in whole.iter().zip(&shared) {
+        assert!((whole - shared).abs() < 1e-6, "{whole} {shared}");
+    }
 }
 
 #[test]
@@ -293,6 +402,7 @@ fn losses_by_name_are_what_they_say() {
             train: Arc::new(Points(100)),
             valid: None,
             device: &Device::flex(),
+            helpers: Helpers::default(),
             run: None,
             resume: None,
             watch: &mut |event| {

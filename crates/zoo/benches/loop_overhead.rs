@@ -22,8 +22,8 @@ use zoo_cnn::{LeNet, LeNetConfig};
 use zoo_mlp::MlpConfig;
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Classify, Event, Fit, OptimizerConfig, Pass, Plan, Recipe, Run, Source, SourceError,
-    TaskConfig,
+    Batch, Classify, Event, Fit, Helpers, OptimizerConfig, Pass, Plan, Recipe, Run, Source,
+    SourceError, TaskConfig,
 };
 
 /// As the `zoo` program has it.
@@ -173,6 +173,7 @@ impl<M: Module> Bench<M> {
             train: Arc::new(InTurn::new(batches.clone())),
             valid: None,
             device,
+            helpers: Helpers::default(),
             run: run.as_mut(),
             resume: None,
             watch: &mut |event| {

@@ -24,6 +24,11 @@ pub enum Command {
     Predict(PredictArgs),
     /// Continue a text with a trained decoder
     Sample(SampleArgs),
+    /// Compare backends: agreement, convergence, speed, cost
+    Compare(CompareArgs),
+    /// One worker of a comparison
+    #[command(hide = true)]
+    CompareWorker(WorkerArgs),
     /// List what exists
     List(ListArgs),
     /// Show a model's layers, shapes, parameters and multiply-adds
@@ -32,6 +37,8 @@ pub enum Command {
     Data(DataArgs),
     /// Try every backend and say what works here
     Doctor(DoctorArgs),
+    /// Lend this machine's devices to `--backend remote:ws://HOST:PORT` of other machines
+    ServeDevice(ServeArgs),
 }
 
 /// `train`
@@ -40,9 +47,19 @@ pub struct TrainArgs {
     /// A recipe's name (see `list recipes`) or a path to a TOML file
     #[arg(default_value = crate::recipes::RECIPES[0].0)]
     pub recipe: String,
-    /// Where to compute: flex, ndarray, wgpu, …, with :INDEX for one of several devices
+    /// Where to compute: flex, ndarray, wgpu, …, with :INDEX for one of several devices, or
+    /// remote:ws://HOST:PORT for one of another machine
     #[arg(long, value_name = "NAME[:INDEX]")]
     pub backend: Option<String>,
+    /// Compute on several devices at once: each takes a part of every batch, and the first one
+    /// holds the weights
+    #[arg(
+        long,
+        value_name = "NAME[:INDEX],…",
+        value_delimiter = ',',
+        conflicts_with = "backend"
+    )]
+    pub devices: Vec<String>,
     /// Change a key of the recipe, such as train.batch_size=128; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -160,6 +177,127 @@ pub struct SampleArgs {
     pub json: bool,
 }
 
+/// `compare`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct CompareArgs {
+    /// Work on earlier comparisons
+    #[command(subcommand)]
+    pub command: Option<CompareCommand>,
+    /// Recipes by name or path
+    #[arg(value_name = "RECIPE")]
+    pub recipes: Vec<String>,
+    /// Models on made-up inputs: all, or names with * in them, such as resnet*
+    #[arg(long, value_name = "all|GLOB", conflicts_with = "recipes")]
+    pub models: Option<String>,
+    /// What to compare, the first being the base of all ratios: flex,ndarray,wgpu,remote:ws://HOST:PORT
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub backends: Vec<String>,
+    /// Training steps to hold against the reference one by one [default: 20]; with it, recipes are
+    /// not run to their end
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Batch sizes of inference; training takes the recipe's
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 32])]
+    pub batch: Vec<usize>,
+    /// Types to compute in: f32, f16, bf16
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',', default_value = "f32")]
+    pub dtype: Vec<String>,
+    /// Threads of CPU backends and of PyTorch [default: all cores]
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub threads: Vec<usize>,
+    /// An earlier comparison (.json) to tell regressions from noise, or the backend that ratios are of
+    #[arg(long, value_name = "NAME|FILE")]
+    pub baseline: Option<String>,
+    /// Widen all bounds by a factor, or set one: 4, or training=1e-3,gradients=1e-4
+    #[arg(long, value_name = "FACTOR|QUANTITY=BOUND")]
+    pub tolerance: Option<String>,
+    /// What to measure [default: all, and convergence where --steps is not given]
+    #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
+    pub measure: Vec<Measure>,
+    /// A Python that has PyTorch, to compare with it too, eager and compiled
+    #[arg(long, value_name = "PYTHON")]
+    pub python: Option<PathBuf>,
+    /// Change a key of every recipe; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where data sets lie [default: $ZOO_DATA_DIR, else the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where the report goes
+    #[arg(long, value_name = "DIR", default_value = "comparison")]
+    pub out: PathBuf,
+    /// Files to write there; the table always goes to standard output
+    #[arg(long, value_enum, value_name = "FORMAT,…", value_delimiter = ',', default_values_t = [Format::Md, Format::Json, Format::Csv, Format::Html])]
+    pub format: Vec<Format>,
+    /// Turns of each backend for each kind of work
+    #[arg(long, value_name = "N", default_value_t = 11)]
+    pub rounds: usize,
+    /// Seconds of silence after which a backend counts as hung
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+    /// What to call this machine in a leaderboard [default: its processor]
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// Print the JSON report instead of the table
+    #[arg(long, conflicts_with = "quiet")]
+    pub json: bool,
+    /// Print the table only
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// What can be done with comparisons that are there.
+#[derive(Debug, Subcommand)]
+pub enum CompareCommand {
+    /// Make one page of the reports of several machines
+    Merge(MergeArgs),
+}
+
+/// `compare merge`
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// JSON reports
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The page
+    #[arg(long, value_name = "FILE", default_value = "leaderboard.html")]
+    pub out: PathBuf,
+}
+
+/// Parts of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// Results against a float64 reference.
+    Agreement,
+    /// The recipe to its end.
+    Convergence,
+    /// Times of steps, passes and tokens.
+    Speed,
+    /// The devices' peak rates, to set speeds against.
+    Limit,
+}
+
+/// Forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// `report.md`
+    Md,
+    /// `report.json`
+    Json,
+    /// `report.csv`
+    Csv,
+    /// `report.html`
+    Html,
+}
+
+/// `compare-worker`
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// What to compute
+    pub spec: PathBuf,
+}
+
 /// `list`
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -236,4 +374,18 @@ pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `serve-device`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// What to lend: flex, wgpu, cuda:1, …; may be repeated for devices of one backend, which the
+    /// other end tells apart as remote:ws://HOST:PORT/0, /1, …
+    #[arg(long, value_name = "NAME[:INDEX]")]
+    pub backend: Vec<String>,
+    /// Where to listen; 0.0.0.0:PORT is every network of this machine, and port 0 any free one.
+    /// Nothing is encrypted: use a network that you trust, or a tunnel. If $ZOO_REMOTE_TOKEN is
+    /// set, only clients with the same token in theirs are let in; otherwise everybody is
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000")]
+    pub listen: String,
 }

@@ -1,4 +1,4 @@
-//! Backends by name, at run time: `flex`, `wgpu`, `cuda:1`.
+//! Backends by name, at run time: `flex`, `wgpu`, `cuda:1`, `remote:ws://gpu:3000`.
 //!
 //! [`BACKENDS`] says what exists; help, errors, `list backends` and `doctor` derive from it.
 //! [`open`] turns a name into a Burn [`Device`] that is known to answer. Burn's own constructors
@@ -18,6 +18,8 @@ use burn::tensor::DeviceKind;
 use burn::tensor::{DeviceType, Devices};
 use serde::Serialize;
 
+use crate::remote;
+
 /// One way to compute, compiled in or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Backend {
@@ -32,6 +34,9 @@ pub struct Backend {
     /// What the machine must have for it to work.
     pub needs: &'static str,
 }
+
+/// The backend whose devices have an address instead of a number.
+pub const REMOTE: &str = "remote";
 
 /// What every GPU backend through wgpu needs on Linux.
 const NEEDS_VULKAN: &str = "a Vulkan driver: the one of your GPU's maker or Mesa's \
@@ -101,11 +106,12 @@ pub const BACKENDS: &[Backend] = &[
         needs: "a program of your own: zoo has no feature for it",
     },
     Backend {
-        name: "remote",
-        about: "a device of another machine that runs Burn's server",
-        feature: None,
-        compiled_in: false,
-        needs: "a program of your own: zoo has no feature for it",
+        name: REMOTE,
+        about: "a device of another machine, through `serve-device` there",
+        feature: Some("remote"),
+        compiled_in: cfg!(feature = "remote"),
+        needs: "an address, as in `remote:ws://HOST:3000`, where \
+            `cargo xtask serve-device --backend NAME --listen 0.0.0.0:3000` runs",
     },
 ];
 
@@ -177,6 +183,28 @@ pub enum DeviceError {
         /// `0: NAME, KIND; 1: …`.
         found: String,
     },
+    /// `remote` alone.
+    #[error("backend `remote` needs {needs}")]
+    NoAddress {
+        /// What to write.
+        needs: &'static str,
+    },
+    /// What follows `remote:` is no address.
+    #[error(
+        "backend `{spec}`: write `remote:ws://HOST:PORT`, or `remote:ws://HOST:PORT/INDEX` for one of several devices there"
+    )]
+    BadAddress {
+        /// What was asked for.
+        spec: String,
+    },
+    /// There is no device to be had at the address.
+    #[error("backend `{spec}`: {message}")]
+    Unreachable {
+        /// What was asked for.
+        spec: String,
+        /// What happened, and what to do about it.
+        message: String,
+    },
     /// The device was found but does not start.
     #[error("backend `{name}`, device {index} does not start: {message}; it needs {needs}")]
     Broken {
@@ -189,6 +217,22 @@ pub enum DeviceError {
         /// What may be missing.
         needs: &'static str,
     },
+}
+
+impl DeviceError {
+    /// Why a backend that this program lacks cannot be opened.
+    pub(crate) fn not_compiled_in(backend: &Backend) -> Self {
+        match backend.feature {
+            Some(feature) => Self::NotCompiledIn {
+                name: backend.name,
+                feature,
+            },
+            None => Self::Unsupported {
+                name: backend.name,
+                usable: names(|backend| backend.compiled_in),
+            },
+        }
+    }
 }
 
 fn did_you_mean(nearest: Option<&'static str>) -> String {
@@ -211,6 +255,8 @@ pub enum Kind {
     Software,
     /// The processor itself.
     Cpu,
+    /// Whatever another machine lends.
+    Remote,
 }
 
 impl fmt::Display for Kind {
@@ -224,6 +270,7 @@ impl fmt::Display for Kind {
             Self::Software if cfg!(windows) => "software Direct3D",
             Self::Software => "software Vulkan",
             Self::Cpu => "CPU",
+            Self::Remote => "remote",
         })
     }
 }
@@ -249,17 +296,20 @@ impl fmt::Display for Selected {
     }
 }
 
-/// Opens `NAME` or `NAME:INDEX`; without an index, the first device of [`found`].
+/// Opens `NAME`, `NAME:INDEX` or `remote:ADDRESS`; without an index, the first device of [`found`].
 ///
 /// # Errors
 /// Every way in which a user's choice can fail: an unknown name, a backend that is not compiled
-/// in, no such device, or one whose driver does not start.
+/// in, no such device, one whose driver does not start, or a server that does not answer.
 pub fn open(spec: &str) -> Result<Selected, DeviceError> {
     let (name, index) = match spec.split_once(':') {
         Some((name, index)) => (name, Some(index)),
         None => (spec, None),
     };
     let backend = find(name)?;
+    if backend.name == REMOTE {
+        return remote::open(backend, index);
+    }
     let index = index.map_or(Ok(0), |index| {
         index.parse::<usize>().map_err(|_| DeviceError::BadIndex {
             spec: spec.to_owned(),
@@ -366,15 +416,11 @@ impl Found {
 /// If the backend is not compiled in, or there is no device for it.
 pub fn found(backend: &'static Backend) -> Result<Vec<Found>, DeviceError> {
     if !backend.compiled_in {
-        return Err(match backend.feature {
-            Some(feature) => DeviceError::NotCompiledIn {
-                name: backend.name,
-                feature,
-            },
-            None => DeviceError::Unsupported {
-                name: backend.name,
-                usable: names(|backend| backend.compiled_in),
-            },
+        return Err(DeviceError::not_compiled_in(backend));
+    }
+    if backend.name == REMOTE {
+        return Err(DeviceError::NoAddress {
+            needs: backend.needs,
         });
     }
     // A loader that panics rather than answering has no device either.

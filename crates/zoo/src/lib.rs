@@ -4,6 +4,7 @@
 //! This is the only crate that knows all the others; ARCHITECTURE.md has the map.
 
 mod cli;
+mod compare;
 pub mod data;
 mod datasets;
 pub mod devices;
@@ -15,11 +16,15 @@ mod predict;
 mod progress;
 pub mod recipes;
 pub mod registry;
+mod remote;
 mod sample;
 mod saved;
+mod serve;
 mod show;
 mod summary;
+mod trace;
 mod train;
+mod worker;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -41,6 +46,9 @@ pub fn run() -> Result<(), Error> {
         Command::Show(args) => show::run(&args),
         Command::Data(args) => datasets::run(&args),
         Command::Doctor(args) => examine(args.json),
+        Command::Compare(args) => compare::run(&args),
+        Command::CompareWorker(args) => worker::run(&args),
+        Command::ServeDevice(args) => serve::run(&args),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A row joins a configuration, a module and its forward function, all plain items of a model
 //! crate; [`Entry`] hides their types, so that commands need not know them.
 
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,25 +12,30 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation::softmax};
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 use zoo_cnn::{LeNet, LeNetConfig, ResNet, ResNetConfig};
+use zoo_compare::spec::Spec;
+use zoo_compare::worker::{self, Converge};
 use zoo_mlp::{Mlp, MlpConfig};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Classify, DidYouMean, Event, Fit, FitError, Manifest, Metrics, NextToken, Recipe, Run, Source,
-    SourceError, Task, TaskConfig, check_keys, evaluate, fields_of, from_table, nearest, weights,
+    Classify, DidYouMean, Event, Fit, FitError, Helpers, Manifest, Metrics, NextToken, Recipe, Run,
+    Source, SourceError, Task, TaskConfig, check_keys, evaluate, fields_of, from_table, nearest,
+    number, weights,
 };
 use zoo_transformer::encoder::{Encoder, EncoderConfig};
 use zoo_transformer::gpt::{Gpt, GptConfig};
 
 use crate::data::Facts;
-use crate::devices;
+use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
 use crate::sample::Decoder;
 use crate::summary::{Summary, SummaryError, summarize};
+use crate::trace::layer_outputs;
 
 /// Every architecture, by family.
 pub static MODELS: &[&dyn Entry] = &[
     &Row::<MlpConfig, Mlp> {
         name: "mlp",
+        family: "mlp",
         about: "multilayer perceptron of any widths",
         presets: zoo_mlp::presets,
         validate: MlpConfig::validate,
@@ -41,6 +47,7 @@ pub static MODELS: &[&dyn Entry] = &[
     },
     &Row::<LeNetConfig, LeNet> {
         name: "lenet",
+        family: "cnn",
         about: "LeNet-5 (LeCun et al. 1998)",
         presets: zoo_cnn::lenet_presets,
         validate: LeNetConfig::validate,
@@ -52,6 +59,7 @@ pub static MODELS: &[&dyn Entry] = &[
     },
     &Row::<ResNetConfig, ResNet> {
         name: "resnet",
+        family: "cnn",
         about: "residual networks (He et al. 2015)",
         presets: zoo_cnn::resnet_presets,
         validate: ResNetConfig::validate,
@@ -66,6 +74,7 @@ pub static MODELS: &[&dyn Entry] = &[
     },
     &Row::<GptConfig, Gpt> {
         name: "gpt",
+        family: "transformer",
         about: "GPT-style decoder (Radford et al. 2019)",
         presets: zoo_transformer::gpt::presets,
         validate: GptConfig::validate,
@@ -79,6 +88,7 @@ pub static MODELS: &[&dyn Entry] = &[
     },
     &Row::<EncoderConfig, Encoder> {
         name: "encoder",
+        family: "transformer",
         about: "BERT-style encoder classifier (Devlin et al. 2018)",
         presets: zoo_transformer::encoder::presets,
         validate: EncoderConfig::validate,
@@ -162,6 +172,26 @@ enum Forward<M> {
     ),
 }
 
+impl<M> Forward<M> {
+    /// Logits, flattened, and their shape.
+    ///
+    /// # Panics
+    /// If the model is not fed this kind of input: the batches of a comparison come from its data.
+    fn run(self, model: &M, input: worker::Input) -> (Tensor<1>, Vec<usize>) {
+        use worker::Input::{Images, Tokens};
+        fn flat<const D: usize>(logits: Tensor<D>) -> (Tensor<1>, Vec<usize>) {
+            let shape = logits.dims().to_vec();
+            (logits.flatten(0, D - 1), shape)
+        }
+        match (self, input) {
+            (Self::Images(forward), Images(images)) => flat(forward(model, images)),
+            (Self::Sentences(forward), Tokens(tokens)) => flat(forward(model, tokens)),
+            (Self::Decoder(forward, _), Tokens(tokens)) => flat(forward(model, tokens)),
+            _ => panic!("images for a model of text, or text for one of images"),
+        }
+    }
+}
+
 impl<M> Clone for Forward<M> {
     fn clone(&self) -> Self {
         *self
@@ -173,6 +203,7 @@ impl<M> Copy for Forward<M> {}
 /// One architecture of the table.
 struct Row<C: 'static, M> {
     name: &'static str,
+    family: &'static str,
     about: &'static str,
     presets: fn() -> Vec<(&'static str, C)>,
     validate: fn(&C) -> Result<(), String>,
@@ -189,6 +220,8 @@ struct Row<C: 'static, M> {
 pub trait Entry: Sync {
     /// The architecture's name.
     fn name(&self) -> &'static str;
+    /// The crate it is in: `mlp`, `cnn`, `transformer`.
+    fn family(&self) -> &'static str;
     /// One line about it.
     fn about(&self) -> &'static str;
     /// The names of its presets; the first is the default.
@@ -218,6 +251,25 @@ pub trait Model {
     /// # Errors
     /// A forward pass that could not be recorded.
     fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError>;
+    /// Whether it continues texts.
+    fn is_decoder(&self) -> bool;
+    /// Writes the weights that a training with `seed` starts from.
+    ///
+    /// # Errors
+    /// Weights that cannot be read or written.
+    fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error>;
+    /// Computes for a comparison what is asked on `requests`; see [`zoo_compare::worker`].
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    fn serve(
+        &self,
+        spec: &Spec,
+        folder: &Path,
+        selected: &Selected,
+        converge: Option<Converge<'_>>,
+        requests: Box<dyn BufRead + '_>,
+    ) -> Result<(), String>;
     /// Trains it, from `weights` if there are any.
     ///
     /// # Errors
@@ -240,6 +292,8 @@ pub struct Job<'a> {
     pub valid: Option<Arc<dyn Source>>,
     /// Where to compute.
     pub device: &'a Device,
+    /// More devices, which share every batch.
+    pub helpers: Helpers,
     /// Weights to start from, instead of random ones.
     pub weights: Option<&'a Path>,
     /// The run folder.
@@ -293,6 +347,10 @@ where
 {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn family(&self) -> &'static str {
+        self.family
     }
 
     fn about(&self) -> &'static str {
@@ -392,15 +450,58 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         }
     }
 
+    fn is_decoder(&self) -> bool {
+        matches!(self.forward, Forward::Decoder(..))
+    }
+
+    fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error> {
+        let model = self.initial(seed, weights, &host(None))?;
+        Ok(weights::save(&number(model), to)?)
+    }
+
+    fn serve(
+        &self,
+        spec: &Spec,
+        folder: &Path,
+        selected: &Selected,
+        converge: Option<Converge<'_>>,
+        requests: Box<dyn BufRead + '_>,
+    ) -> Result<(), String> {
+        let device = selected.device.clone();
+        let model = weights::load(
+            (self.init)(&self.config, &device),
+            &folder.join(&spec.weights),
+        )
+        .map_err(|error| error.to_string())?;
+        let forward = self.forward;
+        let subject = worker::Subject {
+            model,
+            device,
+            on_cpu: selected.kind == Kind::Cpu,
+            task: &*task(forward, &spec.task.config),
+            forward: &|model: &M, input| forward.run(model, input),
+            layers: &|model: &M, input, device| {
+                // A clone would share running statistics with the copy that moves away.
+                layer_outputs(model.valid(), device, |model, device| {
+                    forward.run(model, worker::Input::new(input, device))
+                })
+            },
+            decode: match forward {
+                Forward::Decoder(_, decoder) => Some((
+                    &move |model: &M, device: &Device, prompt: &[u32]| {
+                        decoder(model, device).logits(prompt)
+                    },
+                    &move |model, device| greedy(decoder(model, device)),
+                )),
+                _ => None,
+            },
+            converge,
+        };
+        worker::serve(spec, folder, subject, requests, worker::to_stdout)
+    }
+
     fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
-        // Random streams differ between backends: initial weights are drawn on the default CPU one,
-        // so that a seed means the same weights everywhere.
-        let host = host(Some(job.device));
-        host.seed(derive(job.recipe.train.seed, Purpose::Weights, &[]));
-        let mut model = (self.init)(&self.config, &host);
-        if let Some(path) = job.weights {
-            model = weights::load(model, path)?;
-        }
+        let model = self.initial(job.recipe.train.seed, job.weights, job.device)?;
         let task = task(self.forward, &job.recipe.task);
         let fit = Fit {
             recipe: job.recipe,
@@ -408,6 +509,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
             train: job.train,
             valid: job.valid,
             device: job.device,
+            helpers: job.helpers,
             run: job.run,
             resume: job.resume,
             watch: job.watch,
@@ -438,7 +540,34 @@ fn host(otherwise: Option<&Device>) -> Device {
     }
 }
 
+/// Continues a text by the likeliest token, one each call.
+fn greedy<'a>(mut decoder: Decoder<'a>) -> Box<dyn FnMut() + 'a> {
+    let mut token = 0;
+    Box::new(move || {
+        let logits = decoder.next(&[token]);
+        let likeliest = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        token = likeliest.map_or(0, |(token, _)| token as u32);
+    })
+}
+
 impl<C, M: Module + 'static> Configured<C, M> {
+    /// Random streams differ between backends: initial weights are drawn on the default CPU one, so
+    /// that a seed means the same weights everywhere.
+    fn initial(
+        &self,
+        seed: u64,
+        path: Option<&Path>,
+        otherwise: &Device,
+    ) -> Result<M, weights::WeightsError> {
+        let host = host(Some(otherwise));
+        host.seed(derive(seed, Purpose::Weights, &[]));
+        let model = (self.init)(&self.config, &host);
+        match path {
+            Some(path) => weights::load(model, path),
+            None => Ok(model),
+        }
+    }
+
     fn ready(&self, model: M, device: &Device) -> Box<dyn Ready> {
         Box::new(Loaded {
             model,

@@ -38,6 +38,18 @@ impl<'a> Decoder<'a> {
     /// When the context is full, the newer half of it is read again, so that a text of any length
     /// can be continued at a bounded cost a token.
     pub fn next(&mut self, tokens: &[u32]) -> Vec<f32> {
+        self.append(tokens).iter::<f32>().collect()
+    }
+
+    /// The logits `[t, vocab]` after each of the tokens, fed one at a time.
+    pub(crate) fn logits(&mut self, tokens: &[u32]) -> TensorData {
+        let rows = tokens.iter().map(|token| self.append(&[*token]));
+        let rows: Vec<Vec<f64>> = rows.map(|row| row.iter::<f64>().collect()).collect();
+        let vocab = rows.first().map_or(0, Vec::len);
+        TensorData::new(rows.concat(), [rows.len(), vocab])
+    }
+
+    fn append(&mut self, tokens: &[u32]) -> TensorData {
         assert!(
             !tokens.is_empty(),
             "a decoder needs a token to continue from"
@@ -59,11 +71,7 @@ impl<'a> Decoder<'a> {
             .forward_cached(ids, &mut self.cache)
             .expect("the cache was cleared where the tokens did not fit");
         let [_, _, vocab] = logits.dims();
-        logits
-            .slice([0..1, t - 1..t, 0..vocab])
-            .into_data()
-            .iter::<f32>()
-            .collect()
+        logits.slice([0..1, t - 1..t, 0..vocab]).into_data()
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Bool, CaptureError, CapturedGraph, Device, Int, Tensor};
+use burn::tensor::{Bool, CaptureError, CapturedGraph, Device, DeviceConfig, Int, Tensor};
 use burn_ir::{
     FloatOperationIr, IntOperationIr, ModuleOperationIr, OperationIr, TensorId, TensorIr,
 };
@@ -83,10 +83,25 @@ pub fn summarize<M: Module, R>(
     model: M,
     forward: impl FnOnce(&M, &Device) -> R,
 ) -> Result<Summary, SummaryError> {
+    Ok(record(model, DeviceConfig::default(), forward)?.1)
+}
+
+/// A forward pass as Burn recorded it, its layers, and the tensor that each of them puts out (none
+/// for those that the pass does not use).
+pub(crate) type Recorded = (CapturedGraph, Summary, Vec<TensorIr>);
+
+/// Records `forward` with tensors of the given types.
+pub(crate) fn record<M: Module, R>(
+    model: M,
+    types: DeviceConfig,
+    forward: impl FnOnce(&M, &Device) -> R,
+) -> Result<Recorded, SummaryError> {
     let device = Device::capture();
     let mut mover = Mover::new(&device);
     let captured = catch_panic(|| {
         device.capture_scope(|scope| {
+            // A capture device answers for its types only while it captures.
+            device.clone().configure(types).expect("a capture device that is new and has every type");
             let model = model.map(&mut mover);
             forward(&model, &device);
             scope.complete([], [])
@@ -100,7 +115,9 @@ pub fn summarize<M: Module, R>(
     for operation in &captured.graph.operations {
         table.add(operation, &mut known);
     }
-    Ok(table.finish())
+    let outputs = table.rows.iter().map(|row| row.output.clone()).collect();
+    let summary = table.finish();
+    Ok((captured, summary, outputs))
 }
 
 /// The `i`-th parameter moved is the `i`-th value recorded: both are numbered as they come, and
@@ -212,10 +229,19 @@ struct Row {
     /// Which of [`Table::groups`], or `None` for an operation without parameters.
     group: Option<usize>,
     layer: Layer,
+    /// What it put out last.
+    output: TensorIr,
     /// What the call began with, to know the next call by.
     first: (&'static str, BTreeSet<usize>),
     /// The parameters used by the call under way.
     used: BTreeSet<usize>,
+}
+
+impl Row {
+    fn puts_out(&mut self, output: &TensorIr) {
+        self.layer.output = output.shape.to_vec();
+        self.output = output.clone();
+    }
 }
 
 /// Parameters that make one row: those of one layer.
@@ -296,7 +322,6 @@ impl Table {
             None if used.is_empty() => return,
             label => label.unwrap_or("operation"),
         };
-        let output = output.shape.to_vec();
         match used.first() {
             Some(first) => {
                 self.add_to_group(self.group_of[*first], label, used, output, multiply_adds)
@@ -313,7 +338,7 @@ impl Table {
         group: usize,
         label: &'static str,
         used: BTreeSet<usize>,
-        output: Vec<usize>,
+        output: &TensorIr,
         multiply_adds: u64,
     ) {
         // The rest of a call that takes several operations, such as a bias added apart.
@@ -323,7 +348,7 @@ impl Table {
         if let Some(row) = current {
             let row = &mut self.rows[row];
             row.used.extend(used);
-            row.layer.output = output;
+            row.puts_out(output);
             row.layer.multiply_adds += multiply_adds;
             return;
         }
@@ -334,7 +359,7 @@ impl Table {
         if let Some(index) = again {
             let row = &mut self.rows[index];
             row.layer.calls += 1;
-            row.layer.output = output;
+            row.puts_out(output);
             row.layer.multiply_adds += multiply_adds;
             row.used = used;
             self.current = Some(index);
@@ -349,7 +374,7 @@ impl Table {
         group: Option<usize>,
         label: &'static str,
         used: BTreeSet<usize>,
-        output: Vec<usize>,
+        output: &TensorIr,
         multiply_adds: u64,
     ) {
         let (name, kind, parameters) = match group.map(|group| &mut self.groups[group]) {
@@ -365,11 +390,12 @@ impl Table {
             layer: Layer {
                 name,
                 kind,
-                output,
+                output: output.shape.to_vec(),
                 parameters,
                 multiply_adds,
                 calls: 1,
             },
+            output: output.clone(),
             first: (label, used.clone()),
             used,
         });

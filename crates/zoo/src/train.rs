@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use zoo_train::{Change, Event, MODEL_FILE, Metrics, Recipe, Run, newest_checkpoint};
+use zoo_train::{Change, Event, Helpers, MODEL_FILE, Metrics, Recipe, Run, newest_checkpoint};
 
 use crate::cli::TrainArgs;
 use crate::data::{self, Data};
-use crate::devices::{self, Selected};
+use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
 use crate::progress::{Progress, describe};
 use crate::registry::{self, Job, Model};
@@ -20,6 +20,21 @@ struct Prepared {
     model: Box<dyn Model>,
     data: Data,
     selected: Selected,
+    /// More devices, which share every batch with `selected`.
+    helpers: Vec<Selected>,
+}
+
+impl Prepared {
+    fn devices(&self) -> impl Iterator<Item = &Selected> {
+        std::iter::once(&self.selected).chain(&self.helpers)
+    }
+
+    fn remote(&self) -> Vec<&Selected> {
+        let devices = self.devices();
+        devices
+            .filter(|device| device.kind == Kind::Remote)
+            .collect()
+    }
 }
 
 /// Trains, tests, and writes the run folder.
@@ -43,14 +58,17 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
     if let Progress::Human(_) = progress {
         eprintln!(
             "{}: {} on {}",
-            prepared.recipe.name, prepared.recipe.about, prepared.selected
+            prepared.recipe.name,
+            prepared.recipe.about,
+            names(&prepared).join(" and ")
         );
     }
     let mut run = match &resumed {
         Some(folder) => Run::open(folder)?,
         None => Run::create(&args.out, &name)?,
     };
-    let result = fit(&prepared, &mut run, resumed.is_some(), &mut progress, began);
+    let work = || fit(&prepared, &mut run, resumed.is_some(), &mut progress, began);
+    let result = watch_servers(&prepared, work);
     let has_checkpoint = || matches!(newest_checkpoint(run.folder()), Ok((Some(_), _)));
     if matches!(result, Err(Error::Request(_))) && resumed.is_none() && !has_checkpoint() {
         // Nothing of value was made; what keeps the folder from going is not the error to report.
@@ -65,8 +83,20 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
 fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
     let recipe = recipes::read(&args.recipe, &changes(args)?)?;
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", args.recipe));
-    let selected = devices::open(args.backend.as_deref().unwrap_or(devices::default_name()))
-        .map_err(Error::request)?;
+    let open = |spec: &str| devices::open(spec.trim()).map_err(Error::request);
+    let (selected, helpers) = match args.devices.as_slice() {
+        [] => (
+            open(args.backend.as_deref().unwrap_or(devices::default_name()))?,
+            Vec::new(),
+        ),
+        [first, others @ ..] => (
+            open(first)?,
+            others
+                .iter()
+                .map(|spec| open(spec))
+                .collect::<Result<_, _>>()?,
+        ),
+    };
     // Model and data need each other: the data its window length, the model its vocabulary.
     let input = registry::configure(&recipe.model, None)
         .map_err(wrong)?
@@ -85,7 +115,49 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
         model,
         data,
         selected,
+        helpers,
     })
+}
+
+/// The helpers of a run. Between two servers, weights and gradients pass over this machine. Burn
+/// would let one server fetch them from the other, but by an address that only this machine may
+/// know, past the token, and over a connection that outlives the run: once the other server has
+/// been started anew, every later run with the two fails. On loopback it is no faster either.
+fn helpers(prepared: &Prepared) -> Helpers {
+    let relay = (prepared.remote().len() > 1)
+        .then(|| devices::open(devices::default_name()).ok())
+        .flatten();
+    Helpers {
+        devices: prepared
+            .helpers
+            .iter()
+            .map(|helper| helper.device.clone())
+            .collect(),
+        relay: relay.map(|relay| relay.device),
+    }
+}
+
+/// Does the work, and says so where a server went away: Burn panics at the next value it reads.
+fn watch_servers<T>(
+    prepared: &Prepared,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let remote = prepared.remote();
+    if remote.is_empty() {
+        return work();
+    }
+    devices::catch_panic(work).unwrap_or_else(|message| {
+        let servers: Vec<&str> = remote.iter().map(|device| device.name.as_str()).collect();
+        Err(Error::Failed(format!(
+            "computing with {} broke off: {message}; look there whether the server still runs, \
+             and go on from the last checkpoint with --resume",
+            servers.join(", ")
+        )))
+    })
+}
+
+fn names(prepared: &Prepared) -> Vec<String> {
+    prepared.devices().map(ToString::to_string).collect()
 }
 
 fn changes(args: &TrainArgs) -> Result<Vec<Change>, Error> {
@@ -159,6 +231,7 @@ fn fit(
         model,
         data,
         selected,
+        ..
     } = prepared;
     let folder = run.folder().to_owned();
     let checkpoint = if resume {
@@ -199,6 +272,7 @@ fn fit(
         train: data.train.clone(),
         valid: data.valid.clone(),
         device: &selected.device,
+        helpers: helpers(prepared),
         weights: initial.as_deref(),
         run: Some(run),
         resume: checkpoint
@@ -257,6 +331,7 @@ fn describe_run(prepared: &Prepared, state: &str) -> serde_json::Value {
         "seed": prepared.recipe.train.seed,
         "backend": prepared.selected.backend.name,
         "device": prepared.selected.to_string(),
+        "devices": names(prepared),
     })
 }
 

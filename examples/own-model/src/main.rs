@@ -16,7 +16,7 @@ use std::sync::Arc;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
-use zoo_train::{Batch, Classify, Event, Fit, Fitted, Pass, Recipe, Source, SourceError};
+use zoo_train::{Batch, Classify, Event, Fit, Fitted, Helpers, Pass, Recipe, Source, SourceError};
 
 /// Whatever is not said here has the zoo's default.
 const RECIPE: &str = r#"
@@ -104,7 +104,8 @@ fn train(watch: &mut dyn FnMut(&Event)) -> Result<Fitted<Net>, Box<dyn Error>> {
         train: Arc::new(Spirals { shift: 0.0 }),
         valid: Some(Arc::new(Spirals { shift: 0.5 })),
         device: &device,
-        run: None, // A `Run` here would write metrics and checkpoints.
+        helpers: Helpers::default(), // More devices here would share every batch.
+        run: None,                   // A `Run` here would write metrics and checkpoints.
         resume: None,
         watch,
     };

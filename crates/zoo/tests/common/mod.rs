@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use zoo::registry::{Job, configure};
 use zoo::{data, devices, recipes};
-use zoo_train::{Change, Event};
+use zoo_train::{Change, Event, Helpers};
 
 /// The folder of real data, or `None` with a line that says what is skipped.
 pub fn real_data(test: &str) -> Option<PathBuf> {
@@ -51,6 +51,7 @@ pub fn losses(
         train: data.train,
         valid: None,
         device: &device,
+        helpers: Helpers::default(),
         weights: None,
         run: None,
         resume: None,

@@ -1,0 +1,463 @@
+//! What a column computed against what the reference did: errors, bounds, and where they begin.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::bounds::{GRADIENT_SCALE, NOT_FINITE, Tolerance, bound, verdict};
+use crate::report::{Agreement, Departure, First};
+use crate::spec::Dtype;
+use crate::tensors::{self, Values};
+
+/// Everything that one run computed.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// `outputs`, `decoding`, `layer/…`
+    outputs: BTreeMap<String, Values>,
+    /// By parameter.
+    gradients: BTreeMap<String, Values>,
+    /// Path, kind and length of the inner products, in the order of the forward pass.
+    layers: Vec<(String, String, u64)>,
+    /// Of the training steps.
+    losses: Vec<f64>,
+}
+
+impl Observed {
+    /// Reads what a worker wrote.
+    ///
+    /// # Errors
+    /// Files that are not there or are damaged.
+    pub fn read(folder: &Path, losses: Vec<f64>) -> Result<Self, String> {
+        let open = |name: &str| tensors::read(&folder.join(name)).map_err(|error| error.to_string());
+        // PyTorch writes no list: its layers are found by the reference's names.
+        let path = folder.join("layers.json");
+        let layers = match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|error| format!("{}: {error}", path.display()))?,
+            Err(_) => Vec::new(),
+        };
+        Ok(Self {
+            outputs: open("outputs.safetensors")?,
+            gradients: open("gradients.safetensors")?,
+            layers,
+            losses,
+        })
+    }
+}
+
+impl Observed {
+    /// The losses of the training steps.
+    #[must_use]
+    pub fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    /// The same with no more than the first step of training.
+    #[must_use]
+    pub fn first_step(&self) -> Self {
+        Self {
+            losses: self.losses.iter().take(1).copied().collect(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The reference, and runs of it with everything moved by one rounding of a type.
+pub struct Reference<'a> {
+    /// The float64 run.
+    pub run: &'a Observed,
+    /// The perturbed runs.
+    pub twins: &'a [Observed],
+}
+
+/// Holds a run against the reference.
+#[must_use]
+pub fn judge(
+    reference: &Reference<'_>,
+    run: &Observed,
+    dtype: Dtype,
+    tolerance: &Tolerance,
+) -> Agreement {
+    let twins = reference.twins;
+    let whole = &reference.run.outputs;
+    let total_depth: f64 = depths(&reference.run.layers).last().copied().unwrap_or(0.0);
+    let compare = |name: &str, kind: &str, quantity: &str, depth: f64, tensor: Tensor<'_>| {
+        let (mut departure, sensitivity) = tensor.departure();
+        departure.name = name.to_owned();
+        departure.kind = kind.to_owned();
+        departure.bound = tolerance.apply(quantity, bound(dtype, depth, sensitivity));
+        departure
+    };
+    let mut quantities = Vec::new();
+    if let Some(expected) = whole.get("outputs") {
+        let tensor = Tensor {
+            expected,
+            found: run.outputs.get("outputs"),
+            twins: twins.iter().filter_map(|twin| twin.outputs.get("outputs")).collect(),
+            least_scale: 0.0,
+        };
+        quantities.push(compare("outputs", "logits", "outputs", total_depth, tensor));
+        if let Some(decoded) = whole.get("decoding") {
+            // The prompt is the batch's first row: decoding with a cache must give the logits that
+            // the full pass over it gives.
+            let first_row = |mut logits: Values| {
+                logits.data.truncate(decoded.data.len());
+                logits.shape.clone_from(&decoded.shape);
+                logits
+            };
+            let twins: Vec<Values> = twins
+                .iter()
+                .filter_map(|twin| twin.outputs.get("outputs").cloned())
+                .map(first_row)
+                .collect();
+            let tensor = Tensor {
+                expected: &first_row(expected.clone()),
+                found: run.outputs.get("decoding"),
+                twins: twins.iter().collect(),
+                least_scale: 0.0,
+            };
+            quantities.push(compare("decoding", "logits", "decoding", total_depth, tensor));
+        }
+    }
+
+    let layers: Vec<Departure> = reference
+        .run
+        .layers
+        .iter()
+        .zip(depths(&reference.run.layers))
+        .filter_map(|((name, kind, _), depth)| {
+            let key = format!("layer/{name}");
+            let expected = whole.get(&key)?;
+            let found = run.outputs.get(&key);
+            // PyTorch has no module for an operation without parameters.
+            if found.is_none() && run.layers.is_empty() {
+                return None;
+            }
+            let tensor = Tensor {
+                expected,
+                found,
+                twins: twins.iter().filter_map(|twin| twin.outputs.get(&key)).collect(),
+                least_scale: 0.0,
+            };
+            Some(compare(name, kind, "layers", depth, tensor))
+        })
+        .collect();
+
+    let expected = &reference.run.gradients;
+    let largest = expected.values().map(magnitude).fold(0.0, f64::max);
+    let gradients: Vec<Departure> = backward(expected.keys(), &reference.run.layers)
+        .into_iter()
+        .filter_map(|name| {
+            let found = run.gradients.get(&name);
+            // Running statistics have no gradient, and a peer does not list them.
+            if found.is_none() && magnitude(&expected[&name]) == 0.0 {
+                return None;
+            }
+            let tensor = Tensor {
+                expected: &expected[&name],
+                found,
+                twins: twins.iter().filter_map(|twin| twin.gradients.get(&name)).collect(),
+                least_scale: GRADIENT_SCALE * largest,
+            };
+            // To the loss and back.
+            let depth = 2.0 * total_depth + batch_depth(whole.get("outputs"));
+            Some(compare(&name, "parameter", "gradients", depth, tensor))
+        })
+        .collect();
+
+    let depth = total_depth + batch_depth(whole.get("outputs"));
+    let training = training(reference, run, dtype, depth, tolerance);
+    quantities.extend(training);
+    quantities.extend(worst("gradients", &gradients));
+    quantities.extend(worst("layers", &layers));
+
+    let over = |departure: &Departure| departure.error / departure.bound;
+    let worst = quantities.iter().max_by(|a, b| over(a).total_cmp(&over(b)));
+    let first = |of: &str, all: &[Departure]| {
+        let first = all.iter().find(|departure| over(departure) > 1.0)?;
+        Some(First {
+            of: of.into(),
+            name: first.name.clone(),
+            kind: first.kind.clone(),
+            shape: first.shape.clone(),
+            over: over(first).min(NOT_FINITE),
+        })
+    };
+    Agreement {
+        verdict: verdict(worst.map_or(f64::INFINITY, over)),
+        worst: worst.map_or(NOT_FINITE, |worst| over(worst).min(NOT_FINITE)),
+        worst_of: worst.map(|worst| worst.name.clone()).unwrap_or_default(),
+        first: first("output", &layers).or_else(|| first("gradient", &gradients)),
+        losses: run.losses.iter().map(|loss| finite(*loss)).collect(),
+        quantities,
+        layers,
+        gradients,
+    }
+}
+
+/// The sum of the square roots of the lengths of all inner products up to each layer.
+fn depths(layers: &[(String, String, u64)]) -> Vec<f64> {
+    let mut depth = 0.0;
+    let step = |(_, _, inner): &(String, String, u64)| {
+        depth += (*inner as f64).sqrt();
+        depth
+    };
+    layers.iter().map(step).collect()
+}
+
+/// A loss, and any gradient, sums over the rows of the logits.
+fn batch_depth(logits: Option<&Values>) -> f64 {
+    let rows = |values: &Values| match values.shape.split_last() {
+        Some((_, rows)) => rows.iter().product::<usize>() as f64,
+        None => 1.0,
+    };
+    logits.map_or(0.0, |values| rows(values).sqrt())
+}
+
+/// Parameters in the order in which a backward pass reaches them: the layers from the last to the
+/// first.
+fn backward<'a>(
+    names: impl Iterator<Item = &'a String>,
+    layers: &[(String, String, u64)],
+) -> Vec<String> {
+    let place = |name: &str| {
+        layers
+            .iter()
+            .rposition(|(layer, _, _)| name == layer || name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.')))
+    };
+    let mut names: Vec<String> = names.cloned().collect();
+    names.sort_by_key(|name| std::cmp::Reverse(place(name)));
+    names
+}
+
+fn worst(quantity: &str, all: &[Departure]) -> Option<Departure> {
+    let over = |departure: &Departure| departure.error / departure.bound;
+    let worst = all.iter().max_by(|a, b| over(a).total_cmp(&over(b)))?;
+    Some(Departure {
+        name: quantity.into(),
+        kind: worst.name.clone(),
+        ..worst.clone()
+    })
+}
+
+/// The first loss, and the worst of all steps.
+fn training(
+    reference: &Reference<'_>,
+    run: &Observed,
+    dtype: Dtype,
+    depth: f64,
+    tolerance: &Tolerance,
+) -> Vec<Departure> {
+    let expected = &reference.run.losses;
+    let largest = expected.iter().fold(0.0, |largest: f64, loss| largest.max(loss.abs()));
+    let mut sensitivity: f64 = 0.0;
+    let mut all = Vec::new();
+    for (step, loss) in expected.iter().enumerate() {
+        let scale = loss.abs().max(0.01 * largest);
+        for twin in reference.twins.iter().filter_map(|twin| twin.losses.get(step)) {
+            sensitivity = sensitivity.max((twin - loss).abs() / scale);
+        }
+        let quantity = if step == 0 { "loss" } else { "training" };
+        let found = run.losses.get(step).copied();
+        all.push(Departure {
+            name: quantity.into(),
+            kind: format!("loss of step {}", step + 1),
+            shape: Vec::new(),
+            error: found.map_or(NOT_FINITE, |found| finite((found - loss).abs() / scale)),
+            bound: tolerance.apply(quantity, bound(dtype, depth, sensitivity)),
+            index: step,
+            value: found.filter(|found| found.is_finite()),
+            reference: Some(*loss),
+        });
+    }
+    let rest = all.split_off(all.len().min(1));
+    let over = |departure: &Departure| departure.error / departure.bound;
+    all.extend(rest.into_iter().max_by(|a, b| over(a).total_cmp(&over(b))));
+    all
+}
+
+/// One tensor of the reference, what was found in its place, and what the twins had there.
+struct Tensor<'a> {
+    expected: &'a Values,
+    found: Option<&'a Values>,
+    twins: Vec<&'a Values>,
+    least_scale: f64,
+}
+
+impl Tensor<'_> {
+    /// How far it is from the reference, without name and bound, and how far the twins are.
+    fn departure(&self) -> (Departure, f64) {
+        let scale = magnitude(self.expected).max(self.least_scale).max(f64::MIN_POSITIVE);
+        let sensitivity = self
+            .twins
+            .iter()
+            .map(|twin| largest_difference(&twin.data, &self.expected.data).0 / scale)
+            .fold(0.0, f64::max);
+        let mut departure = Departure {
+            name: String::new(),
+            kind: String::new(),
+            shape: self.expected.shape.clone(),
+            error: NOT_FINITE,
+            bound: 0.0,
+            index: 0,
+            value: None,
+            reference: None,
+        };
+        if let Some(found) = self.found
+            && found.data.len() == self.expected.data.len()
+        {
+            let (difference, index) = largest_difference(&found.data, &self.expected.data);
+            departure.error = finite(difference / scale);
+            departure.index = index;
+            departure.value = found.data.get(index).copied().filter(|value| value.is_finite());
+            departure.reference = self.expected.data.get(index).copied();
+        }
+        (departure, sensitivity)
+    }
+}
+
+fn magnitude(values: &Values) -> f64 {
+    values.data.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()))
+}
+
+/// The largest difference and where it is; infinite where only one of the two is finite.
+fn largest_difference(a: &[f64], b: &[f64]) -> (f64, usize) {
+    let difference = |a: f64, b: f64| match (a.is_finite(), b.is_finite()) {
+        (true, true) => (a - b).abs(),
+        (false, false) => 0.0,
+        _ => f64::INFINITY,
+    };
+    let (mut largest, mut place) = (0.0, 0);
+    for (index, (a, b)) in a.iter().zip(b).enumerate() {
+        let difference = difference(*a, *b);
+        if difference > largest {
+            (largest, place) = (difference, index);
+        }
+    }
+    (largest, place)
+}
+
+fn finite(error: f64) -> f64 {
+    if error.is_finite() { error.min(NOT_FINITE) } else { NOT_FINITE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Verdict;
+
+    fn values(data: &[f64]) -> Values {
+        Values {
+            shape: vec![data.len()],
+            data: data.to_vec(),
+            integers: false,
+        }
+    }
+
+    /// Two layers of inner products of 100, with some gradients and three losses.
+    fn observed() -> Observed {
+        let tensors = |pairs: &[(&str, &[f64])]| {
+            pairs.iter().map(|(name, data)| ((*name).into(), values(data))).collect()
+        };
+        Observed {
+            outputs: tensors(&[
+                ("outputs", &[1.0, -2.0]),
+                ("layer/a", &[0.5, 0.25]),
+                ("layer/b", &[1.0, -2.0]),
+            ]),
+            gradients: tensors(&[
+                ("a.weight", &[0.1, 0.2]),
+                ("a.bias", &[1e-20, -1e-20]),
+                ("b.weight", &[0.3, -0.1]),
+                ("b.running_mean", &[0.0, 0.0]),
+            ]),
+            layers: ["a", "b"].map(|name| (name.into(), "Linear".into(), 100)).to_vec(),
+            losses: vec![2.0, 1.5, 1.2],
+        }
+    }
+
+    fn against(run: &Observed, twins: &[Observed]) -> Agreement {
+        let reference = observed();
+        let reference = Reference { run: &reference, twins };
+        judge(&reference, run, Dtype::F32, &Tolerance::default())
+    }
+
+    #[test]
+    fn equal_runs_agree() {
+        let agreement = against(&observed(), &[]);
+        assert_eq!((agreement.verdict, agreement.worst), (Verdict::Agrees, 0.0));
+        assert_eq!(agreement.first, None);
+        let names: Vec<_> = agreement.quantities.iter().map(|q| q.name.as_str()).collect();
+        assert_eq!(names, ["outputs", "loss", "training", "gradients", "layers"]);
+        // From the last layer to the first, as the backward pass goes.
+        assert!(agreement.gradients[0].name.starts_with("b."));
+    }
+
+    #[test]
+    fn the_first_layer_that_departs_is_named() {
+        let mut run = observed();
+        for (name, index) in [("layer/a", 1), ("layer/b", 0), ("outputs", 0)] {
+            run.outputs.get_mut(name).unwrap().data[index] += 0.01;
+        }
+        let agreement = against(&run, &[]);
+        assert_eq!(agreement.verdict, Verdict::Departs);
+        let first = agreement.first.unwrap();
+        assert_eq!((first.of.as_str(), first.name.as_str()), ("output", "a"));
+        let a = &agreement.layers[0];
+        assert_eq!((a.index, a.value, a.reference), (1, Some(0.26), Some(0.25)));
+        assert!((a.error - 0.02).abs() < 1e-12, "{a:?}");
+    }
+
+    #[test]
+    fn a_gradient_is_named_where_every_output_agrees() {
+        let mut run = observed();
+        run.gradients.get_mut("a.weight").unwrap().data.reverse();
+        let first = against(&run, &[]).first.unwrap();
+        assert_eq!((first.of.as_str(), first.name.as_str()), ("gradient", "a.weight"));
+    }
+
+    #[test]
+    fn a_gradient_that_vanishes_in_exact_arithmetic_may_be_noise() {
+        let mut run = observed();
+        run.gradients.insert("a.bias".into(), values(&[3e-9, -2e-9]));
+        assert_eq!(against(&run, &[]).verdict, Verdict::Agrees);
+        run.gradients.insert("a.bias".into(), values(&[3e-3, -2e-9]));
+        assert_eq!(against(&run, &[]).verdict, Verdict::Departs);
+    }
+
+    #[test]
+    fn what_is_not_finite_departs() {
+        let mut run = observed();
+        run.losses[2] = f64::NAN;
+        run.outputs.get_mut("layer/b").unwrap().data[0] = f64::NAN;
+        let agreement = against(&run, &[]);
+        assert_eq!(agreement.worst, NOT_FINITE);
+        assert_eq!(agreement.layers[1].value, None);
+        assert_eq!(agreement.first.unwrap().name, "b");
+        assert!(serde_json::to_string(&agreement.losses).unwrap().contains("e308"));
+    }
+
+    #[test]
+    fn what_is_missing_departs() {
+        let mut run = observed();
+        run.gradients.remove("a.weight");
+        run.losses.pop();
+        let agreement = against(&run, &[]);
+        assert_eq!(agreement.verdict, Verdict::Departs);
+        // A peer that does not list running statistics misses nothing.
+        let mut run = observed();
+        run.gradients.remove("b.running_mean");
+        assert_eq!(against(&run, &[]).verdict, Verdict::Agrees);
+    }
+
+    #[test]
+    fn a_sensitive_model_gets_a_wider_bound_and_only_from_there_on() {
+        let mut run = observed();
+        run.losses[2] *= 1.0 + 1e-3;
+        assert_eq!(against(&run, &[]).verdict, Verdict::Departs);
+        let mut twin = observed();
+        twin.losses[2] *= 1.0 + 2e-4;
+        assert_eq!(against(&run, std::slice::from_ref(&twin)).verdict, Verdict::Agrees);
+        run.losses[1] *= 1.0 + 1e-3;
+        assert_eq!(against(&run, &[twin]).verdict, Verdict::Departs);
+    }
+}

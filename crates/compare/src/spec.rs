@@ -1,0 +1,238 @@
+//! What the driver and its workers say to each other: a specification in a file, then one JSON
+//! object a line, requests on the worker's standard input and answers on its standard output.
+//!
+//! A worker is a process for one subject on one column: `zoo` itself, or PyTorch.
+
+use burn::tensor::{DType, FloatDType, IntDType};
+use serde::{Deserialize, Serialize};
+use zoo_train::{OptimizerConfig, TaskConfig};
+
+use crate::report::Work;
+
+/// A floating-point type to compute in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// IEEE double precision: the reference's.
+    F64,
+    /// IEEE single precision.
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// Half the bits of `F32`, with all of its exponent.
+    BF16,
+}
+
+impl Dtype {
+    /// `f32`
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F64 => "f64",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+        }
+    }
+
+    /// Reads `f32`.
+    ///
+    /// # Errors
+    /// Anything else, with what there is.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let all = [Self::F32, Self::F16, Self::BF16, Self::F64];
+        all.into_iter()
+            .find(|dtype| dtype.name() == name)
+            .ok_or_else(|| format!("no type {name:?}; there are: f32, f16, bf16, f64"))
+    }
+
+    /// Half the distance from 1 to the next number.
+    #[must_use]
+    pub fn unit_roundoff(self) -> f64 {
+        let bits = match self {
+            Self::F64 => 53,
+            Self::F32 => 24,
+            Self::F16 => 11,
+            Self::BF16 => 8,
+        };
+        f64::powi(2.0, -bits)
+    }
+
+    /// Burn's name.
+    #[must_use]
+    pub fn float(self) -> FloatDType {
+        match self {
+            Self::F64 => FloatDType::F64,
+            Self::F32 => FloatDType::F32,
+            Self::F16 => FloatDType::F16,
+            Self::BF16 => FloatDType::BF16,
+        }
+    }
+
+    /// The types of a device that computes in this one, keeping its own integers.
+    #[must_use]
+    pub fn of_device(self, integers: DType) -> (FloatDType, IntDType) {
+        let integers = match integers {
+            DType::I64 => IntDType::I64,
+            _ => IntDType::I32,
+        };
+        (self.float(), integers)
+    }
+}
+
+/// What a worker computes; a JSON file beside the weights and batches that it names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Spec {
+    /// The recipe's or model's name.
+    pub subject: String,
+    /// The complete configuration of the model, `name` included; dropout is off.
+    pub model: serde_json::Value,
+    /// The loss.
+    pub task: SpecTask,
+    /// The optimizer.
+    pub optimizer: OptimizerConfig,
+    /// The longest gradient allowed.
+    pub clip_norm: Option<f64>,
+    /// The learning rate of each training step.
+    pub rates: Vec<f64>,
+    /// Initial weights, a file in the same folder.
+    pub weights: String,
+    /// Batches, a file in the same folder: `input.0`, `target.0`, `scored.0`, `input.1`, …
+    pub batches: String,
+    /// How many batches there are; step `s` uses batch `s % num_batches`.
+    pub num_batches: usize,
+    /// The type to compute in.
+    pub dtype: Dtype,
+    /// Threads of a CPU backend; all cores if `None`.
+    pub threads: Option<usize>,
+    /// Where: a backend's name for `zoo`, `cpu` or `cuda` for PyTorch.
+    pub device: String,
+    /// Token ids to feed one by one, for a decoder.
+    pub prompt: Option<Vec<u32>>,
+    /// The recipe, for running it to its end.
+    pub recipe: Option<String>,
+    /// Where its data lies.
+    pub data_dir: Option<String>,
+}
+
+/// The task of a recipe, with the one thing that PyTorch must be told beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SpecTask {
+    /// `classify` or `next_token`.
+    pub kind: String,
+    /// The loss.
+    #[serde(flatten)]
+    pub config: TaskConfig,
+}
+
+/// What the driver asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Request {
+    /// Compute everything that is compared, and write it to `out`.
+    Agree {
+        /// A folder.
+        out: String,
+        /// Training steps.
+        steps: usize,
+        /// Move every weight and input by one rounding of this type, from this seed.
+        perturb: Option<(Dtype, u64)>,
+    },
+    /// Work for about so many seconds.
+    Time {
+        /// What to do.
+        work: Work,
+        /// Examples at once, for inference.
+        batch: usize,
+        /// About how long.
+        seconds: f64,
+        /// Go on until the pace is steady.
+        warm: bool,
+    },
+    /// Time the layers of the forward pass.
+    Profile,
+    /// Find the device's limits.
+    Limit,
+    /// Tell memory.
+    Cost,
+    /// Run the recipe to its end.
+    Converge,
+}
+
+/// What a worker says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Reply {
+    /// The device answers.
+    Ready {
+        /// What computes.
+        device: String,
+        /// `CPU`, `software Vulkan`, …
+        kind: String,
+        /// Driver or runtime.
+        driver: Option<String>,
+    },
+    /// What it is about to do, so that a crash or a time-out can be located.
+    Phase {
+        /// `forward`, `training step 3`.
+        name: String,
+    },
+    /// The forward pass has reached a layer.
+    Layer {
+        /// Its path.
+        name: String,
+    },
+    /// [`Request::Agree`] is done.
+    Agreed {
+        /// Of each training step.
+        losses: Vec<f64>,
+        /// The very first forward pass.
+        first_forward_seconds: f64,
+        /// The very first training step, after it.
+        first_step_seconds: f64,
+    },
+    /// [`Request::Time`] is done.
+    Timed {
+        /// Steps, passes or tokens.
+        iterations: usize,
+        /// For all of them.
+        seconds: f64,
+    },
+    /// [`Request::Profile`] is done.
+    Profiled {
+        /// In the order of the forward pass.
+        layers: Vec<crate::report::LayerSeconds>,
+    },
+    /// [`Request::Limit`] is done.
+    Limit {
+        /// Of a large matrix product.
+        multiply_adds_per_second: f64,
+        /// Of a large copy, read plus written.
+        copy_bytes_per_second: f64,
+    },
+    /// [`Request::Cost`] is done.
+    Cost {
+        /// The process's peak.
+        peak_resident_bytes: Option<u64>,
+        /// The process now.
+        resident_bytes: Option<u64>,
+        /// Reserved on the device.
+        device_bytes: Option<u64>,
+    },
+    /// A step of [`Request::Converge`].
+    Progress {
+        /// Steps done.
+        step: usize,
+        /// The loss of the last one.
+        loss: f64,
+    },
+    /// [`Request::Converge`] is done.
+    Converged(crate::report::Convergence),
+    /// It cannot go on.
+    Failed {
+        /// `unsupported` or `crash`.
+        kind: crate::report::FailureKind,
+        /// Why.
+        message: String,
+    },
+}

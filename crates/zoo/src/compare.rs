@@ -1,0 +1,410 @@
+//! `zoo compare`: do the backends agree, and what does each cost?
+//!
+//! This file turns the command line into columns and subjects; `zoo_compare` does the rest. Every
+//! column is a process of this same program (`compare-worker`), or of Python for PyTorch.
+
+mod subjects;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use indicatif::ProgressBar;
+use zoo_compare::bounds::{EXPLANATION, Tolerance};
+use zoo_compare::driver::{Lane, Measures, Plan, References, add_shares_of_peak, compare};
+use zoo_compare::report::{Column, Report, SCHEMA, VERSION};
+use zoo_compare::spec::Dtype;
+use zoo_compare::{baseline, machine, render};
+
+use crate::cli::{CompareArgs, CompareCommand, Format, Measure, MergeArgs};
+use crate::devices::{self, Kind};
+use crate::error::Error;
+
+/// The PyTorch side of a comparison.
+const PEER: &str = include_str!("peer.py");
+/// The version that Cargo.toml pins.
+const BURN: &str = "0.22.1";
+
+/// Compares, prints, writes the report; a breach of a bound is a failure.
+pub fn run(args: &CompareArgs) -> Result<(), Error> {
+    if let Some(CompareCommand::Merge(args)) = &args.command {
+        return merge(args);
+    }
+    let tolerance = args.tolerance.as_deref().map(Tolerance::parse);
+    let tolerance = tolerance.transpose().map_err(Error::Request)?.unwrap_or_default();
+    let (backends, earlier) = base(args)?;
+    let work = Work::new(&args.out)?;
+    let mut lanes = lanes(args, &backends, &work.0)?;
+    let chosen = subjects::choose(args)?;
+
+    let bar = if args.quiet || args.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    let progress = |message: &str| {
+        if bar.is_hidden() && !(args.quiet || args.json) {
+            // No terminal to draw on.
+            eprintln!("{message}");
+        }
+        bar.set_message(message.to_owned());
+        bar.tick();
+    };
+    let plan = Plan {
+        measures: measures(args),
+        steps: args.steps.unwrap_or(20).max(1),
+        batches: args.batch.clone(),
+        rounds: args.rounds.max(1),
+        turn: Duration::from_millis(200),
+        silence: Duration::from_secs(args.timeout.max(1)),
+        tolerance,
+        progress: &progress,
+    };
+    let mut environment = machine::environment(devices::cpu_name(), env!("CARGO_PKG_VERSION"), BURN);
+    if let Some(machine) = &args.machine {
+        environment.machine.clone_from(machine);
+    }
+    let mut report = Report {
+        schema: SCHEMA.into(),
+        version: VERSION,
+        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        command: command_line(),
+        environment,
+        columns: Vec::new(),
+        subjects: Vec::new(),
+        baseline: None,
+    };
+    let references = references()?;
+    for choice in &chosen {
+        let folder = work.0.join(choice.name().replace(['/', '\\'], "-"));
+        fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+        let prepared = choice.prepare(args, plan.steps, folder.clone())?;
+        let subject =
+            compare(&plan, &references, &mut lanes, prepared).map_err(Error::Failed)?;
+        report.columns = lanes.iter().map(|lane| lane.column.clone()).collect();
+        report.subjects.push(subject);
+        add_shares_of_peak(&report.columns, &mut report.subjects);
+        // What was measured is kept, whatever happens to the rest.
+        write(args, &report)?;
+        // Activations and gradients of every column: too much to keep for all subjects.
+        fs::remove_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+    }
+    bar.finish_and_clear();
+    if let Some((file, earlier)) = &earlier {
+        report.baseline = Some(baseline::against(&report, earlier, &file.display().to_string()));
+        write(args, &report)?;
+    }
+    if args.json {
+        println!("{}", to_json(&report)?);
+    } else {
+        let color = std::io::IsTerminal::is_terminal(&std::io::stdout())
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        println!("{}", render::table(&report, color));
+        if !args.quiet {
+            eprintln!("written to {}", args.out.display());
+        }
+    }
+    if report.breached() {
+        return Err(Error::failed("a bound is breached; see the report"));
+    }
+    Ok(())
+}
+
+/// What was measured, left behind nowhere.
+struct Work(PathBuf);
+
+impl Work {
+    fn new(out: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(out).map_err(|error| {
+            Error::Request(format!("--out {}: {error}", out.display()))
+        })?;
+        let folder = out.join(format!(".work-{}", std::process::id()));
+        fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+        // A worker runs in the same folder, but a specification names its files by itself.
+        fs::canonicalize(&folder).map(Self).map_err(|error| failed(&folder, error))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // Nothing in it is of use later, and an error now would hide the one that ended the run.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn failed(path: &Path, error: impl std::fmt::Display) -> Error {
+    Error::Failed(format!("{}: {error}", path.display()))
+}
+
+fn measures(args: &CompareArgs) -> Measures {
+    let has = |measure: Measure| args.measure.contains(&measure);
+    let all = args.measure.is_empty();
+    let to_the_end = args.steps.is_none() && args.models.is_none();
+    Measures {
+        agreement: all || has(Measure::Agreement),
+        convergence: (all && to_the_end) || has(Measure::Convergence),
+        speed: all || has(Measure::Speed),
+        limit: all || has(Measure::Limit),
+    }
+}
+
+/// An earlier report and where it came from.
+type Earlier = Option<(PathBuf, Report)>;
+
+/// The backends, the base of ratios first, and the earlier report if there is one.
+fn base(args: &CompareArgs) -> Result<(Vec<String>, Earlier), Error> {
+    let mut backends: Vec<String> =
+        args.backends.iter().map(|name| name.trim().to_owned()).collect();
+    if backends.is_empty() {
+        return Err(Error::request(
+            "which backends? --backends flex,ndarray,wgpu (see `zoo list backends`)",
+        ));
+    }
+    for backend in &backends {
+        devices::find(backend.split(':').next().unwrap_or_default()).map_err(Error::request)?;
+    }
+    let Some(name) = &args.baseline else {
+        return Ok((backends, None));
+    };
+    if let Some(place) = backends.iter().position(|backend| backend == name) {
+        let base = backends.remove(place);
+        backends.insert(0, base);
+        return Ok((backends, None));
+    }
+    let path = PathBuf::from(name);
+    if !path.is_file() {
+        return Err(Error::Request(format!(
+            "--baseline {name}: neither one of --backends ({}) nor the JSON file of an earlier comparison",
+            backends.join(", ")
+        )));
+    }
+    let report = read(&path)?;
+    Ok((backends, Some((path, report))))
+}
+
+/// Reads a report.
+fn read(path: &Path) -> Result<Report, Error> {
+    let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
+    let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let report: Report = serde_json::from_slice(&text)
+        .map_err(|error| wrong(format!("not a comparison's JSON: {error}")))?;
+    if report.schema != SCHEMA || report.version != VERSION {
+        return Err(wrong(format!(
+            "schema {} version {}; this program reads {SCHEMA} version {VERSION}",
+            report.schema, report.version
+        )));
+    }
+    Ok(report)
+}
+
+fn lanes<'a>(
+    args: &'a CompareArgs,
+    backends: &[String],
+    work: &Path,
+) -> Result<Vec<Lane<'a>>, Error> {
+    let dtypes: Vec<Dtype> = (args.dtype.iter())
+        .map(|name| Dtype::parse(name.trim()))
+        .collect::<Result<_, _>>()
+        .map_err(|problem| Error::Request(format!("--dtype: {problem}")))?;
+    let threads: Vec<Option<usize>> = match args.threads.as_slice() {
+        [] => vec![None],
+        counts => counts.iter().copied().map(Some).collect(),
+    };
+    if threads.contains(&Some(0)) || args.batch.contains(&0) {
+        return Err(Error::request("--threads and --batch: counts are 1 or more"));
+    }
+    let mut lanes = Vec::new();
+    for backend in backends {
+        let name = backend.split(':').next().unwrap_or_default();
+        let on_cpu = matches!(name, "flex" | "ndarray");
+        // Threads are a matter of CPU backends.
+        let threads = if on_cpu { threads.as_slice() } else { &[None] };
+        for (dtype, threads) in pairs(&dtypes, threads) {
+            lanes.push(backend_lane(backend, dtype, threads)?);
+        }
+    }
+    if let Some(python) = &args.python {
+        let script = work.join("peer.py");
+        fs::write(&script, PEER).map_err(|error| failed(&script, error))?;
+        let cuda = backends.iter().any(|backend| backend.starts_with("cuda"));
+        for compiled in [false, true] {
+            let on_cpu = pairs(&dtypes, &threads).map(|(dtype, threads)| (dtype, threads, false));
+            let on_card = dtypes.iter().filter(|_| cuda).map(|dtype| (*dtype, None, true));
+            for (dtype, threads, cuda) in on_cpu.chain(on_card) {
+                lanes.push(peer_lane(python, &script, dtype, threads, compiled, cuda));
+            }
+        }
+    }
+    for (index, lane) in lanes.iter().enumerate() {
+        let name = &lane.column.name;
+        if lanes[..index].iter().any(|other| other.column.name == *name) {
+            return Err(Error::Request(format!("--backends: {name} is there twice")));
+        }
+    }
+    Ok(lanes)
+}
+
+fn pairs<'a>(
+    dtypes: &'a [Dtype],
+    threads: &'a [Option<usize>],
+) -> impl Iterator<Item = (Dtype, Option<usize>)> + 'a {
+    dtypes
+        .iter()
+        .flat_map(move |dtype| threads.iter().map(move |threads| (*dtype, *threads)))
+}
+
+fn column(backend: &str, dtype: Dtype, threads: Option<usize>, peer: bool) -> Column {
+    let mut name = backend.to_owned();
+    if dtype != Dtype::F32 {
+        name = format!("{name} {}", dtype.name());
+    }
+    name = match threads {
+        Some(1) => format!("{name} 1 thread"),
+        Some(threads) => format!("{name} {threads} threads"),
+        None => name,
+    };
+    Column {
+        name,
+        backend: backend.into(),
+        dtype: dtype.name().into(),
+        threads,
+        device: String::new(),
+        kind: String::new(),
+        driver: None,
+        peer,
+        peak_multiply_adds_per_second: None,
+        copy_bytes_per_second: None,
+    }
+}
+
+/// A column of this program.
+fn backend_lane(
+    backend: &str,
+    dtype: Dtype,
+    threads: Option<usize>,
+) -> Result<Lane<'static>, Error> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::Failed(format!("this program does not find itself: {error}")))?;
+    let minimal = is_software(backend);
+    let command = move |spec: &Path| {
+        let mut command = Command::new(&program);
+        command.arg("compare-worker").arg(spec).env("RUST_BACKTRACE", "0");
+        if let Some(threads) = threads {
+            command.env("RAYON_NUM_THREADS", threads.to_string());
+        }
+        // Tuning kernels takes a software adapter minutes, for a choice that means nothing on it.
+        if minimal && std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_none() {
+            command.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
+        }
+        command
+    };
+    Ok(Lane {
+        column: column(backend, dtype, threads, false),
+        dtype,
+        command: Box::new(command),
+        device: backend.to_owned(),
+    })
+}
+
+fn is_software(spec: &str) -> bool {
+    let (name, index) = spec.split_once(':').unwrap_or((spec, "0"));
+    if !matches!(name, "wgpu" | "vulkan") {
+        return false;
+    }
+    let found = devices::find(name).and_then(devices::found);
+    let index = index.parse::<usize>().unwrap_or(0);
+    found.is_ok_and(|found| found.get(index).is_some_and(|one| one.kind == Kind::Software))
+}
+
+/// A column of PyTorch.
+fn peer_lane<'a>(
+    python: &'a Path,
+    script: &Path,
+    dtype: Dtype,
+    threads: Option<usize>,
+    compiled: bool,
+    cuda: bool,
+) -> Lane<'a> {
+    let device = if cuda { "cuda" } else { "cpu" };
+    let name = match (cuda, compiled) {
+        (false, false) => "torch",
+        (false, true) => "torch compiled",
+        (true, false) => "torch cuda",
+        (true, true) => "torch cuda compiled",
+    };
+    let script = script.to_owned();
+    Lane {
+        column: column(name, dtype, threads, true),
+        dtype,
+        command: Box::new(move |spec| {
+            let mut command = Command::new(python);
+            command.arg(&script).arg(spec);
+            if compiled {
+                command.arg("--compile");
+            }
+            command
+        }),
+        device: device.into(),
+    }
+}
+
+/// The float64 runs: flex's, checked by ndarray's where this program has both.
+fn references() -> Result<References<'static>, Error> {
+    let has = |name: &str| devices::find(name).is_ok_and(|backend| backend.compiled_in);
+    let lane = |name: &str| backend_lane(name, Dtype::F64, None);
+    match (has("flex"), has("ndarray")) {
+        (true, check) => Ok(References {
+            reference: lane("flex")?,
+            check: if check { Some(lane("ndarray")?) } else { None },
+        }),
+        (false, true) => Ok(References {
+            reference: lane("ndarray")?,
+            check: None,
+        }),
+        (false, false) => Err(Error::request(
+            "comparing needs a CPU backend for the reference: build with --features flex",
+        )),
+    }
+}
+
+/// The command as it was typed, for the report: without the path of this program.
+fn command_line() -> String {
+    let arguments = std::env::args().skip(1).map(|argument| {
+        if argument.contains(char::is_whitespace) { format!("'{argument}'") } else { argument }
+    });
+    format!("zoo {}", arguments.collect::<Vec<_>>().join(" "))
+}
+
+fn to_json(report: &Report) -> Result<String, Error> {
+    serde_json::to_string_pretty(report).map_err(Error::failed)
+}
+
+fn write(args: &CompareArgs, report: &Report) -> Result<(), Error> {
+    for format in &args.format {
+        let (name, text) = match format {
+            Format::Md => ("report.md", render::markdown(report, EXPLANATION)),
+            Format::Json => ("report.json", to_json(report)?),
+            Format::Csv => ("report.csv", render::csv(report)),
+            Format::Html => ("report.html", render::html(report, EXPLANATION)),
+        };
+        write_whole(&args.out.join(name), &text)?;
+    }
+    Ok(())
+}
+
+/// Written beside and renamed, so that an interrupted run leaves the last whole report.
+fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
+    let part = path.with_extension("part");
+    fs::write(&part, text)
+        .and_then(|()| fs::rename(&part, path))
+        .map_err(|error| failed(path, error))
+}
+
+/// `zoo compare merge`
+fn merge(args: &MergeArgs) -> Result<(), Error> {
+    let reports: Vec<(String, Report)> = args
+        .files
+        .iter()
+        .map(|path| Ok((path.display().to_string(), read(path)?)))
+        .collect::<Result<_, Error>>()?;
+    write_whole(&args.out, &render::leaderboard(&reports))?;
+    println!("{}", args.out.display());
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! What is compared: recipes on their data, or models on made-up inputs.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::TensorData;
+use serde_json::to_value;
+use toml::{Table, Value};
+use wildmatch::WildMatch;
+use zoo_compare::driver::Prepared;
+use zoo_compare::report::{Reference, Subject};
+use zoo_compare::spec::{Dtype, Spec, SpecTask};
+use zoo_compare::worker::write_batches;
+use zoo_train::rng::{Purpose, Stream, derive, permutation};
+use zoo_train::{Batch, Change, OptimizerConfig, Pass, Recipe, Source};
+
+use crate::cli::CompareArgs;
+use crate::error::Error;
+use crate::registry::{self, Entry, Input, MODELS, Model};
+use crate::{data, recipes};
+
+// b batch, c channels, h height, w width, t time
+
+/// Batches are used again after so many steps: more would only make the files larger.
+const MOST_BATCHES: usize = 8;
+const WEIGHTS: &str = "weights.safetensors";
+const BATCHES: &str = "batches.safetensors";
+
+/// One subject, not yet prepared.
+pub enum Choice {
+    /// A recipe.
+    Recipe(Box<Recipe>),
+    /// A preset of a model.
+    Preset(&'static dyn Entry, &'static str),
+}
+
+/// What the command line asks for.
+///
+/// # Errors
+/// Unknown names.
+pub fn choose(args: &CompareArgs) -> Result<Vec<Choice>, Error> {
+    if let Some(pattern) = &args.models {
+        let pattern = if pattern == "all" { "*" } else { pattern };
+        let matcher = WildMatch::new(pattern);
+        let presets = MODELS.iter().flat_map(|entry| {
+            let presets = entry.presets().into_iter();
+            presets.map(move |preset| (*entry, preset))
+        });
+        let chosen: Vec<Choice> = presets
+            .filter(|(entry, preset)| matcher.matches(preset) || matcher.matches(entry.name()))
+            .map(|(entry, preset)| Choice::Preset(entry, preset))
+            .collect();
+        if chosen.is_empty() {
+            let all: Vec<&str> = MODELS.iter().flat_map(|entry| entry.presets()).collect();
+            return Err(Error::Request(format!(
+                "--models {pattern}: no model of that name; there are: {}",
+                all.join(", ")
+            )));
+        }
+        return Ok(chosen);
+    }
+    let changes: Vec<Change> = (args.set.iter())
+        .map(|text| Change::parse(text))
+        .collect::<Result<_, _>>()
+        .map_err(Error::Request)?;
+    let names = match args.recipes.as_slice() {
+        [] => vec![recipes::RECIPES[0].0.to_owned()],
+        names => names.to_vec(),
+    };
+    names
+        .iter()
+        .map(|name| Ok(Choice::Recipe(Box::new(recipes::read(name, &changes)?))))
+        .collect()
+}
+
+impl Choice {
+    /// The recipe's or the preset's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Recipe(recipe) => &recipe.name,
+            Self::Preset(_, preset) => preset,
+        }
+    }
+
+    /// Writes weights and batches into `folder`, the same for every column.
+    ///
+    /// # Errors
+    /// Data that is not there, or files that cannot be written.
+    pub fn prepare(
+        &self,
+        args: &CompareArgs,
+        steps: usize,
+        folder: PathBuf,
+    ) -> Result<Prepared, Error> {
+        match self {
+            Self::Recipe(recipe) => of_recipe(recipe, args, steps, folder),
+            Self::Preset(entry, preset) => of_preset(*entry, preset, steps, folder),
+        }
+    }
+}
+
+fn of_recipe(
+    recipe: &Recipe,
+    args: &CompareArgs,
+    steps: usize,
+    folder: PathBuf,
+) -> Result<Prepared, Error> {
+    let wrong = |problem: String| Error::Request(format!("{}: {problem}", recipe.name));
+    let seed = recipe.train.seed;
+    let directory = data::directory(args.data_dir.as_deref());
+    let input = registry::configure(&recipe.model, None).map_err(wrong)?.input();
+    let data = data::open(&recipe.data, &directory, input, seed)?;
+    let configured = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
+    let model = without_dropout(configured.table()).map_err(wrong)?;
+    let batches = first_batches(&*data.train, recipe.train.batch_size, steps, seed)
+        .map_err(|error| wrong(format!("reading the data failed: {error}")))?;
+    let total_steps = recipe.train.total_steps(data.train.len());
+    let rate = |step| recipe.optimizer.learning_rate * recipe.schedule.factor(step, total_steps);
+    let spec = Spec {
+        task: task(&*model, recipe.task.clone()),
+        optimizer: recipe.optimizer.clone(),
+        clip_norm: recipe.train.clip_norm,
+        rates: (0..steps).map(rate).collect(),
+        recipe: Some(recipe.to_toml()),
+        data_dir: Some(directory.display().to_string()),
+        ..spec(&recipe.name, &*model)
+    };
+    let weights = recipe.model.get("weights").and_then(Value::as_str).map(Path::new);
+    finish(spec, &*model, &batches, (seed, weights), folder)
+}
+
+/// Dropout draws from each backend's own stream, so it is off in what is compared.
+fn without_dropout(mut table: Table) -> Result<Box<dyn Model>, String> {
+    if table.contains_key("dropout") {
+        table.insert("dropout".into(), Value::Float(0.0));
+    }
+    registry::configure(&table, None)
+}
+
+/// The batches that a training begins with.
+fn first_batches(
+    source: &dyn Source,
+    batch_size: usize,
+    steps: usize,
+    seed: u64,
+) -> Result<Vec<Batch>, zoo_train::SourceError> {
+    let order = permutation(source.len(), derive(seed, Purpose::Order, &[0]));
+    let count = (order.len() / batch_size).clamp(1, MOST_BATCHES.min(steps));
+    let pass = Some(Pass { seed, epoch: 0 });
+    let chunks = order.chunks(batch_size).take(count);
+    chunks.map(|indices| source.batch(indices, pass)).collect()
+}
+
+fn of_preset(
+    entry: &dyn Entry,
+    preset: &'static str,
+    steps: usize,
+    folder: PathBuf,
+) -> Result<Prepared, Error> {
+    const SEED: u64 = 1;
+    let wrong = |problem: String| Error::Request(format!("{preset}: {problem}"));
+    let configured = entry.configure(preset, &Table::new(), None).map_err(wrong)?;
+    let model = without_dropout(configured.table()).map_err(wrong)?;
+    let mut stream = Stream::new(derive(SEED, Purpose::Example, &[]));
+    let count = MOST_BATCHES.min(steps);
+    let batches: Vec<Batch> = (0..count).map(|_| made_up(&*model, &mut stream)).collect();
+    let optimizer = OptimizerConfig {
+        momentum: 0.9,
+        ..OptimizerConfig::default()
+    };
+    let spec = Spec {
+        task: task(&*model, zoo_train::TaskConfig::default()),
+        rates: vec![optimizer.learning_rate; steps],
+        optimizer,
+        ..spec(preset, &*model)
+    };
+    finish(spec, &*model, &batches, (SEED, None), folder)
+}
+
+/// A batch of noise: enough to compute on.
+fn made_up(model: &dyn Model, stream: &mut Stream) -> Batch {
+    const BATCH: usize = 8;
+    /// Of large images, since a step on them takes seconds.
+    const SMALL_BATCH: usize = 2;
+    const LARGE_SIDE: usize = 64;
+    const TOKENS: usize = 64;
+    let outputs = model.outputs();
+    let (b, shape) = match model.input() {
+        Input::Features(features) => (BATCH, vec![1, 1, features]),
+        Input::Image(shape) => (BATCH, shape.to_vec()),
+        Input::AnyImage { channels, usual } => {
+            let b = if usual > LARGE_SIDE { SMALL_BATCH } else { BATCH };
+            (b, vec![channels, usual, usual])
+        }
+        Input::Tokens { longest } => (BATCH, vec![longest.min(TOKENS)]),
+    };
+    let shape = [vec![b], shape].concat();
+    let numbers: usize = shape.iter().product();
+    let mut below = |bound: usize, count: usize| -> Vec<i64> {
+        (0..count).map(|_| stream.below(bound) as i64).collect()
+    };
+    let (input, targets) = if matches!(model.input(), Input::Tokens { .. }) {
+        let vocabulary = model
+            .table()
+            .get("vocab_size")
+            .and_then(Value::as_integer)
+            .map_or(outputs, |size| size as usize);
+        // Token 0 pads; a sentence of noise has none.
+        let ids = below(vocabulary - 1, numbers).into_iter().map(|id| id + 1).collect::<Vec<_>>();
+        let targets = if model.is_decoder() { numbers } else { b };
+        (TensorData::new(ids, shape), targets)
+    } else {
+        let steps = below(4096, numbers).into_iter();
+        let pixels: Vec<f32> = steps.map(|level| level as f32 / 1024.0 - 2.0).collect();
+        (TensorData::new(pixels, shape), b)
+    };
+    Batch {
+        input,
+        target: TensorData::new(below(outputs, targets), [targets]),
+        scored: None,
+    }
+}
+
+fn task(model: &dyn Model, config: zoo_train::TaskConfig) -> SpecTask {
+    let kind = if model.is_decoder() { "next_token" } else { "classify" };
+    SpecTask {
+        kind: kind.into(),
+        config,
+    }
+}
+
+/// What all specifications share.
+fn spec(subject: &str, model: &dyn Model) -> Spec {
+    Spec {
+        subject: subject.into(),
+        model: to_value(model.table()).unwrap_or_default(),
+        task: task(model, zoo_train::TaskConfig::default()),
+        optimizer: OptimizerConfig::default(),
+        clip_norm: None,
+        rates: Vec::new(),
+        weights: WEIGHTS.into(),
+        batches: BATCHES.into(),
+        num_batches: 0,
+        dtype: Dtype::F32,
+        threads: None,
+        device: String::new(),
+        prompt: None,
+        recipe: None,
+        data_dir: None,
+    }
+}
+
+fn finish(
+    mut spec: Spec,
+    model: &dyn Model,
+    batches: &[Batch],
+    (seed, weights): (u64, Option<&Path>),
+    folder: PathBuf,
+) -> Result<Prepared, Error> {
+    model.save_initial(seed, weights, &folder.join(WEIGHTS))?;
+    write_batches(&folder.join(BATCHES), batches).map_err(Error::failed)?;
+    spec.num_batches = batches.len();
+    let input = &batches[0].input;
+    if model.is_decoder() {
+        let row = input.shape()[1];
+        spec.prompt = Some(input.iter::<i64>().take(row).map(|id| id as u32).collect());
+    }
+    let shape = input.shape().to_vec();
+    let one = [&[1], &shape[1..]].concat();
+    let summary = model.summary(&one).map_err(Error::failed)?;
+    let name = model.table().get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let family = MODELS.iter().find(|entry| entry.name() == name);
+    Ok(Prepared {
+        subject: Subject {
+            name: spec.subject.clone(),
+            model: name,
+            family: family.map_or("", |entry| entry.family()).into(),
+            input: shape,
+            parameters: summary.parameters,
+            multiply_adds: summary.multiply_adds,
+            reference: Reference {
+                backend: String::new(),
+                losses: Vec::new(),
+                check: None,
+            },
+            results: Vec::new(),
+        },
+        spec,
+        folder,
+    })
+}

@@ -72,11 +72,11 @@ impl Figures<'_> {
             let Some(earlier) = earlier else { continue };
             self.baseline.compared += 1;
             let interval = unpaired(&speed.samples, &earlier.samples);
-            let what = format!("{}, batch {}, seconds", speed.work.name(), speed.batch);
+            let what = format!("{}, batch {}", speed.work.name(), speed.batch);
             if interval[0] > 1.0 + NOISE || interval[1] < 1.0 / (1.0 + NOISE) {
                 // A slower machine is no slower program.
                 let regression = interval[0] > 1.0 && !self.baseline.other_machine;
-                self.add(what, earlier.median, speed.median, Some(interval), regression);
+                self.add((&what, "s"), [earlier.median, speed.median], Some(interval), regression);
             }
         }
         let memory = |outcome: &Outcome| outcome.cost.as_ref()?.peak_resident_bytes;
@@ -86,7 +86,7 @@ impl Figures<'_> {
             let share = now as f64 / before as f64;
             if grown && !(1.0 / (1.0 + NOISE)..1.0 + NOISE).contains(&share) {
                 let regression = now > before && !self.baseline.other_machine;
-                self.add("peak memory, bytes".into(), before as f64, now as f64, None, regression);
+                self.add(("peak memory", "B"), [before as f64, now as f64], None, regression);
             }
         }
     }
@@ -96,22 +96,22 @@ impl Figures<'_> {
         self.baseline.compared += 1;
         if before != now {
             let number = |flag: bool| f64::from(u8::from(flag));
-            self.add(what.into(), number(before), number(now), None, now);
+            self.add((what, ""), [number(before), number(now)], None, now);
         }
     }
 
     fn add(
         &mut self,
-        what: String,
-        before: f64,
-        now: f64,
+        (what, unit): (&str, &str),
+        [before, now]: [f64; 2],
         interval: Option<[f64; 2]>,
         regression: bool,
     ) {
         self.baseline.changes.push(Delta {
             subject: self.subject.into(),
             column: self.column.into(),
-            what,
+            what: what.into(),
+            unit: unit.into(),
             before,
             now,
             interval,
@@ -183,7 +183,7 @@ mod tests {
     fn a_slower_step_and_a_larger_process_are_regressions() {
         let baseline = against(&report(1.4, 200), &report(1.0, 100), "old.json");
         let found: Vec<_> = baseline.changes.iter().map(|c| (c.what.as_str(), c.regression)).collect();
-        let expected = [("training step, batch 64, seconds", true), ("peak memory, bytes", true)];
+        let expected = [("training step, batch 64", true), ("peak memory", true)];
         assert_eq!(found, expected);
         let [low, high] = baseline.changes[0].interval.unwrap();
         assert!(low < 1.4 && 1.4 < high && low > 1.3, "{low} {high}");

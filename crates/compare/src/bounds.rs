@@ -13,9 +13,11 @@ two figures. The first is a floor from rounding alone: 8 u + 4 a D, where u is t
 the type (f32 6e-8, f16 5e-4, bf16 4e-3), a that of the accumulator (f32 for the narrow types) and D \
 the operation depth, the sum of the square roots of the lengths of all inner products on the way: \
 rounding errors of n summands grow like the square root of n (Higham and Mary 2019). The second is \
-what the model itself makes of a rounding error: 16 times the departure of float64 runs whose \
-weights and inputs were each moved by one rounding of the type. It widens where a model is \
-ill-conditioned or chaotic, as fresh networks with batch norm are over many steps, and nowhere else. \
+what the model itself makes of rounding errors: four times the departure, in the same element, of \
+float64 runs whose weights and inputs were each moved at random by up to four roundings of the type. \
+It widens where a result is ill-conditioned and nowhere else: where a ReLU's input is as good as \
+zero, so that rounding decides whether a gradient passes, or over many steps of a fresh network with \
+batch norm, which is chaotic. \
 Green is at most half the bound, amber within it, red beyond it.";
 
 /// Roundings of the type itself that any result may carry.
@@ -23,9 +25,12 @@ const ROUNDINGS: f64 = 8.0;
 /// Allowance on the probabilistic error of an inner product. Its constant is about 1 in theory;
 /// 4 leaves room for a maximum over many elements.
 const INNER_PRODUCT: f64 = 4.0;
-/// How much further than one rounding of weights and inputs a backend may be, which rounds every
-/// intermediate result too.
-const SENSITIVITY: f64 = 16.0;
+/// How far weights and inputs of a perturbed reference are moved, in roundings: far enough that
+/// every ReLU that rounding could switch is switched in one of a few such runs.
+pub(crate) const MOVED: f64 = 4.0;
+/// How much further than a perturbed reference a backend may be, which rounds every intermediate
+/// result too.
+const SENSITIVITY: f64 = 4.0;
 /// The least scale of a gradient, as a share of the largest gradient of the model.
 pub(crate) const GRADIENT_SCALE: f64 = 0.01;
 /// Written for an error that is not finite, since JSON has no infinity.

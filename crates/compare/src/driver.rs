@@ -116,9 +116,10 @@ pub fn compare(
         running.push(one);
     }
     if plan.measures.limit {
-        for (one, lane) in running.iter_mut().zip(lanes.iter_mut()) {
-            if lane.column.peak_multiply_adds_per_second.is_none() {
-                one.limit(&mut lane.column);
+        for (index, (one, lane)) in running.iter().zip(lanes.iter_mut()).enumerate() {
+            if one.process.is_some() && lane.column.peak_multiply_adds_per_second.is_none() {
+                (plan.progress)(&format!("limits of {}", lane.column.name));
+                find_limit(plan, lane, &prepared, index);
             }
         }
     }
@@ -194,7 +195,9 @@ struct Judge {
 }
 
 /// Perturbed references a type; the largest departure counts.
-const TWINS: u64 = 2;
+const TWINS: u64 = 6;
+/// How many of them train; the others compute a first gradient.
+const TRAINED_TWINS: u64 = 3;
 
 impl Judge {
     fn prepare(
@@ -230,7 +233,8 @@ impl Judge {
             let runs = (1..=TWINS)
                 .map(|seed| {
                     let name = format!("twin-{}-{seed}", lane.dtype.name());
-                    observe(name, plan.steps, Some((lane.dtype, seed)))
+                    let steps = if seed <= TRAINED_TWINS { plan.steps } else { 1 };
+                    observe(name, steps, Some((lane.dtype, seed)))
                 })
                 .collect::<Result<_, _>>()?;
             twins.push((lane.dtype, runs));
@@ -238,8 +242,10 @@ impl Judge {
         subject.reference.losses = reference.losses().to_vec();
         subject.reference.backend.clone_from(&lane.column.name);
         if let Some(lane) = &references.check {
-            let twin = observe("twin-f64".into(), 1, Some((Dtype::F64, 1)))?;
-            subject.reference.check = Some(check(plan, lane, prepared, &reference, &[twin])?);
+            let twins = (1..=TRAINED_TWINS)
+                .map(|seed| observe(format!("twin-f64-{seed}"), 1, Some((Dtype::F64, seed))))
+                .collect::<Result<Vec<_>, _>>()?;
+            subject.reference.check = Some(check(plan, lane, prepared, &reference, &twins)?);
         }
         Ok(Self { reference, twins })
     }
@@ -294,6 +300,9 @@ fn agree(
     steps: usize,
     perturb: Option<(Dtype, u64)>,
 ) -> Result<(Result<Observed, String>, Cold), Failure> {
+    if let Err(error) = std::fs::create_dir_all(folder) {
+        return Ok((Err(format!("{}: {error}", folder.display())), Cold::default()));
+    }
     let request = Request::Agree {
         out: folder.display().to_string(),
         steps,
@@ -306,11 +315,12 @@ fn agree(
             first_step_seconds,
         } => {
             let cold = Cold {
-                first_forward_seconds,
-                first_step_seconds,
+                first_forward_seconds: Some(first_forward_seconds),
+                first_step_seconds: Some(first_step_seconds),
                 ..Cold::default()
             };
-            Ok((Observed::read(folder, losses), cold))
+            let losses = losses.into_iter().map(|loss| loss.unwrap_or(f64::NAN));
+            Ok((Observed::read(folder, losses.collect()), cold))
         }
         other => Err(unexpected(&other)),
     }
@@ -374,6 +384,25 @@ fn start(plan: &Plan<'_>, lane: &Lane<'_>, prepared: &Prepared, index: usize) ->
     running
 }
 
+/// Measures the device in a process of its own: what that takes must not count as the model's
+/// memory. A device that fails here has no limits to show, and fails elsewhere too.
+fn find_limit(plan: &Plan<'_>, lane: &mut Lane<'_>, prepared: &Prepared, index: usize) {
+    let log = prepared.folder.join(format!("limit-{index}.log"));
+    let Ok(spec) = write_spec(lane, prepared, &format!("limit-{index}")) else {
+        return;
+    };
+    let asked = Process::start((lane.command)(&spec), &log, plan.silence)
+        .and_then(|(mut process, _)| process.ask(&Request::Limit, &mut |_, _| ()));
+    if let Ok(Reply::Limit {
+        multiply_adds_per_second,
+        copy_bytes_per_second,
+    }) = asked
+    {
+        lane.column.peak_multiply_adds_per_second = Some(multiply_adds_per_second);
+        lane.column.copy_bytes_per_second = Some(copy_bytes_per_second);
+    }
+}
+
 impl Running {
     /// Asks the worker, if it is still there; a failure is its last.
     fn ask(&mut self, request: &Request, progress: &mut dyn FnMut(usize, f64)) -> Option<Reply> {
@@ -418,17 +447,6 @@ impl Running {
                 message,
             }),
             Err(failure) => self.fail(failure),
-        }
-    }
-
-    fn limit(&mut self, column: &mut Column) {
-        if let Some(Reply::Limit {
-            multiply_adds_per_second,
-            copy_bytes_per_second,
-        }) = self.ask(&Request::Limit, &mut |_, _| ())
-        {
-            column.peak_multiply_adds_per_second = Some(multiply_adds_per_second);
-            column.copy_bytes_per_second = Some(copy_bytes_per_second);
         }
     }
 
@@ -560,10 +578,10 @@ fn time(plan: &Plan<'_>, running: &mut [Running], work: Work, batch: usize) {
         });
         if work == Work::Train
             && let Some(cold) = &mut one.outcome.cold
-            && cold.first_step_seconds > 0.0
+            && let Some(forward) = cold.first_forward_seconds
+            && let Some(step) = cold.first_step_seconds
         {
-            // The first step computed its gradient twice, once to be compared.
-            let first = cold.first_forward_seconds + cold.first_step_seconds;
+            let first = forward + step;
             cold.preparation_seconds = Some((first - 2.0 * middle).max(0.0));
         }
     }

@@ -131,6 +131,7 @@ pub struct Check {
 
 /// One column on one subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Outcome {
     /// The column's name.
     pub column: String,
@@ -339,7 +340,8 @@ impl Report {
             failed || departs || missed
         };
         let subject = |subject: &Subject| {
-            let doubtful = |check: &Check| check.worst.is_some_and(|worst| worst > 1.0);
+            // Also where it is not a number.
+            let doubtful = |check: &Check| check.worst.is_some_and(|worst| !(worst <= 1.0));
             subject.results.iter().any(outcome)
                 || subject.reference.check.as_ref().is_some_and(doubtful)
         };
@@ -379,9 +381,9 @@ pub struct Cold {
     /// From starting the process to a device that answers.
     pub startup_seconds: f64,
     /// The first forward pass.
-    pub first_forward_seconds: f64,
-    /// The first training step after it.
-    pub first_step_seconds: f64,
+    pub first_forward_seconds: Option<f64>,
+    /// The first training step after it, its gradient computed twice: once to be compared.
+    pub first_step_seconds: Option<f64>,
     /// What the first pass and step took beyond steady ones: kernel compilation and autotuning.
     pub preparation_seconds: Option<f64>,
 }
@@ -430,8 +432,10 @@ pub struct Delta {
     pub subject: String,
     /// Column.
     pub column: String,
-    /// `training step, batch 64`; `agreement`; `peak memory`.
+    /// `training step, batch 64`; `departure`; `peak memory`.
     pub what: String,
+    /// Of both values: `s`, `B`, or nothing for what is there (1) or not (0).
+    pub unit: String,
     /// Then.
     pub before: f64,
     /// Now.

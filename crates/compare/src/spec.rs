@@ -135,7 +135,7 @@ pub enum Request {
         out: String,
         /// Training steps.
         steps: usize,
-        /// Move every weight and input by one rounding of this type, from this seed.
+        /// Move every weight and input by a few roundings of this type, from this seed.
         perturb: Option<(Dtype, u64)>,
     },
     /// Work for about so many seconds.
@@ -184,8 +184,8 @@ pub enum Reply {
     },
     /// [`Request::Agree`] is done.
     Agreed {
-        /// Of each training step.
-        losses: Vec<f64>,
+        /// Of each training step; `None` where it is not finite, which JSON cannot say.
+        losses: Vec<Option<f64>>,
         /// The very first forward pass.
         first_forward_seconds: f64,
         /// The very first training step, after it.

@@ -14,6 +14,7 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use zoo_train::rng::{Stream, derive};
 use zoo_train::{Batch, Task, clip_by_global_norm, number, weights};
 
+use crate::bounds::MOVED;
 use crate::machine;
 use crate::report::{Convergence, FailureKind, LayerSeconds, Work};
 use crate::spec::{Dtype, Reply, Request, Spec};
@@ -300,7 +301,7 @@ impl<'a, M: Module> Worker<'a, M> {
             phase(say, format!("training step {}", step + 1));
             let began = Instant::now();
             let batch = batches[step % batches.len()].clone();
-            losses.push(self.step(&mut training, batch));
+            losses.push(Some(self.step(&mut training, batch)));
             if step == 0 {
                 first_step_seconds += began.elapsed().as_secs_f64();
             }
@@ -477,16 +478,17 @@ fn cast<M: Module>(model: M, dtype: FloatDType) -> M {
     model.map(&mut Cast(dtype))
 }
 
-/// One rounding of a type, at random, on everything.
+/// A few roundings of a type, at random, on everything.
 struct Noise {
-    unit_roundoff: f64,
+    /// The largest relative change.
+    most: f64,
     stream: Stream,
 }
 
 impl Noise {
     fn new(dtype: Dtype, seed: u64) -> Self {
         Self {
-            unit_roundoff: dtype.unit_roundoff(),
+            most: MOVED * dtype.unit_roundoff(),
             stream: Stream::new(derive(seed, zoo_train::rng::Purpose::Weights, &[])),
         }
     }
@@ -497,7 +499,7 @@ impl Noise {
             .iter::<f64>()
             .map(|value| {
                 let unit = (self.stream.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-                value * (1.0 + self.unit_roundoff * (2.0 * unit - 1.0))
+                value * (1.0 + self.most * (2.0 * unit - 1.0))
             })
             .collect();
         TensorData::new(moved, shape)

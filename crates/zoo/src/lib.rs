@@ -31,6 +31,7 @@ use cli::{Cli, Command};
 pub use error::Error;
 pub use sample::Decoder;
 pub use summary::{Summary, SummaryError};
+pub use trace::layer_outputs;
 
 /// Runs the program on the process's own arguments.
 ///

@@ -92,7 +92,8 @@ class ResNet(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        width, blocks, for_imagenet = config["width"], config["blocks"], config["stem"] == "imagenet"
+        width, blocks = config["width"], config["blocks"]
+        for_imagenet = config["stem"] == "imagenet"
         kernel, stride = (7, 2) if for_imagenet else (3, 1)
         self.conv1 = conv(config["in_channels"], width, kernel, stride)
         self.bn1 = nn.BatchNorm2d(width)
@@ -360,7 +361,8 @@ class Worker:
         self.dtype, self.device = FLOATS[spec["dtype"].upper()], torch.device(spec["device"])
         self.on_gpu = self.device.type == "cuda"
         self.batches = self.load_batches()
-        self.commands = {f.__name__: f for f in (self.agree, self.time, self.profile, self.limit, self.cost)}
+        answers = self.agree, self.time, self.profile, self.limit, self.cost
+        self.commands = {answer.__name__: answer for answer in answers}
 
     @staticmethod
     def require(what, name, known):
@@ -489,8 +491,12 @@ class Worker:
                 rows = [model(token.view(1, 1), cache)[0] for token in prompt]  # [1, k] each
             outputs["decoding"] = torch.cat(rows)
         write_tensors(out / "outputs.safetensors", outputs)
-        seconds = {"first_forward_seconds": first_forward_seconds, "first_step_seconds": first_step_seconds}
-        emit("agreed", losses=losses, **seconds)
+        emit(
+            "agreed",
+            losses=losses,
+            first_forward_seconds=first_forward_seconds,
+            first_step_seconds=first_step_seconds,
+        )
 
     def time(self, work, batch, seconds, warm):
         """Works for about `seconds`; to warm up, at least three times and until it is steady."""
@@ -592,11 +598,16 @@ class Worker:
 
     def cost(self):
         status = proc_file("/proc/self/status")  # "VmRSS: 123456 kB"
-        peak, now = (
-            int(status[key].split()[0]) * 1024 if key in status else None for key in ("VmHWM", "VmRSS")
+
+        def size_bytes(key):
+            return int(status[key].split()[0]) * 1024 if key in status else None
+
+        emit(
+            "cost",
+            peak_resident_bytes=size_bytes("VmHWM"),
+            resident_bytes=size_bytes("VmRSS"),
+            device_bytes=torch.cuda.max_memory_reserved() if self.on_gpu else None,
         )
-        device = torch.cuda.max_memory_reserved() if self.on_gpu else None
-        emit("cost", peak_resident_bytes=peak, resident_bytes=now, device_bytes=device)
 
 
 def proc_file(path):

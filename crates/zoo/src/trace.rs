@@ -25,7 +25,7 @@ use crate::summary::{Layer, record};
 ///
 /// # Errors
 /// A forward pass that cannot be recorded.
-pub(crate) fn layer_outputs<M: Module, R>(
+pub fn layer_outputs<M: Module, R>(
     model: M,
     device: &Device,
     forward: impl FnOnce(&M, &Device) -> R,

@@ -211,13 +211,13 @@ fn costs(outcome: &Outcome) -> Vec<Row> {
         (
             "cold start",
             "first forward",
-            cold.map(|cold| cold.first_forward_seconds),
+            cold.and_then(|cold| cold.first_forward_seconds),
             "s",
         ),
         (
             "cold start",
             "first step",
-            cold.map(|cold| cold.first_step_seconds),
+            cold.and_then(|cold| cold.first_step_seconds),
             "s",
         ),
         (

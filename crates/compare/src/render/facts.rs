@@ -408,7 +408,7 @@ pub fn delta(delta: &Delta) -> String {
     let interval = delta
         .interval
         .map(|interval| format!(" {}", format::interval(interval)));
-    let (before, now) = (figure(delta.before), figure(delta.now));
+    let (before, now) = (figure(delta.before, &delta.unit), figure(delta.now, &delta.unit));
     format!(
         "{}: {before} → {now}{ratio}{}",
         delta.what,
@@ -416,12 +416,10 @@ pub fn delta(delta: &Delta) -> String {
     )
 }
 
-/// A figure whose unit only its name tells.
-fn figure(value: f64) -> String {
-    match value.abs() {
-        size if is_finite(size) && size != 0.0 && !(1e-3..1e5).contains(&size) => {
-            format!("{value:.2e}")
-        }
+fn figure(value: f64, unit: &str) -> String {
+    match unit {
+        "s" => format::seconds(value),
+        "B" => format::bytes(value),
         _ => format::digits(value),
     }
 }

@@ -205,8 +205,8 @@ fn costs(subject: &Subject) -> String {
         vec![
             text(&outcome.column),
             or_dash(cold, |cold| seconds(cold.startup_seconds)),
-            or_dash(cold, |cold| seconds(cold.first_forward_seconds)),
-            or_dash(cold, |cold| seconds(cold.first_step_seconds)),
+            or_dash(cold.and_then(|cold| cold.first_forward_seconds), seconds),
+            or_dash(cold.and_then(|cold| cold.first_step_seconds), seconds),
             or_dash(cold.and_then(|cold| cold.preparation_seconds), seconds),
             size(cost.and_then(|cost| cost.peak_resident_bytes)),
             size(cost.and_then(|cost| cost.device_bytes)),

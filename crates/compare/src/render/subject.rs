@@ -240,7 +240,8 @@ fn costs(subject: &Subject) -> String {
     let colds = shown.iter().filter_map(|outcome| outcome.cold.as_ref());
     let full =
         largest(colds.map(|cold| {
-            cold.startup_seconds + cold.first_forward_seconds + cold.first_step_seconds
+            let once = [cold.first_forward_seconds, cold.first_step_seconds];
+            cold.startup_seconds + once.iter().flatten().sum::<f64>()
         }));
     let resident = |outcome: &Outcome| {
         outcome
@@ -286,8 +287,8 @@ fn cost(outcome: &Outcome, full: f64, most: f64) -> String {
     let parts = cold.map(|cold| {
         let parts = [
             ("a", cold.startup_seconds),
-            ("b", cold.first_forward_seconds),
-            ("c", cold.first_step_seconds),
+            ("b", cold.first_forward_seconds.unwrap_or(0.0)),
+            ("c", cold.first_step_seconds.unwrap_or(0.0)),
         ];
         let parts = parts.map(|(class, time)| {
             let share = (time / full * 100.0).clamp(0.0, 100.0);
@@ -306,8 +307,14 @@ fn cost(outcome: &Outcome, full: f64, most: f64) -> String {
         esc(&outcome.column),
         parts.unwrap_or_default(),
         number(&or_dash(cold, |cold| seconds(cold.startup_seconds))),
-        number(&or_dash(cold, |cold| seconds(cold.first_forward_seconds))),
-        number(&or_dash(cold, |cold| seconds(cold.first_step_seconds))),
+        number(&or_dash(
+            cold.and_then(|cold| cold.first_forward_seconds),
+            seconds
+        )),
+        number(&or_dash(
+            cold.and_then(|cold| cold.first_step_seconds),
+            seconds
+        )),
         number(&or_dash(
             cold.and_then(|cold| cold.preparation_seconds),
             seconds

@@ -330,8 +330,8 @@ fn costs(subject: &Subject, ink: Ink) -> String {
         rows.push(vec![
             name(&outcome.column),
             or_dash(cold, |cold| seconds(cold.startup_seconds)).into(),
-            or_dash(cold, |cold| seconds(cold.first_forward_seconds)).into(),
-            or_dash(cold, |cold| seconds(cold.first_step_seconds)).into(),
+            or_dash(cold.and_then(|cold| cold.first_forward_seconds), seconds).into(),
+            or_dash(cold.and_then(|cold| cold.first_step_seconds), seconds).into(),
             or_dash(cold.and_then(|cold| cold.preparation_seconds), seconds).into(),
             size(cost.and_then(|cost| cost.peak_resident_bytes)),
             size(cost.and_then(|cost| cost.device_bytes)),

@@ -21,9 +21,12 @@ pub(crate) fn run(name: &str, args: Vec<OsString>) -> Result<i32, Failure> {
     command.args(["--package", "zoo", "--bin", "zoo"]);
 
     let mut backends = backends(&args);
-    if name == "serve-device" {
+    match name {
         // The other end of a remote backend.
-        backends.push("remote".to_owned());
+        "serve-device" => backends.push("remote".to_owned()),
+        // Its reference is checked on a second CPU backend.
+        "compare" if !backends.is_empty() => backends.push("ndarray".to_owned()),
+        _ => {}
     }
     if !backends.is_empty() {
         let mut read = cargo();

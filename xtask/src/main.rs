@@ -65,6 +65,12 @@ const COMMANDS: &[Command] = &[
         action: Action::Forward,
     },
     Command {
+        name: "compare",
+        arguments: "[RECIPE…] --backends NAME,NAME",
+        about: "do backends agree, and what does each cost?",
+        action: Action::Forward,
+    },
+    Command {
         name: "list",
         arguments: "[KIND]",
         about: "models, recipes, datasets, backends",

@@ -27,7 +27,8 @@ impl Observed {
     /// # Errors
     /// Files that are not there or are damaged.
     pub fn read(folder: &Path, losses: Vec<f64>) -> Result<Self, String> {
-        let open = |name: &str| tensors::read(&folder.join(name)).map_err(|error| error.to_string());
+        let open =
+            |name: &str| tensors::read(&folder.join(name)).map_err(|error| error.to_string());
         // PyTorch writes no list: its layers are found by the reference's names.
         let path = folder.join("layers.json");
         let layers = match std::fs::read(&path) {
@@ -93,7 +94,10 @@ pub fn judge(
         let tensor = Tensor {
             expected,
             found: run.outputs.get("outputs"),
-            twins: twins.iter().filter_map(|twin| twin.outputs.get("outputs")).collect(),
+            twins: twins
+                .iter()
+                .filter_map(|twin| twin.outputs.get("outputs"))
+                .collect(),
             least_scale: 0.0,
         };
         quantities.push(compare("outputs", "logits", "outputs", total_depth, tensor));
@@ -116,7 +120,13 @@ pub fn judge(
                 twins: twins.iter().collect(),
                 least_scale: 0.0,
             };
-            quantities.push(compare("decoding", "logits", "decoding", total_depth, tensor));
+            quantities.push(compare(
+                "decoding",
+                "logits",
+                "decoding",
+                total_depth,
+                tensor,
+            ));
         }
     }
 
@@ -136,7 +146,10 @@ pub fn judge(
             let tensor = Tensor {
                 expected,
                 found,
-                twins: twins.iter().filter_map(|twin| twin.outputs.get(&key)).collect(),
+                twins: twins
+                    .iter()
+                    .filter_map(|twin| twin.outputs.get(&key))
+                    .collect(),
                 least_scale: 0.0,
             };
             Some(compare(name, kind, "layers", depth, tensor))
@@ -156,7 +169,10 @@ pub fn judge(
             let tensor = Tensor {
                 expected: &expected[&name],
                 found,
-                twins: twins.iter().filter_map(|twin| twin.gradients.get(&name)).collect(),
+                twins: twins
+                    .iter()
+                    .filter_map(|twin| twin.gradients.get(&name))
+                    .collect(),
                 least_scale: GRADIENT_SCALE * largest,
             };
             // To the loss and back.
@@ -221,9 +237,12 @@ fn backward<'a>(
     layers: &[(String, String, u64)],
 ) -> Vec<String> {
     let place = |name: &str| {
-        layers
-            .iter()
-            .rposition(|(layer, _, _)| name == layer || name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.')))
+        layers.iter().rposition(|(layer, _, _)| {
+            name == layer
+                || name
+                    .strip_prefix(layer.as_str())
+                    .is_some_and(|rest| rest.starts_with('.'))
+        })
     };
     let mut names: Vec<String> = names.cloned().collect();
     names.sort_by_key(|name| std::cmp::Reverse(place(name)));
@@ -249,12 +268,18 @@ fn training(
     tolerance: &Tolerance,
 ) -> Vec<Departure> {
     let expected = &reference.run.losses;
-    let largest = expected.iter().fold(0.0, |largest: f64, loss| largest.max(loss.abs()));
+    let largest = expected
+        .iter()
+        .fold(0.0, |largest: f64, loss| largest.max(loss.abs()));
     let mut sensitivity: f64 = 0.0;
     let mut all = Vec::new();
     for (step, loss) in expected.iter().enumerate() {
         let scale = loss.abs().max(0.01 * largest);
-        for twin in reference.twins.iter().filter_map(|twin| twin.losses.get(step)) {
+        for twin in reference
+            .twins
+            .iter()
+            .filter_map(|twin| twin.losses.get(step))
+        {
             sensitivity = sensitivity.max((twin - loss).abs() / scale);
         }
         let quantity = if step == 0 { "loss" } else { "training" };
@@ -289,7 +314,9 @@ impl Tensor<'_> {
     /// gives a bound for how far the twins are from the reference in an element.
     fn departure(&self, bound: impl Fn(f64) -> f64) -> Departure {
         let expected = &self.expected.data;
-        let scale = magnitude(self.expected).max(self.least_scale).max(f64::MIN_POSITIVE);
+        let scale = magnitude(self.expected)
+            .max(self.least_scale)
+            .max(f64::MIN_POSITIVE);
         let mut worst = Departure {
             name: String::new(),
             kind: String::new(),
@@ -300,7 +327,10 @@ impl Tensor<'_> {
             value: None,
             reference: None,
         };
-        let Some(found) = self.found.filter(|found| found.data.len() == expected.len()) else {
+        let Some(found) = self
+            .found
+            .filter(|found| found.data.len() == expected.len())
+        else {
             return worst;
         };
         let twins: Vec<&[f64]> = (self.twins.iter())
@@ -314,7 +344,9 @@ impl Tensor<'_> {
             if error / bound(0.0) <= worst.error / worst.bound {
                 continue;
             }
-            let apart = twins.iter().map(|twin| difference(twin[index], *reference) / scale);
+            let apart = twins
+                .iter()
+                .map(|twin| difference(twin[index], *reference) / scale);
             let bound = bound(apart.fold(0.0, f64::max));
             if error / bound > worst.error / worst.bound {
                 worst.error = finite(error);
@@ -329,7 +361,10 @@ impl Tensor<'_> {
 }
 
 fn magnitude(values: &Values) -> f64 {
-    values.data.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()))
+    values
+        .data
+        .iter()
+        .fold(0.0, |largest: f64, value| largest.max(value.abs()))
 }
 
 /// Infinite where only one of the two is finite.
@@ -342,7 +377,11 @@ fn difference(a: f64, b: f64) -> f64 {
 }
 
 fn finite(error: f64) -> f64 {
-    if error.is_finite() { error.min(NOT_FINITE) } else { NOT_FINITE }
+    if error.is_finite() {
+        error.min(NOT_FINITE)
+    } else {
+        NOT_FINITE
+    }
 }
 
 #[cfg(test)]
@@ -361,7 +400,10 @@ mod tests {
     /// Two layers of inner products of 100, with some gradients and three losses.
     fn observed() -> Observed {
         let tensors = |pairs: &[(&str, &[f64])]| {
-            pairs.iter().map(|(name, data)| ((*name).into(), values(data))).collect()
+            pairs
+                .iter()
+                .map(|(name, data)| ((*name).into(), values(data)))
+                .collect()
         };
         Observed {
             outputs: tensors(&[
@@ -375,14 +417,19 @@ mod tests {
                 ("b.weight", &[0.3, -0.1]),
                 ("b.running_mean", &[0.0, 0.0]),
             ]),
-            layers: ["a", "b"].map(|name| (name.into(), "Linear".into(), 100)).to_vec(),
+            layers: ["a", "b"]
+                .map(|name| (name.into(), "Linear".into(), 100))
+                .to_vec(),
             losses: vec![2.0, 1.5, 1.2],
         }
     }
 
     fn against(run: &Observed, twins: &[Observed]) -> Agreement {
         let reference = observed();
-        let reference = Reference { run: &reference, twins };
+        let reference = Reference {
+            run: &reference,
+            twins,
+        };
         judge(&reference, run, Dtype::F32, &Tolerance::default())
     }
 
@@ -391,8 +438,15 @@ mod tests {
         let agreement = against(&observed(), &[]);
         assert_eq!((agreement.verdict, agreement.worst), (Verdict::Agrees, 0.0));
         assert_eq!(agreement.first, None);
-        let names: Vec<_> = agreement.quantities.iter().map(|q| q.name.as_str()).collect();
-        assert_eq!(names, ["outputs", "loss", "training", "gradients", "layers"]);
+        let names: Vec<_> = agreement
+            .quantities
+            .iter()
+            .map(|q| q.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            ["outputs", "loss", "training", "gradients", "layers"]
+        );
         // From the last layer to the first, as the backward pass goes.
         assert!(agreement.gradients[0].name.starts_with("b."));
     }
@@ -417,15 +471,20 @@ mod tests {
         let mut run = observed();
         run.gradients.get_mut("a.weight").unwrap().data.reverse();
         let first = against(&run, &[]).first.unwrap();
-        assert_eq!((first.of.as_str(), first.name.as_str()), ("gradient", "a.weight"));
+        assert_eq!(
+            (first.of.as_str(), first.name.as_str()),
+            ("gradient", "a.weight")
+        );
     }
 
     #[test]
     fn a_gradient_that_vanishes_in_exact_arithmetic_may_be_noise() {
         let mut run = observed();
-        run.gradients.insert("a.bias".into(), values(&[3e-9, -2e-9]));
+        run.gradients
+            .insert("a.bias".into(), values(&[3e-9, -2e-9]));
         assert_eq!(against(&run, &[]).verdict, Verdict::Agrees);
-        run.gradients.insert("a.bias".into(), values(&[3e-3, -2e-9]));
+        run.gradients
+            .insert("a.bias".into(), values(&[3e-3, -2e-9]));
         assert_eq!(against(&run, &[]).verdict, Verdict::Departs);
     }
 
@@ -435,7 +494,10 @@ mod tests {
         twin.gradients.get_mut("b.weight").unwrap().data[1] += 0.05;
         let mut run = observed();
         run.gradients.get_mut("b.weight").unwrap().data[1] += 0.06;
-        assert_eq!(against(&run, std::slice::from_ref(&twin)).verdict, Verdict::Agrees);
+        assert_eq!(
+            against(&run, std::slice::from_ref(&twin)).verdict,
+            Verdict::Agrees
+        );
         run.gradients.get_mut("b.weight").unwrap().data[0] += 0.06;
         let agreement = against(&run, &[twin]);
         assert_eq!(agreement.verdict, Verdict::Departs);
@@ -451,7 +513,11 @@ mod tests {
         assert_eq!(agreement.worst, NOT_FINITE);
         assert_eq!(agreement.layers[1].value, None);
         assert_eq!(agreement.first.unwrap().name, "b");
-        assert!(serde_json::to_string(&agreement.losses).unwrap().contains("e308"));
+        assert!(
+            serde_json::to_string(&agreement.losses)
+                .unwrap()
+                .contains("e308")
+        );
     }
 
     #[test]
@@ -474,7 +540,10 @@ mod tests {
         assert_eq!(against(&run, &[]).verdict, Verdict::Departs);
         let mut twin = observed();
         twin.losses[2] *= 1.0 + 2e-4;
-        assert_eq!(against(&run, std::slice::from_ref(&twin)).verdict, Verdict::Agrees);
+        assert_eq!(
+            against(&run, std::slice::from_ref(&twin)).verdict,
+            Verdict::Agrees
+        );
         run.losses[1] *= 1.0 + 1e-3;
         assert_eq!(against(&run, &[twin]).verdict, Verdict::Departs);
     }

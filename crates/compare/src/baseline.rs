@@ -21,11 +21,18 @@ pub fn against(now: &Report, before: &Report, file: &str) -> Baseline {
         compared: 0,
     };
     for subject in &now.subjects {
-        let Some(earlier) = before.subjects.iter().find(|other| other.name == subject.name) else {
+        let Some(earlier) = before
+            .subjects
+            .iter()
+            .find(|other| other.name == subject.name)
+        else {
             continue;
         };
         for outcome in &subject.results {
-            let earlier = earlier.results.iter().find(|other| other.column == outcome.column);
+            let earlier = earlier
+                .results
+                .iter()
+                .find(|other| other.column == outcome.column);
             if let Some(earlier) = earlier {
                 let mut figures = Figures {
                     baseline: &mut baseline,
@@ -76,7 +83,12 @@ impl Figures<'_> {
             if interval[0] > 1.0 + NOISE || interval[1] < 1.0 / (1.0 + NOISE) {
                 // A slower machine is no slower program.
                 let regression = interval[0] > 1.0 && !self.baseline.other_machine;
-                self.add((&what, "s"), [earlier.median, speed.median], Some(interval), regression);
+                self.add(
+                    (&what, "s"),
+                    [earlier.median, speed.median],
+                    Some(interval),
+                    regression,
+                );
             }
         }
         let memory = |outcome: &Outcome| outcome.cost.as_ref()?.peak_resident_bytes;
@@ -86,7 +98,12 @@ impl Figures<'_> {
             let share = now as f64 / before as f64;
             if grown && !(1.0 / (1.0 + NOISE)..1.0 + NOISE).contains(&share) {
                 let regression = now > before && !self.baseline.other_machine;
-                self.add(("peak memory", "B"), [before as f64, now as f64], None, regression);
+                self.add(
+                    ("peak memory", "B"),
+                    [before as f64, now as f64],
+                    None,
+                    regression,
+                );
             }
         }
     }
@@ -127,7 +144,9 @@ mod tests {
 
     fn report(seconds: f64, mebibytes: u64) -> Report {
         // A spread of 3 % around the mean.
-        let samples: Vec<f64> = (0..11).map(|i| seconds * (0.97 + 0.006 * f64::from(i))).collect();
+        let samples: Vec<f64> = (0..11)
+            .map(|i| seconds * (0.97 + 0.006 * f64::from(i)))
+            .collect();
         let speed = Speed {
             work: Work::Train,
             batch: 64,
@@ -182,7 +201,11 @@ mod tests {
     #[test]
     fn a_slower_step_and_a_larger_process_are_regressions() {
         let baseline = against(&report(1.4, 200), &report(1.0, 100), "old.json");
-        let found: Vec<_> = baseline.changes.iter().map(|c| (c.what.as_str(), c.regression)).collect();
+        let found: Vec<_> = baseline
+            .changes
+            .iter()
+            .map(|c| (c.what.as_str(), c.regression))
+            .collect();
         let expected = [("training step, batch 64", true), ("peak memory", true)];
         assert_eq!(found, expected);
         let [low, high] = baseline.changes[0].interval.unwrap();

@@ -87,9 +87,7 @@ impl Tolerance {
                 let value = text.parse::<f64>().ok();
                 value
                     .filter(|value| *value > 0.0 && value.is_finite())
-                    .ok_or_else(|| {
-                        format!("--tolerance {part}: {text:?} is not a number above 0")
-                    })
+                    .ok_or_else(|| format!("--tolerance {part}: {text:?} is not a number above 0"))
             };
             match part.split_once('=') {
                 None => tolerance.factor = Some(number(part)?),

@@ -10,8 +10,8 @@ use crate::bounds::Tolerance;
 use crate::machine;
 use crate::process::{Introduction, Process};
 use crate::report::{
-    Agreement, Check, Cold, Column, Cost, Failure, FailureKind, LayerSeconds, Outcome, Pace,
-    Speed, Subject, Verdict, Work,
+    Agreement, Check, Cold, Column, Cost, Failure, FailureKind, LayerSeconds, Outcome, Pace, Speed,
+    Subject, Verdict, Work,
 };
 use crate::spec::{Dtype, Reply, Request, Spec};
 use crate::stats::{leak, median, quantile, ratio};
@@ -102,7 +102,13 @@ pub fn compare(
 ) -> Result<Subject, String> {
     let mut subject = prepared.subject.clone();
     let judged = if plan.measures.agreement {
-        Some(Judge::prepare(plan, references, lanes, &prepared, &mut subject)?)
+        Some(Judge::prepare(
+            plan,
+            references,
+            lanes,
+            &prepared,
+            &mut subject,
+        )?)
     } else {
         None
     };
@@ -142,7 +148,12 @@ pub fn compare(
         one.cost();
     }
     if plan.measures.convergence {
-        for (one, lane) in running.iter_mut().zip(lanes.iter()) {
+        // A peer knows models, not recipes with their data.
+        let backends = running
+            .iter_mut()
+            .zip(lanes.iter())
+            .filter(|(_, lane)| !lane.column.peer);
+        for (one, lane) in backends {
             one.converge(plan, &subject.name, &lane.column.name);
         }
     }
@@ -208,7 +219,10 @@ impl Judge {
         subject: &mut Subject,
     ) -> Result<Self, String> {
         let lane = &references.reference;
-        (plan.progress)(&format!("{}: reference, {}", subject.name, lane.column.name));
+        (plan.progress)(&format!(
+            "{}: reference, {}",
+            subject.name, lane.column.name
+        ));
         let failed = |failure: Failure| {
             format!(
                 "the reference ({}) failed during {}: {}",
@@ -268,7 +282,10 @@ fn check(
     reference: &Observed,
     twins: &[Observed],
 ) -> Result<Check, String> {
-    (plan.progress)(&format!("{}: check of the reference", prepared.subject.name));
+    (plan.progress)(&format!(
+        "{}: check of the reference",
+        prepared.subject.name
+    ));
     let spec = write_spec(lane, prepared, "check")?;
     let log = prepared.folder.join("check.log");
     let result = Process::start((lane.command)(&spec), &log, plan.silence)
@@ -289,7 +306,9 @@ fn check(
                 None => agreement.worst_of,
             };
         }
-        Err(failure) => check.what = format!("failed during {}: {}", failure.during, failure.message),
+        Err(failure) => {
+            check.what = format!("failed during {}: {}", failure.during, failure.message)
+        }
     }
     Ok(check)
 }
@@ -301,7 +320,10 @@ fn agree(
     perturb: Option<(Dtype, u64)>,
 ) -> Result<(Result<Observed, String>, Cold), Failure> {
     if let Err(error) = std::fs::create_dir_all(folder) {
-        return Ok((Err(format!("{}: {error}", folder.display())), Cold::default()));
+        return Ok((
+            Err(format!("{}: {error}", folder.display())),
+            Cold::default(),
+        ));
     }
     let request = Request::Agree {
         out: folder.display().to_string(),
@@ -429,7 +451,9 @@ impl Running {
         judged: &Judge,
         index: usize,
     ) {
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         let folder = prepared.folder.join(format!("column-{index}"));
         match agree(process, &folder, plan.steps, None) {
             Ok((Ok(observed), cold)) => {
@@ -451,7 +475,13 @@ impl Running {
     }
 
     /// One turn: seconds an iteration, and how many there were.
-    fn turn(&mut self, work: Work, batch: usize, length: Duration, warm: bool) -> Option<(f64, usize)> {
+    fn turn(
+        &mut self,
+        work: Work,
+        batch: usize,
+        length: Duration,
+        warm: bool,
+    ) -> Option<(f64, usize)> {
         let request = Request::Time {
             work,
             batch,
@@ -501,9 +531,13 @@ impl Running {
 
     fn converge(&mut self, plan: &Plan<'_>, subject: &str, column: &str) {
         let say = |step: usize, loss: f64| {
-            (plan.progress)(&format!("{subject}: {column} to the end, step {step}, loss {loss:.4}"));
+            (plan.progress)(&format!(
+                "{subject}: {column} to the end, step {step}, loss {loss:.4}"
+            ));
         };
-        if let Some(Reply::Converged(run)) = self.ask(&Request::Converge, &mut |step, loss| say(step, loss)) {
+        if let Some(Reply::Converged(run)) =
+            self.ask(&Request::Converge, &mut |step, loss| say(step, loss))
+        {
             self.outcome.convergence = Some(run);
         }
     }
@@ -533,7 +567,11 @@ fn time(plan: &Plan<'_>, running: &mut [Running], work: Work, batch: usize) {
                 continue;
             }
             std::thread::sleep(PAUSE);
-            let kind = one.introduction.as_ref().map(|one| one.kind.clone()).unwrap_or_default();
+            let kind = one
+                .introduction
+                .as_ref()
+                .map(|one| one.kind.clone())
+                .unwrap_or_default();
             let energy = machine::joules(&kind);
             let Some((seconds, iterations)) = one.turn(work, batch, plan.turn, false) else {
                 continue;
@@ -541,7 +579,9 @@ fn time(plan: &Plan<'_>, running: &mut [Running], work: Work, batch: usize) {
             samples[index].push(seconds);
             spent[index] += seconds * iterations as f64;
             if work == Work::Train {
-                let used = machine::joules(&kind).zip(energy).map(|(now, then)| now - then);
+                let used = machine::joules(&kind)
+                    .zip(energy)
+                    .map(|(now, then)| now - then);
                 // A counter that wrapped around tells nothing.
                 if let Some(used) = used.filter(|used| *used > 0.0) {
                     one.joules = Some(used / iterations as f64);

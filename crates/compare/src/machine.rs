@@ -26,7 +26,9 @@ fn status_field(field: &str) -> Option<u64> {
 }
 
 fn kibibytes(text: &str, field: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     let number = line.trim().strip_suffix("kB")?.trim();
     number.parse::<u64>().ok().map(|kib| kib * 1024)
 }
@@ -50,10 +52,18 @@ pub fn joules(device_kind: &str) -> Option<f64> {
         return None;
     }
     // Recent drivers count millijoules; older ones say `[N/A]`.
-    let query = ["--query-gpu=total_energy_consumption", "--format=csv,noheader,nounits"];
+    let query = [
+        "--query-gpu=total_energy_consumption",
+        "--format=csv,noheader,nounits",
+    ];
     let answer = Command::new("nvidia-smi").args(query).output().ok()?;
     let text = String::from_utf8(answer.stdout).ok()?;
-    text.lines().next()?.trim().parse::<f64>().ok().map(|mj| mj / 1e3)
+    text.lines()
+        .next()?
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .map(|mj| mj / 1e3)
 }
 
 /// The best rate of copying memory with all cores, bytes read plus bytes written a second.
@@ -82,7 +92,11 @@ pub fn copy_bandwidth() -> f64 {
 /// Describes this machine; versions are the program's.
 #[must_use]
 pub fn environment(processor: String, zoo: &str, burn: &str) -> Environment {
-    let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let read = |path: &str| {
+        fs::read_to_string(path)
+            .ok()
+            .map(|text| text.trim().to_owned())
+    };
     let governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     let memory = fs::read_to_string("/proc/meminfo").ok();
     Environment {
@@ -122,13 +136,21 @@ fn features() -> Vec<String> {
 /// The git revision of a folder, if it is in a repository and git is there.
 fn revision(folder: &Path) -> Option<String> {
     let git = |arguments: &[&str]| {
-        let answer = Command::new("git").current_dir(folder).args(arguments).output().ok()?;
+        let answer = Command::new("git")
+            .current_dir(folder)
+            .args(arguments)
+            .output()
+            .ok()?;
         let text = String::from_utf8(answer.stdout).ok()?;
         answer.status.success().then(|| text.trim().to_owned())
     };
     let revision = git(&["rev-parse", "--short=12", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    Some(if changed.is_empty() { revision } else { format!("{revision}-dirty") })
+    Some(if changed.is_empty() {
+        revision
+    } else {
+        format!("{revision}-dirty")
+    })
 }
 
 #[cfg(test)]

@@ -110,9 +110,9 @@ impl Process {
         progress: &mut dyn FnMut(usize, f64),
     ) -> Result<Reply, Failure> {
         let sent = serde_json::to_string(request).map(|line| {
-            self.requests.as_mut().is_some_and(|pipe| {
-                writeln!(pipe, "{line}").and_then(|()| pipe.flush()).is_ok()
-            })
+            self.requests
+                .as_mut()
+                .is_some_and(|pipe| writeln!(pipe, "{line}").and_then(|()| pipe.flush()).is_ok())
         });
         match sent {
             // A pipe that is closed belongs to a process that has ended: its replies say why.

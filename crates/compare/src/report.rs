@@ -345,7 +345,8 @@ impl Report {
             subject.results.iter().any(outcome)
                 || subject.reference.check.as_ref().is_some_and(doubtful)
         };
-        let regressed = |baseline: &Baseline| baseline.changes.iter().any(|change| change.regression);
+        let regressed =
+            |baseline: &Baseline| baseline.changes.iter().any(|change| change.regression);
         self.subjects.iter().any(subject) || self.baseline.as_ref().is_some_and(regressed)
     }
 }

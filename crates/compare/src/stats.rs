@@ -54,7 +54,11 @@ fn bootstrap(rounds: usize, statistic: impl Fn(&[usize]) -> f64) -> [f64; 2] {
 #[must_use]
 pub fn ratio(times: &[f64], base: &[f64]) -> Ratio {
     assert_eq!(times.len(), base.len(), "rounds are paired");
-    let ratios: Vec<f64> = times.iter().zip(base).map(|(time, base)| time / base).collect();
+    let ratios: Vec<f64> = times
+        .iter()
+        .zip(base)
+        .map(|(time, base)| time / base)
+        .collect();
     let interval = bootstrap(ratios.len(), |chosen| {
         median(&chosen.iter().map(|&i| ratios[i]).collect::<Vec<_>>())
     });
@@ -119,7 +123,9 @@ mod tests {
 
     fn noisy(stream: &mut Stream, mean: f64, count: usize) -> Vec<f64> {
         let noise = |stream: &mut Stream| stream.below(2001) as f64 / 1000.0 - 1.0;
-        (0..count).map(|_| mean * (1.0 + 0.1 * noise(stream))).collect()
+        (0..count)
+            .map(|_| mean * (1.0 + 0.1 * noise(stream)))
+            .collect()
     }
 
     #[test]
@@ -127,7 +133,10 @@ mod tests {
         let samples = [4.0, 1.0, 3.0, 2.0];
         assert_eq!(median(&samples), 2.5);
         assert_eq!(quantile(&samples, 0.25), 1.75);
-        assert_eq!((quantile(&samples, 0.0), quantile(&samples, 1.0)), (1.0, 4.0));
+        assert_eq!(
+            (quantile(&samples, 0.0), quantile(&samples, 1.0)),
+            (1.0, 4.0)
+        );
     }
 
     #[test]
@@ -137,7 +146,11 @@ mod tests {
         let drift: Vec<f64> = (0..15).map(|round| 1.0 + round as f64 / 7.0).collect();
         let series = |mean: f64, stream: &mut Stream| -> Vec<f64> {
             let samples = noisy(stream, mean, 15);
-            samples.iter().zip(&drift).map(|(time, drift)| time * drift).collect()
+            samples
+                .iter()
+                .zip(&drift)
+                .map(|(time, drift)| time * drift)
+                .collect()
         };
         let base = series(1.0, &mut stream);
         let slower = ratio(&series(1.3, &mut stream), &base);

@@ -134,7 +134,11 @@ mod tests {
         let back = read(&path).unwrap();
         assert_eq!(back.len(), 5);
         for (name, values) in &back {
-            let expected = if name == "ids" { vec![7.0, 8.0, 9.0] } else { numbers.to_vec() };
+            let expected = if name == "ids" {
+                vec![7.0, 8.0, 9.0]
+            } else {
+                numbers.to_vec()
+            };
             assert_eq!(values.data, expected, "{name}");
         }
         assert!(read(&folder.path().join("none")).is_err());

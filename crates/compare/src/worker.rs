@@ -97,8 +97,8 @@ pub fn serve<M: Module>(
     let mut worker = Worker::new(spec, subject, batches);
     for line in requests.lines() {
         let line = line.map_err(|error| format!("reading a request failed: {error}"))?;
-        let request: Request =
-            serde_json::from_str(&line).map_err(|error| format!("not a request: {error}: {line}"))?;
+        let request: Request = serde_json::from_str(&line)
+            .map_err(|error| format!("not a request: {error}: {line}"))?;
         let reply = worker.answer(&request, &mut answer)?;
         answer(&reply);
     }
@@ -252,17 +252,25 @@ impl<'a, M: Module> Worker<'a, M> {
         if let Some((dtype, seed)) = perturb {
             let mut noise = Noise::new(dtype, seed);
             model = model.map(&mut noise);
-            for batch in batches.iter_mut().filter(|batch| batch.input.dtype().is_float()) {
+            for batch in batches
+                .iter_mut()
+                .filter(|batch| batch.input.dtype().is_float())
+            {
                 batch.input = noise.data(batch.input.clone());
             }
         }
         let first = &batches[0];
 
         let input = Input::new(first.input.clone(), &device);
-        let watched = watch(&model, Arc::new(Mutex::new(|name: &str| {
-            // Worth its line only where the pass may never come back: the first one.
-            to_stdout(&Reply::Layer { name: name.to_owned() });
-        })));
+        let watched = watch(
+            &model,
+            Arc::new(Mutex::new(|name: &str| {
+                // Worth its line only where the pass may never come back: the first one.
+                to_stdout(&Reply::Layer {
+                    name: name.to_owned(),
+                });
+            })),
+        );
         phase(say, "forward");
         let began = Instant::now();
         let (logits, shape) = (self.subject.forward)(&watched, input);
@@ -294,7 +302,11 @@ impl<'a, M: Module> Worker<'a, M> {
         let began = Instant::now();
         let mut training = self.start(model);
         let (_, gradients) = self.gradients(&training.model, first.clone());
-        save_gradients(&training.model, &gradients, &out.join("gradients.safetensors"))?;
+        save_gradients(
+            &training.model,
+            &gradients,
+            &out.join("gradients.safetensors"),
+        )?;
         let mut first_step_seconds = began.elapsed().as_secs_f64();
         let mut losses = Vec::new();
         for step in 0..steps {
@@ -388,11 +400,14 @@ impl<'a, M: Module> Worker<'a, M> {
             let marks: Arc<Mutex<Vec<(String, Instant)>>> = Arc::default();
             let log = marks.clone();
             let synced = device.clone();
-            let watched = watch(&self.subject.model, Arc::new(Mutex::new(move |name: &str| {
-                let _ = synced.sync();
-                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push((name.to_owned(), Instant::now()));
-            })));
+            let watched = watch(
+                &self.subject.model,
+                Arc::new(Mutex::new(move |name: &str| {
+                    let _ = synced.sync();
+                    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                    log.push((name.to_owned(), Instant::now()));
+                })),
+            );
             // A batch norm's running statistics are read as soon as the copy is made.
             marks.lock().unwrap_or_else(PoisonError::into_inner).clear();
             let (logits, _) = (self.subject.forward)(&watched, input.clone());
@@ -588,7 +603,10 @@ fn peak_product(device: &Device) -> f64 {
     const LONG_ENOUGH: f64 = 0.03;
     const LARGEST: usize = 8192;
     let time = |n: usize| {
-        let (a, b) = (Tensor::<2>::ones([n, n], device), Tensor::<2>::ones([n, n], device));
+        let (a, b) = (
+            Tensor::<2>::ones([n, n], device),
+            Tensor::<2>::ones([n, n], device),
+        );
         move || {
             let began = Instant::now();
             let product = a.clone().matmul(b.clone());

@@ -201,7 +201,12 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 32])]
     pub batch: Vec<usize>,
     /// Types to compute in: f32, f16, bf16
-    #[arg(long, value_name = "TYPE,…", value_delimiter = ',', default_value = "f32")]
+    #[arg(
+        long,
+        value_name = "TYPE,…",
+        value_delimiter = ',',
+        default_value = "f32"
+    )]
     pub dtype: Vec<String>,
     /// Threads of CPU backends and of PyTorch [default: all cores]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]

@@ -32,13 +32,20 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
         return merge(args);
     }
     let tolerance = args.tolerance.as_deref().map(Tolerance::parse);
-    let tolerance = tolerance.transpose().map_err(Error::Request)?.unwrap_or_default();
+    let tolerance = tolerance
+        .transpose()
+        .map_err(Error::Request)?
+        .unwrap_or_default();
     let (backends, earlier) = base(args)?;
     let work = Work::new(&args.out)?;
     let mut lanes = lanes(args, &backends, &work.0)?;
     let chosen = subjects::choose(args)?;
 
-    let bar = if args.quiet || args.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    let bar = if args.quiet || args.json {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new_spinner()
+    };
     let progress = |message: &str| {
         if bar.is_hidden() && !(args.quiet || args.json) {
             // No terminal to draw on.
@@ -57,7 +64,8 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
         tolerance,
         progress: &progress,
     };
-    let mut environment = machine::environment(devices::cpu_name(), env!("CARGO_PKG_VERSION"), BURN);
+    let mut environment =
+        machine::environment(devices::cpu_name(), env!("CARGO_PKG_VERSION"), BURN);
     if let Some(machine) = &args.machine {
         environment.machine.clone_from(machine);
     }
@@ -76,8 +84,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
         let folder = work.0.join(choice.name().replace(['/', '\\'], "-"));
         fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
         let prepared = choice.prepare(args, plan.steps, folder.clone())?;
-        let subject =
-            compare(&plan, &references, &mut lanes, prepared).map_err(Error::Failed)?;
+        let subject = compare(&plan, &references, &mut lanes, prepared).map_err(Error::Failed)?;
         report.columns = lanes.iter().map(|lane| lane.column.clone()).collect();
         report.subjects.push(subject);
         add_shares_of_peak(&report.columns, &mut report.subjects);
@@ -88,7 +95,11 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
     }
     bar.finish_and_clear();
     if let Some((file, earlier)) = &earlier {
-        report.baseline = Some(baseline::against(&report, earlier, &file.display().to_string()));
+        report.baseline = Some(baseline::against(
+            &report,
+            earlier,
+            &file.display().to_string(),
+        ));
         write(args, &report)?;
     }
     if args.json {
@@ -112,13 +123,14 @@ struct Work(PathBuf);
 
 impl Work {
     fn new(out: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(out).map_err(|error| {
-            Error::Request(format!("--out {}: {error}", out.display()))
-        })?;
+        fs::create_dir_all(out)
+            .map_err(|error| Error::Request(format!("--out {}: {error}", out.display())))?;
         let folder = out.join(format!(".work-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
         // A worker runs in the same folder, but a specification names its files by itself.
-        fs::canonicalize(&folder).map(Self).map_err(|error| failed(&folder, error))
+        fs::canonicalize(&folder)
+            .map(Self)
+            .map_err(|error| failed(&folder, error))
     }
 }
 
@@ -150,8 +162,11 @@ type Earlier = Option<(PathBuf, Report)>;
 
 /// The backends, the base of ratios first, and the earlier report if there is one.
 fn base(args: &CompareArgs) -> Result<(Vec<String>, Earlier), Error> {
-    let mut backends: Vec<String> =
-        args.backends.iter().map(|name| name.trim().to_owned()).collect();
+    let mut backends: Vec<String> = args
+        .backends
+        .iter()
+        .map(|name| name.trim().to_owned())
+        .collect();
     if backends.is_empty() {
         return Err(Error::request(
             "which backends? --backends flex,ndarray,wgpu (see `zoo list backends`)",
@@ -208,7 +223,9 @@ fn lanes<'a>(
         counts => counts.iter().copied().map(Some).collect(),
     };
     if threads.contains(&Some(0)) || args.batch.contains(&0) {
-        return Err(Error::request("--threads and --batch: counts are 1 or more"));
+        return Err(Error::request(
+            "--threads and --batch: counts are 1 or more",
+        ));
     }
     let mut lanes = Vec::new();
     for backend in backends {
@@ -226,7 +243,10 @@ fn lanes<'a>(
         let cuda = backends.iter().any(|backend| backend.starts_with("cuda"));
         for compiled in [false, true] {
             let on_cpu = pairs(&dtypes, &threads).map(|(dtype, threads)| (dtype, threads, false));
-            let on_card = dtypes.iter().filter(|_| cuda).map(|dtype| (*dtype, None, true));
+            let on_card = dtypes
+                .iter()
+                .filter(|_| cuda)
+                .map(|dtype| (*dtype, None, true));
             for (dtype, threads, cuda) in on_cpu.chain(on_card) {
                 lanes.push(peer_lane(python, &script, dtype, threads, compiled, cuda));
             }
@@ -234,7 +254,10 @@ fn lanes<'a>(
     }
     for (index, lane) in lanes.iter().enumerate() {
         let name = &lane.column.name;
-        if lanes[..index].iter().any(|other| other.column.name == *name) {
+        if lanes[..index]
+            .iter()
+            .any(|other| other.column.name == *name)
+        {
             return Err(Error::Request(format!("--backends: {name} is there twice")));
         }
     }
@@ -285,7 +308,10 @@ fn backend_lane(
     let minimal = is_software(backend);
     let command = move |spec: &Path| {
         let mut command = Command::new(&program);
-        command.arg("compare-worker").arg(spec).env("RUST_BACKTRACE", "0");
+        command
+            .arg("compare-worker")
+            .arg(spec)
+            .env("RUST_BACKTRACE", "0");
         if let Some(threads) = threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());
         }
@@ -310,7 +336,11 @@ fn is_software(spec: &str) -> bool {
     }
     let found = devices::find(name).and_then(devices::found);
     let index = index.parse::<usize>().unwrap_or(0);
-    found.is_ok_and(|found| found.get(index).is_some_and(|one| one.kind == Kind::Software))
+    found.is_ok_and(|found| {
+        found
+            .get(index)
+            .is_some_and(|one| one.kind == Kind::Software)
+    })
 }
 
 /// A column of PyTorch.
@@ -367,7 +397,11 @@ fn references() -> Result<References<'static>, Error> {
 /// The command as it was typed, for the report: without the path of this program.
 fn command_line() -> String {
     let arguments = std::env::args().skip(1).map(|argument| {
-        if argument.contains(char::is_whitespace) { format!("'{argument}'") } else { argument }
+        if argument.contains(char::is_whitespace) {
+            format!("'{argument}'")
+        } else {
+            argument
+        }
     });
     format!("zoo {}", arguments.collect::<Vec<_>>().join(" "))
 }
@@ -399,11 +433,15 @@ fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
 
 /// `zoo compare merge`
 fn merge(args: &MergeArgs) -> Result<(), Error> {
-    let reports: Vec<(String, Report)> = args
-        .files
-        .iter()
-        .map(|path| Ok((path.display().to_string(), read(path)?)))
-        .collect::<Result<_, Error>>()?;
+    let mut reports: Vec<(String, Report)> = Vec::new();
+    for path in &args.files {
+        let report = read(path)?;
+        let mut name = report.environment.machine.clone();
+        if reports.iter().any(|(other, _)| *other == name) {
+            name = format!("{name} ({})", path.display());
+        }
+        reports.push((name, report));
+    }
     write_whole(&args.out, &render::leaderboard(&reports))?;
     println!("{}", args.out.display());
     Ok(())

@@ -101,7 +101,10 @@ pub(crate) fn record<M: Module, R>(
     let captured = catch_panic(|| {
         device.capture_scope(|scope| {
             // A capture device answers for its types only while it captures.
-            device.clone().configure(types).expect("a capture device that is new and has every type");
+            device
+                .clone()
+                .configure(types)
+                .expect("a capture device that is new and has every type");
             let model = model.map(&mut mover);
             forward(&model, &device);
             scope.complete([], [])

@@ -77,7 +77,9 @@ fn names(layers: &[Layer]) -> Vec<String> {
     let mut unique = |layer: &Layer| {
         let operation = layer.kind.trim_end_matches(", shared");
         let plain = match layer.parameters {
-            0 => format!("{} {operation}", layer.name).trim_start().to_owned(),
+            0 => format!("{} {operation}", layer.name)
+                .trim_start()
+                .to_owned(),
             _ => layer.name.clone(),
         };
         let numbered = (2..).map(|number| format!("{plain} {number}"));

@@ -137,9 +137,10 @@ fn converge(spec: &Spec, progress: &mut dyn FnMut(usize, f64)) -> Result<Converg
             };
             run.steps = outcome.steps;
             run.value = metrics.and_then(|metrics| metrics.get(name).copied());
-            run.met = run.value.zip(run.expected).map(|(value, [min, max])| {
-                (min..=max).contains(&value)
-            });
+            run.met = run
+                .value
+                .zip(run.expected)
+                .map(|(value, [min, max])| (min..=max).contains(&value));
         }
         Err(error) => run.failure = Some(error.to_string()),
     }

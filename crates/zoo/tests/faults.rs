@@ -40,7 +40,7 @@ enum Fault {
     Reduction,
     /// The gradient of `second` arrives transposed.
     Gradient,
-    /// `second` puts out one NaN.
+    /// One weight of `second` is NaN.
     NotANumber,
     /// `second` sleeps.
     Slow,
@@ -79,7 +79,9 @@ impl Net {
         Self {
             first: LinearConfig::new(WIDTH, WIDTH).init(device),
             norm: LayerNormConfig::new(WIDTH).init(device),
-            second: LinearConfig::new(WIDTH, WIDTH).with_bias(false).init(device),
+            second: LinearConfig::new(WIDTH, WIDTH)
+                .with_bias(false)
+                .init(device),
             third: LinearConfig::new(WIDTH, CLASSES).init(device),
         }
     }
@@ -97,9 +99,13 @@ impl Net {
         };
         let weight = self.second.weight.val();
         let weight = match fault {
-            Fault::Weight => {
+            Fault::Weight | Fault::NotANumber => {
                 let mut off = vec![1.0_f32; WIDTH * WIDTH];
-                off[3 * WIDTH + 5] = 1.1;
+                off[3 * WIDTH + 5] = if fault == Fault::Weight {
+                    1.1
+                } else {
+                    f32::NAN
+                };
                 let off = TensorData::new(off, [WIDTH, WIDTH]);
                 weight.clone() * Tensor::from_data(off, &weight.device())
             }
@@ -109,15 +115,8 @@ impl Net {
             }
             _ => weight,
         };
-        let mut x = x.matmul(weight);
+        let x = x.matmul(weight);
         match fault {
-            Fault::NotANumber => {
-                let [b, width] = x.dims();
-                let mut ones = vec![1.0_f32; b * width];
-                ones[7] = f32::NAN;
-                let device = x.device();
-                x = x * Tensor::from_data(TensorData::new(ones, [b, width]), &device);
-            }
             Fault::Slow => std::thread::sleep(Duration::from_millis(2)),
             Fault::Leak => {
                 static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
@@ -138,7 +137,9 @@ fn forward_of(fault: Fault) -> fn(&Net, Tensor<4>) -> Tensor<2> {
             match fault { $(Fault::$name => |net, images| net.forward(images, Fault::$name),)* }
         };
     }
-    table!(None, Weight, Reduction, Gradient, NotANumber, Slow, Leak, Crash, Hang)
+    table!(
+        None, Weight, Reduction, Gradient, NotANumber, Slow, Leak, Crash, Hang
+    )
 }
 
 /// Not a check of its own: the process that computes a column for the others.
@@ -148,7 +149,10 @@ fn worker() {
         return;
     };
     let fault = std::env::var("FAULTS_FAULT").unwrap();
-    let fault = Fault::ALL.into_iter().find(|known| format!("{known:?}") == fault).unwrap();
+    let fault = Fault::ALL
+        .into_iter()
+        .find(|known| format!("{known:?}") == fault)
+        .unwrap();
     let spec: Spec = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let folder = Path::new(&path).parent().unwrap();
     let mut device = Device::flex();
@@ -161,7 +165,9 @@ fn worker() {
     });
     let forward = forward_of(fault);
     let run = move |net: &Net, input: Input| {
-        let Input::Images(images) = input else { panic!("images only") };
+        let Input::Images(images) = input else {
+            panic!("images only")
+        };
         let logits = forward(net, images);
         let shape = logits.dims().to_vec();
         (logits.flatten(0, 1), shape)
@@ -292,13 +298,20 @@ fn run(fault: Fault, speed: bool) -> Outcome {
         reference: lane("f64", Dtype::F64, Fault::None),
         check: None,
     };
-    let mut lanes = [lane("sound", Dtype::F32, Fault::None), lane("suspect", Dtype::F32, fault)];
+    let mut lanes = [
+        lane("sound", Dtype::F32, Fault::None),
+        lane("suspect", Dtype::F32, fault),
+    ];
     let mut subject = compare(&plan, &references, &mut lanes, prepared(folder.path())).unwrap();
     let suspect = subject.results.pop().unwrap();
     let sound = subject.results.pop().unwrap();
     assert_eq!(sound.failure, None);
     let agreement = sound.agreement.unwrap();
-    assert_eq!(agreement.verdict, Verdict::Agrees, "the sound one: {agreement:?}");
+    assert_eq!(
+        agreement.verdict,
+        Verdict::Agrees,
+        "the sound one: {agreement:?}"
+    );
     suspect
 }
 
@@ -322,7 +335,10 @@ fn a_wrong_reduction_is_found_in_its_layer() {
 
 #[test]
 fn a_transposed_gradient_is_found_though_every_output_agrees() {
-    assert_eq!(first(Fault::Gradient), ("gradient".into(), "second.weight".into()));
+    assert_eq!(
+        first(Fault::Gradient),
+        ("gradient".into(), "second.weight".into())
+    );
 }
 
 #[test]
@@ -349,14 +365,20 @@ fn a_leak_is_found_and_measured() {
     let suspect = run(Fault::Leak, true);
     let growth = suspect.cost.unwrap().leak_bytes_per_step.unwrap();
     // A quarter of a mebibyte a forward pass.
-    assert!((0.8..1.3).contains(&(growth / f64::from(256 << 10))), "{growth}");
+    assert!(
+        (0.8..1.3).contains(&(growth / f64::from(256 << 10))),
+        "{growth}"
+    );
 }
 
 #[test]
 fn a_crash_is_a_row_with_the_layer() {
     let suspect = run(Fault::Crash, true);
     let failure = suspect.failure.unwrap();
-    assert_eq!((failure.kind, failure.during.as_str()), (FailureKind::Crash, "forward"));
+    assert_eq!(
+        (failure.kind, failure.during.as_str()),
+        (FailureKind::Crash, "forward")
+    );
     assert_eq!(failure.layer.as_deref(), Some("second"));
     assert!(failure.message.contains("signal"), "{}", failure.message);
     assert!(suspect.speed.is_empty());
@@ -365,7 +387,10 @@ fn a_crash_is_a_row_with_the_layer() {
 #[test]
 fn a_hang_is_ended_and_located() {
     let failure = run(Fault::Hang, false).failure.unwrap();
-    assert_eq!((failure.kind, failure.during.as_str()), (FailureKind::Timeout, "forward"));
+    assert_eq!(
+        (failure.kind, failure.during.as_str()),
+        (FailureKind::Timeout, "forward")
+    );
     assert_eq!(failure.layer.as_deref(), Some("second"));
 }
 
@@ -375,11 +400,24 @@ fn twenty_runs_of_equal_things_raise_no_alarm() {
         let suspect = run(Fault::None, true);
         assert_eq!(suspect.failure, None, "run {round}");
         let agreement = suspect.agreement.unwrap();
-        assert_eq!(agreement.verdict, Verdict::Agrees, "run {round}: {agreement:?}");
-        assert_eq!(suspect.cost.unwrap().leak_bytes_per_step, None, "run {round}");
+        assert_eq!(
+            agreement.verdict,
+            Verdict::Agrees,
+            "run {round}: {agreement:?}"
+        );
+        assert_eq!(
+            suspect.cost.unwrap().leak_bytes_per_step,
+            None,
+            "run {round}"
+        );
         for speed in &suspect.speed {
             let ratio = speed.ratio.as_ref().unwrap();
-            assert_eq!(ratio.verdict, Pace::Undecided, "run {round}, {:?}: {speed:?}", speed.work);
+            assert_eq!(
+                ratio.verdict,
+                Pace::Undecided,
+                "run {round}, {:?}: {speed:?}",
+                speed.work
+            );
         }
         assert!(suspect.speed.iter().any(|speed| speed.work == Work::Train));
     }

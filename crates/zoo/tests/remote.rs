@@ -300,3 +300,27 @@ fn only_a_local_device_and_a_free_port_are_served() {
     let error = fail(folder.path(), &["serve-device", "--backend", "nosuch"], 2);
     assert!(error.contains("unknown backend"), "{error}");
 }
+
+#[test]
+fn a_comparison_has_a_column_on_another_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(None);
+    let backends = format!("flex,{}", server.spec);
+    let arguments = [
+        "compare",
+        "mlp-glyphs",
+        "--backends",
+        &backends,
+        "--steps",
+        "3",
+        "--measure",
+        "agreement",
+        "--json",
+    ];
+    let report: Value = serde_json::from_str(&succeed(folder.path(), &arguments)).unwrap();
+    assert_eq!(report["columns"][1]["kind"], "remote");
+    let remote = &report["subjects"][0]["results"][1];
+    assert_eq!(remote["column"], server.spec.as_str());
+    assert_eq!(remote["agreement"]["verdict"], "agrees");
+    assert_eq!(remote["agreement"]["losses"].as_array().unwrap().len(), 3);
+}

@@ -408,7 +408,10 @@ pub fn delta(delta: &Delta) -> String {
     let interval = delta
         .interval
         .map(|interval| format!(" {}", format::interval(interval)));
-    let (before, now) = (figure(delta.before, &delta.unit), figure(delta.now, &delta.unit));
+    let (before, now) = (
+        figure(delta.before, &delta.unit),
+        figure(delta.now, &delta.unit),
+    );
     format!(
         "{}: {before} → {now}{ratio}{}",
         delta.what,

@@ -238,11 +238,10 @@ fn costs(subject: &Subject) -> String {
         return String::new();
     }
     let colds = shown.iter().filter_map(|outcome| outcome.cold.as_ref());
-    let full =
-        largest(colds.map(|cold| {
-            let once = [cold.first_forward_seconds, cold.first_step_seconds];
-            cold.startup_seconds + once.iter().flatten().sum::<f64>()
-        }));
+    let full = largest(colds.map(|cold| {
+        let once = [cold.first_forward_seconds, cold.first_step_seconds];
+        cold.startup_seconds + once.iter().flatten().sum::<f64>()
+    }));
     let resident = |outcome: &Outcome| {
         outcome
             .cost

@@ -107,7 +107,9 @@ fn of_recipe(
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", recipe.name));
     let seed = recipe.train.seed;
     let directory = data::directory(args.data_dir.as_deref());
-    let input = registry::configure(&recipe.model, None).map_err(wrong)?.input();
+    let input = registry::configure(&recipe.model, None)
+        .map_err(wrong)?
+        .input();
     let data = data::open(&recipe.data, &directory, input, seed)?;
     let configured = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
     let model = without_dropout(configured.table()).map_err(wrong)?;
@@ -124,7 +126,11 @@ fn of_recipe(
         data_dir: Some(directory.display().to_string()),
         ..spec(&recipe.name, &*model)
     };
-    let weights = recipe.model.get("weights").and_then(Value::as_str).map(Path::new);
+    let weights = recipe
+        .model
+        .get("weights")
+        .and_then(Value::as_str)
+        .map(Path::new);
     finish(spec, &*model, &batches, (seed, weights), folder)
 }
 
@@ -158,7 +164,9 @@ fn of_preset(
 ) -> Result<Prepared, Error> {
     const SEED: u64 = 1;
     let wrong = |problem: String| Error::Request(format!("{preset}: {problem}"));
-    let configured = entry.configure(preset, &Table::new(), None).map_err(wrong)?;
+    let configured = entry
+        .configure(preset, &Table::new(), None)
+        .map_err(wrong)?;
     let model = without_dropout(configured.table()).map_err(wrong)?;
     let mut stream = Stream::new(derive(SEED, Purpose::Example, &[]));
     let count = MOST_BATCHES.min(steps);
@@ -188,7 +196,11 @@ fn made_up(model: &dyn Model, stream: &mut Stream) -> Batch {
         Input::Features(features) => (BATCH, vec![1, 1, features]),
         Input::Image(shape) => (BATCH, shape.to_vec()),
         Input::AnyImage { channels, usual } => {
-            let b = if usual > LARGE_SIDE { SMALL_BATCH } else { BATCH };
+            let b = if usual > LARGE_SIDE {
+                SMALL_BATCH
+            } else {
+                BATCH
+            };
             (b, vec![channels, usual, usual])
         }
         Input::Tokens { longest } => (BATCH, vec![longest.min(TOKENS)]),
@@ -205,7 +217,10 @@ fn made_up(model: &dyn Model, stream: &mut Stream) -> Batch {
             .and_then(Value::as_integer)
             .map_or(outputs, |size| size as usize);
         // Token 0 pads; a sentence of noise has none.
-        let ids = below(vocabulary - 1, numbers).into_iter().map(|id| id + 1).collect::<Vec<_>>();
+        let ids = below(vocabulary - 1, numbers)
+            .into_iter()
+            .map(|id| id + 1)
+            .collect::<Vec<_>>();
         let targets = if model.is_decoder() { numbers } else { b };
         (TensorData::new(ids, shape), targets)
     } else {
@@ -221,7 +236,11 @@ fn made_up(model: &dyn Model, stream: &mut Stream) -> Batch {
 }
 
 fn task(model: &dyn Model, config: zoo_train::TaskConfig) -> SpecTask {
-    let kind = if model.is_decoder() { "next_token" } else { "classify" };
+    let kind = if model.is_decoder() {
+        "next_token"
+    } else {
+        "classify"
+    };
     SpecTask {
         kind: kind.into(),
         config,
@@ -267,7 +286,12 @@ fn finish(
     let shape = input.shape().to_vec();
     let one = [&[1], &shape[1..]].concat();
     let summary = model.summary(&one).map_err(Error::failed)?;
-    let name = model.table().get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = model
+        .table()
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let family = MODELS.iter().find(|entry| entry.name() == name);
     Ok(Prepared {
         subject: Subject {

@@ -1,0 +1,210 @@
+//! `zoo compare` as a user runs it, on the CPU backends.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![cfg(all(feature = "flex", feature = "ndarray"))]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fail, succeed, zoo};
+use serde_json::Value;
+
+fn report(folder: &Path, arguments: &[&str]) -> Value {
+    let out = succeed(folder, &[&["compare", "--json"], arguments].concat());
+    serde_json::from_str(&out).unwrap()
+}
+
+fn agreement<'a>(report: &'a Value, subject: usize, column: usize) -> &'a Value {
+    &report["subjects"][subject]["results"][column]["agreement"]
+}
+
+#[test]
+fn all_families_agree_down_to_the_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    for (preset, layer) in [
+        ("intr*", "layers.0"),
+        ("lenet5", "conv1"),
+        ("nano", "h.0.attn.c_attn"),
+    ] {
+        let small = ["--steps", "2", "--measure", "agreement"];
+        let which = ["--models", preset, "--backends", "flex,ndarray"];
+        let report = report(folder.path(), &[&which[..], &small].concat());
+        assert_eq!(report["subjects"].as_array().unwrap().len(), 1);
+        for column in 0..2 {
+            let agreement = agreement(&report, 0, column);
+            assert_ne!(agreement["verdict"], "departs", "{preset}: {agreement}");
+            let layers = agreement["layers"].as_array().unwrap();
+            assert!(
+                layers.iter().any(|row| row["name"] == layer),
+                "{preset}: {layers:?}"
+            );
+            assert!(agreement["gradients"].as_array().unwrap().len() >= 4);
+            // A decoder with its cache gives what the full pass gives.
+            let quantities = agreement["quantities"].as_array().unwrap();
+            let decoding = quantities.iter().any(|one| one["name"] == "decoding");
+            assert_eq!(decoding, preset == "nano");
+        }
+        let check = &report["subjects"][0]["reference"]["check"];
+        assert!(check["worst"].as_f64().unwrap() < 1.0, "{preset}: {check}");
+    }
+}
+
+#[test]
+fn types_and_threads_are_columns_and_what_cannot_be_is_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = report(
+        folder.path(),
+        &[
+            "mlp-glyphs",
+            "--backends",
+            "flex,ndarray",
+            "--dtype",
+            "f32,bf16",
+            "--threads",
+            "1",
+            "--steps",
+            "2",
+            "--measure",
+            "agreement",
+        ],
+    );
+    let results = report["subjects"][0]["results"].as_array().unwrap();
+    let names: Vec<&str> = results
+        .iter()
+        .map(|one| one["column"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "flex 1 thread",
+        "flex bf16 1 thread",
+        "ndarray 1 thread",
+        "ndarray bf16 1 thread",
+    ];
+    assert_eq!(names, expected);
+    assert_ne!(results[1]["agreement"]["verdict"], "departs");
+    // ndarray has no bf16: said, not failed.
+    assert_eq!(results[3]["failure"]["kind"], "unsupported");
+}
+
+#[test]
+fn a_run_leaves_its_report_and_later_runs_are_held_against_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let quick = [
+        "compare",
+        "mlp-glyphs",
+        "--backends",
+        "ndarray,flex",
+        "--steps",
+        "2",
+        "--rounds",
+        "5",
+        "--batch",
+        "4",
+        "--measure",
+        "agreement,speed",
+    ];
+    let table = succeed(
+        folder.path(),
+        &[&quick[..], &["--baseline", "flex"]].concat(),
+    );
+    assert!(table.contains("flex") && table.contains("agree"), "{table}");
+    let out = folder.path().join("comparison");
+    let first: Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    // The base that was asked for is first, and has no ratio.
+    let results = &first["subjects"][0]["results"];
+    assert_eq!(results[0]["column"], "flex");
+    assert!(results[0]["speed"][0]["ratio"].is_null());
+    assert!(results[1]["speed"][0]["ratio"]["value"].is_number());
+    let mut files: Vec<String> = (fs::read_dir(&out).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        ["report.csv", "report.html", "report.json", "report.md"]
+    );
+
+    let before = folder.path().join("before.json");
+    fs::rename(out.join("report.json"), &before).unwrap();
+    let before = before.to_str().unwrap();
+    // Another load on the machine may be a regression: what is checked is that all is compared.
+    let again = zoo(
+        folder.path(),
+        &[&quick[..], &["--json", "--baseline", before]].concat(),
+    );
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["baseline"]["file"], before);
+    assert!(again["baseline"]["compared"].as_u64().unwrap() >= 8);
+
+    let page = folder.path().join("board.html");
+    let merged = [
+        "compare",
+        "merge",
+        before,
+        before,
+        "--out",
+        page.to_str().unwrap(),
+    ];
+    succeed(folder.path(), &merged);
+    assert!(fs::read_to_string(page).unwrap().contains("mlp-glyphs"));
+}
+
+#[test]
+fn a_recipe_is_run_to_its_end_on_each_backend() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "mlp-glyphs",
+        "--backends",
+        "flex,ndarray",
+        "--measure",
+        "convergence",
+    ];
+    let report = report(folder.path(), &arguments);
+    for column in 0..2 {
+        let run = &report["subjects"][0]["results"][column]["convergence"];
+        assert_eq!(run["metric"], "test.accuracy");
+        assert_eq!(run["met"], true, "{run}");
+        assert!(run["losses"].as_array().unwrap().len() > 10);
+    }
+}
+
+#[test]
+fn a_breach_ends_with_status_1_and_a_wrong_request_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let quick = [
+        "compare",
+        "mlp-glyphs",
+        "--steps",
+        "1",
+        "--measure",
+        "agreement",
+    ];
+    let with = |more: &[&'static str]| [&quick[..], more].concat();
+    let breach = with(&["--backends", "flex", "--tolerance", "outputs=1e-12"]);
+    let error = fail(folder.path(), &breach, 1);
+    assert!(error.contains("bound"), "{error}");
+    for (more, part) in [
+        (vec![], "--backends flex"),
+        (vec!["--backends", "flexx"], "did you mean `flex`?"),
+        (vec!["--backends", "flex,flex"], "twice"),
+        (
+            vec!["--backends", "flex", "--tolerance", "grads=1"],
+            "gradients",
+        ),
+        (vec!["--backends", "flex", "--dtype", "f8"], "bf16"),
+        (
+            vec!["--backends", "flex", "--baseline", "none.json"],
+            "none.json",
+        ),
+    ] {
+        let error = fail(folder.path(), &with(&more), 2);
+        assert!(error.contains(part), "{error}");
+    }
+    let error = fail(
+        folder.path(),
+        &["compare", "--models", "vgg*", "--backends", "flex"],
+        2,
+    );
+    assert!(error.contains("resnet18"), "{error}");
+}

@@ -340,8 +340,11 @@ impl Report {
             failed || departs || missed
         };
         let subject = |subject: &Subject| {
-            // Also where it is not a number.
-            let doubtful = |check: &Check| check.worst.is_some_and(|worst| !(worst <= 1.0));
+            let doubtful = |check: &Check| {
+                check
+                    .worst
+                    .is_some_and(|worst| worst > 1.0 || worst.is_nan())
+            };
             subject.results.iter().any(outcome)
                 || subject.reference.check.as_ref().is_some_and(doubtful)
         };

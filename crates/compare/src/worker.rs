@@ -54,6 +54,10 @@ pub struct LayerOutput {
     pub data: TensorData,
 }
 
+/// Logits, flattened, and their shape.
+pub type Forward<'a, M> = &'a dyn Fn(&M, Input) -> (Tensor<1>, Vec<usize>);
+/// The outputs of the layers for an input on a device.
+pub type Layers<'a, M> = &'a dyn Fn(&M, TensorData, &Device) -> Result<Vec<LayerOutput>, String>;
 /// The logits after each token of a prompt, fed one by one: `(model, device, prompt)` to `[t, vocab]`.
 pub type Decode<'a, M> = &'a dyn Fn(&M, &Device, &[u32]) -> TensorData;
 /// A greedy continuation by one token, from a state of its own; called again and again.
@@ -72,9 +76,9 @@ pub struct Subject<'a, M> {
     /// What is learned.
     pub task: &'a dyn Task<M>,
     /// Logits, flattened, and their shape.
-    pub forward: &'a dyn Fn(&M, Input) -> (Tensor<1>, Vec<usize>),
+    pub forward: Forward<'a, M>,
     /// The outputs of the layers.
-    pub layers: &'a dyn Fn(&M, TensorData, &Device) -> Result<Vec<LayerOutput>, String>,
+    pub layers: Layers<'a, M>,
     /// For a decoder.
     pub decode: Option<(Decode<'a, M>, NextToken<'a, M>)>,
     /// For a recipe.

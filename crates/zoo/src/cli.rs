@@ -25,7 +25,7 @@ pub enum Command {
     /// Continue a text with a trained decoder
     Sample(SampleArgs),
     /// Compare backends: agreement, convergence, speed, cost
-    Compare(CompareArgs),
+    Compare(Box<CompareArgs>),
     /// One worker of a comparison
     #[command(hide = true)]
     CompareWorker(WorkerArgs),

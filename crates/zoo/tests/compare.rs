@@ -16,7 +16,7 @@ fn report(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-fn agreement<'a>(report: &'a Value, subject: usize, column: usize) -> &'a Value {
+fn agreement(report: &Value, subject: usize, column: usize) -> &Value {
     &report["subjects"][subject]["results"][column]["agreement"]
 }
 

@@ -139,8 +139,10 @@ pub fn judge(
             let key = format!("layer/{name}");
             let expected = whole.get(&key)?;
             let found = run.outputs.get(&key);
-            // PyTorch has no module for an operation without parameters.
-            if found.is_none() && run.layers.is_empty() {
+            // PyTorch has no module for an operation without parameters, and where it has one for
+            // a bare parameter (a table of positions), it puts out something else.
+            let comparable = found.is_some_and(|found| found.data.len() == expected.data.len());
+            if !comparable && run.layers.is_empty() {
                 return None;
             }
             let tensor = Tensor {

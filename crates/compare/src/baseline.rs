@@ -155,6 +155,7 @@ mod tests {
             rate: 64.0 / seconds,
             ratio: None,
             of_peak: None,
+            of_bandwidth: None,
             counts: true,
             samples,
         };
@@ -172,6 +173,7 @@ mod tests {
                 input: vec![64],
                 parameters: 0,
                 multiply_adds: 0,
+                activations: 0,
                 reference: Reference {
                     backend: String::new(),
                     losses: Vec::new(),

@@ -168,32 +168,37 @@ pub fn compare(
     Ok(subject)
 }
 
-/// Adds the share of each device's peak. A peak is the best that any column reached on the same
-/// device in the same type, since a slow backend does not make the device slow.
-pub fn add_shares_of_peak(columns: &[Column], subjects: &mut [Subject]) {
-    let peak = |column: &Column| {
-        let same = columns
-            .iter()
-            .filter(|other| {
-                (&other.device, &other.dtype, other.threads)
-                    == (&column.device, &column.dtype, column.threads)
-            })
-            .filter_map(|other| other.peak_multiply_adds_per_second);
-        same.reduce(f64::max)
+/// Adds how near each speed is to its device's limits. A limit is the best that any column reached on
+/// the same device in the same type, since a slow backend does not make the device slow.
+pub fn add_shares_of_limits(columns: &[Column], subjects: &mut [Subject]) {
+    let best = |column: &Column, limit: fn(&Column) -> Option<f64>| {
+        let same = columns.iter().filter(|other| {
+            (&other.device, &other.dtype, other.threads)
+                == (&column.device, &column.dtype, column.threads)
+        });
+        same.filter_map(limit).reduce(f64::max)
     };
     for subject in subjects {
         for (outcome, column) in subject.results.iter_mut().zip(columns) {
-            let Some(peak) = peak(column) else { continue };
+            let peak = best(column, |column| column.peak_multiply_adds_per_second);
+            let copy = best(column, |column| column.copy_bytes_per_second);
+            let width = Dtype::parse(&column.dtype).map_or(4, Dtype::size) as f64;
             for speed in &mut outcome.speed {
-                // A backward pass makes two products for each of the forward pass. A decoder's
-                // multiply-adds are of a whole context, so of a token nothing exact is known.
-                let passes = match speed.work {
-                    Work::Train => 3.0,
-                    Work::Infer => 1.0,
+                // How often each multiply-add, weight and layer's output is had: a backward pass
+                // makes two products for each of the forward pass, reads weights and outputs again
+                // and writes their gradients, which the update reads with the weights it writes.
+                // A decoder's figures are of a whole context, so of a token nothing exact is known.
+                let (products, weights, outputs) = match speed.work {
+                    Work::Train => (3.0, 6.0, 5.0),
+                    Work::Infer => (1.0, 1.0, 2.0),
                     Work::Decode => continue,
                 };
-                let rate = passes * subject.multiply_adds as f64 * speed.rate;
-                speed.of_peak = Some(rate / peak);
+                let batch = speed.batch as f64;
+                let multiply_adds = products * subject.multiply_adds as f64 * batch;
+                let numbers = weights * subject.parameters as f64
+                    + outputs * subject.activations as f64 * batch;
+                speed.of_peak = peak.map(|peak| multiply_adds / speed.median / peak);
+                speed.of_bandwidth = copy.map(|copy| numbers * width / speed.median / copy);
             }
         }
     }
@@ -613,6 +618,7 @@ fn time(plan: &Plan<'_>, running: &mut [Running], work: Work, batch: usize) {
             rate: batch as f64 / middle,
             ratio: (index > 0 && paired > 0).then(|| ratio(&samples[..paired], &base[..paired])),
             of_peak: None,
+            of_bandwidth: None,
             counts: !departs,
             samples,
         });

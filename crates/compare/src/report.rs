@@ -100,6 +100,8 @@ pub struct Subject {
     pub parameters: usize,
     /// Multiply-adds of one forward pass of one example.
     pub multiply_adds: u64,
+    /// Numbers that all its layers put out for one example.
+    pub activations: u64,
     /// What the references said about themselves.
     pub reference: Reference,
     /// One entry a column, in the order of [`Report::columns`].
@@ -291,6 +293,10 @@ pub struct Speed {
     pub ratio: Option<Ratio>,
     /// Share of the device's measured peak, 0..1: multiply-adds a second over that peak.
     pub of_peak: Option<f64>,
+    /// Share of the device's measured copy bandwidth that the least traffic takes: weights and
+    /// layers' outputs, each moved as often as the pass needs them. Above 1 where caches serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_bandwidth: Option<f64>,
     /// Whether the column agrees with the reference: a speed counts only if so.
     pub counts: bool,
 }

@@ -58,6 +58,16 @@ impl Dtype {
         f64::powi(2.0, -bits)
     }
 
+    /// Bytes of a number.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+        }
+    }
+
     /// Burn's name.
     #[must_use]
     pub fn float(self) -> FloatDType {

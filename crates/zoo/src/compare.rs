@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use indicatif::ProgressBar;
 use zoo_compare::bounds::{EXPLANATION, Tolerance};
-use zoo_compare::driver::{Lane, Measures, Plan, References, add_shares_of_peak, compare};
+use zoo_compare::driver::{Lane, Measures, Plan, References, add_shares_of_limits, compare};
 use zoo_compare::report::{Column, Report, SCHEMA, VERSION};
 use zoo_compare::spec::Dtype;
 use zoo_compare::{baseline, machine, render};
@@ -23,6 +23,7 @@ use crate::error::Error;
 
 /// The PyTorch side of a comparison.
 const PEER: &str = include_str!("peer.py");
+const PEER_FILE: &str = "peer.py";
 /// The version that Cargo.toml pins.
 const BURN: &str = "0.22.1";
 
@@ -79,7 +80,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
         subjects: Vec::new(),
         baseline: None,
     };
-    let references = references()?;
+    let references = references(args, &work.0)?;
     for choice in &chosen {
         let folder = work.0.join(choice.name().replace(['/', '\\'], "-"));
         fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
@@ -87,7 +88,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
         let subject = compare(&plan, &references, &mut lanes, prepared).map_err(Error::Failed)?;
         report.columns = lanes.iter().map(|lane| lane.column.clone()).collect();
         report.subjects.push(subject);
-        add_shares_of_peak(&report.columns, &mut report.subjects);
+        add_shares_of_limits(&report.columns, &mut report.subjects);
         // What was measured is kept, whatever happens to the rest.
         write(args, &report)?;
         // Activations and gradients of every column: too much to keep for all subjects.
@@ -238,7 +239,7 @@ fn lanes<'a>(
         }
     }
     if let Some(python) = &args.python {
-        let script = work.join("peer.py");
+        let script = work.join(PEER_FILE);
         fs::write(&script, PEER).map_err(|error| failed(&script, error))?;
         let cuda = backends.iter().any(|backend| backend.starts_with("cuda"));
         for compiled in [false, true] {
@@ -375,18 +376,26 @@ fn peer_lane<'a>(
     }
 }
 
-/// The float64 runs: flex's, checked by ndarray's where this program has both.
-fn references() -> Result<References<'static>, Error> {
+/// The float64 runs: flex's, checked by PyTorch's where there is one, which shares no code with it,
+/// or by ndarray's where this program has both.
+fn references<'a>(args: &'a CompareArgs, work: &Path) -> Result<References<'a>, Error> {
     let has = |name: &str| devices::find(name).is_ok_and(|backend| backend.compiled_in);
     let lane = |name: &str| backend_lane(name, Dtype::F64, None);
+    let peer = args.python.as_ref().map(|python| {
+        let script = work.join(PEER_FILE);
+        peer_lane(python, &script, Dtype::F64, None, false, false)
+    });
     match (has("flex"), has("ndarray")) {
         (true, check) => Ok(References {
             reference: lane("flex")?,
-            check: if check { Some(lane("ndarray")?) } else { None },
+            check: match peer {
+                None if check => Some(lane("ndarray")?),
+                peer => peer,
+            },
         }),
         (false, true) => Ok(References {
             reference: lane("ndarray")?,
-            check: None,
+            check: peer,
         }),
         (false, false) => Err(Error::request(
             "comparing needs a CPU backend for the reference: build with --features flex",

@@ -26,7 +26,7 @@ fn all_families_agree_down_to_the_layers() {
     for (preset, layer) in [
         ("intr*", "layers.0"),
         ("lenet5", "conv1"),
-        ("nano", "h.0.attn.c_attn"),
+        ("resnet20", "layer2.0.conv1"),
     ] {
         let small = ["--steps", "2", "--measure", "agreement"];
         let which = ["--models", preset, "--backends", "flex,ndarray"];
@@ -41,14 +41,34 @@ fn all_families_agree_down_to_the_layers() {
                 "{preset}: {layers:?}"
             );
             assert!(agreement["gradients"].as_array().unwrap().len() >= 4);
-            // A decoder with its cache gives what the full pass gives.
-            let quantities = agreement["quantities"].as_array().unwrap();
-            let decoding = quantities.iter().any(|one| one["name"] == "decoding");
-            assert_eq!(decoding, preset == "nano");
         }
         let check = &report["subjects"][0]["reference"]["check"];
         assert!(check["worst"].as_f64().unwrap() < 1.0, "{preset}: {check}");
     }
+}
+
+/// Burn 0.22.1's own fault, as a user of `compare` finds it: ndarray's GELU is exact, its gradient is
+/// that of the tanh approximation (burn-backend, `ops/activation.rs`). flex and PyTorch have the
+/// exact one. If this fails after an update of Burn, it was mended: say so in the README.
+#[test]
+fn the_gradient_of_gelu_is_found_to_differ_on_ndarray() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = ["--steps", "2", "--measure", "agreement", "--json"];
+    let which = ["compare", "--models", "sums", "--backends", "flex,ndarray"];
+    let output = zoo(folder.path(), &[&which[..], &small].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let flex = agreement(&report, 0, 0);
+    assert_eq!(flex["verdict"], "agrees", "{flex}");
+    let layers = flex["layers"].as_array().unwrap();
+    assert!(layers.iter().any(|row| row["name"] == "h.0.attn.c_attn"));
+    // A decoder with its cache gives what the full pass gives.
+    let quantities = flex["quantities"].as_array().unwrap();
+    assert!(quantities.iter().any(|one| one["name"] == "decoding"));
+
+    let check = &report["subjects"][0]["reference"]["check"];
+    assert!(check["worst"].as_f64().unwrap() > 1e6, "{check}");
+    assert_eq!(check["what"], "gradients: gradient of h.2.mlp.c_fc.weight");
 }
 
 #[test]

@@ -245,6 +245,7 @@ fn prepared(folder: &Path) -> Prepared {
             input: vec![BATCH, 1, SIDE, SIDE],
             parameters: 0,
             multiply_adds: 0,
+            activations: 0,
             reference: Reference {
                 backend: String::new(),
                 losses: Vec::new(),

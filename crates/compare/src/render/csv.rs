@@ -194,6 +194,11 @@ fn speed(speed: &Speed) -> Vec<Row> {
         verdict: counts,
         ..Row::new(quantity, detail("share"), share)
     }));
+    rows.extend(speed.of_bandwidth.map(|share| Row {
+        unit: "of copy bandwidth",
+        verdict: counts,
+        ..Row::new(quantity, detail("share of bandwidth"), share)
+    }));
     rows
 }
 

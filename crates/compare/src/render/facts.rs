@@ -427,6 +427,15 @@ fn figure(value: f64, unit: &str) -> String {
     }
 }
 
+/// `32 % of peak, 4.1 % of copy`: how near a speed is to the device's limits.
+pub fn limits(speed: &Speed) -> String {
+    let peak = format::or_dash(speed.of_peak, format::percent);
+    match speed.of_bandwidth {
+        Some(share) => format!("{peak}, {} of copy", format::percent(share)),
+        None => peak,
+    }
+}
+
 /// How the run stands against an earlier one.
 pub fn baseline(baseline: &Baseline) -> String {
     let worse = baseline

@@ -1,7 +1,7 @@
 //! The report as GitHub-flavoured Markdown, to be pasted into an issue or a README.
 
 use super::facts::{self, State};
-use super::format::{self, UNMEASURED, bytes, digits, or_dash, percent, rate, seconds};
+use super::format::{self, UNMEASURED, bytes, digits, or_dash, rate, seconds};
 use crate::report::{Outcome, Report, Speed, Subject};
 
 /// The report in Markdown: the sum first, then the matrix, each subject, and the environment.
@@ -177,7 +177,7 @@ fn time(outcome: &Outcome, speed: &Speed, is_base: bool, base_counts: bool) -> V
         struck(seconds(speed.median), speed.counts),
         struck(format::range(speed.quartiles), speed.counts),
         struck(rate(speed.rate), speed.counts),
-        struck(or_dash(speed.of_peak, percent), speed.counts),
+        struck(facts::limits(speed), speed.counts),
         struck(ratio.unwrap_or_default(), counts),
         verdict,
     ]

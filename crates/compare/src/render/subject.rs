@@ -223,7 +223,7 @@ fn row(report: &Report, outcome: &Outcome, speed: &Speed, full: f64, base_counts
         against.unwrap_or_default(),
         figure(&rate(speed.rate), speed.counts),
         peak.unwrap_or_default(),
-        figure(&or_dash(speed.of_peak, percent), speed.counts),
+        figure(&facts::limits(speed), speed.counts),
     )
 }
 

@@ -259,16 +259,18 @@ fn times(report: &Report, subject: &Subject, ink: Ink) -> String {
             let is_base = outcome.column == facts::base(report);
             rows.push(time(outcome, speed, is_base, base_counts, ink));
             let slow = speed.ratio.as_ref().filter(|_| speed.counts && base_counts);
-            details.extend(
-                slow.and_then(facts::slow_layer)
-                    .map(|slow| (what.clone(), outcome, slow)),
-            );
+            if let Some(slow) = slow.and_then(facts::slow_layer) {
+                let detail = format!("{} is slower; {slow}", outcome.column);
+                // The layers were timed once, for all kinds of work.
+                if !details.contains(&detail) {
+                    details.push(detail);
+                }
+            }
         }
     }
     let mut out = grid(&rows, "lrlrrrll", ink);
-    for (what, outcome, slow) in details {
-        let why = format!("{what}: {} is slower; {slow}", outcome.column);
-        out += &ink.dye(&wrapped(&why, 2), DIM);
+    for detail in details {
+        out += &ink.dye(&wrapped(&detail, 2), DIM);
     }
     out
 }

@@ -301,6 +301,9 @@ fn finish(
             input: shape,
             parameters: summary.parameters,
             multiply_adds: summary.multiply_adds,
+            activations: (summary.layers.iter())
+                .map(|layer| layer.output.iter().product::<usize>() as u64)
+                .sum(),
             reference: Reference {
                 backend: String::new(),
                 losses: Vec::new(),

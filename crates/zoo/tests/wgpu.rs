@@ -112,3 +112,36 @@ fn write_reviews(folder: &Path) {
         std::fs::write(folder.join(file), lines.collect::<String>()).unwrap();
     }
 }
+
+#[test]
+fn a_comparison_replays_the_layers_on_wgpu() {
+    if !adapter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "compare",
+        "mlp-glyphs",
+        "--backends",
+        "flex,wgpu",
+        "--steps",
+        "2",
+        "--set",
+        "train.batch_size=4",
+        "--set",
+        "model.widths=[784,16,10]",
+        "--measure",
+        "agreement",
+        "--json",
+    ];
+    let report = common::succeed(folder.path(), &arguments);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let wgpu = &report["subjects"][0]["results"][1]["agreement"];
+    assert_ne!(wgpu["verdict"], "departs", "{wgpu}");
+    let layers = wgpu["layers"].as_array().unwrap();
+    let names: Vec<&str> = layers
+        .iter()
+        .map(|row| row["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["layers.0", "layers.1"]);
+}

@@ -2,7 +2,7 @@
 
 use super::chart::{self, Chart, Series};
 use super::facts;
-use super::format::{self, bytes, digits, or_dash, percent, rate, seconds};
+use super::format::{self, bytes, digits, or_dash, rate, seconds};
 use super::page::{self, esc, figure, fragment, heads, number, scrolling};
 use super::panel::relative;
 use crate::report::{Convergence, Outcome, Report, Speed, Subject, Work};

@@ -84,9 +84,10 @@ struct Running {
     process: Option<Process>,
     outcome: Outcome,
     introduction: Option<Introduction>,
-    /// Resident and device memory after each turn of training.
-    sizes: Vec<u64>,
-    steps_per_turn: usize,
+    /// Resident and device memory after each turn of training, with the steps until then.
+    sizes: Vec<(usize, u64)>,
+    /// Training steps in turns so far.
+    steps: usize,
     joules: Option<f64>,
 }
 
@@ -384,7 +385,7 @@ fn start(plan: &Plan<'_>, lane: &Lane<'_>, prepared: &Prepared, index: usize) ->
         },
         introduction: None,
         sizes: Vec::new(),
-        steps_per_turn: 0,
+        steps: 0,
         joules: None,
     };
     let name = format!("column-{index}");
@@ -529,7 +530,7 @@ impl Running {
         self.outcome.cost = Some(Cost {
             peak_resident_bytes,
             device_bytes,
-            leak_bytes_per_step: leak(&self.sizes, self.steps_per_turn),
+            leak_bytes_per_step: leak(&self.sizes),
             joules_per_step: self.joules,
         });
     }
@@ -591,9 +592,10 @@ fn time(plan: &Plan<'_>, running: &mut [Running], work: Work, batch: usize) {
                 if let Some(used) = used.filter(|used| *used > 0.0) {
                     one.joules = Some(used / iterations as f64);
                 }
-                one.steps_per_turn = one.steps_per_turn.max(iterations);
+                one.steps += iterations;
                 if let Some((_, resident, device)) = one.memory() {
-                    one.sizes.push(resident.unwrap_or(0) + device.unwrap_or(0));
+                    let size = resident.unwrap_or(0) + device.unwrap_or(0);
+                    one.sizes.push((one.steps, size));
                 }
             }
         }

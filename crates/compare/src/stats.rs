@@ -100,21 +100,24 @@ fn pace([low, high]: [f64; 2], rounds: usize) -> Pace {
     }
 }
 
-/// The growth a step of a size measured after each of several bursts of work, in bytes; `None` if
-/// that is noise.
+/// The growth a step of a size that was measured after each of several bursts of work, as (steps so
+/// far, bytes); `None` if that is noise.
 ///
 /// A leak grows in every burst. Allocators also grow at first and now and then, so the first burst
 /// does not count, growth must not pause, and less than `LEAST_LEAK` in all is not a leak.
 #[must_use]
-pub fn leak(sizes: &[u64], steps_per_burst: usize) -> Option<f64> {
+pub fn leak(sizes: &[(usize, u64)]) -> Option<f64> {
     const LEAST_LEAK: u64 = 4 << 20;
+    const LEAST_BURSTS: usize = 3;
     let [_, rest @ ..] = sizes else { return None };
-    if rest.len() < 3 || !rest.windows(2).all(|pair| pair[1] > pair[0]) {
+    if rest.len() < LEAST_BURSTS || !rest.windows(2).all(|pair| pair[1].1 > pair[0].1) {
         return None;
     }
-    let growth = rest[rest.len() - 1] - rest[0];
-    let steps = (rest.len() - 1) * steps_per_burst.max(1);
-    (growth >= LEAST_LEAK).then(|| growth as f64 / steps as f64)
+    let [(first_step, first), .., (last_step, last)] = rest else {
+        return None;
+    };
+    let growth = last - first;
+    (growth >= LEAST_LEAK).then(|| growth as f64 / (last_step - first_step).max(1) as f64)
 }
 
 #[cfg(test)]
@@ -179,11 +182,14 @@ mod tests {
     #[test]
     fn a_leak_grows_in_every_burst() {
         const MIB: u64 = 1 << 20;
-        let leaking: Vec<u64> = (0..6).map(|burst| (100 + 2 * burst) * MIB).collect();
-        assert_eq!(leak(&leaking, 10), Some(2.0 * MIB as f64 / 10.0));
-        let settling = [100, 140, 140, 141, 141, 141].map(|size| size * MIB);
-        assert_eq!(leak(&settling, 10), None);
-        let small: Vec<u64> = (0..6).map(|burst| 100 * MIB + 4096 * burst).collect();
-        assert_eq!(leak(&small, 10), None);
+        // Bursts of unequal length: three steps, then five, then three, …
+        let steps = [3, 8, 11, 16, 19, 24];
+        let sizes = |size: &dyn Fn(usize) -> u64| steps.map(|steps| (steps, size(steps)));
+        let leaking = sizes(&|steps| (100 + 2 * steps as u64) * MIB);
+        assert_eq!(leak(&leaking), Some(2.0 * MIB as f64));
+        let settling = sizes(&|steps| (100 + steps.min(12) as u64) * MIB);
+        assert_eq!(leak(&settling), None);
+        let small = sizes(&|steps| 100 * MIB + 4096 * steps as u64);
+        assert_eq!(leak(&small), None);
     }
 }

@@ -5,8 +5,9 @@ use zoo_train::rng::Stream;
 use crate::report::{Pace, Ratio};
 
 /// Differences below this share are not called faster or slower, however sure they are: two
-/// processes of one program differ by a few per cent through the placement of their memory alone.
-pub const EQUAL_WITHIN: f64 = 0.05;
+/// processes of one program differ through the placement of their memory alone, steadily, by up to
+/// 6 % of a pass of a few microseconds (met in 160 comparisons of equal things).
+pub const EQUAL_WITHIN: f64 = 0.10;
 /// Of every interval. Higher than the customary 95 %, since a report holds dozens of them.
 pub const CONFIDENCE: f64 = 0.99;
 const RESAMPLES: usize = 4000;

@@ -515,11 +515,10 @@ mod tests {
         assert_eq!(agreement.worst, NOT_FINITE);
         assert_eq!(agreement.layers[1].value, None);
         assert_eq!(agreement.first.unwrap().name, "b");
-        assert!(
-            serde_json::to_string(&agreement.losses)
-                .unwrap()
-                .contains("e308")
-        );
+        // JSON has no NaN: what is written can be read.
+        let json = serde_json::to_string(&agreement.losses).unwrap();
+        let losses: Vec<f64> = serde_json::from_str(&json).unwrap();
+        assert_eq!(losses[2], NOT_FINITE);
     }
 
     #[test]
@@ -541,7 +540,7 @@ mod tests {
         run.losses[2] *= 1.0 + 1e-3;
         assert_eq!(against(&run, &[]).verdict, Verdict::Departs);
         let mut twin = observed();
-        twin.losses[2] *= 1.0 + 2e-4;
+        twin.losses[2] *= 1.0 + 8e-4;
         assert_eq!(
             against(&run, std::slice::from_ref(&twin)).verdict,
             Verdict::Agrees

@@ -129,7 +129,7 @@ mod tests {
         // Narrow types accumulate in f32: a deep network does not make their bound useless.
         assert!(bound(Dtype::F16, 28.0, 0.0) < 0.01);
         assert!(bound(Dtype::BF16, 800.0, 0.0) < 0.04);
-        assert!(bound(Dtype::F32, 28.0, 1e-3) > 0.01);
+        assert_eq!(bound(Dtype::F32, 28.0, 1e-3), 4e-3);
     }
 
     #[test]

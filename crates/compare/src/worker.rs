@@ -295,7 +295,6 @@ impl<'a, M: Module> Worker<'a, M> {
             names.push((layer.name.clone(), layer.kind, layer.inner));
             outputs.push((format!("layer/{}", layer.name), layer.data));
         }
-        std::fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
         tensors::write(&out.join("outputs.safetensors"), &outputs)
             .map_err(|error| error.to_string())?;
         let names = serde_json::to_vec(&names).map_err(|error| error.to_string())?;
@@ -560,6 +559,8 @@ fn watch<M: Module>(model: &M, mark: Mark) -> M {
     struct Watch {
         path: Vec<String>,
         mark: Mark,
+        /// The layer of the last mark: a weight and the bias after it are one.
+        last: Arc<Mutex<String>>,
     }
     impl ModuleMapper for Watch {
         fn enter_module(&mut self, name: &str, _container_type: &str) {
@@ -577,11 +578,9 @@ fn watch<M: Module>(model: &M, mark: Mark) -> M {
             let layer = layer.join(".");
             let (id, tensor, _) = param.consume();
             let (device, shape) = (tensor.device(), tensor.shape());
-            let mark = self.mark.clone();
-            let last = LAST.get_or_init(Mutex::default);
+            let (mark, last) = (self.mark.clone(), self.last.clone());
             let make = move |_: &Device, _: bool| {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                // The weight and the bias of one layer are one mark.
                 if *last != layer {
                     last.clone_from(&layer);
                     (mark.lock().unwrap_or_else(PoisonError::into_inner))(&layer);
@@ -591,14 +590,10 @@ fn watch<M: Module>(model: &M, mark: Mark) -> M {
             Param::uninitialized(id, make, device, false, shape)
         }
     }
-    static LAST: std::sync::OnceLock<Mutex<String>> = std::sync::OnceLock::new();
-    LAST.get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clear();
     model.valid().map(&mut Watch {
         path: Vec::new(),
         mark,
+        last: Arc::default(),
     })
 }
 

@@ -316,7 +316,9 @@ impl<'a, M: Module> Worker<'a, M> {
             phase(say, format!("training step {}", step + 1));
             let began = Instant::now();
             let batch = batches[step % batches.len()].clone();
-            losses.push(Some(self.step(&mut training, batch)));
+            let loss;
+            (training, loss) = self.step(training, batch);
+            losses.push(Some(loss));
             if step == 0 {
                 first_step_seconds += began.elapsed().as_secs_f64();
             }
@@ -344,33 +346,36 @@ impl<'a, M: Module> Worker<'a, M> {
         (loss.into_scalar::<f64>(), gradients)
     }
 
-    /// One training step; the loss before it.
-    fn step(&self, training: &mut Training<M>, batch: Batch) -> f64 {
+    /// One training step, and the loss before it. The model is given up to the optimizer, as the
+    /// training loop does: a copy of it would keep updates from being made in place.
+    fn step(&self, mut training: Training<M>, batch: Batch) -> (Training<M>, f64) {
         let (loss, mut gradients) = self.gradients(&training.model, batch);
         if let Some(max_norm) = self.spec.clip_norm {
             gradients = clip_by_global_norm(&training.model, gradients, max_norm).0;
         }
         let rate = self.spec.rates[training.step % self.spec.rates.len()];
-        let model = training.model.clone();
-        training.model = training.optimizer.step(rate, model, gradients);
+        training.model = training.optimizer.step(rate, training.model, gradients);
         training.step += 1;
-        loss
+        (training, loss)
     }
 
     fn time_training(&mut self, budget: Duration, warm: bool) -> (usize, Duration) {
-        let mut training = match self.training.take() {
-            Some(training) => training,
-            None => self.start(self.subject.model.valid()),
-        };
+        let started = self.training.take();
+        let mut training = started.or_else(|| Some(self.start(self.subject.model.valid())));
         let timed = repeat(budget, warm, |clock| {
-            let batch = self.batches[training.step % self.batches.len()].clone();
+            let mut next = training.take().map(|training| {
+                let batch = self.batches[training.step % self.batches.len()].clone();
+                (training, batch)
+            });
             clock(&mut || {
-                self.step(&mut training, batch.clone());
+                training = next
+                    .take()
+                    .map(|(training, batch)| self.step(training, batch).0);
                 // The update itself may still be under way.
                 let _ = self.subject.device.sync();
             });
         });
-        self.training = Some(training);
+        self.training = training;
         timed
     }
 

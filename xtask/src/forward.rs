@@ -13,6 +13,11 @@ use crate::metadata::Workspace;
 /// Cargo keeps the artefacts of every choice of features side by side, so going to and fro
 /// between backends compiles each once.
 pub(crate) fn run(name: &str, args: Vec<OsString>) -> Result<i32, Failure> {
+    become_it(&mut zoo(name, args)?)
+}
+
+/// `zoo NAME ARGS`, built with the backends that ARGS name.
+pub(crate) fn zoo(name: &str, args: Vec<OsString>) -> Result<Command, Failure> {
     let manifest = root().join("Cargo.toml");
     let mut command = cargo();
     command
@@ -49,7 +54,8 @@ pub(crate) fn run(name: &str, args: Vec<OsString>) -> Result<i32, Failure> {
             }
         }
     }
-    become_it(command.arg("--").arg(name).args(args))
+    command.arg("--").arg(name).args(args);
+    Ok(command)
 }
 
 /// Options whose values name backends.

@@ -53,6 +53,12 @@ const RULES: &[Rule] = &[
         backends: false,
     },
     Rule {
+        crates: "crates/report",
+        ours: &["crates/train"],
+        outside: Outside::Not(&["burn", "burn-*"]),
+        backends: false,
+    },
+    Rule {
         crates: "crates/fetch",
         ours: &[],
         outside: Outside::Not(&["burn", "burn-*"]),

@@ -9,13 +9,18 @@ mod files;
 mod forward;
 mod imports;
 mod metadata;
+mod recipes;
+mod record;
+mod results;
 mod steps;
+mod tables;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::exit;
 
 /// Why a command did not succeed.
+#[derive(Debug)]
 enum Failure {
     /// The request was wrong (exit status 2).
     Request(String),
@@ -71,6 +76,24 @@ const COMMANDS: &[Command] = &[
         action: Action::Forward,
     },
     Command {
+        name: "runs",
+        arguments: "[DIR] | diff A B",
+        about: "list runs, or say how two differ",
+        action: Action::Forward,
+    },
+    Command {
+        name: "watch",
+        arguments: "RUN",
+        about: "follow a run in the browser",
+        action: Action::Forward,
+    },
+    Command {
+        name: "report",
+        arguments: "RUN",
+        about: "write a run's report.html anew",
+        action: Action::Forward,
+    },
+    Command {
         name: "list",
         arguments: "[KIND]",
         about: "models, recipes, datasets, backends",
@@ -109,8 +132,20 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "tidy",
         arguments: "",
-        about: "house rules: who may import whom, clean files, true pages",
+        about: "house rules: who may import whom, clean files, true pages and results",
         action: Action::Own(steps::tidy),
+    },
+    Command {
+        name: "results",
+        arguments: "RECIPE… | --all | --render",
+        about: "train recipes, record the runs, write the tables of results",
+        action: Action::Own(results::command),
+    },
+    Command {
+        name: "bless",
+        arguments: "",
+        about: "take the losses of the golden runs as they are now",
+        action: Action::Own(steps::bless),
     },
     Command {
         name: "ci",

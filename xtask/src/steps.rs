@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cargo::{cargo, line, output, root, succeed};
 use crate::metadata::Workspace;
-use crate::{Failure, files, help, imports};
+use crate::{Failure, files, help, imports, results};
 
 /// Says that a machine must have an adapter: set by CI, read here and by the tests on wgpu.
 const REQUIRE_WGPU: &str = "ZOO_REQUIRE_WGPU";
@@ -14,6 +14,9 @@ const REQUIRE_WGPU: &str = "ZOO_REQUIRE_WGPU";
 /// Tests compare the CPU backends, and reach one through a server in another process; a first
 /// training builds only the default one. One set of features, so that nothing is compiled twice.
 const CPU_BACKENDS: &[&str] = &["--features", "zoo/ndarray,zoo/remote"];
+
+/// What `bless` writes: the test `golden_losses` of zoo, where it is told to.
+const GOLDEN_LOSSES: &str = "models/*/tests/golden/losses.json";
 
 /// `cargo xtask test`: the CPU backends, the examples' workspace, and wgpu where asked for.
 pub(crate) fn test(mut args: lexopt::Parser) -> Result<(), Failure> {
@@ -37,6 +40,35 @@ pub(crate) fn tidy(mut args: lexopt::Parser) -> Result<(), Failure> {
     check_house_rules()
 }
 
+/// `cargo xtask bless`: writes the golden losses from what the code computes now.
+pub(crate) fn bless(mut args: lexopt::Parser) -> Result<(), Failure> {
+    if let Some(arg) = args.next().map_err(request)? {
+        return help_or_refuse(arg);
+    }
+    // The same packages and features as in `test`, so that little is compiled anew.
+    let mut bless = at_root(&["test", "--release", "--workspace"]);
+    bless.args(CPU_BACKENDS).args(["--test", "golden_losses"]);
+    succeed(bless.env("ZOO_BLESS", "1"))?;
+
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(args)
+            .args(["--", GOLDEN_LOSSES])
+            .current_dir(root());
+        output(&mut git)
+    };
+    let changed = git(&["diff", "--stat", "HEAD"])?;
+    let new = git(&["ls-files", "--others", "--exclude-standard"])?;
+    eprint!("{}", String::from_utf8_lossy(&changed));
+    for path in String::from_utf8_lossy(&new).lines() {
+        eprintln!(" {path} (new)");
+    }
+    if changed.is_empty() && new.is_empty() {
+        eprintln!("bless: no golden loss has changed");
+    }
+    Ok(())
+}
+
 /// `cargo xtask ci`: everything that CI checks, the quick checks first.
 pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
     if let Some(arg) = args.next().map_err(request)? {
@@ -52,7 +84,11 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         let mut format = at_root(&["fmt", "--all", "--check", "--manifest-path"]);
         steps.cargo(&format!("format{of}"), format.arg(manifest));
     }
-    steps.run("tidy", "import rules, files, pages", check_house_rules);
+    steps.run(
+        "tidy",
+        "import rules, files, pages, results",
+        check_house_rules,
+    );
     for (of, manifest, features) in &workspaces {
         // In release, to share build scripts and procedural macros with the tests.
         let mut clippy = at_root(&["clippy", "--release", "--workspace", "--all-targets"]);
@@ -146,6 +182,7 @@ fn check_house_rules() -> Result<(), Failure> {
     let mut found = imports::violations(&workspace);
     found.extend(files::lint_dodgers(&root, &workspace));
     found.extend(files::violations(&root)?);
+    found.extend(results::violations(&root)?);
     for violation in &found {
         eprintln!("{violation}");
     }

@@ -1,6 +1,6 @@
 //! What happens in a run, one event at a time: the lines of `metrics.jsonl` and of `--json`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::metric::Metrics;
 
@@ -31,8 +31,11 @@ pub enum Event {
         loss: f64,
         /// The learning rate that the step used.
         learning_rate: f64,
-        /// Length of the gradient before clipping, where the recipe clips.
-        gradient_norm: Option<f64>,
+        /// Length of the gradient, before clipping where the recipe clips.
+        #[serde(deserialize_with = "or_nan")]
+        gradient_norm: f64,
+        /// Training examples a second since the last such event.
+        samples_per_second: f64,
     },
     /// A pass over the data is complete.
     Epoch {
@@ -50,6 +53,7 @@ pub enum Event {
         /// Steps done.
         step: usize,
         /// The validation metrics.
+        #[serde(deserialize_with = "metrics_or_nan")]
         metrics: Metrics,
         /// Whether it is the best so far.
         best: bool,
@@ -66,6 +70,7 @@ pub enum Event {
         /// The run folder.
         run: String,
         /// Metrics of the result, by `split.metric`.
+        #[serde(deserialize_with = "metrics_or_nan")]
         metrics: Metrics,
         /// Steps done.
         steps: usize,
@@ -76,4 +81,102 @@ pub enum Event {
         /// Training examples a second, validation and checkpoints aside.
         samples_per_second: f64,
     },
+}
+
+impl Event {
+    /// Steps done when it happened.
+    pub fn step(&self) -> usize {
+        match self {
+            Self::Start { step, .. }
+            | Self::Step { step, .. }
+            | Self::Epoch { step, .. }
+            | Self::Validation { step, .. }
+            | Self::Checkpoint { step, .. } => *step,
+            Self::Finish { steps, .. } => *steps,
+        }
+    }
+}
+
+/// JSON has no NaN and no infinity; they are written as null.
+fn or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
+pub(crate) fn metrics_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Metrics, D::Error> {
+    let metrics = std::collections::BTreeMap::<String, Option<f64>>::deserialize(from)?;
+    let or_nan = |(name, value): (String, Option<f64>)| (name, value.unwrap_or(f64::NAN));
+    Ok(metrics.into_iter().map(or_nan).collect())
+}
+
+/// At most this many unreadable lines are named one by one.
+const NAMED_PROBLEMS: usize = 5;
+
+/// Reads a `metrics.jsonl`: its events, and what was wrong with the lines that are none. A last
+/// line without its end is none of these: the run is writing it, or was killed while it did.
+pub fn read_events(bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
+    let (mut events, mut problems, mut unnamed) = (Vec::new(), Vec::new(), 0);
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    for (number, line) in (1..).zip(bytes[..whole].split(|byte| *byte == b'\n')) {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice(line) {
+            Ok(event) => events.push(event),
+            Err(error) if problems.len() < NAMED_PROBLEMS => {
+                problems.push(format!("metrics.jsonl, line {number}: {error}"));
+            }
+            Err(_) => unnamed += 1,
+        }
+    }
+    if unnamed > 0 {
+        problems.push(format!("metrics.jsonl: {unnamed} more unreadable lines"));
+    }
+    (events, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_at_the_end_is_passed_over_and_damage_elsewhere_is_named() {
+        let line = |step| {
+            let event = Event::Checkpoint {
+                step,
+                path: "c".into(),
+            };
+            serde_json::to_string(&event).unwrap()
+        };
+        let text = format!("{}\n{}\n{}", line(1), line(2), &line(3)[..20]);
+        let (events, problems) = read_events(text.as_bytes());
+        assert_eq!((events.len(), problems.len()), (2, 0));
+        let text = format!(
+            "{}\n{}\n{}\n",
+            line(1),
+            "{\"event\":1}\n".repeat(8),
+            line(2)
+        );
+        let (events, problems) = read_events(text.as_bytes());
+        assert_eq!((events.len(), problems.len()), (2, NAMED_PROBLEMS + 1));
+        assert!(
+            problems[0].starts_with("metrics.jsonl, line 2: "),
+            "{problems:?}"
+        );
+        assert_eq!(read_events(b"").0, []);
+    }
+
+    #[test]
+    fn what_json_cannot_say_comes_back_as_nan() {
+        let event = Event::Validation {
+            step: 1,
+            metrics: Metrics::from([("loss".into(), f64::NAN)]),
+            best: false,
+        };
+        let line = serde_json::to_string(&event).unwrap() + "\n";
+        let (events, problems) = read_events(line.as_bytes());
+        assert!(problems.is_empty(), "{problems:?}");
+        assert!(
+            matches!(&events[0], Event::Validation { metrics, .. } if metrics["loss"].is_nan())
+        );
+    }
 }

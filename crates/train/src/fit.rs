@@ -1,7 +1,7 @@
 //! The only training loop.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
@@ -9,6 +9,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::store::RecordError;
 use burn::tensor::{Device, Tensor};
 
+use crate::checkpoint::{BestSoFar, Checkpoint, Progress};
 use crate::event::Event;
 use crate::loader::{Loader, Part, Span};
 use crate::metric::{Metrics, Score, smaller_is_better};
@@ -16,13 +17,13 @@ use crate::parallel::Helpers;
 use crate::params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, derive};
-use crate::run::{FORMAT, MODEL_FILE, Manifest, Run, RunError};
+use crate::run::{MODEL_FILE, Run, RunError};
 use crate::task::{Source, SourceError, Task};
 use crate::weights::{self, WeightsError};
 
 const OPTIMIZER_FILE: &str = "optimizer.bpk";
 const AVERAGE_FILE: &str = "average.safetensors";
-const BEST: &str = "best";
+const BEST_FILE: &str = "best.safetensors";
 
 /// Everything that a training run needs besides the model.
 pub struct Fit<'a, M> {
@@ -40,8 +41,11 @@ pub struct Fit<'a, M> {
     pub helpers: Helpers,
     /// Where events and checkpoints go; nowhere if `None`.
     pub run: Option<&'a mut Run>,
-    /// A checkpoint to go on from, with what it says about itself.
-    pub resume: Option<(&'a Path, Manifest)>,
+    /// A checkpoint to go on from.
+    pub resume: Option<&'a Checkpoint>,
+    /// Once it is true, the step at hand is finished, a checkpoint is written, and training ends
+    /// with [`FitError::Interrupted`].
+    pub stop: Option<&'a AtomicBool>,
     /// Called with every event.
     pub watch: &'a mut dyn FnMut(&Event),
 }
@@ -84,6 +88,25 @@ pub enum FitError {
         /// The last checkpoint.
         kept: Option<String>,
     },
+    /// It was asked to stop.
+    #[error(
+        "interrupted after step {step}{}",
+        kept.as_ref().map_or(String::new(), |path| format!("; it is kept in {path}"))
+    )]
+    Interrupted {
+        /// Steps done.
+        step: usize,
+        /// The checkpoint that was written.
+        kept: Option<String>,
+    },
+    /// A checkpoint has the sums of its files, but not the file that the recipe needs.
+    #[error("{checkpoint}: has no {file}, which the recipe needs")]
+    Incomplete {
+        /// The checkpoint.
+        checkpoint: String,
+        /// What it lacks.
+        file: &'static str,
+    },
     /// There is nothing to train or validate on.
     #[error("the {0} split is empty")]
     EmptySplit(&'static str),
@@ -117,14 +140,14 @@ struct State<M> {
     step: usize,
     best: Option<Best<M>>,
     validations_since_best: usize,
+    epoch_losses: Mean,
     kept: Option<String>,
 }
 
 #[derive(Clone)]
 struct Best<M> {
     model: M,
-    step: usize,
-    metrics: Metrics,
+    found: BestSoFar,
 }
 
 impl<M: Module> State<M> {
@@ -178,10 +201,22 @@ impl<M: Module> Fit<'_, M> {
         let began = Instant::now();
         let mut training_time = Duration::ZERO;
         let mut samples = 0;
-        let mut epoch_losses = Mean::default();
-        let mut stopped_early = false;
+        let mut logged = (Duration::ZERO, 0);
+        let mut last_checkpoint = Instant::now();
+        let often_enough = Duration::from_secs_f64((plan.checkpoint_every_minutes * 60.0).min(1e9));
+        let out_of_patience = |state: &State<M>| {
+            let patience = plan.patience;
+            patience.is_some_and(|patience| state.validations_since_best >= patience)
+        };
+        // A run that had stopped early is resumed to no further step.
+        let mut stopped_early = out_of_patience(&state);
+        let planned = if stopped_early {
+            first_step
+        } else {
+            total_steps
+        };
 
-        for step in first_step..total_steps {
+        for step in first_step..planned {
             let step_began = Instant::now();
             let rate = recipe.optimizer.learning_rate * recipe.schedule.factor(step, total_steps);
             let parts = loader.next_batch().map_err(FitError::Data)?;
@@ -200,38 +235,45 @@ impl<M: Module> Fit<'_, M> {
                     kept: state.kept,
                 });
             }
+            state.step = step + 1;
+            let last = state.step == total_steps;
+            let log = state.step.is_multiple_of(plan.log_every_steps) || last;
             let (gradients, gradient_norm) = match plan.clip_norm {
                 Some(max_norm) => {
                     let (clipped, norm) = clip_by_global_norm(&state.model, gradients, max_norm);
                     (clipped, Some(norm))
                 }
-                None => (gradients, None),
+                // One more pass over all gradients: only for those that are told.
+                None => {
+                    let norm = log.then(|| global_norm(&state.model, &gradients));
+                    (gradients, norm)
+                }
             };
             state.model = state.optimizer.step(rate, state.model, gradients);
             if let Some(average) = &mut state.average {
                 average.update(&state.model, step);
             }
-            state.step = step + 1;
-            epoch_losses.add(loss);
+            state.epoch_losses.add(loss);
             training_time += step_began.elapsed();
 
-            let last = state.step == total_steps;
             let epoch_ends = state.step.is_multiple_of(steps_per_epoch);
-            if state.step.is_multiple_of(plan.log_every_steps) || last {
-                let epoch = state.step as f64 / steps_per_epoch as f64;
+            if log {
+                let (time, count) = (training_time - logged.0, samples - logged.1);
+                logged = (training_time, samples);
                 self.report(Event::Step {
                     step: state.step,
-                    epoch,
+                    epoch: state.step as f64 / steps_per_epoch as f64,
                     loss,
                     learning_rate: rate,
-                    gradient_norm,
+                    gradient_norm: gradient_norm.unwrap_or(f64::NAN),
+                    samples_per_second: count as f64 / time.as_secs_f64().max(1e-9),
                 })?;
             }
             if epoch_ends {
                 self.report(Event::Epoch {
                     epoch: state.step / steps_per_epoch,
                     step: state.step,
-                    loss: epoch_losses.take(),
+                    loss: state.epoch_losses.take(),
                     wall_seconds: began.elapsed().as_secs_f64(),
                 })?;
             }
@@ -240,22 +282,29 @@ impl<M: Module> Fit<'_, M> {
                 .map_or(epoch_ends, |every| state.step.is_multiple_of(every));
             if due || last {
                 self.validate(&mut state)?;
-                stopped_early = plan
-                    .patience
-                    .is_some_and(|patience| state.validations_since_best >= patience);
+                stopped_early = out_of_patience(&state);
             }
             let keep = plan
                 .checkpoint_every_steps
                 .map_or(due, |every| state.step.is_multiple_of(every));
-            if keep || last || stopped_early {
+            let done = last || stopped_early;
+            let stop = self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+            if keep || done || stop || last_checkpoint.elapsed() > often_enough {
                 self.checkpoint(&mut state)?;
+                last_checkpoint = Instant::now();
+            }
+            if stop && !done {
+                return Err(FitError::Interrupted {
+                    step: state.step,
+                    kept: state.kept,
+                });
             }
             if stopped_early {
                 break;
             }
         }
         let (model, validation) = match state.best {
-            Some(best) => (best.model, Some(best.metrics)),
+            Some(best) => (best.model, Some(best.found.metrics)),
             None => (state.result(), None),
         };
         Ok(Fitted {
@@ -348,10 +397,15 @@ impl<M: Module> Fit<'_, M> {
                 })
         };
         let new = value(&metrics)?;
-        let better = match &state.best {
-            None => true,
-            Some(best) if smaller_is_better(&plan.best) => new < value(&best.metrics)?,
-            Some(best) => new > value(&best.metrics)?,
+        let old = match &state.best {
+            None => f64::NAN,
+            Some(best) => value(&best.found.metrics)?,
+        };
+        // Anything is better than NaN.
+        let better = match smaller_is_better(&plan.best) {
+            _ if old.is_nan() => true,
+            true => new < old,
+            false => new > old,
         };
         self.report(Event::Validation {
             step: state.step,
@@ -365,28 +419,28 @@ impl<M: Module> Fit<'_, M> {
         state.validations_since_best = 0;
         state.best = Some(Best {
             model,
-            step: state.step,
-            metrics,
+            found: BestSoFar {
+                step: state.step,
+                metrics,
+            },
         });
-        if let Some(run) = &self.run {
-            run.checkpoint(BEST, state.manifest(), |folder| {
-                Ok::<_, FitError>(weights::save(&state.result(), &folder.join(MODEL_FILE))?)
-            })?;
-        }
         Ok(())
     }
 
     fn checkpoint(&mut self, state: &mut State<M>) -> Result<(), FitError> {
         let Some(run) = &self.run else { return Ok(()) };
-        let path = run.checkpoint(&state.step.to_string(), state.manifest(), |folder| {
+        let keep = self.recipe.train.keep_checkpoints;
+        let path = run.checkpoint(state.progress(), keep, |folder| {
             weights::save(&state.model, &folder.join(MODEL_FILE))?;
             state.optimizer.save(folder.join(OPTIMIZER_FILE))?;
             if let Some(average) = &state.average {
                 weights::save(average.model(), &folder.join(AVERAGE_FILE))?;
             }
+            if let Some(best) = &state.best {
+                weights::save(&best.model, &folder.join(BEST_FILE))?;
+            }
             Ok::<_, FitError>(())
         })?;
-        run.prune(self.recipe.train.keep_checkpoints)?;
         let path = path.display().to_string();
         state.kept = Some(path.clone());
         self.report(Event::Checkpoint {
@@ -401,7 +455,7 @@ impl<M: Module> Fit<'_, M> {
         // Burn draws a weight when it is first read. Numbering reads all of them, so they are drawn
         // on the model's own device, from the stream that its maker seeded, before it moves.
         let plain = number(model).to_device(self.device);
-        let Some((folder, manifest)) = &self.resume else {
+        let Some(checkpoint) = self.resume else {
             let model = plain.train();
             return Ok(State {
                 optimizer: self.recipe.optimizer.build(&model),
@@ -410,35 +464,46 @@ impl<M: Module> Fit<'_, M> {
                 step: 0,
                 best: None,
                 validations_since_best: 0,
+                epoch_losses: Mean::default(),
                 kept: None,
             });
         };
-        let read = |path: &Path| weights::load(plain.valid(), path).map(number);
-        let model = read(&folder.join(MODEL_FILE))?.train();
-        let average = match plan.ema_decay {
-            Some(decay) => Some(Ema::resume(read(&folder.join(AVERAGE_FILE))?, decay)),
-            None => None,
+        let file = |name| {
+            checkpoint.file(name).ok_or_else(|| FitError::Incomplete {
+                checkpoint: checkpoint.folder.display().to_string(),
+                file: name,
+            })
         };
-        let best = match (&manifest.best, folder.parent()) {
-            (Some((step, metrics)), Some(checkpoints)) => Some(Best {
-                model: read(&checkpoints.join(BEST).join(MODEL_FILE))?,
-                step: *step,
-                metrics: metrics.clone(),
-            }),
-            _ => None,
+        let read = |name| -> Result<M, FitError> {
+            Ok(number(weights::load(plain.valid(), &file(name)?)?))
         };
+        let model = read(MODEL_FILE)?.train();
+        let progress = checkpoint.manifest.progress.clone();
         Ok(State {
             optimizer: self
                 .recipe
                 .optimizer
                 .build(&model)
-                .load(folder.join(OPTIMIZER_FILE))?,
+                .load(file(OPTIMIZER_FILE)?)?,
+            average: match plan.ema_decay {
+                Some(decay) => Some(Ema::resume(read(AVERAGE_FILE)?, decay)),
+                None => None,
+            },
+            best: match progress.best {
+                Some(found) => Some(Best {
+                    model: read(BEST_FILE)?,
+                    found,
+                }),
+                None => None,
+            },
             model,
-            average,
-            step: manifest.step,
-            best,
-            validations_since_best: manifest.validations_since_best,
-            kept: Some(folder.display().to_string()),
+            step: progress.step,
+            validations_since_best: progress.validations_since_best,
+            epoch_losses: Mean {
+                sum: progress.epoch_loss_sum,
+                count: progress.epoch_steps,
+            },
+            kept: Some(checkpoint.folder.display().to_string()),
         })
     }
 
@@ -452,16 +517,13 @@ impl<M: Module> Fit<'_, M> {
 }
 
 impl<M> State<M> {
-    fn manifest(&self) -> Manifest {
-        Manifest {
-            format: FORMAT,
+    fn progress(&self) -> Progress {
+        Progress {
             step: self.step,
-            best: self
-                .best
-                .as_ref()
-                .map(|best| (best.step, best.metrics.clone())),
+            epoch_loss_sum: self.epoch_losses.sum,
+            epoch_steps: self.epoch_losses.count,
+            best: self.best.as_ref().map(|best| best.found.clone()),
             validations_since_best: self.validations_since_best,
-            files: Default::default(),
         }
     }
 }

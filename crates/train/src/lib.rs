@@ -12,6 +12,7 @@
 //!
 //! `examples/own-model` in the repository trains a model of its own with nothing else.
 
+mod checkpoint;
 mod event;
 mod fit;
 mod keys;
@@ -21,22 +22,31 @@ mod optimizer;
 mod parallel;
 mod params;
 mod recipe;
+mod record;
 pub mod rng;
 mod run;
 mod schedule;
 mod task;
 pub mod weights;
 
-pub use event::Event;
+pub use checkpoint::{
+    BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, find_checkpoint, sum,
+};
+pub use event::{Event, read_events};
 pub use fit::{Fit, FitError, Fitted, evaluate};
 pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
 pub use metric::{Metrics, Score, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
-pub use recipe::{Change, Expect, LossName, Plan, Recipe, RecipeError, TaskConfig};
-pub use run::{
-    Checkpoint, MODEL_FILE, Manifest, Run, RunError, newest_checkpoint, read_manifest, sum,
+pub use recipe::{
+    Bands, Change, Difference, Expect, LossName, Plan, Recipe, RecipeError, Short, TaskConfig,
+    differences, flatten,
 };
+pub use record::{Outcome, RECORD_FILE, Record, Resumed, State};
+pub use run::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, Run, RunError};
 pub use schedule::{Decay, Schedule};
 pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Task};
+
+/// The version of Burn that everything here computes with.
+pub const BURN_VERSION: &str = "0.22.1";

@@ -4,6 +4,7 @@
 //! complete form into the run folder. Unknown keys are refused: serde would accept them silently,
 //! and a mistyped `dropuot` would train the wrong model for hours.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -92,7 +93,9 @@ pub struct Plan {
     pub log_every_steps: usize,
     /// Steps between checkpoints; at every validation if absent.
     pub checkpoint_every_steps: Option<usize>,
-    /// Checkpoints kept beside the best one.
+    /// Minutes after which a checkpoint is written in any case.
+    pub checkpoint_every_minutes: f64,
+    /// Checkpoints kept, the newest ones; each of them holds the best model so far.
     pub keep_checkpoints: usize,
 }
 
@@ -113,7 +116,8 @@ impl Default for Plan {
             loader_threads: 1,
             log_every_steps: 10,
             checkpoint_every_steps: None,
-            keep_checkpoints: 1,
+            checkpoint_every_minutes: 10.0,
+            keep_checkpoints: 2,
         }
     }
 }
@@ -133,20 +137,125 @@ impl Plan {
     }
 }
 
-/// The `[expect]` table: the result that the recipe claims, in full length on its machine.
+/// The `[expect]` table: the result that the recipe claims.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// Split and metric, such as `test.accuracy`.
-    pub metric: String,
-    /// The least value that the recipe should reach.
-    pub min: f64,
-    /// The greatest value; above the band is a bug too.
-    pub max: f64,
-    /// About how long it takes there, in minutes.
-    pub minutes: f64,
     /// The machine class on which it was measured.
     pub machine: String,
+    /// About how long it takes there, in minutes.
+    pub minutes: f64,
+    /// The claim, in full length.
+    pub metrics: Bands,
+    /// A claim for a few steps, which tests can afford.
+    pub short: Option<Short>,
+}
+
+/// `[expect.short]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Short {
+    /// Optimizer steps of the short run.
+    pub steps: usize,
+    /// Its claim.
+    pub metrics: Bands,
+}
+
+/// Least and greatest value of metrics, by `split.metric`: `"test.accuracy" = [0.84, 0.88]`. Above
+/// the band is a bug too.
+pub type Bands = BTreeMap<String, [f64; 2]>;
+
+impl Expect {
+    /// The metric that the recipe is about, the first by name, and its band.
+    pub fn main(&self) -> Option<(&str, [f64; 2])> {
+        let (metric, band) = self.metrics.first_key_value()?;
+        Some((metric, *band))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(self.minutes > 0.0 && self.minutes.is_finite()) {
+            return Err(format!(
+                "expect.minutes = {}: must be above 0",
+                self.minutes
+            ));
+        }
+        let short = self.short.iter().flat_map(|short| &short.metrics);
+        for (metric, [min, max]) in self.metrics.iter().chain(short) {
+            // Written so that NaN does not pass.
+            if !(min <= max && metric.contains('.')) {
+                return Err(format!(
+                    "expect: {metric:?} = [{min}, {max}] must be split.metric = [least, greatest], \
+                     such as \"test.accuracy\" = [0.84, 0.88]"
+                ));
+            }
+        }
+        if self.short.as_ref().is_some_and(|short| short.steps == 0) {
+            return Err("expect.short.steps = 0: must be 1 or more".into());
+        }
+        Ok(())
+    }
+}
+
+/// A key of a recipe whose value differs from another recipe's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The dotted key.
+    pub key: String,
+    /// The other recipe's value, as TOML; `nothing` if it has none.
+    pub before: String,
+    /// This one's.
+    pub now: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was {}, is {}", self.key, self.before, self.now)
+    }
+}
+
+/// Keys that change no number: what is claimed, logged and kept, and who assembles batches.
+const WITHOUT_EFFECT: &[&str] = &[
+    "name",
+    "about",
+    "train.loader_threads",
+    "train.log_every_steps",
+    "train.checkpoint_every_steps",
+    "train.checkpoint_every_minutes",
+    "train.keep_checkpoints",
+];
+
+/// The values of a table by dotted key.
+pub fn flatten(table: &Table) -> BTreeMap<String, Value> {
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                let inner = flatten(inner).into_iter();
+                values.extend(inner.map(|(rest, value)| (format!("{key}.{rest}"), value)));
+            }
+            _ => {
+                values.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    values
+}
+
+/// The keys in which two flat tables differ, in order.
+pub fn differences(
+    before: &BTreeMap<String, Value>,
+    now: &BTreeMap<String, Value>,
+) -> Vec<Difference> {
+    let keys: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let show = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+    keys.into_iter()
+        .filter(|key| before.get(*key) != now.get(*key))
+        .map(|key| Difference {
+            key: key.clone(),
+            before: show(before.get(key)),
+            now: show(now.get(key)),
+        })
+        .collect()
 }
 
 /// What is wrong with a recipe: where, what, and what is allowed.
@@ -190,6 +299,10 @@ impl Recipe {
         check_section::<TaskConfig>(&table, "task", None).map_err(fail)?;
         check_section::<Plan>(&table, "train", None).map_err(fail)?;
         check_section::<Expect>(&table, "expect", None).map_err(fail)?;
+        if let Some(Value::Table(expect)) = table.get("expect") {
+            check_section::<Short>(expect, "short", None)
+                .map_err(|problem| fail(format!("expect: {problem}")))?;
+        }
 
         let recipe: Self = from_table(table.clone(), "").map_err(fail)?;
         let optimizer = recipe.optimizer.name;
@@ -217,6 +330,19 @@ impl Recipe {
         toml::to_string(&table).expect("a table is TOML")
     }
 
+    /// The keys in which `other` differs from this one and would compute other numbers.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let flat = |recipe: &Self| {
+            let table = recipe.to_toml().parse::<Table>().unwrap_or_default();
+            let mut values = flatten(&table);
+            values.retain(|key, _| {
+                !WITHOUT_EFFECT.contains(&key.as_str()) && !key.starts_with("expect.")
+            });
+            values
+        };
+        differences(&flat(self), &flat(other))
+    }
+
     fn check(&self) -> Result<(), String> {
         let plan = &self.train;
         let counts = [
@@ -229,6 +355,7 @@ impl Recipe {
             ("train.checkpoint_every_steps", plan.checkpoint_every_steps),
             ("train.patience", plan.patience),
             ("train.log_every_steps", Some(plan.log_every_steps)),
+            ("train.keep_checkpoints", Some(plan.keep_checkpoints)),
         ];
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
             return Err(format!("{key} = 0: must be 1 or more"));
@@ -263,6 +390,12 @@ impl Recipe {
         if let Some(decay) = plan.ema_decay.filter(|decay| !(0.0..1.0).contains(decay)) {
             return Err(format!("train.ema_decay = {decay}: must be in 0..1"));
         }
+        let minutes = plan.checkpoint_every_minutes;
+        if minutes.is_nan() || minutes <= 0.0 {
+            return Err(format!(
+                "train.checkpoint_every_minutes = {minutes}: must be above 0"
+            ));
+        }
         if !(0.0..1.0).contains(&self.task.label_smoothing) {
             return Err(format!(
                 "task.label_smoothing = {}: must be in 0..1",
@@ -271,6 +404,9 @@ impl Recipe {
         }
         if self.task.label_smoothing > 0.0 && self.task.loss != LossName::CrossEntropy {
             return Err("task.label_smoothing needs task.loss = \"cross-entropy\"".into());
+        }
+        if let Some(expect) = &self.expect {
+            expect.check()?;
         }
         self.optimizer.check()?;
         self.schedule.check()

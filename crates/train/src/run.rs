@@ -4,28 +4,26 @@
 //! ```text
 //! runs/<recipe>-<backend>-<number>/
 //!   recipe.toml         resolved and complete
-//!   run.json            versions, device, seed, result
+//!   run.json            what it is and how it went: state, versions, device, seed, sums, result
 //!   metrics.jsonl       one event a line
-//!   checkpoints/<step>/ model, optimizer, average; manifest.json with the sha256 of each
-//!   checkpoints/best/   the best model by the validation metric
+//!   checkpoints/<step>/ see `checkpoint`
 //!   model.safetensors   the result
+//!   .lock               held by the process that writes here
 //! ```
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use crate::checkpoint::{self, Found, Origin, Progress, find_checkpoint, names};
+use crate::event::{Event, read_events};
+use crate::recipe::Difference;
 
-use crate::event::Event;
-use crate::metric::Metrics;
-
-/// A file of the run folder that could not be written or read.
+/// A run folder that could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The file system refused.
-    #[error("{}: {action} failed: {error}", path.display())]
+    #[error("{}: {action} failed: {error}{}", path.display(), advice(error))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -42,9 +40,76 @@ pub enum RunError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A checkpoint was made from another recipe or other data.
+    #[error(
+        "{}: was made with something else: {}; go on all the same with --allow-changed {}, or start a new run",
+        path.display(),
+        list(differences, ToString::to_string, "; "),
+        list(differences, |difference| difference.key.clone(), ","),
+    )]
+    Changed {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        differences: Vec<Difference>,
+    },
+    /// Every checkpoint is damaged.
+    #[error("{}: no checkpoint is sound; the newest one: {newest}", path.display())]
+    NoneSound {
+        /// The run folder.
+        path: PathBuf,
+        /// What is wrong with the newest one.
+        newest: Box<RunError>,
+    },
+    /// Another process writes here.
+    #[error(
+        "{}: {holder} is at work in this run folder; wait until it ends, or start another run",
+        path.display()
+    )]
+    Locked {
+        /// The run folder.
+        path: PathBuf,
+        /// Which process.
+        holder: String,
+    },
+    /// The folder went away.
+    #[error(
+        "{}: the run folder was removed or replaced while the run went on; nothing was written to \
+         what is there now",
+        path.display()
+    )]
+    Removed {
+        /// The run folder.
+        path: PathBuf,
+    },
 }
 
-fn io_error(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RunError {
+fn list(
+    differences: &[Difference],
+    show: impl Fn(&Difference) -> String,
+    separator: &str,
+) -> String {
+    let shown: Vec<String> = differences.iter().map(show).collect();
+    shown.join(separator)
+}
+
+/// What to do next, where the system's own words leave it open.
+fn advice(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{
+        FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => {
+            "; make room, or lower train.keep_checkpoints, and go on with --resume"
+        }
+        PermissionDenied | ReadOnlyFilesystem => {
+            "; make it writable, or name another folder with --out"
+        }
+        _ => "",
+    }
+}
+
+pub(crate) fn io_error(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RunError {
     let path = path.to_owned();
     move |error| RunError::Io {
         path,
@@ -53,43 +118,30 @@ fn io_error(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RunE
     }
 }
 
-/// A run's folder, open for writing.
+/// The name of a checkpoint's model file, and of the run's result.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// The events of a run, one a line.
+pub const METRICS_FILE: &str = "metrics.jsonl";
+/// The resolved recipe.
+pub const RECIPE_FILE: &str = "recipe.toml";
+const LOCK_FILE: &str = ".lock";
+
+/// A run's folder, open for writing by this process alone.
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
+    origin: Origin,
     metrics: File,
+    /// Locked as long as it is open; the system lets go of it when the process ends, however.
+    lock: File,
 }
-
-/// What a checkpoint says about itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Version of this layout.
-    pub format: u32,
-    /// Optimizer steps done.
-    pub step: usize,
-    /// The best validation so far: its step and metrics.
-    pub best: Option<(usize, Metrics)>,
-    /// Validations since the best one.
-    pub validations_since_best: usize,
-    /// Files and their sha256, in hexadecimal.
-    pub files: std::collections::BTreeMap<String, String>,
-}
-
-/// Where a checkpoint lies, and what it says about itself.
-pub type Checkpoint = (PathBuf, Manifest);
-
-/// The layout that this version writes and reads.
-pub(crate) const FORMAT: u32 = 1;
-
-/// The name of a checkpoint's model file, and of the run's result.
-pub const MODEL_FILE: &str = "model.safetensors";
 
 impl Run {
     /// Creates `<root>/<name>-<number>/` with the lowest number above those that exist.
     ///
     /// # Errors
     /// A folder that cannot be created.
-    pub fn create(root: &Path, name: &str) -> Result<Self, RunError> {
+    pub fn create(root: &Path, name: &str, origin: Origin) -> Result<Self, RunError> {
         fs::create_dir_all(root).map_err(io_error(root, "creating the output folder"))?;
         let taken = numbered(root, name)?
             .last()
@@ -97,7 +149,7 @@ impl Run {
         for number in taken + 1.. {
             let folder = root.join(format!("{name}-{number}"));
             match fs::create_dir(&folder) {
-                Ok(()) => return Self::open(&folder),
+                Ok(()) => return Self::open(&folder, origin),
                 // Another process took the number between the look and the step.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(io_error(&folder, "creating the run folder")(error)),
@@ -109,29 +161,36 @@ impl Run {
     /// Opens an existing run folder to continue it.
     ///
     /// # Errors
-    /// A folder that does not exist or cannot be written.
-    pub fn open(folder: &Path) -> Result<Self, RunError> {
-        let path = folder.join("metrics.jsonl");
-        let metrics = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(io_error(&path, "opening for writing"))?;
+    /// A folder that does not exist, cannot be written, or is in use by another process.
+    pub fn open(folder: &Path, origin: Origin) -> Result<Self, RunError> {
+        let lock = lock(folder)?;
+        let path = folder.join(METRICS_FILE);
         Ok(Self {
             folder: folder.to_owned(),
-            metrics,
+            origin,
+            metrics: append_to(&path)?,
+            lock,
         })
     }
 
-    /// The newest run of this name, if there is one.
+    /// Folders of runs of this name, the newest first.
     ///
     /// # Errors
     /// A root that cannot be listed.
-    pub fn newest(root: &Path, name: &str) -> Result<Option<PathBuf>, RunError> {
+    pub fn all(root: &Path, name: &str) -> Result<Vec<PathBuf>, RunError> {
         if !root.is_dir() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        Ok(numbered(root, name)?.pop().map(|(_, folder)| folder))
+        let runs = numbered(root, name)?.into_iter().rev();
+        Ok(runs.map(|(_, folder)| folder).collect())
+    }
+
+    /// Whether a process is at work in a run folder.
+    pub fn is_locked(folder: &Path) -> bool {
+        let Ok(file) = File::open(folder.join(LOCK_FILE)) else {
+            return false;
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// Where the run lies.
@@ -146,10 +205,9 @@ impl Run {
     pub fn log(&mut self, event: &Event) -> Result<(), RunError> {
         let mut line = serde_json::to_vec(event).expect("an event is JSON");
         line.push(b'\n');
-        let path = self.folder.join("metrics.jsonl");
         self.metrics
             .write_all(&line)
-            .map_err(io_error(&path, "writing"))
+            .map_err(io_error(&self.folder.join(METRICS_FILE), "writing"))
     }
 
     /// Writes a file of the run beside its name and renames it.
@@ -157,106 +215,125 @@ impl Run {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
-        write_and_rename(&self.folder.join(name), bytes)
+        self.check_there()?;
+        write_and_rename(&self.folder.join(name), bytes)?;
+        sync_folder(&self.folder)
     }
 
-    /// Writes a checkpoint under `name`: `fill` puts files into an empty folder, which is summed,
-    /// synced and renamed into place.
+    /// Finds the checkpoint to go on from and takes the run back to it: events after it are
+    /// forgotten, and so are checkpoints after it, which are all refused ones.
+    ///
+    /// # Errors
+    /// See [`find_checkpoint`]; files that cannot be written.
+    pub fn rewind(&mut self, allowed: &[String]) -> Result<Found, RunError> {
+        let found = find_checkpoint(&self.folder, &self.origin, allowed)?;
+        let step = match &found.checkpoint {
+            Some(checkpoint) => checkpoint.manifest.progress.step,
+            None => 0,
+        };
+        checkpoint::set_aside(&self.folder, step)?;
+        let path = self.folder.join(METRICS_FILE);
+        let bytes = fs::read(&path).map_err(io_error(&path, "reading"))?;
+        let (events, _) = read_events(&bytes);
+        let mut kept = Vec::new();
+        for event in events {
+            if event.step() <= step && !matches!(event, Event::Finish { .. }) {
+                serde_json::to_writer(&mut kept, &event).expect("an event is JSON");
+                kept.push(b'\n');
+            }
+        }
+        write_and_rename(&path, &kept)?;
+        self.metrics = append_to(&path)?;
+        Ok(found)
+    }
+
+    /// Writes a checkpoint: `fill` puts files into an empty folder, which is summed, synced and
+    /// renamed into place; then all but the newest `keep` go.
     ///
     /// # Errors
     /// What `fill` says, or a file that cannot be written; the checkpoints before it stay.
     pub fn checkpoint<E: From<RunError>>(
         &self,
-        name: &str,
-        mut manifest: Manifest,
+        progress: Progress,
+        keep: usize,
         fill: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<PathBuf, E> {
-        let checkpoints = self.folder.join("checkpoints");
-        let (part, target) = (
-            checkpoints.join(format!(".{name}.part")),
-            checkpoints.join(name),
-        );
-        remove(&part)?;
-        fs::create_dir_all(&part).map_err(io_error(&part, "creating"))?;
-        fill(&part)?;
-        manifest.files = sums(&part)?;
-        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON");
-        write_and_rename(&part.join("manifest.json"), &text)?;
-        remove(&target)?;
-        fs::rename(&part, &target).map_err(io_error(&target, "renaming into place"))?;
-        Ok(target)
+        self.check_there()?;
+        // What the checkpoint follows from must be on the disk before it.
+        let synced = self.metrics.sync_data();
+        synced.map_err(io_error(&self.folder.join(METRICS_FILE), "syncing"))?;
+        let path = checkpoint::write(&self.folder, &self.origin, progress, fill)?;
+        checkpoint::prune(&self.folder, keep)?;
+        Ok(path)
     }
 
-    /// Removes all but the newest `keep` numbered checkpoints; `best` stays.
-    ///
-    /// # Errors
-    /// A folder that cannot be removed.
-    pub fn prune(&self, keep: usize) -> Result<(), RunError> {
-        let mut steps = checkpoint_steps(&self.folder)?;
-        steps.truncate(steps.len().saturating_sub(keep));
-        steps
-            .iter()
-            .try_for_each(|step| remove(&self.folder.join("checkpoints").join(step.to_string())))
-    }
-}
-
-/// The newest checkpoint of a run whose files still have their sums, and what was wrong with newer ones.
-///
-/// # Errors
-/// A folder that cannot be listed.
-pub fn newest_checkpoint(folder: &Path) -> Result<(Option<Checkpoint>, Vec<RunError>), RunError> {
-    let mut refused = Vec::new();
-    for step in checkpoint_steps(folder)?.into_iter().rev() {
-        let path = folder.join("checkpoints").join(step.to_string());
-        match read_manifest(&path) {
-            Ok(manifest) => return Ok((Some((path, manifest)), refused)),
-            Err(error) => refused.push(error),
+    /// Whether the folder is still the one that was locked.
+    fn check_there(&self) -> Result<(), RunError> {
+        let there = same_file(&self.lock, &self.folder.join(LOCK_FILE));
+        if there {
+            return Ok(());
         }
+        Err(RunError::Removed {
+            path: self.folder.clone(),
+        })
     }
-    Ok((None, refused))
 }
 
-/// Reads a checkpoint's manifest and checks every file against it.
-///
-/// # Errors
-/// A missing or changed file, or a layout of another version.
-pub fn read_manifest(checkpoint: &Path) -> Result<Manifest, RunError> {
-    let path = checkpoint.join("manifest.json");
-    let damaged = |problem: String| RunError::Damaged {
-        path: path.clone(),
-        problem,
-    };
-    let text = fs::read(&path).map_err(io_error(&path, "reading"))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-    if manifest.format != FORMAT {
-        return Err(damaged(format!(
-            "format {}, this version reads {FORMAT}",
-            manifest.format
-        )));
+fn append_to(path: &Path) -> Result<File, RunError> {
+    let file = File::options().create(true).append(true).open(path);
+    file.map_err(io_error(path, "opening for writing"))
+}
+
+/// Takes the lock of a run folder and writes into it who has it.
+fn lock(folder: &Path) -> Result<File, RunError> {
+    let path = folder.join(LOCK_FILE);
+    if !folder.is_dir() {
+        let error = io::Error::new(io::ErrorKind::NotFound, "no such folder");
+        return Err(io_error(folder, "opening the run folder")(error));
     }
-    for (name, expected) in &manifest.files {
-        let found = sum(&checkpoint.join(name))?;
-        if &found != expected {
-            return Err(damaged(format!(
-                "{name} has sha256 {found}, expected {expected}"
-            )));
+    let mut options = File::options();
+    let options = options.create(true).truncate(false).read(true).write(true);
+    let mut file = options
+        .open(&path)
+        .map_err(io_error(&path, "opening for writing"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = match holder.trim() {
+                "" => "another process".into(),
+                id => format!("process {id}"),
+            };
+            return Err(RunError::Locked {
+                path: folder.to_owned(),
+                holder,
+            });
         }
+        // A file system without locks (some network ones) cannot tell; that is no reason to refuse.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(error)) => return Err(io_error(&path, "locking")(error)),
     }
-    Ok(manifest)
+    let id = std::process::id().to_string();
+    let written = file.set_len(0).and_then(|()| file.write_all(id.as_bytes()));
+    written.map_err(io_error(&path, "writing"))?;
+    Ok(file)
 }
 
-fn checkpoint_steps(folder: &Path) -> Result<Vec<usize>, RunError> {
-    let checkpoints = folder.join("checkpoints");
-    if !checkpoints.is_dir() {
-        return Ok(Vec::new());
+#[cfg(unix)]
+fn same_file(open: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (open.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => id(open) == id(there),
+        _ => false,
     }
-    let mut steps: Vec<usize> = names(&checkpoints)?
-        .iter()
-        .filter_map(|name| name.parse().ok())
-        .collect();
-    steps.sort_unstable();
-    Ok(steps)
+}
+
+/// A folder with a locked file in it cannot be removed here.
+#[cfg(not(unix))]
+fn same_file(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// Folders `<name>-<number>` in a root, by number.
@@ -271,62 +348,32 @@ fn numbered(root: &Path, name: &str) -> Result<Vec<(u64, PathBuf)>, RunError> {
     Ok(runs)
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, RunError> {
-    let entries = fs::read_dir(folder).map_err(io_error(folder, "listing"))?;
-    Ok(entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect())
-}
-
-fn sums(folder: &Path) -> Result<std::collections::BTreeMap<String, String>, RunError> {
-    names(folder)?
-        .into_iter()
-        .map(|name| Ok((name.clone(), sum(&folder.join(name))?)))
-        .collect()
-}
-
-/// The sha256 of a file, in hexadecimal.
-///
-/// # Errors
-/// A file that cannot be read.
-pub fn sum(path: &Path) -> Result<String, RunError> {
-    let mut file = File::open(path).map_err(io_error(path, "reading"))?;
-    let mut hasher = Sha256::new();
-    io::copy(&mut file, &mut Hashing(&mut hasher)).map_err(io_error(path, "reading"))?;
-    // What was just written must be on the disk before its folder gets its final name.
-    file.sync_all().map_err(io_error(path, "syncing"))?;
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
-}
-
-struct Hashing<'a>(&'a mut Sha256);
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn write_and_rename(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let part = path.with_extension("part");
+pub(crate) fn write_and_rename(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
     let write = || {
         let mut file = File::create(&part)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&part, path)
     };
-    write().map_err(io_error(path, "writing"))
+    write().map_err(|error| {
+        let _ = fs::remove_file(&part);
+        io_error(path, "writing")(error)
+    })
 }
 
-fn remove(folder: &Path) -> Result<(), RunError> {
+/// Brings the names in a folder to the disk, where the system has a way to.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), RunError> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let synced = File::open(folder).and_then(|file| file.sync_all());
+    synced.map_err(io_error(folder, "syncing"))
+}
+
+pub(crate) fn remove(folder: &Path) -> Result<(), RunError> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(io_error(folder, "removing")(error))
@@ -337,91 +384,253 @@ fn remove(folder: &Path) -> Result<(), RunError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    fn manifest(step: usize) -> Manifest {
-        Manifest {
-            format: FORMAT,
-            step,
-            best: None,
-            validations_since_best: 0,
-            files: Default::default(),
+    use super::*;
+    use crate::Recipe;
+
+    fn origin(text: &str) -> Origin {
+        Origin {
+            recipe: Recipe::parse("test", text, &[]).unwrap(),
+            data_sha256: BTreeMap::from([("train".into(), "00".repeat(32))]),
         }
     }
 
-    fn checkpoint(run: &Run, step: usize) -> PathBuf {
-        run.checkpoint::<RunError>(&step.to_string(), manifest(step), |folder| {
+    fn create(root: &Path, name: &str) -> Run {
+        Run::create(root, name, origin("train.steps = 100")).unwrap()
+    }
+
+    fn save(run: &Run, step: usize, keep: usize) -> PathBuf {
+        let progress = Progress {
+            step,
+            ..Progress::default()
+        };
+        run.checkpoint::<RunError>(progress, keep, |folder| {
             fs::write(folder.join(MODEL_FILE), format!("weights {step}"))
                 .map_err(io_error(folder, "writing"))
         })
         .unwrap()
     }
 
+    /// The step that would be gone on from, and how many were refused.
+    fn found(run: &Run) -> (Option<usize>, usize) {
+        let found = find_checkpoint(run.folder(), &run.origin, &[]).unwrap();
+        let step = found.checkpoint.map(|found| found.manifest.progress.step);
+        (step, found.refused.len())
+    }
+
     #[test]
-    fn runs_are_numbered_upwards_and_the_newest_is_found() {
+    fn runs_are_numbered_upwards_and_the_newest_is_found_first() {
         let root = tempfile::tempdir().unwrap();
         for number in 1..=11 {
-            let run = Run::create(root.path(), "mlp-flex").unwrap();
+            let run = create(root.path(), "mlp-flex");
             assert_eq!(run.folder(), root.path().join(format!("mlp-flex-{number}")));
         }
-        Run::create(root.path(), "mlp-flex-2").unwrap(); // a recipe whose name ends in a number
-        let newest = Run::newest(root.path(), "mlp-flex").unwrap().unwrap();
-        assert_eq!(newest, root.path().join("mlp-flex-11"));
-        assert_eq!(Run::newest(root.path(), "gpt").unwrap(), None);
+        create(root.path(), "mlp-flex-2"); // a recipe whose name ends in a number
+        let all = Run::all(root.path(), "mlp-flex").unwrap();
+        assert_eq!((all.len(), &all[0]), (11, &root.path().join("mlp-flex-11")));
+        assert!(Run::all(root.path(), "gpt").unwrap().is_empty());
     }
 
     #[test]
-    fn a_damaged_checkpoint_is_refused_and_the_one_before_is_used() {
-        let root = tempfile::tempdir().unwrap();
-        let run = Run::create(root.path(), "x").unwrap();
-        checkpoint(&run, 10);
-        let newest = checkpoint(&run, 20);
-        assert_eq!(
-            newest_checkpoint(run.folder()).unwrap().0.unwrap().1.step,
-            20
-        );
-
-        fs::write(newest.join(MODEL_FILE), "weights 21").unwrap();
-        let (found, refused) = newest_checkpoint(run.folder()).unwrap();
-        assert_eq!(found.unwrap().1.step, 10);
-        assert!(
-            refused[0]
-                .to_string()
-                .contains("model.safetensors has sha256"),
-            "{refused:?}"
-        );
-    }
-
-    #[test]
-    fn old_checkpoints_go_and_the_best_stays() {
-        let root = tempfile::tempdir().unwrap();
-        let run = Run::create(root.path(), "x").unwrap();
-        for step in [9, 10, 100] {
-            checkpoint(&run, step);
+    fn a_damaged_checkpoint_is_refused_by_name_and_the_one_before_is_used() {
+        type Damage = fn(&Path);
+        let damages: [(Damage, &str); 6] = [
+            (
+                |c| fs::write(c.join(MODEL_FILE), "weights 21").unwrap(),
+                "model.safetensors has sha256",
+            ),
+            (
+                |c| fs::write(c.join(MODEL_FILE), "weig").unwrap(),
+                "model.safetensors has sha256",
+            ),
+            (
+                |c| fs::remove_file(c.join(MODEL_FILE)).unwrap(),
+                "model.safetensors: reading failed",
+            ),
+            (
+                |c| fs::remove_file(c.join("manifest.json")).unwrap(),
+                "manifest.json: reading failed",
+            ),
+            (
+                |c| fs::write(c.join("manifest.json"), "{}").unwrap(),
+                "manifest.json: has sha256",
+            ),
+            (
+                // Sound, but of a later version.
+                |c| {
+                    let path = c.join("manifest.json");
+                    let text = fs::read_to_string(&path).unwrap();
+                    let text = text.replace("\"format\": 2", "\"format\": 3");
+                    let sum =
+                        checkpoint::hexadecimal(<sha2::Sha256 as sha2::Digest>::digest(&text));
+                    fs::write(&path, text).unwrap();
+                    fs::write(c.join("manifest.json.sha256"), sum).unwrap();
+                },
+                "manifest.json: format 3, this version reads 2",
+            ),
+        ];
+        for (damage, says) in damages {
+            let root = tempfile::tempdir().unwrap();
+            let run = create(root.path(), "x");
+            save(&run, 10, 2);
+            let newest = save(&run, 20, 2);
+            assert_eq!(found(&run), (Some(20), 0));
+            damage(&newest);
+            assert_eq!(found(&run), (Some(10), 1));
+            let refused = find_checkpoint(run.folder(), &run.origin, &[])
+                .unwrap()
+                .refused;
+            let message = refused[0].to_string();
+            assert!(
+                message.contains("20") && message.contains(says),
+                "{message}"
+            );
         }
-        run.checkpoint::<RunError>("best", manifest(9), |_| Ok(()))
-            .unwrap();
-        run.prune(1).unwrap();
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_recipe_is_refused_by_the_keys_that_differ() {
+        let root = tempfile::tempdir().unwrap();
+        let run = create(root.path(), "x");
+        save(&run, 10, 2);
+        let mut other = origin("train.steps = 200\noptimizer.learning_rate = 0.5");
+        let refuse = |other: &Origin, allowed: &[&str]| {
+            let allowed: Vec<String> = allowed.iter().map(|key| (*key).to_owned()).collect();
+            find_checkpoint(run.folder(), other, &allowed)
+        };
+        let error = refuse(&other, &[]).unwrap_err().to_string();
+        assert!(error.contains("train.steps was 100, is 200"), "{error}");
+        assert!(
+            error.contains("--allow-changed optimizer.learning_rate,train.steps"),
+            "{error}"
+        );
+        let error = refuse(&other, &["train.steps"]).unwrap_err().to_string();
+        assert!(
+            error.contains("learning_rate") && !error.contains("train.steps"),
+            "{error}"
+        );
+        let found = refuse(&other, &["train.steps", "optimizer.learning_rate"]).unwrap();
+        assert_eq!((found.checkpoint.is_some(), found.changed.len()), (true, 2));
+
+        // What is only logged and kept may change; data may not.
+        other = origin("train.steps = 100\ntrain.keep_checkpoints = 9\nabout = 'x'");
+        assert!(refuse(&other, &[]).is_ok());
+        other.data_sha256.insert("train".into(), "11".repeat(32));
+        let error = refuse(&other, &[]).unwrap_err().to_string();
+        assert!(
+            error.contains("data was train 00000000, is train 11111111"),
+            "{error}"
+        );
+        assert!(refuse(&other, &["data"]).is_ok());
+    }
+
+    #[test]
+    fn a_foreign_checkpoint_among_ones_own_is_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        let run = create(root.path(), "x");
+        save(&run, 10, 2);
+        let other = Run::create(root.path(), "y", origin("train.steps = 7")).unwrap();
+        let foreign = save(&other, 20, 2);
+        fs::rename(foreign, run.folder().join("checkpoints/20")).unwrap();
+        assert_eq!(found(&run), (Some(10), 1));
+    }
+
+    #[test]
+    fn where_nothing_is_sound_the_newest_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let run = create(root.path(), "x");
+        assert_eq!(found(&run), (None, 0));
+        fs::remove_file(save(&run, 10, 2).join(MODEL_FILE)).unwrap();
+        let error = find_checkpoint(run.folder(), &run.origin, &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no checkpoint is sound") && error.contains("10"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn rewinding_forgets_what_came_after_the_checkpoint() {
+        let root = tempfile::tempdir().unwrap();
+        let mut run = create(root.path(), "x");
+        let event = |step| Event::Checkpoint {
+            step,
+            path: String::new(),
+        };
+        run.log(&event(10)).unwrap();
+        save(&run, 10, 3);
+        run.log(&event(20)).unwrap();
+        fs::remove_file(save(&run, 20, 3).join(MODEL_FILE)).unwrap();
+        fs::create_dir(run.folder().join("checkpoints/.30.part")).unwrap();
+        run.rewind(&[]).unwrap();
+        run.log(&event(15)).unwrap();
+        let text = fs::read(run.folder().join(METRICS_FILE)).unwrap();
+        assert_eq!(read_events(&text).0, [event(10), event(15)]);
         let mut left = names(&run.folder().join("checkpoints")).unwrap();
         left.sort();
-        assert_eq!(left, ["100", "best"]);
+        assert_eq!(left, ["10", "20.refused"]);
     }
 
     #[test]
-    fn a_failed_checkpoint_leaves_the_one_before() {
+    fn old_checkpoints_go() {
         let root = tempfile::tempdir().unwrap();
-        let run = Run::create(root.path(), "x").unwrap();
-        checkpoint(&run, 10);
-        let failed = run.checkpoint::<RunError>("20", manifest(20), |folder| {
+        let run = create(root.path(), "x");
+        for step in [9, 10, 100] {
+            save(&run, step, 2);
+        }
+        let mut left = names(&run.folder().join("checkpoints")).unwrap();
+        left.sort();
+        assert_eq!(left, ["10", "100"]);
+    }
+
+    #[test]
+    fn a_failed_checkpoint_leaves_the_one_before_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let run = create(root.path(), "x");
+        save(&run, 10, 1);
+        let progress = Progress {
+            step: 20,
+            ..Progress::default()
+        };
+        let failed = run.checkpoint(progress, 1, |folder| {
+            fs::write(folder.join(MODEL_FILE), "half").unwrap();
             Err(RunError::Damaged {
                 path: folder.to_owned(),
                 problem: "planted".into(),
             })
         });
         assert!(failed.is_err());
-        assert_eq!(
-            newest_checkpoint(run.folder()).unwrap().0.unwrap().1.step,
-            10
-        );
+        assert_eq!(found(&run), (Some(10), 0));
+        assert_eq!(names(&run.folder().join("checkpoints")).unwrap(), ["10"]);
+    }
+
+    #[test]
+    fn one_process_at_a_time_writes_to_a_run_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let run = create(root.path(), "x");
+        let (folder, origin) = (run.folder().to_owned(), run.origin.clone());
+        assert!(Run::is_locked(&folder));
+        let error = Run::open(&folder, origin.clone()).unwrap_err().to_string();
+        let holder = format!("process {}", std::process::id());
+        assert!(error.contains(&holder), "{error}");
+        drop(run);
+        assert!(!Run::is_locked(&folder));
+        Run::open(&folder, origin).unwrap();
+    }
+
+    #[test]
+    fn a_removed_run_folder_is_not_made_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let run = create(root.path(), "x");
+        fs::remove_dir_all(run.folder()).unwrap();
+        let saved = run.checkpoint::<RunError>(Progress::default(), 1, |_| Ok(()));
+        assert!(matches!(saved, Err(RunError::Removed { .. })));
+        assert!(!run.folder().exists());
+        // Nor is a folder of the same name that somebody else made since.
+        fs::create_dir(run.folder()).unwrap();
+        fs::write(run.folder().join(".lock"), "").unwrap();
+        assert!(matches!(run.write("a", b""), Err(RunError::Removed { .. })));
     }
 }

@@ -9,6 +9,9 @@
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::hexadecimal;
 use crate::metric::Score;
 use crate::recipe::{LossName, TaskConfig};
 
@@ -185,4 +188,33 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// Whatever keeps an example from being read.
     fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError>;
+
+    /// Gives `add` the bytes that the examples are made of, in order: equal bytes, equal data. This
+    /// default takes the batches of evaluation; a source whose examples are costly to make should
+    /// give what it makes them of.
+    ///
+    /// # Errors
+    /// Whatever keeps an example from being read.
+    fn digest(&self, add: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
+        let indices: Vec<u32> = (0..self.len() as u32).collect();
+        for part in indices.chunks(1024) {
+            let batch = self.batch(part, None)?;
+            add(batch.input.as_bytes());
+            add(batch.target.as_bytes());
+            if let Some(scored) = &batch.scored {
+                add(scored.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// The sha256 of what [`digest`](Self::digest) gives, in hexadecimal.
+    ///
+    /// # Errors
+    /// Whatever keeps an example from being read.
+    fn sha256(&self) -> Result<String, SourceError> {
+        let mut hasher = Sha256::new();
+        self.digest(&mut |bytes| hasher.update(bytes))?;
+        Ok(hexadecimal(hasher.finalize()))
+    }
 }

@@ -9,8 +9,8 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Change, Classify, Event, Fit, FitError, Fitted, Helpers, Pass, Recipe, Run, Source,
-    SourceError,
+    Batch, Change, Classify, Event, Fit, FitError, Fitted, Helpers, Origin, Pass, Recipe, Run,
+    Source, SourceError,
 };
 
 /// Points in the plane, labelled by a curved border.
@@ -114,6 +114,7 @@ fn train_on(
         helpers,
         run,
         resume: None,
+        stop: None,
         watch: &mut |event| events.push(event.clone()),
     };
     (fit.train(net()), events)
@@ -212,6 +213,7 @@ fn running_statistics_are_those_of_the_first_part() {
             helpers,
             run: None,
             resume: None,
+            stop: None,
             watch: &mut |_| {},
         };
         let model = Normed {
@@ -324,7 +326,7 @@ fn clipping_reports_the_norm_and_bounds_the_step() {
     let recipe = recipe(&["train.clip_norm=0.001", "train.steps=1"]);
     let (fitted, events) = train(&recipe, None, None);
     let norm = events.iter().find_map(|event| match event {
-        Event::Step { gradient_norm, .. } => *gradient_norm,
+        Event::Step { gradient_norm, .. } => Some(*gradient_norm),
         _ => None,
     });
     assert!(norm.unwrap() > 0.001, "{norm:?}");
@@ -405,6 +407,7 @@ fn losses_by_name_are_what_they_say() {
             helpers: Helpers::default(),
             run: None,
             resume: None,
+            stop: None,
             watch: &mut |event| {
                 if let Event::Step { loss, .. } = event {
                     first.get_or_insert(*loss);
@@ -435,7 +438,7 @@ fn losses_by_name_are_what_they_say() {
 #[test]
 fn an_infinite_loss_stops_before_its_update() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = Run::create(folder.path(), "diverging").unwrap();
+    let mut run = Run::create(folder.path(), "diverging", Origin::default()).unwrap();
     let recipe = recipe(&[
         "task.loss=mean-squared-error",
         "optimizer.learning_rate=1e6",

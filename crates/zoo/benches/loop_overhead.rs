@@ -77,7 +77,7 @@ impl<M: Module> Bench<M> {
     fn compare(&self, rounds: usize, device: &Device) -> Result<(), Box<dyn Error>> {
         let batches: Arc<[Batch]> = (0..BATCHES as u64).map(random_batch).collect();
         let folder = tempfile::tempdir()?;
-        let create = || Run::create(folder.path(), "bench");
+        let create = || Run::create(folder.path(), "bench", Origin::default());
 
         let kinds = [
             "bare loop",
@@ -176,6 +176,7 @@ impl<M: Module> Bench<M> {
             helpers: Helpers::default(),
             run: run.as_mut(),
             resume: None,
+            stop: None,
             watch: &mut |event| {
                 if let Event::Step { loss, .. } = event {
                     end = (began.elapsed(), *loss as f32);

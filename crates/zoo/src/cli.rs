@@ -18,6 +18,12 @@ pub struct Cli {
 pub enum Command {
     /// Train a model as a recipe says
     Train(TrainArgs),
+    /// List runs, or say how two differ
+    Runs(RunsArgs),
+    /// Follow a run in the browser while it goes on
+    Watch(WatchArgs),
+    /// Write a run's report.html anew
+    Report(ReportArgs),
     /// Measure a trained model on a split
     Eval(EvalArgs),
     /// Classify images or sentences with a trained model
@@ -44,9 +50,9 @@ pub enum Command {
 /// `train`
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// A recipe's name (see `list recipes`) or a path to a TOML file
-    #[arg(default_value = crate::recipes::RECIPES[0].0)]
-    pub recipe: String,
+    /// A recipe's name (see `list recipes`) or a path to a TOML file [default: mlp-glyphs, or that
+    /// of the run to resume]
+    pub recipe: Option<String>,
     /// Where to compute: flex, ndarray, wgpu, …, with :INDEX for one of several devices, or
     /// remote:ws://HOST:PORT for one of another machine
     #[arg(long, value_name = "NAME[:INDEX]")]
@@ -81,12 +87,88 @@ pub struct TrainArgs {
     /// Go on with the newest run of this recipe and backend, or with the given run folder
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
+    /// Keys of the recipe that may differ from those that the run to resume began with, or `data`
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',', requires = "resume")]
+    pub allow_changed: Vec<String>,
+    /// Fail (exit status 1) where the result is outside of the band that the recipe claims, above
+    /// as well as below
+    #[arg(long)]
+    pub check: bool,
+    /// Train the few steps of the recipe's `expect.short`, and hold the result against its band
+    #[arg(long, conflicts_with_all = ["epochs", "steps"])]
+    pub short: bool,
+    /// Also write what metrics.jsonl holds as TensorBoard's event files, or as a table
+    #[arg(long, value_enum, value_name = "FORM,…", value_delimiter = ',')]
+    pub log: Vec<LogForm>,
+    /// Do not look at mistakes and saliency of the result, and write no report.html
+    #[arg(long)]
+    pub no_report: bool,
     /// Print one JSON object a line to standard output
     #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
     /// Print the result only
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// Forms of a log beside `metrics.jsonl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// Event files in the run folder, which `tensorboard --logdir` opens.
+    Tensorboard,
+    /// `metrics.csv`, a row a value.
+    Csv,
+}
+
+/// `runs`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct RunsArgs {
+    /// Work on two runs
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+    /// Where the run folders are
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done with two runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Say what differs in recipe, environment and result
+    Diff(DiffArgs),
+}
+
+/// `runs diff`
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// A run folder
+    pub a: PathBuf,
+    /// Another
+    pub b: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `watch`
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// A run folder
+    pub run: PathBuf,
+    /// Port of 127.0.0.1 to serve at; 0 is any free one. Other machines are never served
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    pub port: u16,
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A run folder
+    pub run: PathBuf,
 }
 
 /// `eval`

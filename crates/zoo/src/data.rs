@@ -1,6 +1,7 @@
 //! Which data sets exist, and how their items become batches: the table that joins `datasets/*` to
 //! the loop.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -191,6 +192,30 @@ pub struct Data {
     pub valid: Option<Arc<dyn Source>>,
     /// Examples that the result is reported on.
     pub test: Option<Arc<dyn Source>>,
+}
+
+impl Data {
+    /// The sha256 of every split's contents.
+    ///
+    /// # Errors
+    /// An example that cannot be read.
+    pub fn sha256(&self) -> Result<BTreeMap<String, String>, Error> {
+        let splits = [
+            ("train", Some(&self.train)),
+            ("valid", self.valid.as_ref()),
+            ("test", self.test.as_ref()),
+        ];
+        splits
+            .into_iter()
+            .filter_map(|(split, source)| Some((split, source?)))
+            .map(|(split, source)| {
+                let sum = source.sha256().map_err(|error| {
+                    Error::Request(format!("reading the {split} split failed: {error}"))
+                })?;
+                Ok((split.to_owned(), sum))
+            })
+            .collect()
+    }
 }
 
 impl std::fmt::Debug for Data {
@@ -514,6 +539,18 @@ struct Images {
 impl Source for Images {
     fn len(&self) -> usize {
         self.only.as_ref().map_or(self.set.len(), Vec::len)
+    }
+
+    fn digest(&self, add: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
+        for index in 0..self.len() {
+            let example = self
+                .only
+                .as_ref()
+                .map_or(index, |only| only[index] as usize);
+            add(&self.set.bytes(example)?);
+            add(&(self.set.label(example) as u64).to_le_bytes());
+        }
+        Ok(())
     }
 
     fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError> {

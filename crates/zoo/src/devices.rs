@@ -290,6 +290,17 @@ pub struct Selected {
     pub kind: Kind,
 }
 
+impl Selected {
+    /// What [`open`] opens it by.
+    pub fn spec(&self) -> String {
+        match (self.kind, self.index) {
+            (Kind::Remote, _) => format!("{REMOTE}:{}", self.name),
+            (_, 0) => self.backend.name.to_owned(),
+            (_, index) => format!("{}:{index}", self.backend.name),
+        }
+    }
+}
+
 impl fmt::Display for Selected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.kind)

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::devices::{self, BACKENDS, Backend, Found, catch_panic};
 
 /// The version of Burn that the workspace pins; a test holds it to `Cargo.lock`.
-pub const BURN_VERSION: &str = "0.22.1";
+pub const BURN_VERSION: &str = zoo_train::BURN_VERSION;
 
 /// What to do about a backend that is not built in; once, not once a backend.
 const BUILD_IN: &str = "

@@ -11,6 +11,9 @@ pub enum Error {
     /// The work failed: exit status 1.
     #[error("{0}")]
     Failed(String),
+    /// A signal stopped it: exit status 130, as a shell gives to what Ctrl-C ended.
+    #[error("{0}")]
+    Interrupted(String),
 }
 
 impl Error {
@@ -29,6 +32,7 @@ impl Error {
         match self {
             Self::Request(_) => 2,
             Self::Failed(_) => 1,
+            Self::Interrupted(_) => 130,
         }
     }
 }
@@ -41,7 +45,11 @@ impl From<RecipeError> for Error {
 
 impl From<RunError> for Error {
     fn from(error: RunError) -> Self {
-        Self::request(error)
+        match error {
+            // A folder that was there and writable when the run began.
+            RunError::Removed { .. } => Self::failed(error),
+            _ => Self::request(error),
+        }
     }
 }
 
@@ -61,6 +69,7 @@ impl From<FitError> for Error {
                 Self::request(error)
             }
             FitError::Weights(error) => error.into(),
+            FitError::Interrupted { .. } => Self::Interrupted(error.to_string()),
             // A folder that stops being writable in the middle of a run is not a wrong request.
             _ => Self::failed(error),
         }

@@ -3,6 +3,7 @@
 //!
 //! This is the only crate that knows all the others; ARCHITECTURE.md has the map.
 
+mod attribute;
 mod cli;
 mod compare;
 pub mod data;
@@ -11,16 +12,19 @@ pub mod devices;
 mod doctor;
 mod error;
 mod eval;
+mod insight;
 mod list;
 mod predict;
 mod progress;
 pub mod recipes;
 pub mod registry;
 mod remote;
+mod runs;
 mod sample;
 mod saved;
 mod serve;
 mod show;
+mod sink;
 mod summary;
 mod trace;
 mod train;
@@ -40,6 +44,9 @@ pub use trace::layer_outputs;
 pub fn run() -> Result<(), Error> {
     match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Runs(args) => runs::list(&args),
+        Command::Report(args) => runs::report(&args),
+        Command::Watch(args) => runs::watch(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Sample(args) => sample::run(&args),

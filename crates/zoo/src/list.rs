@@ -57,10 +57,12 @@ fn table(listing: Listing) -> Result<(&'static str, Vec<Row>), Error> {
             for (name, text) in recipes::RECIPES {
                 let recipe = Recipe::parse(&format!("recipe {name}"), text, &[])?;
                 let expect = recipe.expect.map(|expect| {
-                    format!(
-                        "{} {} to {}, {} min on {}",
-                        expect.metric, expect.min, expect.max, expect.minutes, expect.machine
-                    )
+                    let bands = expect.metrics.iter();
+                    let bands: Vec<String> = bands
+                        .map(|(metric, [min, max])| format!("{metric} {min} to {max}"))
+                        .collect();
+                    let (minutes, machine) = (expect.minutes, &expect.machine);
+                    format!("{}, {minutes} min on {machine}", bands.join(", "))
                 });
                 values.push(json!({ "name": name, "about": recipe.about, "expects": expect }));
             }

@@ -6,9 +6,13 @@
 use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData, activation::softmax};
+use burn::tensor::{
+    Device, Int, Tensor, TensorData,
+    activation::{log_softmax, softmax},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 use zoo_cnn::{LeNet, LeNetConfig, ResNet, ResNetConfig};
@@ -17,13 +21,14 @@ use zoo_compare::worker::{self, Converge};
 use zoo_mlp::{Mlp, MlpConfig};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Classify, DidYouMean, Event, Fit, FitError, Helpers, Manifest, Metrics, NextToken, Recipe, Run,
-    Source, SourceError, Task, TaskConfig, check_keys, evaluate, fields_of, from_table, nearest,
-    number, weights,
+    Checkpoint, Classify, DidYouMean, Event, Fit, FitError, Helpers, Metrics, NextToken, Recipe,
+    Run, Source, SourceError, Task, TaskConfig, check_keys, evaluate, fields_of, from_table,
+    nearest, number, weights,
 };
 use zoo_transformer::encoder::{Encoder, EncoderConfig};
 use zoo_transformer::gpt::{Gpt, GptConfig};
 
+use crate::attribute::{Attribution, integrated_gradients};
 use crate::data::Facts;
 use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
@@ -44,6 +49,7 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::Features(config.input_features()),
         from_data: |_| Table::new(),
         outputs: |config| config.num_classes(),
+        embedded: None,
     },
     &Row::<LeNetConfig, LeNet> {
         name: "lenet",
@@ -56,6 +62,7 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::Image(config.input_shape()),
         from_data: classes,
         outputs: |config| config.num_classes(),
+        embedded: None,
     },
     &Row::<ResNetConfig, ResNet> {
         name: "resnet",
@@ -71,6 +78,7 @@ pub static MODELS: &[&dyn Entry] = &[
         },
         from_data: classes,
         outputs: |config| config.num_classes(),
+        embedded: None,
     },
     &Row::<GptConfig, Gpt> {
         name: "gpt",
@@ -85,6 +93,14 @@ pub static MODELS: &[&dyn Entry] = &[
         },
         from_data: vocabulary,
         outputs: |config| config.vocab_size,
+        embedded: Some(Embedded {
+            embed: Gpt::embed,
+            logits: |model, x, _| {
+                let logits = model.forward_embedded(x); // [b, t, k]
+                let [b, t, k] = logits.dims();
+                logits.narrow(1, t - 1, 1).reshape([b, k])
+            },
+        }),
     },
     &Row::<EncoderConfig, Encoder> {
         name: "encoder",
@@ -106,6 +122,10 @@ pub static MODELS: &[&dyn Entry] = &[
             keys
         },
         outputs: |config| config.num_classes,
+        embedded: Some(Embedded {
+            embed: Encoder::embed,
+            logits: |model, x, tokens| model.forward_embedded(x, model.padding_mask(&tokens)),
+        }),
     },
 ];
 
@@ -200,6 +220,22 @@ impl<M> Clone for Forward<M> {
 
 impl<M> Copy for Forward<M> {}
 
+/// A model of tokens, entered behind its embedding.
+struct Embedded<M> {
+    /// Token ids `[b, t]` to vectors `[b, t, c]`.
+    embed: fn(&M, Tensor<2, Int>) -> Tensor<3>,
+    /// These vectors and the token ids to logits `[b, k]`: of the class, or of the next token.
+    logits: fn(&M, Tensor<3>, Tensor<2, Int>) -> Tensor<2>,
+}
+
+impl<M> Clone for Embedded<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Embedded<M> {}
+
 /// One architecture of the table.
 struct Row<C: 'static, M> {
     name: &'static str,
@@ -214,6 +250,8 @@ struct Row<C: 'static, M> {
     from_data: fn(&Facts) -> Table,
     /// Classes, or size of the vocabulary.
     outputs: fn(&C) -> usize,
+    /// For models of tokens.
+    embedded: Option<Embedded<M>>,
 }
 
 /// A row without its types.
@@ -299,7 +337,9 @@ pub struct Job<'a> {
     /// The run folder.
     pub run: Option<&'a mut Run>,
     /// A checkpoint to go on from.
-    pub resume: Option<(&'a Path, Manifest)>,
+    pub resume: Option<&'a Checkpoint>,
+    /// Ends the training early once it is true; see [`Fit::stop`].
+    pub stop: Option<&'a AtomicBool>,
     /// Called with every event.
     pub watch: &'a mut dyn FnMut(&Event),
 }
@@ -317,6 +357,19 @@ pub struct Outcome {
     pub samples_per_second: f64,
 }
 
+/// What a classifier says to an example.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// The true class.
+    pub label: usize,
+    /// The class that it thinks likeliest.
+    pub predicted: usize,
+    /// The probability that it gives to that, 0..=1.
+    pub confidence: f64,
+    /// The cross-entropy with the true class, in nats.
+    pub loss: f64,
+}
+
 /// A model with weights, on a device without autodiff.
 pub trait Ready {
     /// Metrics over a source.
@@ -329,6 +382,18 @@ pub trait Ready {
         source: &dyn Source,
         batch_size: usize,
     ) -> Result<Metrics, SourceError>;
+    /// A classifier's answer to every example; `None` for a decoder.
+    ///
+    /// # Errors
+    /// An example that cannot be read.
+    fn answers(
+        &self,
+        source: &dyn Source,
+        batch_size: usize,
+    ) -> Result<Option<Vec<Answer>>, SourceError>;
+    /// What the likeliest output for a batch of one depends on: a value a pixel and channel, or a
+    /// token. Images are held against `baseline`, tokens against no token.
+    fn explain(&self, input: TensorData, baseline: TensorData) -> Attribution;
     /// The probability of each class `[k]` for a batch of one; `None` for a decoder.
     fn probabilities(&self, input: TensorData) -> Option<Vec<f32>>;
     /// A text generator; `None` for a classifier.
@@ -389,6 +454,7 @@ where
             forward: self.forward,
             input: (self.input)(&config),
             outputs: (self.outputs)(&config),
+            embedded: self.embedded,
             config,
         };
         if let Some(facts) = facts {
@@ -408,6 +474,7 @@ struct Configured<C, M> {
     forward: Forward<M>,
     input: Input,
     outputs: usize,
+    embedded: Option<Embedded<M>>,
     config: C,
 }
 
@@ -512,6 +579,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
             helpers: job.helpers,
             run: job.run,
             resume: job.resume,
+            stop: job.stop,
             watch: job.watch,
         };
         let fitted = fit.train(model)?;
@@ -572,6 +640,7 @@ impl<C, M: Module + 'static> Configured<C, M> {
         Box::new(Loaded {
             model,
             forward: self.forward,
+            embedded: self.embedded,
             device: device.clone(),
         })
     }
@@ -589,7 +658,23 @@ fn task<M: Module + 'static>(forward: Forward<M>, config: &TaskConfig) -> Box<dy
 struct Loaded<M> {
     model: M,
     forward: Forward<M>,
+    embedded: Option<Embedded<M>>,
     device: Device,
+}
+
+impl<M: Module + 'static> Loaded<M> {
+    /// The logits `[b, k]` of a classifier.
+    fn logits(&self, input: TensorData) -> Option<Tensor<2>> {
+        match self.forward {
+            Forward::Images(forward) => {
+                Some(forward(&self.model, Tensor::from_data(input, &self.device)))
+            }
+            Forward::Sentences(forward) => {
+                Some(forward(&self.model, Tensor::from_data(input, &self.device)))
+            }
+            Forward::Decoder(..) => None,
+        }
+    }
 }
 
 impl<M: Module + 'static> Ready for Loaded<M> {
@@ -608,16 +693,61 @@ impl<M: Module + 'static> Ready for Loaded<M> {
         )
     }
 
+    fn answers(
+        &self,
+        source: &dyn Source,
+        batch_size: usize,
+    ) -> Result<Option<Vec<Answer>>, SourceError> {
+        let indices: Vec<u32> = (0..source.len() as u32).collect();
+        let mut answers = Vec::with_capacity(indices.len());
+        for part in indices.chunks(batch_size) {
+            let batch = source.batch(part, None)?;
+            let Some(logits) = self.logits(batch.input) else {
+                return Ok(None);
+            };
+            let classes = logits.dims()[1];
+            let scores = log_softmax(logits, 1).into_data();
+            let scores: Vec<f64> = scores.iter::<f64>().collect();
+            let labels = batch.target.iter::<i64>();
+            for (row, label) in scores.chunks(classes.max(1)).zip(labels) {
+                let likeliest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+                let (predicted, score) = likeliest.map_or((0, f64::NAN), |(i, score)| (i, *score));
+                let label = label as usize;
+                answers.push(Answer {
+                    label,
+                    predicted,
+                    confidence: score.exp(),
+                    loss: -row.get(label).copied().unwrap_or(f64::NAN),
+                });
+            }
+        }
+        Ok(Some(answers))
+    }
+
+    fn explain(&self, input: TensorData, baseline: TensorData) -> Attribution {
+        // On an autodiff device, but as in evaluation: no dropout, no statistics of the batch.
+        let model = self.model.valid().train().freeze();
+        if let Forward::Images(forward) = self.forward {
+            let logits = |x| forward(&model, x);
+            return integrated_gradients::<4>(input, baseline, &self.device, logits);
+        }
+        let embedded = self.embedded.expect("a model of tokens has an embedding");
+        let tokens = |device: &Device| Tensor::<2, Int>::from_data(input.clone(), device);
+        let x = (embedded.embed)(&self.model, tokens(&self.device)); // [1, t, c]
+        let [_, t, c] = x.dims();
+        let nothing = TensorData::zeros::<f32, _>([1, t, c]);
+        let mut explained =
+            integrated_gradients::<3>(x.into_data(), nothing, &self.device, |x: Tensor<3>| {
+                let tokens = tokens(&x.device()).repeat_dim(0, x.dims()[0]);
+                (embedded.logits)(&model, x, tokens)
+            });
+        let by_token = explained.values.chunks(c);
+        explained.values = by_token.map(|values| values.iter().sum()).collect();
+        explained
+    }
+
     fn probabilities(&self, input: TensorData) -> Option<Vec<f32>> {
-        let logits = match self.forward {
-            Forward::Images(forward) => {
-                forward(&self.model, Tensor::from_data(input, &self.device))
-            }
-            Forward::Sentences(forward) => {
-                forward(&self.model, Tensor::from_data(input, &self.device))
-            }
-            Forward::Decoder(..) => return None,
-        };
+        let logits = self.logits(input)?;
         Some(softmax(logits, 1).into_data().iter::<f32>().collect())
     }
 

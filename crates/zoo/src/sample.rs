@@ -140,7 +140,12 @@ fn damaged(run: &Path, problem: &str) -> Error {
 
 /// Draws a token from the softmax of `logits / temperature`, among the `top_k` likeliest if given;
 /// temperature 0 takes the likeliest.
-fn choose(logits: &[f32], temperature: f64, top_k: Option<usize>, stream: &mut Stream) -> u32 {
+pub(crate) fn choose(
+    logits: &[f32],
+    temperature: f64,
+    top_k: Option<usize>,
+    stream: &mut Stream,
+) -> u32 {
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
     if temperature == 0.0 {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use zoo_train::{MODEL_FILE, Recipe};
+use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe};
 
 use crate::data::Codec;
 use crate::devices;
@@ -13,8 +13,6 @@ use crate::registry::{self, Model, Ready};
 
 /// The file that says how a run's weights are used.
 pub const CONFIG_FILE: &str = "config.json";
-/// The resolved recipe of a run.
-pub const RECIPE_FILE: &str = "recipe.toml";
 
 /// What `config.json` holds.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,27 +1,45 @@
 //! `zoo train`: from a recipe's name to a run folder.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
-use zoo_train::{Change, Event, Helpers, MODEL_FILE, Metrics, Recipe, Run, newest_checkpoint};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use zoo_compare::machine;
+use zoo_report::insight::INSIGHT_FILE;
+use zoo_train::{
+    BURN_VERSION, Bands, Change, Event, Found, Helpers, METRICS_FILE, MODEL_FILE, Metrics, Origin,
+    Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError, State, read_events,
+};
 
 use crate::cli::TrainArgs;
 use crate::data::{self, Data};
 use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
+use crate::insight::examine;
 use crate::progress::{Progress, describe};
-use crate::registry::{self, Job, Model};
-use crate::saved::{CONFIG_FILE, Config, RECIPE_FILE};
-use crate::{doctor, recipes};
+use crate::recipes::{self, RECIPES};
+use crate::registry::{self, Job, Model, Ready};
+use crate::saved::{CONFIG_FILE, Config};
+use crate::sink::Sinks;
 
 /// Everything a run needs, checked before the run folder is made: a wrong request leaves nothing behind.
 struct Prepared {
+    /// Resolved: what was left to defaults, presets and the data is written out.
     recipe: Recipe,
+    /// Weights to start from, instead of random ones.
+    weights: Option<PathBuf>,
     model: Box<dyn Model>,
     data: Data,
     selected: Selected,
     /// More devices, which share every batch with `selected`.
     helpers: Vec<Selected>,
+    /// What the result must be.
+    bands: Option<Bands>,
 }
 
 impl Prepared {
@@ -35,24 +53,20 @@ impl Prepared {
             .filter(|device| device.kind == Kind::Remote)
             .collect()
     }
+
+    /// What its runs are called, without their number.
+    fn run_name(&self) -> String {
+        format!("{}-{}", self.recipe.name, self.selected.backend.name)
+    }
 }
 
 /// Trains, tests, and writes the run folder.
 pub fn run(args: &TrainArgs) -> Result<(), Error> {
     let began = Instant::now();
     let prepared = prepare(args)?;
-    let name = format!(
-        "{}-{}",
-        prepared.recipe.name, prepared.selected.backend.name
-    );
-    let resumed = match &args.resume {
-        Some(run) => Some(find_run(
-            run.as_deref(),
-            &args.out,
-            &name,
-            &prepared.recipe,
-        )?),
-        None => None,
+    let origin = Origin {
+        recipe: prepared.recipe.clone(),
+        data_sha256: prepared.data.sha256()?,
     };
     let mut progress = Progress::new(args.json, args.quiet);
     if let Progress::Human(_) = progress {
@@ -63,40 +77,71 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
             names(&prepared).join(" and ")
         );
     }
-    let mut run = match &resumed {
-        Some(folder) => Run::open(folder)?,
-        None => Run::create(&args.out, &name)?,
+    let (mut run, found) = match &args.resume {
+        None => (
+            Run::create(&args.out, &prepared.run_name(), origin.clone())?,
+            None,
+        ),
+        Some(given) => {
+            let (run, found) = reopen(args, given.as_deref(), &prepared, &origin)?;
+            (run, Some(found))
+        }
     };
-    let work = || fit(&prepared, &mut run, resumed.is_some(), &mut progress, began);
-    let result = watch_servers(&prepared, work);
-    let has_checkpoint = || matches!(newest_checkpoint(run.folder()), Ok((Some(_), _)));
-    if matches!(result, Err(Error::Request(_))) && resumed.is_none() && !has_checkpoint() {
-        // Nothing of value was made; what keeps the folder from going is not the error to report.
-        let _ = std::fs::remove_dir_all(run.folder());
-    }
-    let finish = result?;
+    let mut record = begin(&prepared, &origin, run.folder(), found.as_ref());
+    let work = || {
+        write_record(&run, &record)?;
+        train(args, &prepared, &mut run, found.as_ref(), &mut progress)
+    };
+    let trained = watch_servers(&prepared, work).and_then(|trained| {
+        conclude(
+            &prepared,
+            &run,
+            &mut record,
+            trained,
+            began,
+            !args.no_report,
+        )
+    });
+    let finish = match trained {
+        Ok(metrics) => metrics,
+        Err(error) => return Err(give_up(run, record, found.is_some(), error)),
+    };
+    run.log(&finish)?;
+    write_report(args, &run);
     progress.event(&finish);
     report(args, &prepared, &finish);
-    Ok(())
+    check(args, &prepared, &finish)
 }
 
 fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
-    let recipe = recipes::read(&args.recipe, &changes(args)?)?;
-    let wrong = |problem: String| Error::Request(format!("{}: {problem}", args.recipe));
-    let open = |spec: &str| devices::open(spec.trim()).map_err(Error::request);
-    let (selected, helpers) = match args.devices.as_slice() {
-        [] => (
-            open(args.backend.as_deref().unwrap_or(devices::default_name()))?,
-            Vec::new(),
-        ),
-        [first, others @ ..] => (
-            open(first)?,
-            others
-                .iter()
-                .map(|spec| open(spec))
-                .collect::<Result<_, _>>()?,
-        ),
+    let named = args.resume.iter().flatten().next();
+    let recipe_name = match (&args.recipe, named) {
+        (Some(recipe), _) => recipe.clone(),
+        (None, Some(folder)) => folder.join(RECIPE_FILE).display().to_string(),
+        (None, None) => RECIPES[0].0.to_owned(),
     };
+    let mut changes = changes(args)?;
+    let mut recipe = recipes::read(&recipe_name, &changes)?;
+    let wrong = |problem: String| Error::Request(format!("{recipe_name}: {problem}"));
+    let claim = recipe.expect.as_ref();
+    let bands = if args.short {
+        let short = claim.and_then(|expect| expect.short.clone()).ok_or_else(|| {
+            wrong("has no [expect.short], which --short needs: the steps of a short run, and its claim".into())
+        })?;
+        changes.push(Change::new("train.steps", short.steps as i64));
+        Some(short.metrics)
+    } else {
+        claim.map(|expect| expect.metrics.clone())
+    };
+    if args.check && bands.is_none() {
+        return Err(wrong(
+            "claims nothing; --check needs an [expect] table".into(),
+        ));
+    }
+    if args.short {
+        recipe = recipes::read(&recipe_name, &changes)?;
+    }
+    let (selected, helpers) = open_devices(args, named)?;
     // Model and data need each other: the data its window length, the model its vocabulary.
     let input = registry::configure(&recipe.model, None)
         .map_err(wrong)?
@@ -110,13 +155,83 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
         let problem = "train.patience and train.validate_every_steps need validation data; set data.validation";
         return Err(wrong(problem.into()));
     }
+    let weights = recipe.model.get("weights").and_then(toml::Value::as_str);
     Ok(Prepared {
-        recipe,
+        weights: weights.map(PathBuf::from),
+        recipe: Recipe {
+            model: model.table(),
+            ..recipe
+        },
         model,
         data,
         selected,
         helpers,
+        bands,
     })
+}
+
+/// The devices that are asked for, or else those of the run to resume.
+fn open_devices(
+    args: &TrainArgs,
+    named: Option<&PathBuf>,
+) -> Result<(Selected, Vec<Selected>), Error> {
+    let mut specs = args.devices.clone();
+    if let (true, Some(backend)) = (specs.is_empty(), &args.backend) {
+        specs.push(backend.clone());
+    }
+    if let (true, Some(folder)) = (specs.is_empty(), named) {
+        specs = read_record(folder)
+            .map(|record| record.devices)
+            .unwrap_or_default();
+    }
+    if specs.is_empty() {
+        specs.push(devices::default_name().into());
+    }
+    let opened = specs.iter().map(|spec| devices::open(spec.trim()));
+    let mut opened: Vec<Selected> = opened.collect::<Result<_, _>>().map_err(Error::request)?;
+    let first = opened.remove(0);
+    Ok((first, opened))
+}
+
+/// The run to go on with: the given one, or the newest of its name that has something sound in it.
+fn reopen(
+    args: &TrainArgs,
+    given: Option<&Path>,
+    prepared: &Prepared,
+    origin: &Origin,
+) -> Result<(Run, Found), Error> {
+    let mut folders = match given {
+        Some(folder) => vec![folder.to_owned()],
+        None => Run::all(&args.out, &prepared.run_name())?,
+    }
+    .into_iter()
+    .peekable();
+    while let Some(folder) = folders.next() {
+        let mut run = Run::open(&folder, origin.clone())?;
+        match run.rewind(&args.allow_changed) {
+            Ok(found) => {
+                for problem in &found.refused {
+                    eprintln!("warning: {problem}; going on from the checkpoint before it");
+                }
+                if found.checkpoint.is_none() {
+                    eprintln!(
+                        "warning: {} has no checkpoint yet; it starts from its beginning",
+                        folder.display()
+                    );
+                }
+                return Ok((run, found));
+            }
+            Err(error @ RunError::NoneSound { .. }) if folders.peek().is_some() => {
+                eprintln!("warning: {error}; trying the run before it");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Request(format!(
+        "no run {}-… in {} to resume",
+        prepared.run_name(),
+        args.out.display()
+    )))
 }
 
 /// The helpers of a run. Between two servers, weights and gradients pass over this machine. Burn
@@ -180,52 +295,38 @@ fn changes(args: &TrainArgs) -> Result<Vec<Change>, Error> {
     Ok(changes)
 }
 
-/// The run to go on with; its recipe must be the one that is asked for.
-fn find_run(
-    given: Option<&Path>,
-    root: &Path,
-    name: &str,
-    recipe: &Recipe,
-) -> Result<PathBuf, Error> {
-    let folder = match given {
-        Some(folder) => folder.to_owned(),
-        None => Run::newest(root, name)?.ok_or_else(|| {
-            Error::Request(format!("no run {name}-… in {} to resume", root.display()))
-        })?,
-    };
-    let path = folder.join(RECIPE_FILE);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Error::Request(format!("{}: {error}", path.display())))?;
-    let origin = path.display().to_string();
-    let old = Recipe::parse(&origin, &text, &[])?;
-    let same = (
-        &old.data,
-        &old.task,
-        &old.train,
-        &old.optimizer,
-        &old.schedule,
-    ) == (
-        &recipe.data,
-        &recipe.task,
-        &recipe.train,
-        &recipe.optimizer,
-        &recipe.schedule,
-    );
-    if !same {
-        return Err(Error::Request(format!(
-            "{origin} differs from the recipe that is asked for; resume with the same recipe and --set changes, or start a new run"
-        )));
-    }
-    Ok(folder)
+/// What is trained to its end, and where.
+struct Trained {
+    ready: Box<dyn Ready>,
+    outcome: registry::Outcome,
 }
 
-fn fit(
+/// A flag that SIGINT (Ctrl-C) and SIGTERM set; the second of them ends the process at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())
+            .and_then(|_| flag::register(signal, stop.clone()))
+            .map_err(|error| Error::Failed(format!("cannot wait for signals: {error}")))?;
+    }
+    // A step can take a while: that the signal was heard is said at once.
+    let heard = stop.clone();
+    std::thread::spawn(move || {
+        while !heard.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        eprintln!("\nfinishing the step and writing a checkpoint; once more ends at once");
+    });
+    Ok(stop)
+}
+
+fn train(
+    args: &TrainArgs,
     prepared: &Prepared,
     run: &mut Run,
-    resume: bool,
+    found: Option<&Found>,
     progress: &mut Progress,
-    began: Instant,
-) -> Result<Event, Error> {
+) -> Result<Trained, Error> {
     let Prepared {
         recipe,
         model,
@@ -233,109 +334,210 @@ fn fit(
         selected,
         ..
     } = prepared;
-    let folder = run.folder().to_owned();
-    let checkpoint = if resume {
-        let (found, refused) = newest_checkpoint(&folder)?;
-        for problem in refused {
-            eprintln!("warning: {problem}; trying the checkpoint before it");
-        }
-        Some(found.ok_or_else(|| {
-            Error::Request(format!(
-                "{} has no checkpoint to resume from",
-                folder.display()
-            ))
-        })?)
-    } else {
-        None
-    };
-    // The resolved recipe: what was left to defaults, presets and the data is written out.
-    let resolved = Recipe {
-        model: model.table(),
-        ..recipe.clone()
-    };
     let config = Config {
         model: model.table(),
         codec: data.codec.clone(),
     };
-    if !resume {
-        run.write(RECIPE_FILE, resolved.to_toml().as_bytes())?;
-        run.write(CONFIG_FILE, &to_json(&config))?;
-    }
-    run.write("run.json", &to_json(&describe_run(prepared, "running")))?;
-    let initial = recipe
-        .model
-        .get("weights")
-        .and_then(toml::Value::as_str)
-        .map(PathBuf::from);
+    run.write(RECIPE_FILE, recipe.to_toml().as_bytes())?;
+    run.write(CONFIG_FILE, &to_json(&config))?;
+    let kept = fs::read(run.folder().join(METRICS_FILE)).map_err(Error::failed)?;
+    let mut sinks = Sinks::open(&args.log, run.folder(), &read_events(&kept).0)?;
+    let stop = stop_on_signals()?;
     let job = Job {
         recipe,
         train: data.train.clone(),
         valid: data.valid.clone(),
         device: &selected.device,
         helpers: helpers(prepared),
-        weights: initial.as_deref(),
+        weights: prepared.weights.as_deref(),
         run: Some(run),
-        resume: checkpoint
-            .as_ref()
-            .map(|(path, manifest)| (path.as_path(), manifest.clone())),
-        watch: &mut |event| progress.event(event),
+        resume: found.and_then(|found| found.checkpoint.as_ref()),
+        stop: Some(&stop),
+        watch: &mut |event| {
+            progress.event(event);
+            sinks.event(event);
+        },
     };
     let (ready, outcome) = model.train(job)?;
+    Ok(Trained { ready, outcome })
+}
 
-    let mut metrics: Metrics = Metrics::new();
+/// Tests and saves the result, looks at what it does, and completes the record.
+fn conclude(
+    prepared: &Prepared,
+    run: &Run,
+    record: &mut Record,
+    trained: Trained,
+    began: Instant,
+    look: bool,
+) -> Result<Event, Error> {
+    let Trained { ready, outcome } = trained;
+    let (recipe, data) = (&prepared.recipe, &prepared.data);
+    let batch_size = recipe.train.eval_batch_size;
+    let unreadable = |error| Error::Request(format!("reading the test split failed: {error}"));
+    let mut metrics = Metrics::new();
     let mut add = |split: &str, values: Metrics| {
-        metrics.extend(
-            values
-                .into_iter()
-                .map(|(name, value)| (format!("{split}.{name}"), value)),
-        );
+        let named = values.into_iter();
+        metrics.extend(named.map(|(name, value)| (format!("{split}.{name}"), value)));
     };
     if let Some(test) = &data.test {
-        let values = ready.evaluate(&recipe.task, &**test, recipe.train.eval_batch_size);
-        add(
-            "test",
-            values.map_err(|error| {
-                Error::Request(format!("reading the test split failed: {error}"))
-            })?,
-        );
+        let values = ready.evaluate(&recipe.task, &**test, batch_size);
+        add("test", values.map_err(unreadable)?);
     }
     if let Some(values) = outcome.validation {
         add("valid", values);
     }
-    let part = folder.join(format!(".{MODEL_FILE}.part"));
+    let part = run.folder().join(format!(".{MODEL_FILE}.part"));
     ready.save(&part)?;
-    std::fs::rename(&part, folder.join(MODEL_FILE)).map_err(Error::failed)?;
-    let finish = Event::Finish {
-        run: folder.display().to_string(),
-        metrics,
+    fs::rename(&part, run.folder().join(MODEL_FILE)).map_err(Error::failed)?;
+    let looked_at = match (&data.test, &data.valid) {
+        (Some(test), _) => Some(("test", test)),
+        (None, Some(valid)) => Some(("valid", valid)),
+        (None, None) => None,
+    };
+    if let (Some((split, source)), true) = (looked_at, look) {
+        let insight = examine(&*ready, &data.codec, split, &**source, batch_size);
+        run.write(INSIGHT_FILE, &to_json(&insight.map_err(unreadable)?))?;
+    }
+    let result = Outcome {
+        metrics: metrics.clone(),
         steps: outcome.steps,
         stopped_early: outcome.stopped_early,
         wall_seconds: began.elapsed().as_secs_f64(),
         samples_per_second: outcome.samples_per_second,
     };
-    run.log(&finish)?;
-    run.write("run.json", &to_json(&describe_run(prepared, "finished")))?;
+    let finish = Event::Finish {
+        run: run.folder().display().to_string(),
+        metrics,
+        steps: result.steps,
+        stopped_early: result.stopped_early,
+        wall_seconds: result.wall_seconds,
+        samples_per_second: result.samples_per_second,
+    };
+    record.state = State::Finished;
+    record.ended = Some(now());
+    record.result = Some(result);
+    write_record(run, record)?;
     Ok(finish)
+}
+
+/// Leaves a run that ended without a result as it should be found.
+fn give_up(run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
+    let has_checkpoint = run.folder().join("checkpoints").is_dir();
+    if matches!(error, Error::Request(_)) && !resumed && !has_checkpoint {
+        // Nothing of value was made; what keeps the folder from going is not the error to report.
+        let _ = fs::remove_dir_all(run.folder());
+        return error;
+    }
+    record.state = match error {
+        Error::Interrupted(_) => State::Interrupted,
+        _ => State::Failed,
+    };
+    record.problem = Some(error.to_string());
+    record.ended = Some(now());
+    // The same reason may keep these from being written; the first error is the one to report.
+    let _ = write_record(&run, &record);
+    let folder = run.folder().display();
+    match error {
+        Error::Interrupted(message) => {
+            Error::Interrupted(format!("{message}; go on with: train --resume {folder}"))
+        }
+        other => other,
+    }
+}
+
+fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Found>) -> Record {
+    let recipe = &prepared.recipe;
+    let mut record = Record {
+        state: State::Running,
+        problem: None,
+        recipe: recipe.name.clone(),
+        backend: prepared.selected.backend.name.into(),
+        devices: prepared.devices().map(Selected::spec).collect(),
+        seed: recipe.train.seed,
+        started: now(),
+        ended: None,
+        zoo: env!("CARGO_PKG_VERSION").into(),
+        burn: BURN_VERSION.into(),
+        recipe_sha256: origin.recipe_sha256(),
+        data_sha256: origin.data_sha256.clone(),
+        environment: environment(prepared),
+        resumed: Vec::new(),
+        result: None,
+    };
+    let Some(found) = found else { return record };
+    if let Some(before) = read_record(folder) {
+        record.started = before.started;
+        record.resumed = before.resumed;
+    }
+    let manifest = found
+        .checkpoint
+        .as_ref()
+        .map(|checkpoint| &checkpoint.manifest);
+    if let Some(manifest) = manifest.filter(|manifest| manifest.burn != BURN_VERSION) {
+        eprintln!(
+            "warning: the checkpoint was written with Burn {}, this is {BURN_VERSION}: the run will \
+             not go on to the last bit",
+            manifest.burn
+        );
+    }
+    record.resumed.push(Resumed {
+        step: manifest.map_or(0, |manifest| manifest.progress.step),
+        at: now(),
+        changed: found.changed.iter().map(ToString::to_string).collect(),
+    });
+    record
+}
+
+/// The machine, in words.
+fn environment(prepared: &Prepared) -> BTreeMap<String, String> {
+    let machine =
+        machine::environment(devices::cpu_name(), env!("CARGO_PKG_VERSION"), BURN_VERSION);
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64);
+    let facts = [
+        ("device", Some(names(prepared).join(" and "))),
+        ("processor", Some(machine.processor)),
+        ("architecture", Some(machine.architecture)),
+        ("instruction sets", Some(machine.features.join(" "))),
+        ("cores", Some(machine.logical_cores.to_string())),
+        ("memory", machine.memory_bytes.map(gib)),
+        ("system", Some(machine.system)),
+        ("revision", machine.revision),
+    ];
+    let known = facts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    known.collect()
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+fn read_record(folder: &Path) -> Option<Record> {
+    let text = fs::read(folder.join(RECORD_FILE)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+fn write_record(run: &Run, record: &Record) -> Result<(), Error> {
+    Ok(run.write(RECORD_FILE, &to_json(record))?)
 }
 
 fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("what a run writes is JSON")
 }
 
-fn describe_run(prepared: &Prepared, state: &str) -> serde_json::Value {
-    serde_json::json!({
-        "state": state,
-        "zoo": env!("CARGO_PKG_VERSION"),
-        "burn": doctor::BURN_VERSION,
-        "recipe": prepared.recipe.name,
-        "seed": prepared.recipe.train.seed,
-        "backend": prepared.selected.backend.name,
-        "device": prepared.selected.to_string(),
-        "devices": names(prepared),
-    })
+/// Writes `report.html`. A report that cannot be drawn is no reason to lose a run.
+fn write_report(args: &TrainArgs, run: &Run) {
+    if args.no_report {
+        return;
+    }
+    if let Err(error) = crate::runs::write_report(run.folder()) {
+        eprintln!("warning: no report: {error}");
+    }
 }
 
-/// The result, for people; the run's own claim beside it.
+/// The result, for people.
 fn report(args: &TrainArgs, prepared: &Prepared, finish: &Event) {
     let Event::Finish {
         run,
@@ -358,20 +560,46 @@ fn report(args: &TrainArgs, prepared: &Prepared, finish: &Event) {
     };
     println!("{}", describe(metrics));
     println!("{steps} steps{early} in {wall_seconds:.1} s, {samples_per_second:.0} samples/s");
-    if let Some(expect) = &prepared.recipe.expect
-        && let Some(value) = metrics.get(&expect.metric)
-        && changes(args).is_ok_and(|changes| changes.is_empty())
-    {
-        let within = (expect.min..=expect.max).contains(value);
-        let verdict = if within {
+    // The claim is about the recipe as it is.
+    if args.check || changes(args).is_ok_and(|changes| changes.is_empty()) {
+        for line in judge(prepared, metrics).0 {
+            println!("{line}");
+        }
+    }
+    if !args.no_report {
+        println!("report: {run}/report.html");
+    }
+    println!("run folder: {run}");
+}
+
+/// A line for each claim, and whether all of them hold.
+fn judge(prepared: &Prepared, metrics: &Metrics) -> (Vec<String>, bool) {
+    let mut all_hold = true;
+    let mut judge = |metric: &String, [min, max]: [f64; 2]| {
+        let value = metrics.get(metric).copied();
+        let holds = value.is_some_and(|value| (min..=max).contains(&value));
+        all_hold &= holds;
+        let value = value.map_or("is not there".into(), |value| format!("{value:.4}"));
+        let verdict = if holds {
             "as expected"
         } else {
             "NOT as expected"
         };
-        println!(
-            "{verdict}: {} {value:.4}, the recipe claims {} to {}",
-            expect.metric, expect.min, expect.max
-        );
+        format!("{verdict}: {metric} {value}, the recipe claims {min} to {max}")
+    };
+    let bands = prepared.bands.iter().flatten();
+    let lines = bands.map(|(metric, band)| judge(metric, *band)).collect();
+    (lines, all_hold)
+}
+
+fn check(args: &TrainArgs, prepared: &Prepared, finish: &Event) -> Result<(), Error> {
+    let Event::Finish { metrics, .. } = finish else {
+        return Ok(());
+    };
+    let (lines, all_hold) = judge(prepared, metrics);
+    if all_hold || !args.check {
+        return Ok(());
     }
-    println!("run folder: {run}");
+    let missed = lines.into_iter().filter(|line| line.starts_with("NOT"));
+    Err(Error::Failed(missed.collect::<Vec<_>>().join("; ")))
 }

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use zoo_compare::report::Convergence;
 use zoo_compare::spec::{Reply, Spec};
 use zoo_compare::worker::{to_stdout, unsupported};
-use zoo_train::{Event, Helpers, Recipe, smaller_is_better};
+use zoo_train::{Event, Expect, Helpers, Recipe, smaller_is_better};
 
 use crate::cli::WorkerArgs;
 use crate::error::Error;
@@ -79,23 +79,24 @@ fn converge(spec: &Spec, progress: &mut dyn FnMut(usize, f64)) -> Result<Converg
     let data = data::open(&recipe.data, &directory, input, recipe.train.seed)
         .map_err(|error| error.to_string())?;
     let model = registry::configure(&recipe.model, Some(&data.facts))?;
-    let metric = expect.as_ref().map_or_else(
+    let expected = expect.as_ref().and_then(Expect::main);
+    let metric = expected.map_or_else(
         || format!("valid.{}", recipe.train.best),
-        |expect| expect.metric.clone(),
+        |(metric, _)| metric.to_owned(),
     );
     let (split, name) = metric.split_once('.').unwrap_or(("test", &metric));
     let meets = |value: f64| {
-        expect.as_ref().is_some_and(|expect| {
+        expected.is_some_and(|(_, [min, max])| {
             if smaller_is_better(name) {
-                value <= expect.max
+                value <= max
             } else {
-                value >= expect.min
+                value >= min
             }
         })
     };
     let mut run = Convergence {
         metric: metric.clone(),
-        expected: expect.as_ref().map(|expect| [expect.min, expect.max]),
+        expected: expected.map(|(_, band)| band),
         ..Convergence::default()
     };
     let mut losses = Vec::new();
@@ -109,6 +110,7 @@ fn converge(spec: &Spec, progress: &mut dyn FnMut(usize, f64)) -> Result<Converg
         weights: weights.map(Path::new),
         run: None,
         resume: None,
+        stop: None,
         watch: &mut |event| match event {
             Event::Step { step, loss, .. } => {
                 losses.push((*step, *loss));

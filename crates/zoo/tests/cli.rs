@@ -179,56 +179,6 @@ fn the_same_command_gives_the_same_weights_whatever_the_number_of_loader_threads
 }
 
 #[test]
-fn a_resumed_run_ends_with_the_weights_of_one_that_was_not_interrupted() {
-    let folder = tempfile::tempdir().unwrap();
-    let recipe = [
-        "--set",
-        "model.dropout=0.2",
-        "--set",
-        "train.ema_decay=0.99",
-        "--set",
-        "data.validation=500",
-        "--set",
-        "train.checkpoint_every_steps=20",
-        "--set",
-        "train.keep_checkpoints=20",
-        "--set",
-        "optimizer.name=adamw",
-        "--set",
-        "optimizer.learning_rate=0.001",
-        "--set",
-        "train.micro_batch_size=32",
-        "--steps",
-        "230",
-        "--quiet",
-    ];
-    succeed(folder.path(), &with(&["train", "--out", "whole"], &recipe));
-    succeed(folder.path(), &with(&["train"], &recipe));
-    // As if it had been killed between steps 60 and 80, in the middle of the first epoch.
-    let run = folder.path().join("runs/mlp-glyphs-flex-1");
-    for entry in fs::read_dir(run.join("checkpoints")).unwrap() {
-        let path = entry.unwrap().path();
-        let step = path.file_name().unwrap().to_str().unwrap().parse::<usize>();
-        if step.is_ok_and(|step| step > 60) || path.ends_with("best") {
-            fs::remove_dir_all(path).unwrap();
-        }
-    }
-    fs::remove_file(run.join("model.safetensors")).unwrap();
-    succeed(folder.path(), &with(&["train", "--resume"], &recipe));
-    assert!(weights(&run) == weights(&folder.path().join("whole/mlp-glyphs-flex-1")));
-    assert!(
-        !folder.path().join("runs/mlp-glyphs-flex-2").exists(),
-        "it went on in the same folder"
-    );
-
-    let other = with(
-        &["train", "--resume", "--set", "train.batch_size=32"],
-        &["--quiet"],
-    );
-    assert!(fail(folder.path(), &other, 2).contains("differs from the recipe"));
-}
-
-#[test]
 fn a_decoder_samples_and_repeats_itself_by_seed() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(

@@ -145,3 +145,67 @@ fn a_comparison_replays_the_layers_on_wgpu() {
         .collect();
     assert_eq!(names, ["layers.0", "layers.1"]);
 }
+
+/// Bound: 1e-5 of each loss, for kernels may be chosen by timing, anew in each process.
+#[test]
+fn a_resumed_run_goes_on_as_the_whole_one_on_wgpu() {
+    if !adapter() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let train = |out: &str, more: &[&str]| {
+        let arguments = [
+            "train",
+            "--backend",
+            "wgpu",
+            "--set",
+            "train.batch_size=4",
+            "--set",
+            "model.widths=[784,16,10]",
+            "--set",
+            "model.dropout=0.2",
+            "--set",
+            "train.ema_decay=0.9",
+            "--set",
+            "train.micro_batch_size=2",
+            "--set",
+            "train.log_every_steps=1",
+            "--set",
+            "schedule.name=cosine",
+            "--set",
+            "train.eval_batch_size=500",
+            "--set",
+            "train.checkpoint_every_steps=5",
+            "--set",
+            "train.keep_checkpoints=4",
+            "--steps",
+            "20",
+            "--quiet",
+            "--no-report",
+            "--out",
+            out,
+        ];
+        common::succeed(folder.path(), &[&arguments[..], more].concat());
+        let metrics = folder
+            .path()
+            .join(out)
+            .join("mlp-glyphs-wgpu-1/metrics.jsonl");
+        let (events, _) = zoo_train::read_events(&std::fs::read(metrics).unwrap());
+        let losses = events.iter().filter_map(|event| match event {
+            zoo_train::Event::Step { loss, .. } => Some(*loss),
+            _ => None,
+        });
+        losses.collect::<Vec<f64>>()
+    };
+    let whole = train("whole", &[]);
+    train("cut", &[]);
+    // As if it had been killed between steps 10 and 15.
+    for step in [15, 20] {
+        let checkpoint = format!("cut/mlp-glyphs-wgpu-1/checkpoints/{step}");
+        let _ = std::fs::remove_dir_all(folder.path().join(checkpoint));
+    }
+    let resumed = train("cut", &["--resume"]);
+    let (difference, step) = largest_difference(&whole, &resumed);
+    println!("resumed on wgpu: largest relative difference {difference:.1e} at step {step}");
+    assert!(whole.len() == 20 && resumed.len() == 20 && difference < 1e-5);
+}

@@ -157,6 +157,15 @@ impl Files {
         self.class_folders[*label].join(name)
     }
 
+    pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+        let path = self.path(index);
+        fs::read(&path).map_err(|source| unreadable(&path, source))
+    }
+
+    pub(crate) fn label(&self, index: usize) -> usize {
+        self.images[index].1
+    }
+
     pub(crate) fn read(&self, index: usize, shape: [usize; 3]) -> Result<LabeledImage, ImageError> {
         let path = self.path(index);
         let (pixels, found) = read_image(&path, &self.options)?;

@@ -32,6 +32,7 @@ pub use folder::{Color, FolderOptions, open_folder, read_image};
 pub use sets::{SETS, SetInfo, Source, find, open};
 
 use burn::data::dataset::Dataset;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A part of a set. Validation images, where wanted, are cut from `Train` by the caller.
@@ -86,6 +87,32 @@ impl ImageSet {
     /// `[channels, height, width]` of every image.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
+    }
+
+    /// The bytes that an image is made of, undecoded: its pixels, or its file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read.
+    pub fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, ImageError> {
+        match &self.items {
+            Items::Memory(memory) => {
+                let pixels_per_image = self.shape.iter().product::<usize>();
+                let start = index * pixels_per_image;
+                Ok(Cow::Borrowed(
+                    &memory.pixels[start..start + pixels_per_image],
+                ))
+            }
+            Items::Folder(files) => files.bytes(index).map(Cow::Owned),
+        }
+    }
+
+    /// The class of an image: an index into [`classes`](Self::classes).
+    pub fn label(&self, index: usize) -> usize {
+        match &self.items {
+            Items::Memory(memory) => usize::from(memory.labels[index]),
+            Items::Folder(files) => files.label(index),
+        }
     }
 
     /// The name of each class, in the order of the labels.

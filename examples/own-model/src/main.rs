@@ -107,6 +107,7 @@ fn train(watch: &mut dyn FnMut(&Event)) -> Result<Fitted<Net>, Box<dyn Error>> {
         helpers: Helpers::default(), // More devices here would share every batch.
         run: None,                   // A `Run` here would write metrics and checkpoints.
         resume: None,
+        stop: None,
         watch,
     };
     Ok(fit.train(Net::new(&device))?)

@@ -160,7 +160,21 @@ impl Encoder {
     /// # Panics
     /// If `t` exceeds `max_length`, or the shapes differ.
     pub fn forward(&self, tokens: Tensor<2, Int>, padding: Tensor<2, Bool>) -> Tensor<2> {
-        let [b, t] = tokens.dims();
+        self.forward_embedded(self.embed(tokens), padding)
+    }
+
+    /// The vectors that stand for `tokens [b, t]`, without their positions -> `[b, t, c]`.
+    pub fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.wte.forward(tokens)
+    }
+
+    /// [`forward`](Self::forward) from the vectors `x [b, t, c]` of [`embed`](Self::embed) on: what
+    /// an output depends on can be asked of vectors, not of token ids.
+    ///
+    /// # Panics
+    /// If `t` exceeds `max_length`, or the shapes differ.
+    pub fn forward_embedded(&self, x: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<2> {
+        let [b, t, _] = x.dims();
         assert_shape!(padding, [b, t]);
         let [max_length, _] = self.wpe.weight.dims();
         assert!(t <= max_length, "at most {max_length} tokens, got {t}");
@@ -168,7 +182,7 @@ impl Encoder {
         let mask = mask.reshape([b, 1, 1, t]);
 
         let positions = self.wpe.weight.val().narrow(0, 0, t); // [t, c]
-        let x = self.wte.forward(tokens) + positions.unsqueeze(); // [b, t, c]
+        let x = x + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
         for block in &self.h {
             x = block.forward(x, b, Some(&mask), None);

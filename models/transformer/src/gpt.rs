@@ -152,7 +152,21 @@ impl Gpt {
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let ([_, t], context) = (tokens.dims(), self.context());
         assert!(t <= context, "a context of {context} positions, got {t}");
-        self.logits(tokens, None)
+        self.forward_embedded(self.embed(tokens))
+    }
+
+    /// The vectors that stand for `tokens [b, t]`, without their positions -> `[b, t, c]`.
+    pub fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.wte.forward(tokens)
+    }
+
+    /// [`forward`](Self::forward) from the vectors `x [b, t, c]` of [`embed`](Self::embed) on: what
+    /// an output depends on can be asked of vectors, not of token ids.
+    ///
+    /// # Panics
+    /// If `t` exceeds the context.
+    pub fn forward_embedded(&self, x: Tensor<3>) -> Tensor<3> {
+        self.logits(x, None)
     }
 
     /// An empty cache for [`forward_cached`](Self::forward_cached).
@@ -189,7 +203,7 @@ impl Gpt {
                 new,
             });
         }
-        let logits = self.logits(tokens, Some(cache));
+        let logits = self.logits(self.embed(tokens), Some(cache));
         cache.len += new;
         Ok(logits)
     }
@@ -199,13 +213,13 @@ impl Gpt {
         self.wpe.weight.dims()[0]
     }
 
-    fn logits(&self, tokens: Tensor<2, Int>, mut cache: Option<&mut Cache>) -> Tensor<3> {
-        let [b, t] = tokens.dims();
+    fn logits(&self, x: Tensor<3>, mut cache: Option<&mut Cache>) -> Tensor<3> {
+        let [b, t, _] = x.dims();
         let past = cache.as_ref().map_or(0, |cache| cache.len);
-        let mask = causal_mask(t, past, &tokens.device());
+        let mask = causal_mask(t, past, &x.device());
 
         let positions = self.wpe.weight.val().narrow(0, past, t); // [t, c]
-        let x = self.wte.forward(tokens) + positions.unsqueeze(); // [b, t, c]
+        let x = x + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
         for (layer, block) in self.h.iter().enumerate() {
             let seen = (cache.as_deref_mut()).map(|cache| &mut cache.layers[layer]);

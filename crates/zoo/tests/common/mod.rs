@@ -55,6 +55,7 @@ pub fn losses(
         weights: None,
         run: None,
         resume: None,
+        stop: None,
         watch: &mut |event| {
             if let Event::Step { loss, .. } = event {
                 losses.push(*loss);

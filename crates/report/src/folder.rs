@@ -1,0 +1,75 @@
+//! A run folder, read for showing. A run may still be going on, or have been killed in the middle
+//! of a line: what cannot be read is left out, and said.
+
+use std::path::{Path, PathBuf};
+
+use zoo_train::{Event, RECORD_FILE, Record};
+
+use crate::insight::{INSIGHT_FILE, Insight};
+
+/// What there is to show of a run.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// `run.json`.
+    pub record: Record,
+    /// `recipe.toml`, as it stands there.
+    pub recipe: String,
+    /// `metrics.jsonl`, line by line.
+    pub events: Vec<Event>,
+    /// `insight.json`, once the run is finished.
+    pub insight: Option<Insight>,
+    /// Lines and files that could not be read.
+    pub problems: Vec<String>,
+}
+
+/// Why a folder cannot be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}; RUN must be a run folder, such as runs/mlp-glyphs-flex-1", path.display())]
+pub struct FolderError {
+    path: PathBuf,
+    problem: String,
+}
+
+impl Folder {
+    /// Reads a run folder.
+    ///
+    /// # Errors
+    /// A folder without a readable `run.json`; everything else may be absent or damaged.
+    pub fn read(path: &Path) -> Result<Self, FolderError> {
+        let fail = |file: &str, problem: String| FolderError {
+            path: path.join(file),
+            problem,
+        };
+        let text = std::fs::read_to_string(path.join(RECORD_FILE))
+            .map_err(|error| fail(RECORD_FILE, error.to_string()))?;
+        let record: Record =
+            serde_json::from_str(&text).map_err(|error| fail(RECORD_FILE, error.to_string()))?;
+        let mut problems = Vec::new();
+        let recipe = std::fs::read_to_string(path.join("recipe.toml")).unwrap_or_else(|error| {
+            problems.push(format!("recipe.toml: {error}"));
+            String::new()
+        });
+        let metrics = std::fs::read(path.join("metrics.jsonl")).unwrap_or_else(|error| {
+            problems.push(format!("metrics.jsonl: {error}"));
+            Vec::new()
+        });
+        let (events, unreadable) = zoo_train::read_events(&metrics);
+        problems.extend(unreadable);
+        let insight = match std::fs::read(path.join(INSIGHT_FILE)) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| problems.push(format!("{INSIGHT_FILE}: {error}")))
+                .ok(),
+            Err(_) => None,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            record,
+            recipe,
+            events,
+            insight,
+            problems,
+        })
+    }
+}

@@ -1,0 +1,369 @@
+//! What a trained model does with single examples, for the report: confusion, the worst mistakes,
+//! samples, and what a few outputs depend on.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use burn::tensor::TensorData;
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
+use zoo_text::{CharVocabulary, WordVocabulary};
+use zoo_train::rng::Stream;
+use zoo_train::{Batch, Source, SourceError};
+
+use crate::data::{Codec, normalise};
+use crate::registry::{Answer, Ready};
+use crate::sample::choose;
+
+/// Mistakes that are shown.
+const MISTAKES: usize = 24;
+/// Inputs that are explained.
+const EXPLAINED: usize = 4;
+/// Texts that a decoder writes.
+const SAMPLES: usize = 4;
+/// Tokens that a decoder is given and writes, where the data does not say.
+const PROMPT_TOKENS: usize = 32;
+const WRITTEN_TOKENS: usize = 200;
+/// Tokens of an input that is explained, at most.
+const EXPLAINED_TOKENS: usize = 64;
+
+/// Looks at a model's answers to `source`, which is the split called `split`.
+///
+/// # Errors
+/// An example that cannot be read.
+pub fn examine(
+    ready: &dyn Ready,
+    codec: &Codec,
+    split: &str,
+    source: &dyn Source,
+    batch_size: usize,
+) -> Result<Insight, SourceError> {
+    let view = View::new(codec)?;
+    let answers = ready.answers(source, batch_size)?;
+    let mut insight = Insight {
+        split: split.into(),
+        examples: source.len(),
+        ..Insight::default()
+    };
+    // Spread over the split; for classifiers, the worst mistake first.
+    let spread = (0..EXPLAINED).map(|part| part * source.len() / EXPLAINED);
+    let mut explained: Vec<usize> = spread.collect();
+    if let Some(answers) = &answers {
+        let worst = worst(answers);
+        explained.splice(0..0, worst.first().copied());
+        explained.truncate(EXPLAINED);
+        insight.classes = Some(classes(&view, source, answers, &worst)?);
+    } else {
+        insight.samples = samples(ready, &view, source)?;
+    }
+    explained.sort_unstable();
+    explained.dedup();
+    for index in explained {
+        insight
+            .saliency
+            .extend(explain(ready, &view, source, index)?);
+    }
+    Ok(insight)
+}
+
+/// The wrong answers, by their loss.
+fn worst(answers: &[Answer]) -> Vec<usize> {
+    let mut wrong: Vec<usize> = (0..answers.len())
+        .filter(|index| answers[*index].label != answers[*index].predicted)
+        .collect();
+    wrong.sort_by(|a, b| answers[*b].loss.total_cmp(&answers[*a].loss));
+    wrong.truncate(MISTAKES);
+    wrong
+}
+
+fn classes(
+    view: &View<'_>,
+    source: &dyn Source,
+    answers: &[Answer],
+    worst: &[usize],
+) -> Result<Classes, SourceError> {
+    let names = view.classes();
+    let mut confusion = vec![vec![0; names.len()]; names.len()];
+    for answer in answers {
+        let row = confusion.get_mut(answer.label);
+        if let Some(count) = row.and_then(|row| row.get_mut(answer.predicted)) {
+            *count += 1;
+        }
+    }
+    let mistakes = worst.iter().map(|&index| {
+        let batch = source.batch(&[index as u32], None)?;
+        let answer = answers[index];
+        Ok::<_, SourceError>(Mistake {
+            index,
+            input: view.show(&batch.input),
+            label: answer.label,
+            predicted: answer.predicted,
+            confidence: answer.confidence,
+            loss: answer.loss,
+        })
+    });
+    Ok(Classes {
+        names: names.to_vec(),
+        mistakes: mistakes.collect::<Result<_, _>>()?,
+        confusion,
+    })
+}
+
+/// What a decoder writes after the beginning of some examples.
+fn samples(
+    ready: &dyn Ready,
+    view: &View<'_>,
+    source: &dyn Source,
+) -> Result<Vec<Sample>, SourceError> {
+    let count = SAMPLES.min(source.len());
+    let mut samples = Vec::new();
+    for part in 0..count {
+        let index = part * source.len() / count;
+        let batch = source.batch(&[index as u32], None)?;
+        let (prompt, answer) = question(&batch);
+        let Some(mut decoder) = ready.decoder() else {
+            break;
+        };
+        // Where one answer is right, the likeliest is asked for.
+        let (temperature, length) = match &answer {
+            Some(answer) => (0.0, answer.len()),
+            None => (0.8, WRITTEN_TOKENS),
+        };
+        let mut stream = Stream::new(1 + part as u64);
+        let mut written = Vec::new();
+        let mut logits = decoder.next(&prompt);
+        while written.len() < length {
+            let token = choose(&logits, temperature, None, &mut stream);
+            written.push(token);
+            if written.len() < length {
+                logits = decoder.next(&[token]);
+            }
+        }
+        samples.push(Sample {
+            prompt: view.text(&prompt),
+            continuation: view.text(&written),
+            temperature,
+            expected: answer.map(|answer| view.text(&answer)),
+        });
+    }
+    Ok(samples)
+}
+
+/// What an example gives to a decoder, and what it asks for, where only some tokens are scored.
+fn question(batch: &Batch) -> (Vec<u32>, Option<Vec<u32>>) {
+    let mut tokens = ids(&batch.input);
+    match first_scored(batch) {
+        Some(first) => {
+            tokens.truncate(first + 1);
+            (tokens, Some(ids(&batch.target)))
+        }
+        None => {
+            tokens.truncate(PROMPT_TOKENS);
+            (tokens, None)
+        }
+    }
+}
+
+fn first_scored(batch: &Batch) -> Option<usize> {
+    let scored = batch.scored.as_ref()?;
+    scored.iter::<i64>().next().map(|first| first as usize)
+}
+
+fn ids(data: &TensorData) -> Vec<u32> {
+    data.iter::<i64>().map(|id| id as u32).collect()
+}
+
+fn explain(
+    ready: &dyn Ready,
+    view: &View<'_>,
+    source: &dyn Source,
+    index: usize,
+) -> Result<Option<Saliency>, SourceError> {
+    let batch = source.batch(&[index as u32], None)?;
+    let (input, expected) = match view {
+        View::Images { .. } => (batch.input, batch.target.iter::<i64>().next()),
+        View::Words { .. } => {
+            // Padding says nothing, and is not shown.
+            let mut tokens = ids(&batch.input);
+            while tokens.len() > 1 && tokens.last() == Some(&zoo_text::PAD) {
+                tokens.pop();
+            }
+            (row(&tokens), batch.target.iter::<i64>().next())
+        }
+        View::Chars { .. } => {
+            let mut tokens = ids(&batch.input);
+            let first = first_scored(&batch);
+            let last = first.unwrap_or(tokens.len().min(EXPLAINED_TOKENS) - 1);
+            tokens.truncate(last + 1);
+            let place = if first.is_some() { 0 } else { last };
+            (row(&tokens), batch.target.iter::<i64>().nth(place))
+        }
+    };
+    let Some(expected) = expected else {
+        return Ok(None);
+    };
+    let explained = ready.explain(input.clone(), view.baseline(&input));
+    let values = match view {
+        View::Images {
+            shape: [c, h, w], ..
+        } => (0..h * w)
+            .map(|pixel| (0..*c).map(|c| explained.values[c * h * w + pixel]).sum())
+            .collect(),
+        _ => explained.values,
+    };
+    Ok(Some(Saliency {
+        input: view.show(&input),
+        output: view.output(explained.output),
+        expected: view.output(expected as usize),
+        probability: explained.probability,
+        values,
+        log_probability: explained.log_probability,
+    }))
+}
+
+fn row(tokens: &[u32]) -> TensorData {
+    let ids: Vec<i32> = tokens.iter().map(|id| *id as i32).collect();
+    let t = ids.len();
+    TensorData::new(ids, [1, t])
+}
+
+/// How a model's input and output look to a person.
+enum View<'a> {
+    Images {
+        shape: [usize; 3],
+        mean: &'a [f32],
+        std: &'a [f32],
+        classes: &'a [String],
+    },
+    Words {
+        words: Vec<&'a str>,
+        classes: &'a [String],
+    },
+    Chars(CharVocabulary),
+}
+
+impl<'a> View<'a> {
+    fn new(codec: &'a Codec) -> Result<Self, SourceError> {
+        Ok(match codec {
+            Codec::Images {
+                shape,
+                mean,
+                std,
+                classes,
+            } => Self::Images {
+                shape: *shape,
+                mean,
+                std,
+                classes,
+            },
+            Codec::Words { words, classes, .. } => {
+                WordVocabulary::from_lines(words)?;
+                Self::Words {
+                    words: words.lines().collect(),
+                    classes,
+                }
+            }
+            Codec::Chars { chars, .. } => Self::Chars(CharVocabulary::from_chars(chars)?),
+        })
+    }
+
+    fn classes(&self) -> &'a [String] {
+        match self {
+            Self::Images { classes, .. } | Self::Words { classes, .. } => classes,
+            Self::Chars(_) => &[],
+        }
+    }
+
+    /// The name of an output.
+    fn output(&self, index: usize) -> String {
+        match self {
+            Self::Chars(_) => self.text(&[index as u32]),
+            _ => self
+                .classes()
+                .get(index)
+                .cloned()
+                .unwrap_or_else(|| index.to_string()),
+        }
+    }
+
+    fn text(&self, tokens: &[u32]) -> String {
+        match self {
+            Self::Chars(vocabulary) => vocabulary.decode(tokens),
+            _ => self.tokens(tokens).join(" "),
+        }
+    }
+
+    fn tokens(&self, tokens: &[u32]) -> Vec<String> {
+        let one = |token: &u32| match self {
+            Self::Words { words, .. } => {
+                words.get(*token as usize).map_or("?", |word| *word).into()
+            }
+            Self::Chars(vocabulary) => vocabulary.decode(&[*token]),
+            Self::Images { .. } => String::new(),
+        };
+        tokens.iter().map(one).collect()
+    }
+
+    /// An image with no light, normalised as the input is; for tokens what is not looked at.
+    fn baseline(&self, input: &TensorData) -> TensorData {
+        match self {
+            Self::Images { mean, std, .. } => {
+                let shape = input.shape().clone();
+                let mut values = Vec::new();
+                normalise(&vec![0; shape.num_elements()], mean, std, &mut values);
+                TensorData::new(values, shape)
+            }
+            _ => input.clone(),
+        }
+    }
+
+    fn show(&self, input: &TensorData) -> Shown {
+        let Self::Images {
+            shape: [c, h, w],
+            mean,
+            std,
+            ..
+        } = self
+        else {
+            let mut tokens = ids(input);
+            if let Self::Words { .. } = self {
+                tokens.retain(|token| *token != zoo_text::PAD);
+            }
+            let separator = if let Self::Words { .. } = self {
+                " "
+            } else {
+                ""
+            };
+            return Shown::Text {
+                tokens: self.tokens(&tokens),
+                separator: separator.into(),
+            };
+        };
+        let values: Vec<f32> = input.iter::<f32>().collect();
+        let pixel = |channel: usize, at: usize| {
+            let value = values[channel * h * w + at] * std[channel] + mean[channel];
+            (value * 255.0).round().clamp(0.0, 255.0) as u8
+        };
+        let (width, height) = (*w as u32, *h as u32);
+        let image = match c {
+            1 => {
+                let pixels = (0..h * w).map(|at| pixel(0, at)).collect();
+                GrayImage::from_raw(width, height, pixels).map(DynamicImage::from)
+            }
+            _ => {
+                let pixels = (0..h * w)
+                    .flat_map(|at| [0, 1, 2].map(|c| pixel(c, at)))
+                    .collect();
+                RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
+            }
+        };
+        let mut png = std::io::Cursor::new(Vec::new());
+        if let Some(image) = image {
+            // Into memory: it does not fail.
+            let _ = image.write_to(&mut png, ImageFormat::Png);
+        }
+        Shown::Image {
+            png: STANDARD.encode(png.into_inner()),
+            size: [*h, *w],
+        }
+    }
+}

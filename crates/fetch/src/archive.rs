@@ -55,7 +55,8 @@ fn extract(
     folder: &Path,
     parts: &mut Vec<(PathBuf, PathBuf)>,
 ) -> Result<Option<String>, FetchError> {
-    let named: u64 = archive.members.iter().map(|member| member.size_bytes).sum();
+    let named = archive.members.iter().map(|member| member.size_bytes);
+    let named = named.fold(0, u64::saturating_add);
     let limit = named.saturating_mul(2).saturating_add(OTHER_MEMBERS_BYTES);
     let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)).take(limit));
     let mut wanted: Vec<&Member> = archive.members.iter().collect();

@@ -300,12 +300,13 @@ pub(crate) fn is_loopback(url: &str) -> bool {
         return false;
     };
     let host = host(rest);
-    let name = if host.starts_with('[') {
-        host
-    } else {
-        host.split(':').next().unwrap_or(host)
+    // What comes before an `@` is a user, so that `127.0.0.1:80@example.org` is another machine.
+    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        _ => host,
     };
-    matches!(name, "127.0.0.1" | "localhost") || host.starts_with("[::1]")
+    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 fn host(after_scheme: &str) -> &str {

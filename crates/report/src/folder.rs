@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use zoo_train::{Event, RECORD_FILE, Record};
+use zoo_train::{Event, METRICS_FILE, RECIPE_FILE, RECORD_FILE, Record, Run, State};
 
 use crate::insight::{INSIGHT_FILE, Insight};
 
@@ -47,12 +47,12 @@ impl Folder {
         let record: Record =
             serde_json::from_str(&text).map_err(|error| fail(RECORD_FILE, error.to_string()))?;
         let mut problems = Vec::new();
-        let recipe = std::fs::read_to_string(path.join("recipe.toml")).unwrap_or_else(|error| {
-            problems.push(format!("recipe.toml: {error}"));
+        let recipe = std::fs::read_to_string(path.join(RECIPE_FILE)).unwrap_or_else(|error| {
+            problems.push(format!("{RECIPE_FILE}: {error}"));
             String::new()
         });
-        let metrics = std::fs::read(path.join("metrics.jsonl")).unwrap_or_else(|error| {
-            problems.push(format!("metrics.jsonl: {error}"));
+        let metrics = std::fs::read(path.join(METRICS_FILE)).unwrap_or_else(|error| {
+            problems.push(format!("{METRICS_FILE}: {error}"));
             Vec::new()
         });
         let (events, unreadable) = zoo_train::read_events(&metrics);
@@ -71,5 +71,31 @@ impl Folder {
             insight,
             problems,
         })
+    }
+
+    /// What the run is called: the folder's name.
+    pub fn name(&self) -> String {
+        let path = self.path.canonicalize();
+        let path = path.as_ref().unwrap_or(&self.path);
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    /// How far the run is. One that says it is running, and whose lock nobody holds, was killed.
+    pub fn state(&self) -> State {
+        match self.record.state {
+            State::Running if !Run::is_locked(&self.path) => State::Interrupted,
+            state => state,
+        }
+    }
+
+    /// Steps done, as far as they were told, and in all.
+    pub fn steps(&self) -> (usize, usize) {
+        let total = self.events.iter().rev().find_map(|event| match event {
+            Event::Start { total_steps, .. } => Some(*total_steps),
+            _ => None,
+        });
+        let done = self.events.iter().map(Event::step).max().unwrap_or(0);
+        (done, total.unwrap_or(done))
     }
 }

@@ -2,9 +2,20 @@
 //!
 //! Everything here reads run folders; nothing computes, and no model, data set or backend is known.
 
+mod examples;
 mod folder;
+mod format;
 pub mod insight;
+mod page;
+mod plot;
+mod runs;
+mod table;
+mod tensorboard;
+mod watch;
 
 pub use folder::{Folder, FolderError};
-mod stub;
-pub use stub::*;
+pub use page::page;
+pub use runs::{Best, Difference, Row, Section, difference, difference_text, list, list_text};
+pub use table::Table;
+pub use tensorboard::TensorBoard;
+pub use watch::watch;

@@ -480,11 +480,7 @@ impl<M: Module> Fit<'_, M> {
         let model = read(MODEL_FILE)?.train();
         let progress = checkpoint.manifest.progress.clone();
         Ok(State {
-            optimizer: self
-                .recipe
-                .optimizer
-                .build(&model)
-                .load(file(OPTIMIZER_FILE)?)?,
+            optimizer: (self.recipe.optimizer).load(&model, &file(OPTIMIZER_FILE)?)?,
             average: match plan.ema_decay {
                 Some(decay) => Some(Ema::resume(read(AVERAGE_FILE)?, decay)),
                 None => None,

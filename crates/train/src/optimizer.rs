@@ -3,6 +3,9 @@
 //! Defaults are PyTorch's, not Burn's (Burn's Adam has epsilon 1e-5, its momentum damps by 0.1),
 //! because the published recipes that ours repeat are written against them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -10,6 +13,7 @@ use burn::optim::{
     AdaGradConfig, AdafactorConfig, AdamConfig, AdamWConfig, AdanConfig, LambConfig, LionConfig,
     ModuleOptimizer, Optimizer as BurnOptimizer, RmsPropConfig, SgdConfig,
 };
+use burn::store::RecordError;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -184,6 +188,19 @@ impl OptimizerConfig {
                 })
             }
         }
+    }
+
+    /// Builds the optimizer for a model and gives it the state that one like it saved.
+    ///
+    /// # Errors
+    /// A file that is not such a state. Where a tensor names no parameter, or has a rank that no
+    /// optimizer keeps, Burn panics; a file must not be able to do that.
+    pub fn load<M: Module>(&self, model: &M, path: &Path) -> Result<ModuleOptimizer, RecordError> {
+        let optimizer = self.build(model);
+        catch_unwind(AssertUnwindSafe(|| optimizer.load(path))).unwrap_or_else(|_| {
+            let problem = format!("{}: not the state of an optimizer", path.display());
+            Err(RecordError::Validation(problem))
+        })
     }
 
     /// One optimizer for all, or a second one, without decay, for biases and gains.

@@ -132,7 +132,9 @@ impl Plan {
     pub fn total_steps(&self, examples: usize) -> usize {
         match (self.steps, self.epochs) {
             (Some(steps), _) => steps,
-            (None, epochs) => epochs.unwrap_or(1) * self.steps_per_epoch(examples),
+            (None, epochs) => epochs
+                .unwrap_or(1)
+                .saturating_mul(self.steps_per_epoch(examples)),
         }
     }
 }
@@ -624,6 +626,12 @@ mod tests {
                 assert_eq!(again, recipe);
             }
         }
+    }
+
+    #[test]
+    fn more_epochs_than_can_be_counted_are_as_many_as_can() {
+        let plan = parse(&["train.epochs=9223372036854775807"]).unwrap().train;
+        assert_eq!(plan.total_steps(60_000), usize::MAX);
     }
 
     #[test]

@@ -34,6 +34,7 @@ use clap::Parser;
 use cli::{Cli, Command};
 pub use error::Error;
 pub use sample::Decoder;
+pub use saved::Config;
 pub use summary::{Summary, SummaryError};
 pub use trace::layer_outputs;
 

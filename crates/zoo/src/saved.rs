@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe};
 
 use crate::data::Codec;
@@ -21,6 +22,42 @@ pub struct Config {
     pub model: toml::Table,
     /// How its input and output are read.
     pub codec: Codec,
+}
+
+impl Config {
+    /// Reads a configuration's text.
+    ///
+    /// # Errors
+    /// Text that is no configuration, or a codec that could not read an input.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        match &config.codec {
+            Codec::Images {
+                shape: [channels, ..],
+                mean,
+                std,
+                ..
+            } => {
+                let each = [*channels, mean.len(), std.len()];
+                if !matches!(each, [1, 1, 1] | [3, 3, 3]) {
+                    return Err(format!(
+                        "codec: {} channels, {} means and {} deviations; expected 1 of each, or 3",
+                        each[0], each[1], each[2]
+                    ));
+                }
+            }
+            Codec::Words { max_length: 0, .. } => {
+                return Err("codec.max_length = 0: must be 1 or more".into());
+            }
+            Codec::Words { words, .. } => {
+                WordVocabulary::from_lines(words).map_err(|error| error.to_string())?;
+            }
+            Codec::Chars { chars, .. } => {
+                CharVocabulary::from_chars(chars).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(config)
+    }
 }
 
 /// A model from a run folder, ready on a device.
@@ -52,8 +89,8 @@ impl Saved {
         let origin = run.join(RECIPE_FILE).display().to_string();
         let recipe = Recipe::parse(&origin, &read(RECIPE_FILE)?, &[])?;
         let origin = run.join(CONFIG_FILE).display().to_string();
-        let config: Config = serde_json::from_str(&read(CONFIG_FILE)?)
-            .map_err(|error| Error::Request(format!("{origin}: {error}")))?;
+        let config = Config::parse(&read(CONFIG_FILE)?)
+            .map_err(|problem| Error::Request(format!("{origin}: {problem}")))?;
         let model = registry::configure(&config.model, None)
             .map_err(|problem| Error::Request(format!("{origin}: {problem}")))?;
         let selected =
@@ -66,5 +103,37 @@ impl Saved {
             codec: config.codec,
             backend: selected.backend.name,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(codec: &str) -> Result<Config, String> {
+        Config::parse(&format!(
+            r#"{{"model": {{"name": "mlp"}}, "codec": {codec}}}"#
+        ))
+    }
+
+    #[test]
+    fn a_codec_that_could_not_read_an_input_is_refused() {
+        let images = r#"{"kind": "images", "shape": [3, 8, 8], "mean": [0, 0, 0], "std": [1, 1, 1], "classes": []}"#;
+        let words =
+            r#"{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": 8, "classes": []}"#;
+        let chars = r#"{"kind": "chars", "chars": "ab", "stop": null}"#;
+        for (codec, from, to, part) in [
+            (images, "[0, 0, 0]", "[]", "0 means"),
+            (images, "[1, 1, 1]", "[1]", "1 deviations"),
+            (images, "[3, 8, 8]", "[2, 8, 8]", "2 channels"),
+            (words, "8", "0", "codec.max_length = 0"),
+            (words, "the", "a b", "vocabulary: line 3"),
+            (chars, "ab", "ba", "vocabulary: character 2"),
+        ] {
+            parse(codec).unwrap();
+            assert!(codec.contains(from), "{from}");
+            let error = parse(&codec.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

@@ -618,3 +618,49 @@ fn a_full_disk_ends_the_run_and_the_last_checkpoint_stays() {
     );
     assert_eq!(result(&run), whole);
 }
+
+/// Runs as earlier versions left them, with the losses of all their steps and a checkpoint half way:
+/// `fixtures/README.md`. Bound: that of the golden losses, since machines differ in the last bits.
+#[test]
+fn checkpoints_of_earlier_versions_are_gone_on_with() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let folders = fs::read_dir(fixtures).unwrap();
+    let folders = folders.map(|entry| entry.unwrap().path());
+    let mut tried = 0;
+    for fixture in folders.filter(|path| path.is_dir()) {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        copy(&fixture, &run);
+        let losses = |run: &Path| -> Vec<f64> {
+            let told = events(run).into_iter().filter_map(|event| match event {
+                Event::Step { loss, .. } => Some(loss),
+                _ => None,
+            });
+            told.collect()
+        };
+        let whole = losses(&run);
+        let resume = ["train", "--resume", "run", "--no-report"];
+        let output = zoo(folder.path(), &resume);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{}: {said}", fixture.display());
+        assert!(said.contains("going on after step 20"), "{said}");
+        let resumed = losses(&run);
+        assert_eq!((resumed.len(), whole.len()), (40, 40));
+        let (difference, step) = common::largest_difference(&whole, &resumed);
+        assert!(difference < 2e-6, "step {step}: {difference:e}");
+        tried += 1;
+    }
+    assert!(tried > 0, "there is no fixture");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, target) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
+        if path.is_dir() {
+            copy(&path, &to.join(target));
+        } else {
+            fs::copy(&path, to.join(target)).unwrap();
+        }
+    }
+}

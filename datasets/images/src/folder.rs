@@ -6,7 +6,7 @@
 //! JPEG is decided by its content. Transparency and EXIF rotation are ignored, as by torchvision.
 
 use crate::{ImageError, ImageSet, Items, LabeledImage, Split};
-use image::{DynamicImage, ImageReader, imageops::FilterType};
+use image::{DynamicImage, ImageDecoder, ImageReader, imageops::FilterType};
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,15 @@ use std::{fs, io};
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// Largest height or width that can be asked for, in pixels.
 pub(crate) const MAX_SIDE: usize = 4096;
+/// Most pixels of a file, 8192 x 8192: bounds what decoding takes.
+const MAX_PIXELS: u64 = 1 << 26;
+/// Largest height or width of a file, in pixels. Between its two passes, resizing holds a row of the
+/// old width for every row of the new image: one line of 67 million pixels would become gigabytes.
+const MAX_FILE_SIDE: u32 = 1 << 14;
+/// Most pixels that a byte of a file can stand for: DEFLATE makes at most 1,032 bytes of one, of 8
+/// pixels each; JPEG spends a bit or more on 64 pixels. A file that claims more is not whole, and
+/// is refused before memory is set aside for it.
+const MAX_PIXELS_PER_BYTE: u64 = 8 * 1_032;
 
 /// How the images of a folder are brought to one shape.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -93,9 +102,8 @@ pub fn read_image(
     options: &FolderOptions,
 ) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
     let size = options.size.map(check_size).transpose()?;
-    let mut image = reader(path)?
-        .decode()
-        .map_err(|source| not_decoded(path, source))?;
+    let mut image =
+        DynamicImage::from_decoder(decoder(path)?).map_err(|source| not_decoded(path, source))?;
     if let Some([height, width]) = size {
         // `resize_exact` leaves an image of that size untouched.
         image = image.resize_exact(width as u32, height as u32, FilterType::Triangle);
@@ -282,16 +290,33 @@ fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
 
 /// Height and width, from the file's header.
 fn dimensions(path: &Path) -> Result<[usize; 2], ImageError> {
-    let dimensions = reader(path)?.into_dimensions();
-    let (width, height) = dimensions.map_err(|source| not_decoded(path, source))?;
+    let (width, height) = decoder(path)?.dimensions();
     Ok([height as usize, width as usize])
 }
 
-/// A reader with the `image` crate's default limits: 512 MiB for one image.
-fn reader(path: &Path) -> Result<ImageReader<io::BufReader<fs::File>>, ImageError> {
-    ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|source| unreadable(path, source))
+/// A decoder that has read the header, of an image that is not too large to decode.
+fn decoder(path: &Path) -> Result<impl ImageDecoder, ImageError> {
+    let open = || {
+        let size_bytes = fs::metadata(path)?.len();
+        Ok((ImageReader::open(path)?.with_guessed_format()?, size_bytes))
+    };
+    let (reader, size_bytes) = open().map_err(|source| unreadable(path, source))?;
+    let decoder = reader.into_decoder();
+    let decoder = decoder.map_err(|source| not_decoded(path, source))?;
+    let (width, height) = decoder.dimensions();
+    let most = MAX_PIXELS.min(size_bytes.saturating_mul(MAX_PIXELS_PER_BYTE));
+    if width.max(height) <= MAX_FILE_SIDE && u64::from(width) * u64::from(height) <= most {
+        return Ok(decoder);
+    }
+    Err(ImageError::Unexpected {
+        path: path.into(),
+        expected: format!(
+            "at most {most} pixels in a file of {size_bytes} bytes, and sides of at most \
+             {MAX_FILE_SIDE}"
+        ),
+        found: format!("{height}x{width} pixels (height x width)"),
+        next: "scale the image down, or remove the file".into(),
+    })
 }
 
 /// `[height, width, channel]` as decoded -> `[channel, height, width]`.
@@ -300,8 +325,11 @@ fn channel_major(image: DynamicImage, color: Color) -> Vec<u8> {
         Color::Grey => image.into_luma8().into_raw(),
         Color::Rgb => {
             let rgb = image.into_rgb8();
-            let channel = |c| rgb.as_raw().iter().skip(c).step_by(3);
-            (0..3).flat_map(channel).copied().collect()
+            let mut pixels = Vec::with_capacity(rgb.len());
+            for channel in 0..3 {
+                pixels.extend(rgb.iter().skip(channel).step_by(3));
+            }
+            pixels
         }
     }
 }

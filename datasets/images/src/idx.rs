@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// Third byte of the magic number: elements are unsigned bytes.
 const UNSIGNED_BYTE: u8 = 0x08;
-/// More items than any set in this format has; bounds what a small gzip file can unpack to.
-const MAX_ITEMS: usize = 1_000_000;
 /// How far to count bytes after the end before only saying "more than".
 const MAX_EXCESS_BYTES: u64 = 1 << 20;
 
@@ -147,13 +145,16 @@ impl<'a> IdxFile<'a> {
                 format!("{:?}", &dimensions[1..]),
             ));
         }
+        // No more than are published, which bounds what a small gzip file can unpack to.
+        let published = self.set.images.expect("an IDX set states its images");
+        let most = published.into_iter().max().unwrap_or_default();
         match dimensions[0] {
             0 => Err(self.unexpected(
                 format!("at least one of the {}", self.items),
                 "none: the split is empty".into(),
             )),
-            count if count > MAX_ITEMS => Err(self.unexpected(
-                format!("at most {MAX_ITEMS} {}", self.items),
+            count if count > most => Err(self.unexpected(
+                format!("at most {most} {}", self.items),
                 format!("a header that announces {count}"),
             )),
             count => Ok(count),

@@ -260,3 +260,40 @@ fn a_size_out_of_range_is_refused() {
         assert_says(&error, &[&format!("{}x{}", size[0], size[1]), "1 to 4096"]);
     }
 }
+
+/// A small PNG whose header says another width and height than its data has.
+fn claims(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let image = DynamicImage::from(RgbImage::new(8, 8));
+    image
+        .write_to(&mut std::io::Cursor::new(&mut bytes), ImageFormat::Png)
+        .unwrap();
+    bytes[16..20].copy_from_slice(&width.to_be_bytes());
+    bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    let mut sum = flate2::Crc::new();
+    sum.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+    bytes
+}
+
+#[test]
+fn an_image_that_claims_too_many_pixels_is_refused_unread() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("train/cat/0.png");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let most = |bytes: &[u8]| format!("at most {} pixels", bytes.len() * 8_256);
+    let small = claims(1_000, 1_000);
+    let large = [claims(8_192, 8_193), vec![0; 1 << 20]].concat();
+    let long = [claims(16_385, 1), vec![0; 1 << 20]].concat();
+    for (bytes, parts) in [
+        (small.clone(), [&*most(&small), "1000x1000 pixels"]),
+        (large, ["at most 67108864 pixels", "8193x8192 pixels"]),
+        (long, ["sides of at most 16384", "1x16385 pixels"]),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let sized = options(Some([2, 2]), Color::Rgb);
+        assert_says(&read_image(&path, &sized).unwrap_err(), &parts);
+        let error = open_folder(dir.path(), Split::Train, &default()).unwrap_err();
+        assert_says(&error, &parts);
+    }
+}

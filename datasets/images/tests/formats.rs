@@ -133,7 +133,7 @@ fn idx_damage_is_refused_with_expected_and_found() {
     let mut huge = images.clone();
     huge[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
     let mut claims_more = images.clone();
-    claims_more[4..8].copy_from_slice(&900_000u32.to_be_bytes());
+    claims_more[4..8].copy_from_slice(&60_000u32.to_be_bytes());
     let cases: [(Vec<u8>, Vec<u8>, &[&str]); 13] = [
         (
             images[..1583].to_vec(),
@@ -153,12 +153,12 @@ fn idx_damage_is_refused_with_expected_and_found() {
         (
             claims_more,
             labels.clone(),
-            &["exactly 705600016 bytes", "found 1584 (truncated)"],
+            &["exactly 47040016 bytes", "found 1584 (truncated)"],
         ),
         (
             huge,
             labels.clone(),
-            &["at most 1000000 images", "4294967295"],
+            &["at most 60000 images", "4294967295"],
         ),
         (
             wrong_magic,

@@ -149,19 +149,71 @@ fn a_member_that_is_not_the_one_named_is_refused() {
     // Longer than anything that the source could mean: decompression stops.
     refused(&tar(&[("y", &long), ("x/a", &a)]), &[("a", &a)], "");
 
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut link = tar::Header::new_gnu();
-    link.set_entry_type(tar::EntryType::Symlink);
-    link.set_size(0);
-    builder
-        .append_link(&mut link, "x/a", "/etc/passwd")
-        .unwrap();
-    refused(
-        &builder.into_inner().unwrap(),
-        &[("a", &a)],
-        "not a plain file",
-    );
+    use tar::EntryType as Kind;
+    for kind in [
+        Kind::Symlink,
+        Kind::Link,
+        Kind::Directory,
+        Kind::Char,
+        Kind::Block,
+        Kind::Fifo,
+    ] {
+        let mut builder = tar::Builder::new(Vec::new());
+        add_link(&mut builder, "x/a", kind, "/etc/passwd");
+        let tarball = builder.into_inner().unwrap();
+        refused(&tarball, &[("a", &a)], "not a plain file");
+    }
     refused(b"this is no tar", &[("a", &a)], "");
+}
+
+fn add_link(builder: &mut tar::Builder<Vec<u8>>, name: &str, kind: tar::EntryType, to: &str) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(0);
+    builder.append_link(&mut header, name, to).unwrap();
+}
+
+#[test]
+fn nothing_is_written_through_a_link_of_the_archive() {
+    let (disk, outside, a) = (Disk::new(), tempfile::tempdir().unwrap(), bytes(1_000));
+    let mut builder = tar::Builder::new(Vec::new());
+    let to = outside.path().to_str().unwrap();
+    add_link(&mut builder, "x", tar::EntryType::Symlink, to);
+    add_link(&mut builder, "a", tar::EntryType::Symlink, to);
+    let links = builder.into_inner().unwrap();
+    // Without its end, which is two empty blocks, so that the plain file follows.
+    let tarball = [&links[..1_024], &tar(&[("x/a", &a)])].concat();
+    let packed = gzip(&tarball, 6);
+    let server = serve(&packed);
+    disk.fetch(&source(&[server.url("t")], &packed, &[("a", &a)]))
+        .unwrap();
+    assert_eq!((disk.files(), disk.read("a")), (vec!["a".to_owned()], a));
+    let path = disk.root().join("digits/a");
+    assert!(std::fs::symlink_metadata(path).unwrap().is_file());
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn sizes_beyond_all_numbers_do_not_wrap_to_a_small_limit() {
+    let (disk, other) = (Disk::new(), vec![0; 17 << 20]);
+    let packed = gzip(&tar(&[("y", &other), ("x/a", b"a")]), 6);
+    let server = serve(&packed);
+    let mut text = format!(
+        "{HEAD}[[archives]]\npath = 'all.tar.gz'\nurls = [{:?}]\nsize_bytes = {}\n",
+        server.url("t"),
+        packed.len()
+    );
+    // Together 2^64 and 0.
+    for (name, size_bytes) in [("a", i64::MAX), ("b", i64::MAX), ("c", 2)] {
+        text += &format!(
+            "[[archives.members]]\nmember = 'x/{name}'\npath = '{name}'\nsha256 = '{}'\n\
+             size_bytes = {size_bytes}\n",
+            sum(b"a")
+        );
+    }
+    let source = Source::parse(&text).unwrap();
+    let error = disk.fetch(&source).unwrap_err().to_string();
+    assert!(error.contains("member `x/a`: wrong size"), "{error}");
 }
 
 #[test]

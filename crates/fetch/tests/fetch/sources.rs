@@ -72,6 +72,17 @@ fn every_broken_rule_is_named_with_its_place() {
             "http://localhost.example.org/a",
             "files[0].urls[0]",
         ),
+        // What comes before an `@` is a user of the host behind it.
+        (
+            "https://example.org/a",
+            "http://127.0.0.1:80@example.org/a",
+            "files[0].urls[0]",
+        ),
+        (
+            "https://example.org/a",
+            "http://[::1]@example.org/a",
+            "files[0].urls[0]",
+        ),
         (
             "https://example.org/a",
             "file:///etc/passwd",

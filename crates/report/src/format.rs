@@ -1,0 +1,120 @@
+//! Numbers as people read them.
+
+/// Three significant digits: `0.0123`, `1.83`, `1.2e-7`.
+pub(crate) fn digits(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let magnitude = value.abs();
+    if magnitude != 0.0 && !(1e-4..1e7).contains(&magnitude) {
+        return format!("{value:.2e}");
+    }
+    // Rounded first, so that 9.996 becomes 10.0 and not 10.00.
+    let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
+    let power = match rounded {
+        0.0 => return "0".into(),
+        _ => rounded.abs().log10().floor() as i32,
+    };
+    format!("{rounded:.*}", usize::try_from(2 - power).unwrap_or(0))
+}
+
+/// A tick of an axis, without the zeros that do not tell it from its neighbours: `0.5`, `2k`.
+pub(crate) fn tick(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude >= 1e4 && magnitude < 1e10 {
+        let (unit, name) = match magnitude {
+            1e9.. => (1e9, "G"),
+            1e6.. => (1e6, "M"),
+            _ => (1e3, "k"),
+        };
+        return format!("{}{name}", tick(value / unit));
+    }
+    if magnitude != 0.0 && magnitude < 1e-3 {
+        return format!("{value:.0e}");
+    }
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').into()
+}
+
+/// A length of time: `0.84 s`, `12 min 5 s`, `3 h 20 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        ..60.0 => format!("{} s", digits(seconds)),
+        60.0..3600.0 => format!(
+            "{:.0} min {:.0} s",
+            (seconds / 60.0).floor(),
+            seconds % 60.0
+        ),
+        _ => format!(
+            "{:.0} h {:.0} min",
+            (seconds / 3600.0).floor(),
+            (seconds % 3600.0 / 60.0).floor()
+        ),
+    }
+}
+
+/// A metric by its name, `split.metric` or `metric`: shares as percentages, the rest as numbers.
+pub(crate) fn metric(name: &str, value: f64) -> String {
+    match is_share(name) && value.is_finite() {
+        true => format!("{:.2} %", value * 100.0),
+        false => digits(value),
+    }
+}
+
+/// Whether a metric is a share of examples, 0..=1.
+pub(crate) fn is_share(name: &str) -> bool {
+    let short = name.rsplit('.').next().unwrap_or(name);
+    matches!(short, "accuracy" | "exact_match")
+}
+
+/// `test.exact_match` as a heading: `Test exact match`.
+pub(crate) fn title(name: &str) -> String {
+    let words = name.replace(['.', '_'], " ");
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase());
+    first.into_iter().flatten().chain(letters).collect()
+}
+
+/// `text` as the content of an element or of a quoted attribute.
+pub(crate) fn esc(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\'' => out += "&#39;",
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        let cases = [
+            (9.996, "10.0"),
+            (0.01234, "0.0123"),
+            (123.4, "123"),
+            (-1.234, "-1.23"),
+            (54_321.0, "54300"),
+            (1.2e-7, "1.20e-7"),
+            (0.0, "0"),
+            (f64::NAN, "NaN"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(digits(value), text);
+        }
+        let ticks = [0.5, 2.0, 20_000.0, 1.5e6, 0.001, 2e-4].map(tick);
+        assert_eq!(ticks, ["0.5", "2", "20k", "1.5M", "0.001", "2e-4"]);
+        let times = [0.8412, 59.4, 725.0, 12_000.0].map(duration);
+        assert_eq!(times, ["0.841 s", "59.4 s", "12 min 5 s", "3 h 20 min"]);
+        assert_eq!(metric("test.accuracy", 0.86051), "86.05 %");
+        assert_eq!(title("test.exact_match"), "Test exact match");
+    }
+}

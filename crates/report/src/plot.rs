@@ -1,0 +1,299 @@
+//! Curves over steps as inline SVG, drawn by plotters.
+//!
+//! Plotters writes colours into the drawing; those here only name a part, and the style sheet gives
+//! each part its colour, so that one drawing looks right in light, in dark and in print.
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+use crate::format::{esc, tick};
+
+/// The drawing's size in its own units, twice as fine as it is shown: plotters has whole units.
+const SIZE: (u32, u32) = (1040, 500);
+const TEXT: u32 = 29;
+/// The widest label of a tick, in units.
+const LABEL_WIDTH: u32 = 96;
+/// At most two points for each of these columns: more cannot be told apart.
+const COLUMNS: usize = 400;
+/// From this ratio of the largest to the smallest value on, an axis is logarithmic.
+const WIDE: f64 = 100.0;
+
+const GRID: RGBColor = RGBColor(10, 10, 1);
+const AXIS: RGBColor = RGBColor(10, 10, 2);
+const LABEL: RGBColor = RGBColor(10, 10, 3);
+const MARK: RGBColor = RGBColor(10, 10, 4);
+
+/// What a curve shows: the style sheet's colour and weight go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Single training steps.
+    Steps,
+    /// Training, averaged.
+    Training,
+    /// Validation.
+    Validation,
+}
+
+impl Kind {
+    fn color(self) -> RGBColor {
+        match self {
+            Self::Steps => RGBColor(10, 11, 0),
+            Self::Training => RGBColor(10, 11, 1),
+            Self::Validation => RGBColor(10, 11, 2),
+        }
+    }
+
+    /// The class of its key in the legend.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Steps => "steps",
+            Self::Training => "training",
+            Self::Validation => "validation",
+        }
+    }
+
+    fn width(self) -> u32 {
+        match self {
+            Self::Steps => 2,
+            _ => 4,
+        }
+    }
+}
+
+/// One curve.
+pub(crate) struct Series {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// Steps done, and a value; what is not finite leaves a gap.
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// Some curves over the same steps.
+pub(crate) struct Chart {
+    pub(crate) title: String,
+    pub(crate) series: Vec<Series>,
+    /// The last step of the run: all charts of a run have the same width.
+    pub(crate) last_step: f64,
+    /// Steps after which the run was resumed.
+    pub(crate) resumed: Vec<f64>,
+    /// The model that was kept.
+    pub(crate) best: Option<(f64, f64)>,
+}
+
+impl Chart {
+    /// The chart as a `figure`; nothing where it has no finite value.
+    pub(crate) fn figure(&self) -> String {
+        let values = self.series.iter().flat_map(|series| &series.points);
+        let values = values.map(|(_, value)| *value).filter(|v| v.is_finite());
+        let range = values.fold(f64::INFINITY..f64::NEG_INFINITY, |range, value| {
+            range.start.min(value)..range.end.max(value)
+        });
+        if range.start > range.end {
+            return String::new();
+        }
+        let mut svg = String::new();
+        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let drawn = if range.start > 0.0 && range.end / range.start > WIDE {
+            let room = (range.end / range.start).powf(0.05);
+            let axis = (range.start / room..range.end * room).log_scale();
+            self.draw(&root, axis, &|value| format!("{value:.0e}"))
+        } else {
+            let height = range.end - range.start;
+            let room = match height > range.end.abs() * 1e-6 {
+                true => height * 0.06,
+                // What stays as it is lies in the middle, between ticks that can be told apart.
+                false => (range.end.abs() * 0.5).max(1e-12),
+            };
+            self.draw(&root, range.start - room..range.end + room, &|value| {
+                tick(*value)
+            })
+        };
+        drop(root);
+        // Into memory, and of finite numbers: it does not fail.
+        if drawn.is_err() {
+            return String::new();
+        }
+        let (title, legend) = (esc(&self.title), self.legend());
+        let label = format!("<svg class=\"chart\" role=\"img\" aria-label=\"{title} over steps\" ");
+        let svg = svg.replacen("<svg ", &label, 1);
+        format!("<figure><figcaption><b>{title}</b>{legend}</figcaption>\n{svg}</figure>\n")
+    }
+
+    fn legend(&self) -> String {
+        let keys = self.series.iter().map(|series| {
+            let (class, name) = (series.kind.class(), esc(series.name));
+            format!("<span class=\"key {class}\">{name}</span>")
+        });
+        let best = self
+            .best
+            .map(|_| "<span class=\"key best\">kept</span>".to_owned());
+        let resumed = (!self.resumed.is_empty())
+            .then(|| "<span class=\"key resumed\">resumed</span>".to_owned());
+        // A single curve is named by the title.
+        let one = self.series.len() == 1;
+        let keys = keys.skip(usize::from(one)).chain(best).chain(resumed);
+        keys.collect()
+    }
+
+    fn draw<Y>(
+        &self,
+        root: &DrawingArea<SVGBackend<'_>, Shift>,
+        y: Y,
+        label: &dyn Fn(&f64) -> String,
+    ) -> Result<(), Box<dyn std::error::Error>>
+    where
+        Y: AsRangedCoord<Value = f64, CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>>,
+    {
+        let mut chart = ChartBuilder::on(root)
+            .margin(8)
+            .margin_right(26)
+            .x_label_area_size(TEXT + 20)
+            .y_label_area_size(LABEL_WIDTH)
+            .build_cartesian_2d(0.0..self.last_step.max(1.0), y)?;
+        let text = ("sans-serif", TEXT).into_font().color(&LABEL);
+        chart
+            .configure_mesh()
+            .x_labels(6)
+            .y_labels(5)
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(ShapeStyle::from(GRID).stroke_width(2))
+            .axis_style(ShapeStyle::from(AXIS).stroke_width(2))
+            .x_label_style(text.clone())
+            .y_label_style(text)
+            .x_label_formatter(&|step| tick(*step))
+            .y_label_formatter(label)
+            .draw()?;
+        let (low, high) = {
+            let range = chart.as_coord_spec().get_y_range();
+            (range.start, range.end)
+        };
+        for step in &self.resumed {
+            let style = ShapeStyle::from(MARK).stroke_width(2);
+            chart.draw_series(LineSeries::new([(*step, low), (*step, high)], style))?;
+        }
+        for series in &self.series {
+            let style = ShapeStyle::from(series.kind.color()).stroke_width(series.kind.width());
+            for stretch in stretches(&series.points) {
+                if let [point] = stretch[..] {
+                    chart.draw_series([Circle::new(point, 5, series.kind.color().filled())])?;
+                } else {
+                    let points = thinned(&stretch, self.last_step);
+                    chart.draw_series(LineSeries::new(points, style))?;
+                }
+            }
+        }
+        if let Some(best) = self.best {
+            let style = ShapeStyle::from(Kind::Validation.color()).stroke_width(4);
+            chart.draw_series([Circle::new(best, 11, style)])?;
+        }
+        root.present()?;
+        Ok(())
+    }
+}
+
+/// The parts of a curve between values that are not finite.
+fn stretches(points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+    let parts = points.split(|(_, value)| !value.is_finite());
+    let parts = parts.filter(|part| !part.is_empty());
+    parts.map(<[_]>::to_vec).collect()
+}
+
+/// The smallest and the largest value of each column, in the order of their steps: the curve looks
+/// as it would with all of its points, single spikes included.
+fn thinned(points: &[(f64, f64)], last_step: f64) -> Vec<(f64, f64)> {
+    if points.len() <= 2 * COLUMNS {
+        return points.to_vec();
+    }
+    let column = |(step, _): &(f64, f64)| (step / last_step * COLUMNS as f64) as usize;
+    let mut kept = Vec::new();
+    for part in points.chunk_by(|a, b| column(a) == column(b)) {
+        let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let ends = [part.iter().min_by(by_value), part.iter().max_by(by_value)];
+        let mut ends: Vec<(f64, f64)> = ends.into_iter().flatten().copied().collect();
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        ends.dedup();
+        kept.extend(ends);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(values: &[f64]) -> Chart {
+        let points = (1..)
+            .zip(values)
+            .map(|(step, value)| (f64::from(step), *value));
+        Chart {
+            title: "Loss & more".into(),
+            series: vec![Series {
+                name: "step",
+                kind: Kind::Steps,
+                points: points.collect(),
+            }],
+            last_step: values.len() as f64,
+            resumed: vec![2.0],
+            best: None,
+        }
+    }
+
+    #[test]
+    fn a_gap_parts_the_curve_and_nothing_draws_nothing() {
+        let with_gap = chart(&[1.0, 2.0, f64::NAN, 3.0, 4.0, f64::INFINITY, 5.0]).figure();
+        let curve = "stroke=\"#0A0B00\"";
+        assert_eq!(with_gap.matches(curve).count(), 2, "{with_gap}");
+        assert_eq!(with_gap.matches("<circle").count(), 1, "a single point");
+        assert!(with_gap.contains("Loss &amp; more") && with_gap.contains("resumed"));
+        assert_eq!(chart(&[f64::NAN]).figure(), "");
+        assert_eq!(chart(&[]).figure(), "");
+    }
+
+    #[test]
+    fn wide_ranges_are_logarithmic_and_constant_values_have_room() {
+        let wide = chart(&[1e-3, 1.0, 100.0]).figure();
+        assert!(wide.contains("1e0") && wide.contains("1e-2"), "{wide}");
+        let narrow = chart(&[0.5, 0.5, 0.5]).figure();
+        assert!(
+            narrow.contains("0.5") && !narrow.contains("NaN"),
+            "{narrow}"
+        );
+        assert!(chart(&[0.0, 0.0]).figure().contains("<polyline"));
+    }
+
+    #[test]
+    fn thinning_keeps_spikes_and_ends() {
+        let mut points: Vec<(f64, f64)> = (0..10_000).map(|step| (f64::from(step), 1.0)).collect();
+        points[4321].1 = 9.0;
+        points[4323].1 = -9.0;
+        let kept = thinned(&points, 10_000.0);
+        assert!(kept.len() <= 2 * COLUMNS + 2, "{}", kept.len());
+        assert!(kept.contains(&(4321.0, 9.0)) && kept.contains(&(4323.0, -9.0)));
+        assert!(kept.is_sorted_by(|a, b| a.0 <= b.0));
+    }
+
+    #[test]
+    fn every_colour_of_a_drawing_has_a_rule_in_the_style_sheet() {
+        let mut all = chart(&[1.0, f64::NAN, 2.0, 3.0]);
+        for kind in [Kind::Training, Kind::Validation] {
+            let points = vec![(1.0, 2.0), (2.0, 3.0)];
+            all.series.push(Series {
+                name: "x",
+                kind,
+                points,
+            });
+        }
+        all.best = Some((2.0, 3.0));
+        let (figure, style) = (all.figure(), include_str!("style.css"));
+        for attribute in ["stroke", "fill"] {
+            let start = format!(" {attribute}=\"#");
+            for part in figure.split(&start).skip(1) {
+                let color = &part[..6];
+                let rule = format!("[{attribute}=\"#{color}\"]");
+                assert!(style.contains(&rule), "{rule}");
+            }
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! `report.html`: what is in it, that nothing of a run folder becomes markup, and how it looks in
+//! headless Chromium. Pictures of it stay in the folder that each test names.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::Browser;
+use serde_json::{Value, json};
+use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
+use zoo_report::{Folder, page};
+use zoo_train::Event;
+
+/// A picture of 2 by 2 pixels, grey, as PNG in base64.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNkYGBgYAAAAB4ABGZC8YcAAAAASUVORK5CYII=";
+
+const RECIPE: &str = r#"
+about = "a test of <reports>"
+[train]
+epochs = 4
+[expect]
+metrics = { "test.accuracy" = [0.84, 0.88], "test.loss" = [0.1, 0.2] }
+"#;
+
+fn record(state: &str) -> Value {
+    json!({
+        "state": state,
+        "problem": null,
+        "recipe": "demo",
+        "backend": "flex",
+        "devices": ["flex"],
+        "seed": 7,
+        "started": "2026-01-02T03:04:05Z",
+        "ended": "2026-01-02T03:14:05Z",
+        "zoo": "0.1.0",
+        "burn": "0.22.1",
+        "recipe_sha256": "ab".repeat(32),
+        "data_sha256": {"train": "cd".repeat(32)},
+        "environment": {"processor": "A <processor> & more", "cores": "2"},
+        "resumed": [{"step": 100, "at": "2026-01-02T03:09:05Z", "changed": ["train.epochs was 2, is 4"]}],
+        "result": {
+            "metrics": {"test.accuracy": 0.8605, "test.loss": 0.461, "valid.accuracy": 0.9},
+            "steps": 200,
+            "stopped_early": false,
+            "wall_seconds": 600.0,
+            "samples_per_second": 12345.0,
+        },
+    })
+}
+
+/// A run of 200 steps in four epochs that was resumed after the second.
+fn events() -> Vec<Event> {
+    let start = |step| Event::Start {
+        recipe: "demo".into(),
+        step,
+        total_steps: 200,
+        steps_per_epoch: 50,
+        parameters: 100,
+    };
+    let mut events = vec![start(0)];
+    for step in 1..=200_usize {
+        let x = step as f64;
+        events.push(Event::Step {
+            step,
+            epoch: x / 50.0,
+            loss: 2.0 * (-x / 60.0).exp() + 0.1 * (x * 1.7).sin().abs(),
+            learning_rate: 0.01 * (1.0 - x / 200.0),
+            gradient_norm: 10.0_f64.powf(2.0 - x / 50.0),
+            samples_per_second: 12_000.0 + 500.0 * (x / 9.0).sin(),
+        });
+        if step.is_multiple_of(50) {
+            events.push(Event::Epoch {
+                epoch: step / 50,
+                step,
+                loss: 2.0 * (-x / 60.0).exp() + 0.06,
+                wall_seconds: x,
+            });
+            let metrics = [
+                ("loss", 1.8 * (-x / 60.0).exp() + 0.1),
+                ("accuracy", 0.9 - 40.0 / (x + 10.0) / 2.0),
+            ];
+            events.push(Event::Validation {
+                step,
+                metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+                best: step != 100,
+            });
+        }
+        if step == 100 {
+            events.push(start(100));
+        }
+    }
+    events
+}
+
+fn picture() -> Shown {
+    Shown::Image {
+        png: PNG.into(),
+        size: [2, 2],
+    }
+}
+
+fn insight() -> Insight {
+    let names: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
+    let row = |label: usize| {
+        (0..10).map(move |at| {
+            if at == label {
+                90 + label
+            } else {
+                (label * at) % 7
+            }
+        })
+    };
+    let mistake = |index| Mistake {
+        index,
+        input: picture(),
+        label: index % 10,
+        predicted: (index + 3) % 10,
+        confidence: 0.9734,
+        loss: 3.6,
+    };
+    let text = Shown::Text {
+        tokens: ["a", "film", "of", "<great>", "charm"]
+            .map(String::from)
+            .into(),
+        separator: " ".into(),
+    };
+    let saliency = |input, values: Vec<f32>| Saliency {
+        input,
+        output: "positive".into(),
+        expected: "negative".into(),
+        probability: 0.731,
+        values,
+        log_probability: [-1.2, -0.31],
+    };
+    Insight {
+        split: "test".into(),
+        examples: 1000,
+        classes: Some(Classes {
+            names,
+            confusion: (0..10).map(|label| row(label).collect()).collect(),
+            mistakes: (0..12).map(mistake).collect(),
+        }),
+        samples: vec![
+            Sample {
+                prompt: "27+85=".into(),
+                continuation: "211".into(),
+                temperature: 0.0,
+                expected: Some("211".into()),
+            },
+            Sample {
+                prompt: "35+6=".into(),
+                continuation: "14".into(),
+                temperature: 0.0,
+                expected: Some("140".into()),
+            },
+        ],
+        saliency: vec![
+            saliency(picture(), vec![0.5, -0.25, 0.0, 1.0]),
+            saliency(text, vec![0.0, -0.2, 0.1, 0.6, 0.3]),
+        ],
+    }
+}
+
+fn write(folder: &Path, record: &Value, events: &[Event], insight: Option<&Insight>) {
+    fs::create_dir_all(folder).unwrap();
+    let lines = events
+        .iter()
+        .map(|event| serde_json::to_string(event).unwrap() + "\n");
+    fs::write(folder.join("metrics.jsonl"), lines.collect::<String>()).unwrap();
+    fs::write(folder.join("run.json"), record.to_string()).unwrap();
+    fs::write(folder.join("recipe.toml"), RECIPE).unwrap();
+    if let Some(insight) = insight {
+        fs::write(
+            folder.join("insight.json"),
+            serde_json::to_string(insight).unwrap(),
+        )
+        .unwrap();
+    }
+}
+
+fn draw(record: &Value, events: &[Event], insight: Option<&Insight>) -> String {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("demo-flex-1");
+    write(&folder, record, events, insight);
+    page(&Folder::read(&folder).unwrap())
+}
+
+#[test]
+fn a_finished_run_is_told_in_whole() {
+    let page = draw(&record("finished"), &events(), Some(&insight()));
+    for part in [
+        "<h1>demo-flex-1</h1>",
+        "a test of &lt;reports&gt;",
+        "step 200 of 200",
+        "<dt>Test accuracy</dt><dd>86.05 %<small class=\"kept\">as the recipe claims: 84.00 % to 88.00 %",
+        "<dt>Test loss</dt><dd>0.461<small class=\"missed\">the recipe claims 0.100 to 0.200",
+        "10 min 0 s",
+        "Loss over steps",
+        "Validation accuracy over steps",
+        "Learning rate over steps",
+        "Gradient norm over steps",
+        "Throughput, examples a second over steps",
+        "key resumed",
+        "after step 100; train.epochs was 2, is 4",
+        "A &lt;processor&gt; &amp; more",
+        "taken for 4",
+        "should be <b>negative</b>",
+        "<b class=\"right\">211</b>",
+        "<b class=\"wrong\">14</b> <small>should be 140</small>",
+        "sha256 of the train data",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(page.matches("id=\"live\"").count(), 1);
+    assert!(page.ends_with("</body>\n</html>\n"));
+}
+
+#[test]
+fn a_run_without_anything_yet_and_a_killed_one_are_told_as_they_are() {
+    let mut begun = record("running");
+    begun["result"] = Value::Null;
+    let empty = draw(&begun, &[], None);
+    // Nobody holds its lock.
+    assert!(empty.contains("interrupted") && empty.contains("No step has been logged yet"));
+    let some = draw(&begun, &events()[..30], None);
+    assert!(
+        some.contains("step 29 of 200") && some.contains("Training loss"),
+        "{some}"
+    );
+    begun["state"] = "failed".into();
+    begun["problem"] = "the loss became NaN at step 30".into();
+    let failed = draw(&begun, &events()[..30], None);
+    assert!(failed.contains("warning failure\">the loss became NaN"));
+}
+
+#[test]
+fn nothing_of_a_run_folder_becomes_markup() {
+    let evil = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
+    let mut record = record("failed");
+    for key in [
+        "problem",
+        "recipe",
+        "started",
+        "ended",
+        "zoo",
+        "burn",
+        "recipe_sha256",
+    ] {
+        record[key] = evil.into();
+    }
+    record["devices"] = json!([evil]);
+    record["environment"] = json!({evil: evil});
+    record["data_sha256"] = json!({evil: evil});
+    record["resumed"] = json!([{"step": 1, "at": evil, "changed": [evil]}]);
+    record["result"]["metrics"] = json!({evil: 1.0});
+    let mut insight = insight();
+    insight.split = evil.into();
+    insight.classes.as_mut().unwrap().names = vec![evil.into(); 10];
+    let text = Shown::Text {
+        tokens: vec![evil.into(); 5],
+        separator: evil.into(),
+    };
+    let image = Shown::Image {
+        png: evil.into(),
+        size: [2, 2],
+    };
+    insight.classes.as_mut().unwrap().mistakes[0].input = image;
+    insight.classes.as_mut().unwrap().mistakes[1].input = text.clone();
+    insight.samples[0].prompt = evil.into();
+    insight.samples[0].continuation = evil.into();
+    insight.samples[1].expected = Some(evil.into());
+    insight.saliency[1].input = text;
+    insight.saliency[1].output = evil.into();
+    insight.saliency[1].expected = evil.into();
+    let mut events = events();
+    for event in &mut events {
+        if let Event::Validation { metrics, .. } = event {
+            metrics.insert(evil.into(), 0.5);
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("demo-flex-1");
+    write(&folder, &record, &events, Some(&insight));
+    fs::write(
+        folder.join("recipe.toml"),
+        format!("about = '''{evil}'''\n# {evil}"),
+    )
+    .unwrap();
+    let mut read = Folder::read(&folder).unwrap();
+    read.problems.push(evil.into());
+    let page = page(&read);
+    for mark in ["<script", "<img src=x", "'><"] {
+        assert!(!page.contains(mark), "{mark}");
+    }
+    assert!(
+        page.matches("&lt;script&gt;").count() > 20,
+        "it is there, as text"
+    );
+}
+
+#[test]
+fn numbers_that_do_not_fit_together_are_shown_as_far_as_they_go() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("demo-flex-1");
+    write(&folder, &record("finished"), &events(), Some(&insight()));
+    let mut run = Folder::read(&folder).unwrap();
+    let insight = run.insight.as_mut().unwrap();
+    let classes = insight.classes.as_mut().unwrap();
+    classes.names.truncate(3);
+    classes.mistakes[0].label = 99;
+    insight.saliency[0].values = vec![f32::NAN; 3];
+    insight.saliency[1].values = vec![f32::INFINITY];
+    assert!(page(&run).contains("<b>99</b>"));
+
+    let classes = run.insight.as_mut().unwrap().classes.as_mut().unwrap();
+    classes.names = (0..30).map(|class| format!("class {class}")).collect();
+    classes.confusion = vec![vec![2; 30]; 30];
+    let page = page(&run);
+    assert!(page.contains("Most confused") && !page.contains("class=\"confusion\""));
+
+    // What cannot be read is left out, and said.
+    fs::write(folder.join("insight.json"), "{\"split\": 3}").unwrap();
+    let page = zoo_report::page(&Folder::read(&folder).unwrap());
+    assert!(page.contains("Left out: insight.json: invalid type") && page.contains("<figure>"));
+}
+
+#[test]
+fn the_report_opens_offline_and_looks_right() {
+    let Some(browser) = Browser::find("report") else {
+        return;
+    };
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("report.html");
+    fs::write(
+        &file,
+        draw(&record("finished"), &events(), Some(&insight())),
+    )
+    .unwrap();
+    let address = format!("file://{}", file.display());
+    let page = browser.blank();
+    page.media("screen", "light");
+    page.goto(&address);
+    assert_eq!(page.console_errors(), Vec::<String>::new());
+    let elsewhere: Vec<String> = page
+        .requests()
+        .into_iter()
+        .filter(|request| {
+            *request != address && !request.starts_with("data:") && request != "about:blank"
+        })
+        .collect();
+    assert_eq!(elsewhere, Vec::<String>::new(), "it asks for nothing");
+
+    let curves = "[...document.querySelectorAll('figure')].map((one) => \
+                  one.querySelectorAll('polyline').length > 0 && one.getBoundingClientRect().height > 100)";
+    assert_eq!(page.evaluate(curves), json!(vec![true; 5]));
+    let pictures = "[...document.images].every((one) => { const { width, height } = \
+                    one.getBoundingClientRect(); \
+                    return one.complete && one.naturalWidth === 2 && width > 50 && height === width })";
+    assert_eq!(page.evaluate(pictures), json!(true));
+    // A label must not be cut off by the edge of its drawing.
+    let cut = "[...document.querySelectorAll('.chart text')].filter((text) => { \
+               const inner = text.getBoundingClientRect(), \
+               outer = text.ownerSVGElement.getBoundingClientRect(); \
+               return inner.left < outer.left - 1 || inner.right > outer.right + 1 || \
+               inner.bottom > outer.bottom + 1 }).map((text) => text.textContent)";
+    assert_eq!(page.evaluate(cut), json!([]));
+
+    // Colours: every text stands out from what it stands on, in light and in dark.
+    let contrast = "(() => { const rgb = (css) => css.match(/[\\d.]+/g).map(Number); \
+        const light = ([r, g, b]) => { const [x, y, z] = [r, g, b].map((c) => { c /= 255; \
+        return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4 }); \
+        return 0.2126 * x + 0.7152 * y + 0.0722 * z }; \
+        const paper = rgb(getComputedStyle(document.body).backgroundColor); \
+        const ratio = (css) => { const [a, b] = [light(rgb(css)), light(paper)].sort((p, q) => q - p); \
+        return (a + 0.05) / (b + 0.05) }; \
+        const of = (query, key) => ratio(getComputedStyle(document.querySelector(query))[key]); \
+        return [of('h1', 'color'), of('.soft', 'color'), of('.kept', 'color'), of('.missed', 'color'), \
+        of('.chart text', 'fill'), of('.chart [stroke=\"#0A0B01\"]', 'stroke'), \
+        of('.chart [stroke=\"#0A0B02\"]', 'stroke')] })()";
+    for scheme in ["light", "dark"] {
+        page.media("screen", scheme);
+        let found = page.evaluate(contrast);
+        let ratios: Vec<f64> = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one.as_f64().unwrap())
+            .collect();
+        assert!(
+            ratios.iter().all(|ratio| *ratio > 4.4),
+            "{scheme}: {ratios:?}"
+        );
+        page.screenshot(&browser.artefact(&format!("{scheme}.png")));
+    }
+    page.size(390, 800);
+    let width = page.evaluate("document.documentElement.scrollWidth");
+    assert_eq!(width, json!(390), "nothing is wider than a phone");
+    page.screenshot(&browser.artefact("phone.png"));
+    page.size(1000, 800);
+    page.media("print", "dark");
+    let paper = page.evaluate("getComputedStyle(document.body).backgroundColor");
+    assert_eq!(paper, json!("rgb(255, 255, 255)"), "paper is white");
+    page.pdf(&browser.artefact("print.pdf"));
+}

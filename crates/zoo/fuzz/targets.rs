@@ -1,0 +1,578 @@
+//! Every parser that reads a user's file: one row each, with what must hold of whatever the file
+//! holds. libFuzzer (fuzz_targets/hostile.rs) and the tests on stable (../tests/hostile.rs) both
+//! derive from this table.
+
+use std::env;
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str;
+
+use burn::data::dataset::Dataset;
+use burn::module::Module;
+use burn::tensor::Device;
+use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
+use tempfile::TempDir;
+use zoo::registry::configure;
+use zoo_fetch::{Options, Quiet};
+use zoo_images::{Color, FolderOptions, Split, read_image};
+use zoo_mlp::{Activation, Mlp, MlpConfig};
+use zoo_text::{CharVocabulary, Corpus, LabelledLines, WordVocabulary};
+use zoo_train::{
+    Event, Manifest, OptimizerConfig, OptimizerName, Recipe, Record, number, read_events, weights,
+};
+
+mod seeds;
+
+/// Counts what a case allocates.
+#[global_allocator]
+static ALLOCATOR: PeakMemAlloc<std::alloc::System> = PeakMemAlloc::new(std::alloc::System);
+
+/// A parser under test.
+pub struct Target {
+    /// What `ZOO_FUZZ_TARGET` calls it.
+    pub name: &'static str,
+    /// Gives the parser bytes as the contents of a file, asserts what must hold of its answer, and
+    /// says whether it took them.
+    check: fn(&[u8]) -> bool,
+    /// Small files that are as they should be.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// Most bytes that may be allocated at once for a file of this size.
+    memory: fn(usize) -> usize,
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// Every target. Where no other reason is given, a parser may take a few times the file's size, and
+/// a constant for paths, messages and buffers.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "idx",
+        check: idx,
+        seeds: seeds::idx,
+        // A gzip file may hold as many images as are published: 47 MB, in a vector that doubles.
+        memory: |size| 8 * size + 96 * MIB,
+    },
+    Target {
+        name: "cifar",
+        check: cifar,
+        seeds: seeds::cifar,
+        memory: |size| 8 * size + 256 * KIB,
+    },
+    Target {
+        name: "image",
+        check: image,
+        seeds: seeds::image,
+        // Decoders expand: 8 bytes a pixel as decoded, 3 as RGB, 3 by channel, and the coefficients
+        // of a progressive JPEG. What a byte of the file can claim, and all of it, is limited.
+        memory: |size| 24 * (8_256 * size).min(1 << 26) + 2 * MIB,
+    },
+    Target {
+        name: "text",
+        check: text,
+        seeds: seeds::text,
+        // A flag for each of Unicode's code points is a megabyte.
+        memory: |size| 32 * size + 2 * MIB,
+    },
+    Target {
+        name: "tsv",
+        check: tsv,
+        seeds: seeds::tsv,
+        // The shortest line has 4 bytes, and its place takes 24.
+        memory: |size| 64 * size + 256 * KIB,
+    },
+    Target {
+        name: "vocabulary",
+        check: vocabulary,
+        seeds: seeds::vocabulary,
+        // The shortest word has 2 bytes, and is held as a string and in two tables.
+        memory: |size| 256 * size + 256 * KIB,
+    },
+    Target {
+        name: "recipe",
+        check: recipe,
+        seeds: seeds::recipe,
+        // TOML's shortest entry, `a=1`, becomes a token, an event, a value and a string; a message
+        // quotes the line that is wrong.
+        memory: |size| 256 * size + 512 * KIB,
+    },
+    Target {
+        name: "source",
+        check: source,
+        seeds: seeds::source,
+        memory: |size| 256 * size + 512 * KIB,
+    },
+    Target {
+        name: "manifest",
+        check: manifest,
+        seeds: seeds::manifest,
+        memory: |size| 64 * size + 256 * KIB,
+    },
+    Target {
+        name: "config",
+        check: config,
+        seeds: seeds::config,
+        memory: |size| 256 * size + 512 * KIB,
+    },
+    Target {
+        name: "record",
+        check: record,
+        seeds: seeds::record,
+        memory: |size| 64 * size + 256 * KIB,
+    },
+    Target {
+        name: "events",
+        check: events,
+        seeds: seeds::events,
+        // A metric of 6 bytes, `"a":1,`, is buffered as a value before its event is known.
+        memory: |size| 64 * size + 256 * KIB,
+    },
+    Target {
+        name: "weights",
+        check: weights,
+        seeds: seeds::weights,
+        memory: |size| 64 * size + MIB,
+    },
+    Target {
+        name: "optimizer",
+        check: optimizer,
+        seeds: seeds::optimizer,
+        memory: |size| 64 * size + MIB,
+    },
+    Target {
+        name: "archive",
+        check: archive,
+        seeds: seeds::archive,
+        // What the source does not name may unpack to 16 MiB, which a long name can fill.
+        memory: |size| 8 * size + 64 * MIB,
+    },
+];
+
+/// The targets that `ZOO_FUZZ_TARGET` names, or all.
+///
+/// # Panics
+/// Where there is none of that name.
+pub fn selected() -> Vec<&'static Target> {
+    let Ok(name) = env::var("ZOO_FUZZ_TARGET") else {
+        return TARGETS.iter().collect();
+    };
+    let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+    let found = TARGETS.iter().find(|target| target.name == name);
+    vec![found.unwrap_or_else(|| panic!("ZOO_FUZZ_TARGET={name}; there are: {names:?}"))]
+}
+
+impl Target {
+    /// Checks one file, and what it cost; says whether the parser took it.
+    ///
+    /// # Panics
+    /// Where something does not hold.
+    pub fn run(&self, bytes: &[u8]) -> bool {
+        ALLOCATOR.reset_peak_memory();
+        let read = (self.check)(bytes);
+        let (peak, most) = (ALLOCATOR.get_peak_memory(), (self.memory)(bytes.len()));
+        assert!(
+            peak <= most,
+            "{}: a file of {} bytes took {peak} bytes of memory, more than {most}",
+            self.name,
+            bytes.len()
+        );
+        read
+    }
+}
+
+/// What a parser took; an error must say something.
+fn taken<T>(result: Result<T, impl Display>) -> Option<T> {
+    result
+        .map_err(|error| assert!(!error.to_string().trim().is_empty(), "an empty message"))
+        .ok()
+}
+
+/// A folder with these files, gone when it is dropped.
+fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    folder
+}
+
+/// The bytes as an image file, and as a label file.
+fn idx(bytes: &[u8]) -> bool {
+    let read = |images: &[u8], labels: &[u8]| {
+        let folder = folder(&[
+            ("mnist/train-images-idx3-ubyte", images),
+            ("mnist/train-labels-idx1-ubyte", labels),
+        ]);
+        let options = FolderOptions::default();
+        let set = taken(zoo_images::open(
+            "mnist",
+            folder.path(),
+            Split::Train,
+            &options,
+        ));
+        set.is_some_and(|set| {
+            assert_eq!(set.len(), 2, "what the other file holds");
+            for index in 0..2 {
+                let image = set.get(index).unwrap();
+                assert_eq!(image.pixels.len(), 28 * 28);
+                assert!(image.label < 10);
+            }
+            true
+        })
+    };
+    let as_images = read(bytes, &seeds::idx_labels());
+    as_images | read(&seeds::idx_images(), bytes)
+}
+
+fn cifar(bytes: &[u8]) -> bool {
+    let folder = folder(&[("cifar10/test_batch.bin", bytes)]);
+    let options = FolderOptions::default();
+    let set = taken(zoo_images::open(
+        "cifar10",
+        folder.path(),
+        Split::Test,
+        &options,
+    ));
+    set.is_some_and(|set| {
+        assert_eq!(set.len() * (1 + 3 * 32 * 32), bytes.len());
+        for (index, record) in bytes.chunks(1 + 3 * 32 * 32).enumerate() {
+            let image = set.get(index).unwrap();
+            assert_eq!(
+                (image.label as u8, &image.pixels[..]),
+                (record[0], &record[1..])
+            );
+        }
+        true
+    })
+}
+
+/// The bytes as they are, and with the sums of a PNG's chunks put right.
+fn image(bytes: &[u8]) -> bool {
+    let read = |bytes: &[u8]| {
+        let folder = folder(&[("train/a/0.png", bytes)]);
+        let options = FolderOptions {
+            size: Some([4, 5]),
+            color: Color::Grey,
+        };
+        let resized = taken(read_image(&folder.path().join("train/a/0.png"), &options));
+        if let Some((pixels, shape)) = &resized {
+            assert_eq!((pixels.len(), *shape), (20, [1, 4, 5]));
+        }
+        // As it is: what the header says must be what is decoded.
+        let options = FolderOptions::default();
+        let set = zoo_images::open_folder(folder.path(), Split::Train, &options);
+        let image = taken(set).and_then(|set| {
+            let image = taken(set.get(0))?;
+            assert_eq!(image.pixels.len(), set.shape().iter().product::<usize>());
+            Some(image)
+        });
+        assert_eq!(image.is_some(), resized.is_some());
+        image.is_some()
+    };
+    let mut resealed = bytes.to_vec();
+    reseal_png(&mut resealed);
+    read(bytes) | (resealed != bytes && read(&resealed))
+}
+
+fn reseal_png(bytes: &mut [u8]) {
+    let mut rest = bytes.get_mut(8..).unwrap_or_default();
+    while let Some((head, tail)) = rest.split_first_chunk_mut::<8>() {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let mut sum = flate2::Crc::new();
+        sum.update(&head[4..]);
+        let Some((data, tail)) = tail.split_at_mut_checked(length) else {
+            return;
+        };
+        sum.update(data);
+        let Some((found, tail)) = tail.split_first_chunk_mut::<4>() else {
+            return;
+        };
+        *found = sum.sum().to_be_bytes();
+        rest = tail;
+    }
+}
+
+fn text(bytes: &[u8]) -> bool {
+    let folder = folder(&[("book.txt", bytes)]);
+    let path = folder.path().join("book.txt");
+    let corpus = taken(Corpus::open(path, Corpus::VALID_FRACTION));
+    corpus.is_some_and(|corpus| {
+        let mut ids = corpus.train.slice(0, corpus.train.len());
+        ids.extend(corpus.valid.slice(0, corpus.valid.len()));
+        assert_eq!(corpus.vocabulary.decode(&ids).as_bytes(), bytes);
+        if let Some(windows) = taken(corpus.windows(zoo_text::Split::Train, 8)) {
+            let last = windows.with_offset(7).get(windows.len() - 1).unwrap();
+            assert_eq!((last.input.len(), last.target.len()), (8, 8));
+        }
+        true
+    })
+}
+
+fn tsv(bytes: &[u8]) -> bool {
+    let read = |bytes: &[u8], num_classes| {
+        let folder = folder(&[("train.tsv", bytes)]);
+        let lines = taken(LabelledLines::read(
+            folder.path().join("train.tsv"),
+            num_classes,
+        ))?;
+        let items = (0..lines.len()).map(|index| lines.get(index).unwrap());
+        let items: Vec<_> = items.collect();
+        assert!(items.iter().all(|item| item.label < lines.num_classes()));
+        let texts = items.iter().map(|item| item.text.as_str());
+        assert!(texts.eq(lines.sentences()));
+        Some(items)
+    };
+    let given = read(bytes, Some(2));
+    let Some(items) = read(bytes, None) else {
+        return given.is_some();
+    };
+    let lines = items
+        .iter()
+        .map(|item| format!("{}\t{}\n", item.text, item.label));
+    let lines: String = lines.collect();
+    assert_eq!(read(lines.as_bytes(), None), Some(items.clone()));
+    let texts = items.iter().map(|item| item.text.as_str());
+    if let Some(words) = taken(WordVocabulary::build(texts, 100, 1)) {
+        assert_eq!(
+            WordVocabulary::from_lines(&words.to_lines()).unwrap(),
+            words
+        );
+    }
+    true
+}
+
+/// The vocabularies that `config.json` holds.
+fn vocabulary(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return false;
+    };
+    let chars = taken(CharVocabulary::from_chars(text));
+    if let Some(chars) = &chars {
+        assert_eq!(chars.decode(&chars.encode(text).unwrap()), text);
+        assert_eq!(chars.chars(), text);
+    }
+    let words = taken(WordVocabulary::from_lines(text));
+    if let Some(words) = &words {
+        assert_eq!(
+            &WordVocabulary::from_lines(&words.to_lines()).unwrap(),
+            words
+        );
+        let ids = words.encode(text, 64);
+        assert!(ids.iter().all(|id| (*id as usize) < words.len()));
+    }
+    chars.is_some() || words.is_some()
+}
+
+fn recipe(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return false;
+    };
+    let recipe = taken(Recipe::parse("recipe.toml", text, &[]));
+    recipe.is_some_and(|recipe| {
+        let written = recipe.to_toml();
+        let again = Recipe::parse("recipe.toml", &written, &[]).unwrap();
+        // As text, since NaN is not equal to itself.
+        assert_eq!(again.to_toml(), written);
+        recipe.train.total_steps(60_000);
+        taken(configure(&recipe.model, None));
+        true
+    })
+}
+
+fn source(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return false;
+    };
+    let source = taken(zoo_fetch::Source::parse(text));
+    source.is_some_and(|source| {
+        let files = source.files.iter().map(|file| (&file.path, &file.urls));
+        let archives = source.archives.iter();
+        let members = archives.clone().flat_map(|archive| {
+            let members = archive.members.iter();
+            members.map(|member| (&member.path, &archive.urls))
+        });
+        let archives = archives.map(|archive| (&archive.path, &archive.urls));
+        for (path, urls) in files.chain(archives).chain(members) {
+            let parts = Path::new(path).components();
+            assert!(
+                parts.eq(path
+                    .split('/')
+                    .map(|part| std::path::Component::Normal(part.as_ref()))),
+                "{path:?} leaves the folder"
+            );
+            assert!(urls.iter().all(|url| url.starts_with("http")), "{urls:?}");
+        }
+        // Nothing is there: every file must be missed, at a path below the folder.
+        let folder = tempfile::tempdir().unwrap();
+        let below = source.folder(folder.path());
+        for (path, status) in zoo_fetch::verify(&source, folder.path()) {
+            assert_eq!(status, zoo_fetch::Status::Missing);
+            assert!(path.starts_with(&below), "{}", path.display());
+        }
+        true
+    })
+}
+
+fn manifest(bytes: &[u8]) -> bool {
+    let manifest = taken(Manifest::parse(bytes));
+    manifest.is_some_and(|manifest| {
+        for name in manifest.files.keys() {
+            let path = Path::new("/checkpoint").join(name);
+            assert!(
+                name.is_empty() || path.parent() == Some(Path::new("/checkpoint")),
+                "{name:?} leaves the folder"
+            );
+        }
+        // As text, since NaN is not equal to itself.
+        let written = serde_json::to_string(&manifest).unwrap();
+        let again = Manifest::parse(written.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&again).unwrap(), written);
+        true
+    })
+}
+
+fn config(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return false;
+    };
+    let config = taken(zoo::Config::parse(text));
+    config.is_some_and(|config| {
+        let written = serde_json::to_string(&config).unwrap();
+        let again = zoo::Config::parse(&written).unwrap();
+        assert_eq!(serde_json::to_string(&again).unwrap(), written);
+        let model = taken(configure(&config.model, None));
+        model.is_some_and(|model| {
+            // What a run folder is given is what comes back from it.
+            let table = model.table();
+            assert_eq!(configure(&table, None).unwrap().table(), table);
+            true
+        })
+    })
+}
+
+fn record(bytes: &[u8]) -> bool {
+    let record = taken(serde_json::from_slice::<Record>(bytes));
+    record.is_some_and(|record| {
+        let written = serde_json::to_vec(&record).unwrap();
+        assert_eq!(serde_json::from_slice::<Record>(&written).unwrap(), record);
+        true
+    })
+}
+
+fn events(bytes: &[u8]) -> bool {
+    let (events, problems) = read_events(bytes);
+    assert!(problems.iter().all(|problem| !problem.is_empty()));
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    assert!(events.len() < lines.max(1), "more events than lines");
+    let lines = |events: &[Event]| -> String {
+        let lines = events
+            .iter()
+            .map(|event| serde_json::to_string(event).unwrap() + "\n");
+        lines.collect()
+    };
+    let written = lines(&events);
+    let (again, none) = read_events(written.as_bytes());
+    // As text, since NaN is not equal to itself.
+    assert_eq!((lines(&again), none.len()), (written, 0));
+    problems.is_empty() && !events.is_empty()
+}
+
+/// A small model, always the same.
+fn model(device: &Device) -> Mlp {
+    let config = MlpConfig {
+        widths: vec![3, 2],
+        activation: Activation::Relu,
+        dropout: 0.0,
+    };
+    number(config.init(device))
+}
+
+fn weights(bytes: &[u8]) -> bool {
+    let folder = folder(&[("model.safetensors", bytes)]);
+    let path = folder.path().join("model.safetensors");
+    let model = taken(weights::load(model(&Device::flex()), &path));
+    model.is_some_and(|model| {
+        assert_eq!(model.num_params(), 3 * 2 + 2);
+        weights::save(&model, &path).unwrap();
+        true
+    })
+}
+
+fn optimizer(bytes: &[u8]) -> bool {
+    let folder = folder(&[("optimizer.bpk", bytes)]);
+    let path = folder.path().join("optimizer.bpk");
+    let config = OptimizerConfig {
+        name: OptimizerName::Adam,
+        ..OptimizerConfig::default()
+    };
+    let model = model(&Device::flex().autodiff());
+    taken(config.load(&model, &path)).is_some()
+}
+
+/// The bytes as a `.tar.gz`, and as a tar whose sums are put right and which is then packed.
+fn archive(bytes: &[u8]) -> bool {
+    let mut resealed = bytes.to_vec();
+    seeds::reseal_tar(&mut resealed);
+    unpack(bytes) | unpack(&seeds::gzip(&resealed))
+}
+
+/// Unpacks an archive that a person put in its place, and looks where anything was written.
+fn unpack(tarball: &[u8]) -> bool {
+    if tarball.is_empty() {
+        return false; // No source can name it.
+    }
+    let folder = folder(&[("data/set/all.tar.gz", tarball)]);
+    // Nobody listens at port 1: what is wrong with the archive cannot be fetched.
+    let mut text = format!(
+        "name = 'set'\nabout = 'a'\nlicence = 'l'\nhomepage = 'h'\n[counts]\n[[archives]]\n\
+         path = 'all.tar.gz'\nurls = ['http://127.0.0.1:1/']\nsize_bytes = {}\n",
+        tarball.len()
+    );
+    for (name, bytes, sha256) in seeds::MEMBERS {
+        text += &format!(
+            "[[archives.members]]\nmember = 'x/{name}'\npath = '{name}'\nsha256 = '{sha256}'\n\
+             size_bytes = {}\n",
+            bytes.len()
+        );
+    }
+    let source = zoo_fetch::Source::parse(&text).unwrap();
+    let options = Options {
+        retries: 0,
+        ..Options::default()
+    };
+    let data = folder.path().join("data");
+    let result = zoo_fetch::fetch_with(&source, &data, &mut Quiet, &options);
+    let unpacked = taken(result).is_some();
+    let mut expected = vec!["data/set/.lock", "data/set/all.tar.gz"];
+    if unpacked {
+        expected.extend(["data/set/a", "data/set/b"]);
+        for (name, bytes, _) in seeds::MEMBERS {
+            assert_eq!(fs::read(data.join("set").join(name)).unwrap(), *bytes);
+        }
+    }
+    let mut found = Vec::new();
+    files(folder.path(), &mut found);
+    let mut expected: Vec<_> = expected
+        .iter()
+        .map(|path| folder.path().join(path))
+        .collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+    unpacked
+}
+
+/// Everything below a folder that is no folder.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            files(&entry.path(), found);
+        } else {
+            found.push(entry.path());
+        }
+    }
+}

@@ -97,7 +97,7 @@ mod reader {
 
     fn unmask(masked: u32) -> u32 {
         let turned = masked.wrapping_sub(0xa282_ead8);
-        (turned >> 17) | (turned << 15)
+        turned.rotate_left(15)
     }
 
     fn number<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {

@@ -17,7 +17,7 @@ use crate::parallel::Helpers;
 use crate::params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, derive};
-use crate::run::{MODEL_FILE, Run, RunError};
+use crate::run::{MODEL_FILE, Run, RunError, advice_on};
 use crate::task::{Source, SourceError, Task};
 use crate::weights::{self, WeightsError};
 
@@ -128,7 +128,7 @@ pub enum FitError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// Optimizer state could not be written or read.
-    #[error("optimizer state: {0}")]
+    #[error("optimizer state: {0}{advice}", advice = advice_on(.0))]
     Optimizer(#[from] RecordError),
 }
 

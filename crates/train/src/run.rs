@@ -109,6 +109,15 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
+/// The same for an error of which Burn hands on no more than the text, with the system's number.
+pub(crate) fn advice_on(text: impl ToString) -> &'static str {
+    let text = text.to_string();
+    let number = text
+        .rsplit_once("(os error ")
+        .and_then(|(_, rest)| rest.split(')').next()?.parse().ok());
+    number.map_or("", |number| advice(&io::Error::from_raw_os_error(number)))
+}
+
 pub(crate) fn io_error(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RunError {
     let path = path.to_owned();
     move |error| RunError::Io {

@@ -8,11 +8,13 @@ use burn::store::{
     ApplyResult, BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore,
 };
 
+use crate::run::advice_on;
+
 /// Why weights could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file could not be written.
-    #[error("{}: writing failed: {problem}", path.display())]
+    #[error("{}: writing failed: {problem}{}", path.display(), advice_on(problem))]
     Write {
         /// The weights file.
         path: PathBuf,

@@ -416,7 +416,7 @@ pub fn archive() -> Vec<Vec<u8>> {
     let long = "y".repeat(120);
     let plain = tar(&[]);
     let links = tar(&[
-        ("x", Kind::Directory, ""),
+        ("x", Kind::Directory, "x"),
         ("x/c", Kind::Symlink, "/etc/passwd"),
         (&long, Kind::Link, "../../evil"),
     ]);

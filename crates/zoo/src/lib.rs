@@ -3,6 +3,23 @@
 //!
 //! This is the only crate that knows all the others; ARCHITECTURE.md has the map.
 
+/// The standard library's own panics where a reader has seen enough and gone: `zoo list | head -1`.
+/// Here the rest is not printed, and what is being done is done.
+macro_rules! println {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
+/// As `println`.
+macro_rules! print {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stdout(), $($text)*);
+    }};
+}
+
 mod attribute;
 mod cli;
 mod compare;

@@ -576,3 +576,24 @@ fn divergence_stops_the_run_and_keeps_the_last_good_checkpoint() {
             .exists()
     );
 }
+
+#[test]
+#[cfg(unix)]
+fn a_reader_who_goes_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = format!(
+        "{} train --steps 20 --json 2>said | true; {} list --json 2>>said | true",
+        env!("CARGO_BIN_EXE_zoo"),
+        env!("CARGO_BIN_EXE_zoo")
+    );
+    let mut shell = std::process::Command::new("sh");
+    let status = shell
+        .args(["-c", &pipe])
+        .current_dir(folder.path())
+        .status();
+    assert!(status.unwrap().success());
+    let said = fs::read_to_string(folder.path().join("said")).unwrap();
+    assert!(!said.contains("panicked"), "{said}");
+    let run = folder.path().join("runs/mlp-glyphs-flex-1");
+    assert!(run.join("model.safetensors").is_file(), "the work is done");
+}

@@ -32,6 +32,7 @@ fn golden_file(family: &str) -> PathBuf {
 fn hold(family: &str, found: Golden) {
     let path = golden_file(family);
     if std::env::var("ZOO_BLESS").is_ok_and(|value| value == "1") {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         let text = serde_json::to_string_pretty(&found).unwrap() + "\n";
         fs::write(&path, text).unwrap();
         println!("wrote {}", path.display());

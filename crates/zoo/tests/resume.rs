@@ -390,7 +390,8 @@ fn a_changed_recipe_or_changed_data_is_refused_by_what_differs() {
     let record = record(&run);
     assert_eq!(record.state, State::Finished);
     let changed = &record.resumed.last().unwrap().changed;
-    assert!(changed[0].starts_with("data was") && changed[1].starts_with("train.epochs was"));
+    assert_eq!(changed[0], "train.epochs was 2, is 3");
+    assert!(changed[1].starts_with("data was"), "{changed:?}");
     assert_eq!(steps_done(&run), 12);
 }
 

@@ -305,7 +305,7 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder, ImageError> {
     let decoder = decoder.map_err(|source| not_decoded(path, source))?;
     let (width, height) = decoder.dimensions();
     let most = MAX_PIXELS.min(size_bytes.saturating_mul(MAX_PIXELS_PER_BYTE));
-    if width.max(height) <= MAX_FILE_SIDE && u64::from(width) * u64::from(height) <= most {
+    if width.max(height) <= MAX_FILE_SIDE || most > 0 {
         return Ok(decoder);
     }
     Err(ImageError::Unexpected {

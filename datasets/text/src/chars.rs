@@ -18,12 +18,14 @@ pub struct CharVocabulary {
 impl CharVocabulary {
     /// The distinct characters of `text`.
     pub fn of_text(text: &str) -> Self {
-        // A flag for every code point is a megabyte, and needs neither hashing nor sorting.
-        let mut seen = vec![false; char::MAX as usize + 1];
+        // A flag for every code point up to the last one needs neither hashing nor sorting.
+        let last = text.chars().max().map_or(0, u32::from);
+        let mut seen = vec![false; last as usize + 1];
         for c in text.chars() {
             seen[c as usize] = true;
         }
-        let chars = ('\0'..=char::MAX).filter(|c| seen[*c as usize]).collect();
+        let chars = (0..=last).zip(seen).filter(|(_, seen)| *seen);
+        let chars = chars.filter_map(|(code, _)| char::from_u32(code)).collect();
         Self { chars }
     }
 

@@ -21,7 +21,7 @@ pub(crate) fn digits(value: f64) -> String {
 /// A tick of an axis, without the zeros that do not tell it from its neighbours: `0.5`, `2k`.
 pub(crate) fn tick(value: f64) -> String {
     let magnitude = value.abs();
-    if magnitude >= 1e4 && magnitude < 1e10 {
+    if (1e4..1e10).contains(&magnitude) {
         let (unit, name) = match magnitude {
             1e9.. => (1e9, "G"),
             1e6.. => (1e6, "M"),

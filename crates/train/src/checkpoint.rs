@@ -203,7 +203,7 @@ impl Manifest {
             return Err(format!("format {format}, this version reads {FORMAT}"));
         }
         let manifest: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        let elsewhere = |name: &&String| name.starts_with('.');
+        let elsewhere = |name: &&String| name.contains(['/', '\\', ':']) || name.starts_with('.');
         if let Some(name) = manifest.files.keys().find(elsewhere) {
             return Err(format!("{name:?} is not a file of a checkpoint"));
         }

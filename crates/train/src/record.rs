@@ -75,6 +75,7 @@ pub struct Resumed {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Metrics by `split.metric`.
+    #[serde(deserialize_with = "crate::event::metrics_or_nan")]
     pub metrics: Metrics,
     /// Optimizer steps done.
     pub steps: usize,

@@ -22,7 +22,7 @@ use zoo_cnn::{LeNet, LeNetConfig};
 use zoo_mlp::MlpConfig;
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Classify, Event, Fit, Helpers, OptimizerConfig, Pass, Plan, Recipe, Run, Source,
+    Batch, Classify, Event, Fit, Helpers, OptimizerConfig, Origin, Pass, Plan, Recipe, Run, Source,
     SourceError, TaskConfig,
 };
 

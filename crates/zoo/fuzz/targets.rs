@@ -509,7 +509,7 @@ fn optimizer(bytes: &[u8]) -> bool {
         name: OptimizerName::Adam,
         ..OptimizerConfig::default()
     };
-    let model = model(&Device::flex().autodiff());
+    let model = model(&Device::flex());
     taken(config.load(&model, &path)).is_some()
 }
 

@@ -9,7 +9,8 @@ use zoo_train::Event;
 use crate::cli::LogForm;
 use crate::error::Error;
 
-/// Where events also go.
+/// Where events also go; nowhere by default.
+#[derive(Default)]
 pub struct Sinks {
     open: Vec<Box<dyn Sink>>,
 }

@@ -88,9 +88,15 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
         }
     };
     let mut record = begin(&prepared, &origin, run.folder(), found.as_ref());
+    let mut sinks = Sinks::default();
     let work = || {
         write_record(&run, &record)?;
-        train(args, &prepared, &mut run, found.as_ref(), &mut progress)
+        sinks = open_sinks(args, &run)?;
+        let mut watch = |event: &Event| {
+            progress.event(event);
+            sinks.event(event);
+        };
+        train(&prepared, &mut run, found.as_ref(), &mut watch)
     };
     let trained = watch_servers(&prepared, work).and_then(|trained| {
         conclude(
@@ -108,6 +114,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
     };
     run.log(&finish)?;
     write_report(args, &run);
+    sinks.event(&finish);
     progress.event(&finish);
     report(args, &prepared, &finish);
     check(args, &prepared, &finish)
@@ -320,12 +327,17 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
     Ok(stop)
 }
 
+/// The logs that are asked for, with what a resumed run had told before.
+fn open_sinks(args: &TrainArgs, run: &Run) -> Result<Sinks, Error> {
+    let kept = fs::read(run.folder().join(METRICS_FILE)).map_err(Error::failed)?;
+    Sinks::open(&args.log, run.folder(), &read_events(&kept).0)
+}
+
 fn train(
-    args: &TrainArgs,
     prepared: &Prepared,
     run: &mut Run,
     found: Option<&Found>,
-    progress: &mut Progress,
+    watch: &mut dyn FnMut(&Event),
 ) -> Result<Trained, Error> {
     let Prepared {
         recipe,
@@ -340,8 +352,6 @@ fn train(
     };
     run.write(RECIPE_FILE, recipe.to_toml().as_bytes())?;
     run.write(CONFIG_FILE, &to_json(&config))?;
-    let kept = fs::read(run.folder().join(METRICS_FILE)).map_err(Error::failed)?;
-    let mut sinks = Sinks::open(&args.log, run.folder(), &read_events(&kept).0)?;
     let stop = stop_on_signals()?;
     let job = Job {
         recipe,
@@ -353,10 +363,7 @@ fn train(
         run: Some(run),
         resume: found.and_then(|found| found.checkpoint.as_ref()),
         stop: Some(&stop),
-        watch: &mut |event| {
-            progress.event(event);
-            sinks.event(event);
-        },
+        watch,
     };
     let (ready, outcome) = model.train(job)?;
     Ok(Trained { ready, outcome })

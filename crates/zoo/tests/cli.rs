@@ -597,3 +597,77 @@ fn a_reader_who_goes_ends_nothing() {
     let run = folder.path().join("runs/mlp-glyphs-flex-1");
     assert!(run.join("model.safetensors").is_file(), "the work is done");
 }
+
+#[test]
+fn logs_hold_the_run_from_its_first_step_to_its_result() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(
+        folder.path(),
+        &[
+            "train",
+            "--steps",
+            "20",
+            "--log",
+            "tensorboard,csv",
+            "--quiet",
+        ],
+    );
+    let run = folder.path().join("runs/mlp-glyphs-flex-1");
+    let table = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let has = |start: &str| table.lines().any(|line| line.starts_with(start));
+    assert!(has("step,epoch,split,metric,value"), "{table}");
+    assert!(
+        has("10,") && has("20,") && table.contains(",train,loss,"),
+        "{table}"
+    );
+    assert!(table.contains(",test,accuracy,"), "{table}");
+    let files: Vec<_> = fs::read_dir(run.join("tensorboard")).unwrap().collect();
+    let [Ok(file)] = &files[..] else {
+        panic!("one event file: {files:?}")
+    };
+    let bytes = fs::read(file.path()).unwrap();
+    let holds = |tag: &str| bytes.windows(tag.len()).any(|part| part == tag.as_bytes());
+    assert!(holds("train/loss") && holds("test/accuracy"));
+}
+
+#[test]
+fn runs_are_listed_compared_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = ["train", "--steps", "10", "--quiet"];
+    succeed(folder.path(), &train);
+    succeed(folder.path(), &[&train[..], &["--seed", "2"]].concat());
+    let list = succeed(folder.path(), &["runs"]);
+    let rows: Vec<&str> = list.lines().collect();
+    assert_eq!(rows.len(), 3, "{list}");
+    assert!(
+        rows[1].starts_with("mlp-glyphs-flex-2") && rows[1].contains("finished"),
+        "{list}"
+    );
+    let json: Value = serde_json::from_str(&succeed(folder.path(), &["runs", "--json"])).unwrap();
+    assert_eq!(json[1]["recipe"], "mlp-glyphs");
+    let (a, b) = ("runs/mlp-glyphs-flex-1", "runs/mlp-glyphs-flex-2");
+    let differs = succeed(folder.path(), &["runs", "diff", a, b]);
+    assert!(
+        differs.contains("train.seed") && differs.contains("1 -> 2"),
+        "{differs}"
+    );
+
+    let page = folder.path().join(a).join("report.html");
+    let first = fs::read_to_string(&page).unwrap();
+    fs::remove_file(&page).unwrap();
+    let said = succeed(folder.path(), &["report", a]);
+    assert!(said.contains("report.html"), "{said}");
+    assert_eq!(fs::read_to_string(&page).unwrap(), first);
+    for part in [
+        "Worst mistakes",
+        "What an answer depends on",
+        "data:image/png",
+    ] {
+        assert!(first.contains(part), "{part}");
+    }
+    let error = fail(folder.path(), &["report", "runs/nosuch"], 2);
+    assert!(
+        error.contains("runs/nosuch") && error.contains("must be a run folder"),
+        "{error}"
+    );
+}

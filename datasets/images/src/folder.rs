@@ -6,9 +6,11 @@
 //! JPEG is decided by its content. Transparency and EXIF rotation are ignored, as by torchvision.
 
 use crate::{ImageError, ImageSet, Items, LabeledImage, Split};
+use image::error::{DecodingError, ImageFormatHint};
 use image::{DynamicImage, ImageDecoder, ImageReader, imageops::FilterType};
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -102,8 +104,9 @@ pub fn read_image(
     options: &FolderOptions,
 ) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
     let size = options.size.map(check_size).transpose()?;
-    let mut image =
-        DynamicImage::from_decoder(decoder(path)?).map_err(|source| not_decoded(path, source))?;
+    let mut image = guarded(path, || {
+        DynamicImage::from_decoder(decoder(path)?).map_err(|source| not_decoded(path, source))
+    })?;
     if let Some([height, width]) = size {
         // `resize_exact` leaves an image of that size untouched.
         image = image.resize_exact(width as u32, height as u32, FilterType::Triangle);
@@ -290,8 +293,17 @@ fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
 
 /// Height and width, from the file's header.
 fn dimensions(path: &Path) -> Result<[usize; 2], ImageError> {
-    let (width, height) = decoder(path)?.dimensions();
+    let (width, height) = guarded(path, || Ok(decoder(path)?.dimensions()))?;
     Ok([height as usize, width as usize])
+}
+
+/// What `read` makes of a file. The decoder of JPEG panics on some that are broken (zune-image #361);
+/// a file must not be able to end a training.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        let problem = DecodingError::new(ImageFormatHint::Unknown, "its decoder gave up");
+        Err(not_decoded(path, image::ImageError::Decoding(problem)))
+    })
 }
 
 /// A decoder that has read the header, of an image that is not too large to decode.
@@ -305,7 +317,7 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder, ImageError> {
     let decoder = decoder.map_err(|source| not_decoded(path, source))?;
     let (width, height) = decoder.dimensions();
     let most = MAX_PIXELS.min(size_bytes.saturating_mul(MAX_PIXELS_PER_BYTE));
-    if width.max(height) <= MAX_FILE_SIDE || most > 0 {
+    if width.max(height) <= MAX_FILE_SIDE && u64::from(width) * u64::from(height) <= most {
         return Ok(decoder);
     }
     Err(ImageError::Unexpected {

@@ -282,11 +282,11 @@ fn an_image_that_claims_too_many_pixels_is_refused_unread() {
     let path = dir.path().join("train/cat/0.png");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let most = |bytes: &[u8]| format!("at most {} pixels", bytes.len() * 8_256);
-    let small = claims(1_000, 1_000);
+    let small = claims(2_000, 2_000);
     let large = [claims(8_192, 8_193), vec![0; 1 << 20]].concat();
     let long = [claims(16_385, 1), vec![0; 1 << 20]].concat();
     for (bytes, parts) in [
-        (small.clone(), [&*most(&small), "1000x1000 pixels"]),
+        (small.clone(), [&*most(&small), "2000x2000 pixels"]),
         (large, ["at most 67108864 pixels", "8193x8192 pixels"]),
         (long, ["sides of at most 16384", "1x16385 pixels"]),
     ] {
@@ -296,4 +296,26 @@ fn an_image_that_claims_too_many_pixels_is_refused_unread() {
         let error = open_folder(dir.path(), Split::Train, &default()).unwrap_err();
         assert_says(&error, &parts);
     }
+}
+
+#[test]
+fn a_file_on_which_its_decoder_panics_is_named() {
+    // A JPEG whose second component has more samples than its first, and whose scan is empty.
+    let table = |class: u8| [&[0xff, 0xc4, 0, 20, class, 1][..], &[0; 16]].concat();
+    let jpeg = [
+        vec![0xff, 0xd8],
+        vec![0xff, 0xc0, 0, 17, 8, 0, 1, 0, 9, 3],
+        vec![1, 0x11, 0, 0, 0x23, 0, 0, 0x11, 0],
+        [&[0xff, 0xdb, 0, 67, 0][..], &[0; 64]].concat(),
+        table(0),
+        table(0x10),
+        vec![0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0],
+    ]
+    .concat();
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("0.jpg");
+    fs::write(&path, jpeg).unwrap();
+    let error = read_image(&path, &default()).unwrap_err();
+    assert_says(&error, &["0.jpg", "does not decode"]);
+    assert!(error.source().is_some());
 }

@@ -14,6 +14,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::checkpoint::{self, Found, Origin, Progress, find_checkpoint, names};
 use crate::event::{Event, read_events};
@@ -305,7 +306,7 @@ fn lock(folder: &Path) -> Result<File, RunError> {
     let mut file = options
         .open(&path)
         .map_err(io_error(&path, "opening for writing"))?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -327,6 +328,18 @@ fn lock(folder: &Path) -> Result<File, RunError> {
     let written = file.set_len(0).and_then(|()| file.write_all(id.as_bytes()));
     written.map_err(io_error(&path, "writing"))?;
     Ok(file)
+}
+
+/// Locks a file, with some patience: whoever asks whether it is locked holds it for an instant.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    const TRIES: usize = 10;
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 #[cfg(unix)]
@@ -419,6 +432,25 @@ mod tests {
                 .map_err(io_error(folder, "writing"))
         })
         .unwrap()
+    }
+
+    #[test]
+    fn a_look_at_the_lock_does_not_keep_a_run_from_being_opened() {
+        let root = tempfile::tempdir().unwrap();
+        let run = create(root.path(), "demo");
+        let folder = run.folder().to_owned();
+        drop(run);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    Run::is_locked(&folder);
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+            });
+            for _ in 0..500 {
+                Run::open(&folder, origin("train.steps = 100")).unwrap();
+            }
+        });
     }
 
     /// The step that would be gone on from, and how many were refused.

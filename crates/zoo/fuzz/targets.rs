@@ -457,8 +457,10 @@ fn config(bytes: &[u8]) -> bool {
 fn record(bytes: &[u8]) -> bool {
     let record = taken(serde_json::from_slice::<Record>(bytes));
     record.is_some_and(|record| {
-        let written = serde_json::to_vec(&record).unwrap();
-        assert_eq!(serde_json::from_slice::<Record>(&written).unwrap(), record);
+        // As text, since NaN is not equal to itself.
+        let written = serde_json::to_string(&record).unwrap();
+        let again: Record = serde_json::from_str(&written).unwrap();
+        assert_eq!(serde_json::to_string(&again).unwrap(), written);
         true
     })
 }

@@ -85,7 +85,6 @@ const TOKENS: &[&str] = &[
     "iCCP",
     "zTXt",
     "acTL",
-    "\u{1f}\u{8b}",
 ];
 
 /// The contents of a file, shown as a byte string.

@@ -110,7 +110,7 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
     });
     let finish = match trained {
         Ok(metrics) => metrics,
-        Err(error) => return Err(give_up(run, record, found.is_some(), error)),
+        Err(error) => return Err(give_up(args, run, record, found.is_some(), error)),
     };
     run.log(&finish)?;
     write_report(args, &run);
@@ -429,7 +429,7 @@ fn conclude(
 }
 
 /// Leaves a run that ended without a result as it should be found.
-fn give_up(run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
+fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
     let has_checkpoint = run.folder().join("checkpoints").is_dir();
     if matches!(error, Error::Request(_)) && !resumed && !has_checkpoint {
         // Nothing of value was made; what keeps the folder from going is not the error to report.
@@ -443,7 +443,9 @@ fn give_up(run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
     record.problem = Some(error.to_string());
     record.ended = Some(now());
     // The same reason may keep these from being written; the first error is the one to report.
-    let _ = write_record(&run, &record);
+    if write_record(&run, &record).is_ok() {
+        write_report(args, &run);
+    }
     let folder = run.folder().display();
     match error {
         Error::Interrupted(message) => {

@@ -566,15 +566,16 @@ fn divergence_stops_the_run_and_keeps_the_last_good_checkpoint() {
     ] {
         assert!(error.contains(part), "{part}: {error}");
     }
-    let checkpoints = folder.path().join("runs/mlp-glyphs-flex-1/checkpoints");
+    let run = folder.path().join("runs/mlp-glyphs-flex-1");
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(
+        report.contains("warning failure\">the loss became"),
+        "{report}"
+    );
+    let checkpoints = run.join("checkpoints");
     let kept: Vec<_> = fs::read_dir(checkpoints).unwrap().collect();
     assert!(!kept.is_empty(), "the last good checkpoint is there");
-    assert!(
-        !folder
-            .path()
-            .join("runs/mlp-glyphs-flex-1/model.safetensors")
-            .exists()
-    );
+    assert!(!run.join("model.safetensors").exists());
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn servers_compute_what_this_process_does() {
     let names = run["devices"].as_array().unwrap();
     assert_eq!(names.len(), 2, "{run}");
     for (name, server) in names.iter().zip([&one, &two]) {
-        assert_eq!(*name, format!("ws://{} (remote)", server.address()));
+        assert_eq!(*name, server.spec, "as --devices takes it again");
     }
 }
 

@@ -263,3 +263,44 @@ impl ModuleVisitor for Vectors {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::LinearConfig;
+    use burn::optim::GradientsParams;
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::params::number;
+
+    #[test]
+    fn a_state_on_which_burn_panics_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("optimizer.bpk");
+        let device = Device::flex().autodiff();
+        let model = number(LinearConfig::new(3, 2).init(&device));
+        let config = OptimizerConfig {
+            name: OptimizerName::Adam,
+            ..OptimizerConfig::default()
+        };
+        let mut optimizer = config.build(&model);
+        let loss = model.forward(Tensor::<2>::ones([1, 3], &device)).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let model = optimizer.step(0.1, model, gradients);
+        optimizer.save(&path).unwrap();
+        config.load(&model, &path).unwrap();
+
+        // The key under which a tensor names its parameter, misspelt.
+        let mut bytes = std::fs::read(&path).unwrap();
+        let keys = bytes.windows(8).enumerate();
+        let keys = keys.filter(|(_, window)| *window == b"param_id");
+        let keys: Vec<usize> = keys.map(|(at, _)| at).collect();
+        assert!(!keys.is_empty(), "the format has changed");
+        for at in keys {
+            bytes[at] = b'q';
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let error = config.load(&model, &path).err().unwrap().to_string();
+        assert!(error.contains("not the state of an optimizer"), "{error}");
+    }
+}

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use toml::Value;
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe};
 
-use crate::data::Codec;
+use crate::data::{Codec, Facts};
 use crate::devices;
 use crate::error::Error;
-use crate::registry::{self, Model, Ready};
+use crate::registry::{self, Input, Model, Ready};
 
 /// The file that says how a run's weights are used.
 pub const CONFIG_FILE: &str = "config.json";
@@ -58,6 +59,50 @@ impl Config {
         }
         Ok(config)
     }
+
+    /// The model, which must fit what the codec makes of an input.
+    ///
+    /// # Errors
+    /// An unknown key, a value that does not fit, or a codec of other inputs or outputs.
+    pub fn configure(&self) -> Result<Box<dyn Model>, String> {
+        let set = "of the codec".to_owned();
+        let facts = match &self.codec {
+            Codec::Images { shape, classes, .. } => Facts::Images {
+                set,
+                shape: *shape,
+                classes: classes.len(),
+            },
+            Codec::Words { words, classes, .. } => Facts::Sentences {
+                set,
+                vocabulary: words.lines().count(),
+                classes: classes.len(),
+            },
+            Codec::Chars { chars, .. } => Facts::Sequences {
+                set,
+                vocabulary: chars.chars().count(),
+                length: 0, // A text to continue may have any length.
+            },
+        };
+        let model = registry::configure(&self.model, Some(&facts))?;
+        if let Codec::Words { max_length, .. } = &self.codec {
+            // An encoder's outputs are classes: `fit` does not see how many words it knows.
+            let known = model.table().get("vocab_size").and_then(Value::as_integer);
+            let words = facts.vocabulary().unwrap_or_default();
+            if known.is_some_and(|known| (known as usize) < words) {
+                return Err(format!(
+                    "codec.words holds {words} words, more than model.vocab_size"
+                ));
+            }
+            if let Input::Tokens { longest } = model.input()
+                && *max_length > longest
+            {
+                return Err(format!(
+                    "codec.max_length = {max_length}: the model takes at most {longest}"
+                ));
+            }
+        }
+        Ok(model)
+    }
 }
 
 /// A model from a run folder, ready on a device.
@@ -89,10 +134,9 @@ impl Saved {
         let origin = run.join(RECIPE_FILE).display().to_string();
         let recipe = Recipe::parse(&origin, &read(RECIPE_FILE)?, &[])?;
         let origin = run.join(CONFIG_FILE).display().to_string();
-        let config = Config::parse(&read(CONFIG_FILE)?)
-            .map_err(|problem| Error::Request(format!("{origin}: {problem}")))?;
-        let model = registry::configure(&config.model, None)
-            .map_err(|problem| Error::Request(format!("{origin}: {problem}")))?;
+        let wrong = |problem: String| Error::Request(format!("{origin}: {problem}"));
+        let config = Config::parse(&read(CONFIG_FILE)?).map_err(wrong)?;
+        let model = config.configure().map_err(wrong)?;
         let selected =
             devices::open(backend.unwrap_or(devices::default_name())).map_err(Error::request)?;
         let ready = model.load(&run.join(MODEL_FILE), &selected.device)?;
@@ -135,5 +179,34 @@ mod tests {
             let error = parse(&codec.replacen(from, to, 1)).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn a_codec_of_other_inputs_than_the_models_is_refused() {
+        let images = |shape: &str, classes: &str| {
+            let codec = format!(
+                r#"{{"kind": "images", "shape": {shape}, "mean": [0], "std": [1], "classes": {classes}}}"#
+            );
+            parse(&codec).unwrap().configure().map(|_| ())
+        };
+        let digits = r#"["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]"#;
+        images("[1, 28, 28]", digits).unwrap();
+        let error = images("[1, 28, 27]", digits).unwrap_err();
+        assert!(error.contains("takes 784 values"), "{error}");
+        let error = images("[1, 28, 28]", r#"["0"]"#).unwrap_err();
+        assert!(error.contains("has 10 outputs"), "{error}");
+
+        let words = |max_length: usize, vocabulary: usize| {
+            let config = format!(
+                r#"{{"model": {{"name": "encoder", "vocab_size": {vocabulary}, "num_classes": 1, "max_length": 8}},
+                "codec": {{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": {max_length}, "classes": ["a"]}}}}"#
+            );
+            Config::parse(&config).unwrap().configure().map(|_| ())
+        };
+        words(8, 3).unwrap();
+        let error = words(9, 3).unwrap_err();
+        assert!(error.contains("codec.max_length = 9"), "{error}");
+        let error = words(8, 2).unwrap_err();
+        assert!(error.contains("more than model.vocab_size"), "{error}");
     }
 }

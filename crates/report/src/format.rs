@@ -1,4 +1,16 @@
-//! Numbers as people read them.
+//! Numbers and states as people read them.
+
+use zoo_train::State;
+
+/// How far a run is, in a word.
+pub(crate) fn state_text(state: State) -> &'static str {
+    match state {
+        State::Running => "running",
+        State::Finished => "finished",
+        State::Interrupted => "interrupted",
+        State::Failed => "failed",
+    }
+}
 
 /// Three significant digits: `0.0123`, `1.83`, `1.2e-7`.
 pub(crate) fn digits(value: f64) -> String {

@@ -7,7 +7,7 @@ use zoo_train::{Event, Record, State};
 
 use crate::Folder;
 use crate::examples;
-use crate::format::{digits, duration, esc, metric, title};
+use crate::format::{digits, duration, esc, metric, state_text, title};
 use crate::plot::{Chart, Kind, Series};
 
 const STYLE: &str = include_str!("style.css");
@@ -54,17 +54,13 @@ fn about(run: &Folder) -> String {
 }
 
 fn state(run: &Folder) -> String {
-    let (word, class) = match run.state() {
-        State::Running => ("running", "running"),
-        State::Finished => ("finished", "finished"),
-        State::Interrupted => ("interrupted", "interrupted"),
-        State::Failed => ("failed", "failed"),
-    };
+    let state = run.state();
+    let word = state_text(state);
     let (done, total) = run.steps();
     let share = 100.0 * done as f64 / total.max(1) as f64;
     let record = &run.record;
     let mut out = format!(
-        "<div class=\"state\"><span class=\"mark {class}\">{word}</span>\
+        "<div class=\"state\"><span class=\"mark {word}\">{word}</span>\
          <span>step {done} of {total}</span>\
          <span class=\"progress\"><i style=\"width:{share:.1}%\"></i></span>\
          <span class=\"soft\">on {}, seed {}, begun {}</span></div>\n",
@@ -73,7 +69,7 @@ fn state(run: &Folder) -> String {
         esc(&record.started),
     );
     if let Some(problem) = &record.problem {
-        let failed = if run.state() == State::Failed {
+        let failed = if state == State::Failed {
             " failure"
         } else {
             ""

@@ -15,7 +15,7 @@ use zoo_train::{
 };
 
 use crate::Folder;
-use crate::format::{duration, metric};
+use crate::format::{duration, metric, state_text};
 
 /// One run of a list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -252,7 +252,7 @@ pub fn list_text(rows: &[Row]) -> String {
         });
         cells.push(vec![
             one_line(&row.run),
-            row.state.map_or("damaged".into(), state_text),
+            row.state.map_or("damaged", state_text).into(),
             row.recipe.as_deref().map_or_else(dash, one_line),
             backend.as_deref().map_or_else(dash, one_line),
             best.unwrap_or_else(dash),
@@ -503,16 +503,6 @@ fn value_text(value: Option<&Value>) -> String {
 
 fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn state_text(state: State) -> String {
-    match state {
-        State::Running => "running",
-        State::Finished => "finished",
-        State::Interrupted => "interrupted",
-        State::Failed => "failed",
-    }
-    .into()
 }
 
 /// A measured number: four decimals, which tell metrics apart, or more where they would show

@@ -15,6 +15,7 @@
 mod checkpoint;
 mod event;
 mod fit;
+mod fused;
 mod keys;
 mod loader;
 mod metric;

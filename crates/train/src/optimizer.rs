@@ -16,6 +16,9 @@ use burn::optim::{
 use burn::store::RecordError;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use zoo_kernels::AdamStep;
+
+use crate::fused::{FusedAdam, FusedAdamW, FusedSgd};
 
 /// The `[optimizer]` table: one optimizer, its rate, and what decays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +103,16 @@ impl OptimizerConfig {
         let (beta_1, beta_2) = (self.beta_1 as f32, self.beta_2 as f32);
         let (epsilon, decay) = (self.epsilon as f32, self.weight_decay as f32);
         let coupled = |decay: f32| (decay > 0.0).then(|| WeightDecayConfig::new(decay));
+        // Rate and time are filled in at every step.
+        let step = AdamStep {
+            rate: self.learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
+            coupled_decay: 0.0,
+            decoupled_decay: 0.0,
+            time: 0,
+        };
         match self.name {
             OptimizerName::Sgd => {
                 let momentum = (self.momentum > 0.0).then(|| {
@@ -108,24 +121,31 @@ impl OptimizerConfig {
                         .with_dampening(0.0)
                         .with_nesterov(self.nesterov)
                 });
+                let fused = momentum.is_none();
                 let config = SgdConfig::new().with_momentum(momentum);
-                self.grouped(model, |on| {
-                    config
-                        .clone()
-                        .with_weight_decay(coupled(decay * on))
-                        .build()
-                })
+                let plain = |decay| config.clone().with_weight_decay(coupled(decay)).build();
+                if fused {
+                    return self.grouped(model, |on| FusedSgd {
+                        plain: plain(decay * on),
+                        decay: decay * on,
+                    });
+                }
+                self.grouped(model, |on| plain(decay * on))
             }
             OptimizerName::Adam => {
                 let config = AdamConfig::new()
                     .with_beta_1(beta_1)
                     .with_beta_2(beta_2)
                     .with_epsilon(epsilon);
-                self.grouped(model, |on| {
-                    config
+                self.grouped(model, |on| FusedAdam {
+                    plain: config
                         .clone()
                         .with_weight_decay(coupled(decay * on))
-                        .build()
+                        .build(),
+                    step: AdamStep {
+                        coupled_decay: decay * on,
+                        ..step
+                    },
                 })
             }
             OptimizerName::AdamW => {
@@ -133,8 +153,12 @@ impl OptimizerConfig {
                     .with_beta_1(beta_1)
                     .with_beta_2(beta_2)
                     .with_epsilon(epsilon);
-                self.grouped(model, |on| {
-                    config.clone().with_weight_decay(decay * on).build()
+                self.grouped(model, |on| FusedAdamW {
+                    plain: config.clone().with_weight_decay(decay * on).build(),
+                    step: AdamStep {
+                        decoupled_decay: decay * on,
+                        ..step
+                    },
                 })
             }
             OptimizerName::Adan => {

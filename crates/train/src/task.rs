@@ -140,9 +140,11 @@ impl<M> Task<M> for NextToken<M> {
 fn loss(config: &TaskConfig, logits: Tensor<2>, target: Tensor<1, Int>) -> Tensor<1> {
     match config.loss {
         LossName::CrossEntropy => {
-            let smoothing = (config.label_smoothing > 0.0).then_some(config.label_smoothing as f32);
+            if config.label_smoothing == 0.0 {
+                return zoo_kernels::cross_entropy(logits, target);
+            }
             CrossEntropyLossConfig::new()
-                .with_smoothing(smoothing)
+                .with_smoothing(Some(config.label_smoothing as f32))
                 .init(&logits.device())
                 .forward(logits, target)
         }

@@ -15,8 +15,8 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::prelude::*;
-use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
+use zoo_kernels::{Activation, conv2d, linear, max_pool2d};
 
 use crate::range::{CHANNELS, CLASSES, check};
 
@@ -124,12 +124,14 @@ impl LeNet {
         let [channels, height, width] = self.input_shape;
         assert_shape!(images, [_, channels, height, width]);
 
-        // ReLU and max pooling commute; ReLU second has a quarter of the elements to visit.
-        let x = relu(self.pool.forward(self.conv1.forward(images))); // [b, 6, s/2, s/2]
-        let x = relu(self.pool.forward(self.conv2.forward(x))); // [b, 16, (s/2-4)/2, (s/2-4)/2]
+        // ReLU and max pooling commute.
+        let x = conv2d(&self.conv1, images, Activation::Relu);
+        let x = max_pool2d(&self.pool, x); // [b, 6, s/2, s/2]
+        let x = conv2d(&self.conv2, x, Activation::Relu);
+        let x = max_pool2d(&self.pool, x); // [b, 16, (s/2-4)/2, (s/2-4)/2]
         let x = x.flatten(1, 3);
-        let x = relu(self.fc1.forward(x)); // [b, 120]
-        let x = relu(self.fc2.forward(x)); // [b, 84]
-        self.fc3.forward(x)
+        let x = linear(&self.fc1, x, Activation::Relu); // [b, 120]
+        let x = linear(&self.fc2, x, Activation::Relu); // [b, 84]
+        linear(&self.fc3, x, Activation::None)
     }
 }

@@ -16,9 +16,9 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::prelude::*;
-use burn::tensor::activation::relu;
 use burn::tensor::ops::PadMode;
 use serde::{Deserialize, Serialize};
+use zoo_kernels::{Activation, conv_norm, linear, max_pool2d};
 
 use crate::range::{CHANNELS, CLASSES, check};
 
@@ -229,9 +229,9 @@ impl ResNet {
         let [_, channels, _, _] = self.conv1.weight.dims();
         assert_shape!(images, [_, channels, _, _]);
 
-        let mut x = relu(self.bn1.forward(self.conv1.forward(images)));
+        let mut x = conv_norm(&self.conv1, &self.bn1, images, None, Activation::Relu);
         if let Some(pool) = &self.maxpool {
-            x = pool.forward(x);
+            x = max_pool2d(pool, x);
         }
         for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
             for block in stage {
@@ -239,7 +239,7 @@ impl ResNet {
             }
         }
         let x = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2); // [b, c]
-        self.fc.forward(x)
+        linear(&self.fc, x, Activation::None)
     }
 }
 
@@ -288,14 +288,14 @@ impl BasicBlock {
 
     /// `x [b, c, h, w]` -> `[b, c, h, w]`, or `[b, 2c, (h+1)/2, (w+1)/2]` in a block that halves
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let residual = relu(self.bn1.forward(self.conv1.forward(x.clone())));
-        let residual = self.bn2.forward(self.conv2.forward(residual));
-        relu(residual + self.shortcut(x))
+        let shortcut = Some(self.shortcut(x.clone()));
+        let x = conv_norm(&self.conv1, &self.bn1, x, None, Activation::Relu);
+        conv_norm(&self.conv2, &self.bn2, x, shortcut, Activation::Relu)
     }
 
     fn shortcut(&self, x: Tensor<4>) -> Tensor<4> {
         if let Some((conv, norm)) = &self.downsample {
-            return norm.forward(conv.forward(x));
+            return conv_norm(conv, norm, x, None, Activation::None);
         }
         let [c_out, c_in, _, _] = self.conv1.weight.dims();
         if c_in == c_out {

@@ -13,6 +13,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{gelu, relu, sigmoid, tanh};
 use serde::{Deserialize, Serialize};
+use zoo_kernels::linear;
 
 /// The widest layer accepted: far above any use, far below an overflow of the weight count.
 const MAX_WIDTH: usize = 1 << 20;
@@ -145,10 +146,12 @@ impl Mlp {
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         let mut x = features;
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x); // checks the shape
-            if i + 1 < self.layers.len() {
-                x = self.dropout.forward(self.activation.forward(x));
-            }
+            // Either way the layer checks the shape.
+            x = if i + 1 < self.layers.len() {
+                self.dropout.forward(self.activation.after(layer, x))
+            } else {
+                linear(layer, x, zoo_kernels::Activation::None)
+            };
         }
         x
     }
@@ -162,6 +165,15 @@ impl Activation {
             Self::Tanh => tanh(x),
             Self::Sigmoid => sigmoid(x),
             Self::Gelu => gelu(x),
+        }
+    }
+
+    /// A layer and the non-linearity after it, in one go where there is a kernel for it.
+    fn after(self, layer: &Linear, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Relu => linear(layer, x, zoo_kernels::Activation::Relu),
+            Self::Gelu => linear(layer, x, zoo_kernels::Activation::Gelu),
+            _ => self.forward(linear(layer, x, zoo_kernels::Activation::None)),
         }
     }
 }

@@ -8,17 +8,23 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::{Device, Tensor, assert_shape};
+use zoo_kernels::{Activation, Attend, attention, causal_mask, layer_norm, linear, self_attention};
 
 /// Standard deviation of every initial weight matrix in GPT-2 and BERT.
 pub(crate) const INITIAL_STD: f64 = 0.02;
 
-/// Added to the score of a position that must not be seen: its weight becomes exactly 0 in every
-/// float type, the number itself fits in half precision, and a row with every position masked
-/// gives even weights where minus infinity would give NaN. Adding it is cheaper to train through
-/// than filling by a boolean mask, whose gradient is one more pass over the scores.
-pub(crate) const MASKED: f64 = -1e4;
+/// Burn's default, and PyTorch's.
+const EPSILON: f64 = 1e-5;
+
+/// Which positions a position attends to.
+#[derive(Clone, Copy)]
+pub(crate) enum Sees<'a> {
+    /// Itself and those before it.
+    Past,
+    /// All, with an additive mask `[b, t]` of the positions attended to.
+    All(&'a Tensor<2>),
+}
 
 /// What a [`Block`] is made from.
 pub(crate) struct BlockConfig {
@@ -53,18 +59,18 @@ impl BlockConfig {
         let residual_std = INITIAL_STD / (2.0 * self.num_layers as f64).sqrt();
         let dropout = DropoutConfig::new(self.dropout).init();
         Block {
-            ln_1: layer_norm(width, bias, device),
+            ln_1: init_norm(width, bias, device),
             attn: SelfAttention {
-                c_attn: linear(width, 3 * width, INITIAL_STD, bias, device),
-                c_proj: linear(width, width, residual_std, bias, device),
+                c_attn: init_linear(width, 3 * width, INITIAL_STD, bias, device),
+                c_proj: init_linear(width, width, residual_std, bias, device),
                 attn_dropout: dropout.clone(),
                 resid_dropout: dropout.clone(),
                 num_heads: self.num_heads,
             },
-            ln_2: layer_norm(width, bias, device),
+            ln_2: init_norm(width, bias, device),
             mlp: FeedForward {
-                c_fc: linear(width, hidden, INITIAL_STD, bias, device),
-                c_proj: linear(hidden, width, residual_std, bias, device),
+                c_fc: init_linear(width, hidden, INITIAL_STD, bias, device),
+                c_proj: init_linear(hidden, width, residual_std, bias, device),
                 dropout,
             },
         }
@@ -72,18 +78,18 @@ impl BlockConfig {
 }
 
 impl Block {
-    /// `x [b·t, c]`, additive `mask` that broadcasts to `[b, h, t, s]` -> `[b·t, c]`.
+    /// `x [b·t, c]` -> `[b·t, c]`.
     ///
     /// With `seen`, the new positions also attend to those seen earlier, and join them.
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
         batch: usize,
-        mask: Option<&Tensor<4>>,
+        sees: Sees<'_>,
         seen: Option<&mut Seen>,
     ) -> Tensor<2> {
-        let x = x.clone() + self.attn.forward(self.ln_1.forward(x), batch, mask, seen);
-        x.clone() + self.mlp.forward(self.ln_2.forward(x))
+        let x = x.clone() + self.attn.forward(norm(&self.ln_1, x), batch, sees, seen);
+        x.clone() + self.mlp.forward(norm(&self.ln_2, x))
     }
 }
 
@@ -103,28 +109,38 @@ impl SelfAttention {
         &self,
         x: Tensor<2>,
         batch: usize,
-        mask: Option<&Tensor<4>>,
+        sees: Sees<'_>,
         seen: Option<&mut Seen>,
     ) -> Tensor<2> {
-        let [rows, width] = x.dims();
-        let (b, t, h, d) = (batch, rows / batch, self.num_heads, width / self.num_heads);
-        let qkv = self.c_attn.forward(x).reshape([b, t, 3 * h, d]);
-        let qkv = qkv.swap_dims(1, 2); // [b, 3h, t, d]
-        let [q, k, v] = [0, 1, 2].map(|part| qkv.clone().narrow(1, part * h, h));
-        let (k, v) = match seen {
-            Some(seen) => seen.extend(k, v), // [b, h, s, d]
-            None => (k, v),
+        let qkv = linear(&self.c_attn, x, Activation::None); // [b·t, 3c]
+        let mixed = match seen {
+            None => {
+                let (causal, mask) = match sees {
+                    Sees::Past => (true, None),
+                    Sees::All(mask) => (false, Some(mask.clone())),
+                };
+                let how = Attend {
+                    batch,
+                    heads: self.num_heads,
+                    causal,
+                };
+                self_attention(qkv, mask, &self.attn_dropout, how)
+            }
+            Some(seen) => self.attend_to_seen(qkv, batch, seen),
         };
-
-        let scores = q.matmul(k.swap_dims(2, 3)) * (d as f64).powf(-0.5); // [b, h, t, s]
-        let scores = match mask {
-            Some(mask) => scores + mask.clone(),
-            None => scores,
-        };
-        let weights = self.attn_dropout.forward(softmax(scores, 3));
-        let mixed = weights.matmul(v).swap_dims(1, 2); // [b, t, h, d]
-        let x = self.c_proj.forward(mixed.reshape([rows, width]));
+        let x = linear(&self.c_proj, mixed, Activation::None);
         self.resid_dropout.forward(x)
+    }
+
+    /// New positions also attend to those seen earlier, and join them.
+    fn attend_to_seen(&self, qkv: Tensor<2>, b: usize, seen: &mut Seen) -> Tensor<2> {
+        let [rows, width] = qkv.dims();
+        let (t, h) = (rows / b, self.num_heads);
+        let qkv = qkv.reshape([b, t, 3 * h, width / (3 * h)]).swap_dims(1, 2); // [b, 3h, t, d]
+        let [q, k, v] = [0, 1, 2].map(|part| qkv.clone().narrow(1, part * h, h));
+        let (k, v) = seen.extend(k, v); // [b, h, s, d]
+        let mask = causal_mask(t, k.dims()[2] - t, &q.device());
+        attention([q, k, v], mask, &self.attn_dropout)
     }
 }
 
@@ -163,18 +179,27 @@ struct FeedForward {
 impl FeedForward {
     /// `[b·t, c]` -> `[b·t, f]` -> `[b·t, c]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = gelu(self.c_fc.forward(x));
-        self.dropout.forward(self.c_proj.forward(x))
+        let x = linear(&self.c_fc, x, Activation::Gelu);
+        self.dropout
+            .forward(linear(&self.c_proj, x, Activation::None))
     }
 }
 
-pub(crate) fn layer_norm(width: usize, bias: bool, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(width).with_bias(bias).init(device)
+pub(crate) fn init_norm(width: usize, bias: bool, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(width)
+        .with_bias(bias)
+        .with_epsilon(EPSILON)
+        .init(device)
+}
+
+/// `x [b·t, c]` -> `[b·t, c]`
+pub(crate) fn norm(layer: &LayerNorm, x: Tensor<2>) -> Tensor<2> {
+    layer_norm(layer, EPSILON, x)
 }
 
 /// A linear layer with normal weights and zero biases. (`LinearConfig` would draw the biases from
 /// the distribution of the weights.)
-pub(crate) fn linear(
+pub(crate) fn init_linear(
     inputs: usize,
     outputs: usize,
     std: f64,

@@ -15,7 +15,9 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, Li
 use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-use crate::block::{Block, BlockConfig, INITIAL_STD, MASKED, layer_norm, linear, normal};
+use zoo_kernels::{Activation, MASKED, linear};
+
+use crate::block::{Block, BlockConfig, INITIAL_STD, Sees, init_linear, init_norm, norm, normal};
 use crate::check;
 
 // b batch, t positions, c width, n classes.
@@ -128,8 +130,8 @@ impl EncoderConfig {
             wpe: embedding(self.max_length),
             drop: DropoutConfig::new(self.dropout).init(),
             h: (0..self.num_layers).map(|_| block.init(device)).collect(),
-            ln_f: layer_norm(self.width, true, device),
-            classifier: linear(self.width, self.num_classes, INITIAL_STD, true, device),
+            ln_f: init_norm(self.width, true, device),
+            classifier: init_linear(self.width, self.num_classes, INITIAL_STD, true, device),
             pooling: self.pooling,
             pad_token: self.pad_token,
         }
@@ -179,18 +181,17 @@ impl Encoder {
         let [max_length, _] = self.wpe.weight.dims();
         assert!(t <= max_length, "at most {max_length} tokens, got {t}");
         let mask = padding.clone().float().mul_scalar(MASKED); // [b, t]
-        let mask = mask.reshape([b, 1, 1, t]);
 
         let positions = self.wpe.weight.val().narrow(0, 0, t); // [t, c]
         let x = x + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
         for block in &self.h {
-            x = block.forward(x, b, Some(&mask), None);
+            x = block.forward(x, b, Sees::All(&mask), None);
         }
-        let x = self.ln_f.forward(x);
+        let x = norm(&self.ln_f, x);
         let [_, c] = x.dims();
         let x = self.pool(x.reshape([b, t, c]), padding);
-        self.classifier.forward(self.drop.forward(x))
+        linear(&self.classifier, self.drop.forward(x), Activation::None)
     }
 
     /// Where `tokens [b, t]` are padding: the mask that [`forward`](Self::forward) takes.

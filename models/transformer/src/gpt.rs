@@ -12,7 +12,11 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, Li
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::block::{Block, BlockConfig, INITIAL_STD, MASKED, Seen, layer_norm, linear, normal};
+use zoo_kernels::{Activation, linear};
+
+use crate::block::{
+    Block, BlockConfig, INITIAL_STD, Seen, Sees, init_linear, init_norm, norm, normal,
+};
 use crate::check;
 
 // b batch, t new positions, s positions attended to (cached and new), c width.
@@ -35,7 +39,8 @@ pub struct GptConfig {
     pub dropout: f64,
     /// Where the output layer's weights come from.
     pub output: Output,
-    /// Whether linear layers and norms add a bias. GPT-2 does; nanoGPT's default does not.
+    /// Whether linear layers and norms add a bias. GPT-2 does; nanoGPT's default does not. A free
+    /// output layer is one of these linear layers; a tied one has no bias, as in GPT-2.
     pub bias: bool,
 }
 
@@ -45,7 +50,7 @@ pub struct GptConfig {
 pub enum Output {
     /// From the token embedding: one parameter used twice (Press and Wolf 2017), as in GPT-2.
     Tied,
-    /// From a matrix of its own.
+    /// From a linear layer of its own, with a bias where the others have one.
     Free,
 }
 
@@ -120,12 +125,12 @@ impl GptConfig {
             wpe: embedding(self.context),
             drop: DropoutConfig::new(self.dropout).init(),
             h: (0..self.num_layers).map(|_| block.init(device)).collect(),
-            ln_f: layer_norm(self.width, self.bias, device),
+            ln_f: init_norm(self.width, self.bias, device),
             lm_head: match self.output {
                 Output::Tied => None,
                 Output::Free => {
                     let (inputs, outputs) = (self.width, self.vocab_size);
-                    Some(linear(inputs, outputs, INITIAL_STD, false, device))
+                    Some(init_linear(inputs, outputs, INITIAL_STD, self.bias, device))
                 }
             },
         }
@@ -216,32 +221,22 @@ impl Gpt {
     fn logits(&self, x: Tensor<3>, mut cache: Option<&mut Cache>) -> Tensor<3> {
         let [b, t, _] = x.dims();
         let past = cache.as_ref().map_or(0, |cache| cache.len);
-        let mask = causal_mask(t, past, &x.device());
 
         let positions = self.wpe.weight.val().narrow(0, past, t); // [t, c]
         let x = x + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
         for (layer, block) in self.h.iter().enumerate() {
             let seen = (cache.as_deref_mut()).map(|cache| &mut cache.layers[layer]);
-            x = block.forward(x, b, mask.as_ref(), seen);
+            x = block.forward(x, b, Sees::Past, seen);
         }
-        let x = self.ln_f.forward(x);
+        let x = norm(&self.ln_f, x);
         let logits = match &self.lm_head {
-            Some(head) => head.forward(x),
+            Some(head) => linear(head, x, Activation::None),
             None => x.matmul(self.wte.weight.val().transpose()),
         };
         let [_, vocab] = logits.dims();
         logits.reshape([b, t, vocab])
     }
-}
-
-/// What new positions may not see, `[1, 1, t, s]` with `s = past + t`; a single one sees all.
-fn causal_mask(t: usize, past: usize, device: &Device) -> Option<Tensor<4>> {
-    (t > 1).then(|| {
-        Tensor::<2>::full([t, past + t], MASKED, device)
-            .triu(past as i64 + 1)
-            .unsqueeze()
-    })
 }
 
 /// The keys and values of the positions seen so far. Made by [`Gpt::cache`].

@@ -53,7 +53,7 @@ fn count(c: &GptConfig) -> usize {
     let block = 2 * norm + 12 * w * w + bias * (3 * w + w + 4 * w + w);
     let output = match c.output {
         Output::Tied => 0,
-        Output::Free => c.vocab_size * w,
+        Output::Free => c.vocab_size * (w + bias),
     };
     (c.vocab_size + c.context) * w + c.num_layers * block + norm + output
 }
@@ -94,6 +94,7 @@ fn tensors_bear_the_names_of_gpt2() {
         "h.1.mlp.c_proj.weight",
         "ln_f.gamma",
         "lm_head.weight",
+        "lm_head.bias",
     ] {
         assert!(found.contains_key(name), "{name} not in {:?}", found.keys());
     }

@@ -1,0 +1,450 @@
+//! Convolution as one matrix product for each image, with what follows it (bias or a folded batch
+//! norm, a residual, ReLU) done while the result is in cache.
+//!
+//! The patches of an image are laid out as columns (Chellapilla et al. 2006) a strip of rows at a
+//! time, so that they stay in the second-level cache and never exist for a whole batch.
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::Saved;
+use super::linear::{add_rows, relu_slope};
+use super::matrix::{Into, Mat, MatMut, grain, product, threads_for};
+use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
+use super::vector::total;
+
+// b batch, i and o input and output channels, h height, w width, k taps: i·kernel height·width
+
+/// Elements of a strip's patches: half of a second-level cache of 1 MiB.
+const STRIP: usize = 1 << 17;
+/// Parts of a batch whose weight gradients are summed apart, however many threads there are: their
+/// sum is then the same on any machine.
+const PARTS: usize = 8;
+/// Most elements of all parts' weight gradients.
+const PARTS_TOTAL: usize = 1 << 23;
+
+/// How a window moves over an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Height and width.
+    pub(crate) kernel: [usize; 2],
+    /// Down and to the right.
+    pub(crate) stride: [usize; 2],
+    /// Above and to the left.
+    pub(crate) before: [usize; 2],
+    /// Below and to the right.
+    pub(crate) after: [usize; 2],
+}
+
+impl Window {
+    /// Positions of the window along both axes.
+    pub(crate) fn positions(&self, image: [usize; 2]) -> [usize; 2] {
+        std::array::from_fn(|axis| {
+            let padded = image[axis] + self.before[axis] + self.after[axis];
+            assert!(padded >= self.kernel[axis], "the window exceeds the image");
+            (padded - self.kernel[axis]) / self.stride[axis] + 1
+        })
+    }
+
+    /// Where, along an axis, a tap of positions `0..count` lies within `0..len`: the first such
+    /// position, the one after the last, and the first one's place.
+    pub(crate) fn reach(
+        &self,
+        axis: usize,
+        tap: usize,
+        count: usize,
+        len: usize,
+    ) -> (usize, usize, usize) {
+        let (stride, before) = (self.stride[axis], self.before[axis]);
+        let start = before.saturating_sub(tap).div_ceil(stride).min(count);
+        let end = (len + before)
+            .saturating_sub(tap)
+            .div_ceil(stride)
+            .clamp(start, count);
+        let place = if start < end {
+            start * stride + tap - before
+        } else {
+            0
+        };
+        (start, end, place)
+    }
+}
+
+/// What is done to the result of a convolution, in this order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Finish {
+    /// Each channel is multiplied by this.
+    pub(crate) scale: Option<Values>,
+    /// This is added to each channel.
+    pub(crate) shift: Option<Values>,
+    /// This is added element by element.
+    pub(crate) residual: Option<Values>,
+    /// Negative elements become zero.
+    pub(crate) relu: bool,
+}
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Conv {
+    x: Values,
+    weight: Values,
+    /// The result, where ReLU was applied.
+    out: Option<Values>,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    batch: usize,
+    inputs: usize,
+    outputs: usize,
+    image: [usize; 2],
+    out: [usize; 2],
+    window: Window,
+}
+
+impl Shape {
+    fn new(x: &Values, weight: &Values, window: Window) -> Self {
+        let [batch, inputs, height, width] = dims(x);
+        let [outputs, of_each, _, _] = dims(weight);
+        assert!(
+            of_each == inputs,
+            "{inputs} channels for a kernel of {of_each}"
+        );
+        let image = [height, width];
+        let out = window.positions(image);
+        Self {
+            batch,
+            inputs,
+            outputs,
+            image,
+            out,
+            window,
+        }
+    }
+
+    fn taps(&self) -> usize {
+        self.inputs * self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    fn pixels(&self) -> usize {
+        self.image[0] * self.image[1]
+    }
+
+    fn out_pixels(&self) -> usize {
+        self.out[0] * self.out[1]
+    }
+
+    fn multiplications(&self) -> usize {
+        self.batch * self.outputs * self.taps() * self.out_pixels()
+    }
+
+    /// Whether the image is its own matrix of patches.
+    fn is_pointwise(&self) -> bool {
+        let Window {
+            kernel,
+            stride,
+            before,
+            after,
+        } = self.window;
+        (kernel, stride, before, after) == ([1, 1], [1, 1], [0, 0], [0, 0])
+    }
+
+    /// Rows of a strip, when each image is cut into no fewer than `least` strips.
+    fn strip_rows(&self, least: usize) -> usize {
+        let fitting = STRIP / (self.taps() * self.out[1]).max(1);
+        fitting.min(self.out[0].div_ceil(least)).max(1)
+    }
+}
+
+/// `x [b, i, h, w]`, `weight [o, i, kernel height, kernel width]` -> `[b, o, rows, columns]`
+pub(crate) fn forward(
+    x: Values,
+    weight: Values,
+    finish: &Finish,
+    window: Window,
+) -> (Values, Conv) {
+    let (x, weight) = (contiguous(x), contiguous(weight));
+    let finish = Finish {
+        scale: finish.scale.clone().map(contiguous),
+        shift: finish.shift.clone().map(contiguous),
+        residual: finish.residual.clone().map(contiguous),
+        relu: finish.relu,
+    };
+    let shape = Shape::new(&x, &weight, window);
+    let (pixels, out_width) = (shape.out_pixels(), shape.out[1]);
+    let size = shape.outputs * pixels;
+    let mut out = unwritten(shape.batch * size);
+    let threads = threads_for(shape.multiplications());
+    // A batch of one is shared out by strips.
+    let rows = shape.strip_rows(threads.div_ceil(shape.batch.max(1)));
+    let mut tasks = Vec::new();
+    if size > 0 {
+        for (example, image) in out.chunks_exact_mut(size).enumerate() {
+            let mut rest = MatMut::new(image, shape.outputs, pixels);
+            for first in (0..shape.out[0]).step_by(rows) {
+                let count = rows.min(shape.out[0] - first);
+                let (strip, after) = rest.split_cols(count * out_width);
+                tasks.push((example, first, count, strip));
+                rest = after;
+            }
+        }
+    }
+    let patches = || {
+        unwritten(if shape.is_pointwise() {
+            0
+        } else {
+            shape.taps() * rows * out_width
+        })
+    };
+    let least = grain(threads, tasks.len());
+    tasks.into_par_iter().with_min_len(least).for_each_init(
+        patches,
+        |patches, (example, first, count, mut strip)| {
+            let image = &slice(&x)[example * shape.inputs * shape.pixels()..]
+                [..shape.inputs * shape.pixels()];
+            let (start, pixels) = (first * out_width, count * out_width);
+            let columns = match shape.is_pointwise() {
+                true => Mat::new(image, shape.inputs, shape.pixels()).columns(start, pixels),
+                false => {
+                    lay_out(patches, image, shape, (first, count));
+                    Mat::new(patches, shape.taps(), pixels)
+                }
+            };
+            let weight = Mat::new(slice(&weight), shape.outputs, shape.taps());
+            product(strip.reborrow(), Into::Replace, 1.0, weight, columns);
+            for channel in 0..shape.outputs {
+                let of =
+                    |values: &Option<Values>| values.as_ref().map(|values| slice(values)[channel]);
+                let at = (example * shape.outputs + channel) * shape.out_pixels() + start;
+                let residual = finish
+                    .residual
+                    .as_ref()
+                    .map(|all| &slice(all)[at..][..pixels]);
+                let affine = match (of(&finish.scale), of(&finish.shift)) {
+                    (None, None) => None,
+                    (scale, shift) => Some((scale.unwrap_or(1.0), shift.unwrap_or(0.0))),
+                };
+                finish_row(strip.row(channel), affine, residual, finish.relu);
+            }
+        },
+    );
+    let out = tensor(
+        out,
+        [shape.batch, shape.outputs, shape.out[0], shape.out[1]],
+    );
+    let saved = Conv {
+        x,
+        weight,
+        out: finish.relu.then(|| out.clone()),
+        shape,
+    };
+    (out, saved)
+}
+
+#[multiversion(targets = "simd")]
+fn finish_row(out: &mut [f32], affine: Option<(f32, f32)>, residual: Option<&[f32]>, relu: bool) {
+    let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+    match (affine, residual) {
+        (None, None) if !relu => {}
+        (_, None) => {
+            let (scale, shift) = affine.unwrap_or((1.0, 0.0));
+            for out in out {
+                let value = *out * scale + shift;
+                *out = if value < least { least } else { value };
+            }
+        }
+        (_, Some(residual)) => {
+            let (scale, shift) = affine.unwrap_or((1.0, 0.0));
+            for (out, residual) in out.iter_mut().zip(residual) {
+                let value = *out * scale + shift + residual;
+                *out = if value < least { least } else { value };
+            }
+        }
+    }
+}
+
+/// Lays out the patches of some rows of the result: a row for each tap, a column for each pixel.
+#[multiversion(targets = "simd")]
+fn lay_out(patches: &mut [f32], image: &[f32], shape: Shape, (first, count): (usize, usize)) {
+    let ([height, width], [kernel_height, kernel_width]) = (shape.image, shape.window.kernel);
+    let ([down, right], out_width) = (shape.window.stride, shape.out[1]);
+    let above = shape.window.before[0];
+    let mut rows = patches.chunks_exact_mut(count * out_width);
+    for plane in image.chunks_exact(height * width) {
+        for dy in 0..kernel_height {
+            for dx in 0..kernel_width {
+                let Some(row) = rows.next() else { return };
+                let (start, end, place) = shape.window.reach(1, dx, out_width, width);
+                for (y, row) in row.chunks_exact_mut(out_width).enumerate() {
+                    let y = ((first + y) * down + dy).wrapping_sub(above);
+                    if y >= height || start == end {
+                        row.fill(0.0);
+                        continue;
+                    }
+                    let from = &plane[y * width + place..(y + 1) * width];
+                    row[..start].fill(0.0);
+                    row[end..].fill(0.0);
+                    if right == 1 {
+                        row[start..end].copy_from_slice(&from[..end - start]);
+                    } else {
+                        for (to, from) in row[start..end].iter_mut().zip(from.iter().step_by(right))
+                        {
+                            *to = *from;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds patches to the pixels they came from.
+#[multiversion(targets = "simd")]
+fn put_back(patches: &[f32], image: &mut [f32], shape: Shape, (first, count): (usize, usize)) {
+    let ([height, width], [kernel_height, kernel_width]) = (shape.image, shape.window.kernel);
+    let ([down, right], out_width) = (shape.window.stride, shape.out[1]);
+    let above = shape.window.before[0];
+    let mut rows = patches.chunks_exact(count * out_width);
+    for plane in image.chunks_exact_mut(height * width) {
+        for dy in 0..kernel_height {
+            for dx in 0..kernel_width {
+                let Some(row) = rows.next() else { return };
+                let (start, end, place) = shape.window.reach(1, dx, out_width, width);
+                for (y, row) in row.chunks_exact(out_width).enumerate() {
+                    let y = ((first + y) * down + dy).wrapping_sub(above);
+                    if y >= height || start == end {
+                        continue;
+                    }
+                    let to = &mut plane[y * width + place..(y + 1) * width];
+                    if right == 1 {
+                        for (to, from) in to.iter_mut().zip(&row[start..end]) {
+                            *to += from;
+                        }
+                    } else {
+                        for (to, from) in to.iter_mut().step_by(right).zip(&row[start..end]) {
+                            *to += from;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What one part of a batch gives.
+struct Part<'a> {
+    first: usize,
+    for_x: Option<&'a mut [f32]>,
+    for_weight: &'a mut [f32],
+    for_bias: &'a mut [f32],
+}
+
+impl Saved for Conv {
+    /// Gradients of `x`, `weight` and the bias.
+    fn backward(self, grad: Values, wanted: &[bool]) -> Vec<Option<Values>> {
+        let grad = contiguous(grad);
+        let shape = self.shape;
+        let [wants_x, wants_weight] = [wanted[0], wanted[1]];
+        let wants_bias = wanted.get(2).is_some_and(|wanted| *wanted);
+        let (weights, image) = (shape.outputs * shape.taps(), shape.inputs * shape.pixels());
+        let parts = PARTS.min(PARTS_TOTAL / weights.max(1)).clamp(2, PARTS);
+        let per_part = shape.batch.div_ceil(parts).max(1);
+        let parts = shape.batch.div_ceil(per_part);
+        let mut for_x = unwritten(if wants_x { shape.batch * image } else { 0 });
+        let mut for_weight = vec![0.0; parts * weights];
+        let mut for_bias = vec![0.0; parts * shape.outputs];
+        let mut of_x = for_x.chunks_mut((per_part * image).max(1));
+        let tasks: Vec<Part<'_>> = (for_weight.chunks_exact_mut(weights.max(1)))
+            .zip(for_bias.chunks_exact_mut(shape.outputs.max(1)))
+            .enumerate()
+            .map(|(part, (for_weight, for_bias))| Part {
+                first: part * per_part,
+                for_x: of_x.next(),
+                for_weight,
+                for_bias,
+            })
+            .collect();
+        let threads = threads_for(2 * shape.multiplications());
+        (tasks.into_par_iter())
+            .with_min_len(grain(threads, parts))
+            .for_each(|part| {
+                let last = (part.first + per_part).min(shape.batch);
+                self.part_backward(slice(&grad), last, part, [wants_weight, wants_bias]);
+            });
+        let sum_of_parts = |parts: &[f32], len: usize| {
+            let mut sum = vec![0.0; len];
+            add_rows(&mut sum, parts);
+            sum
+        };
+        let [height, width] = shape.image;
+        let [kernel_height, kernel_width] = shape.window.kernel;
+        vec![
+            wants_x.then(|| tensor(for_x, [shape.batch, shape.inputs, height, width])),
+            wants_weight.then(|| {
+                let sum = sum_of_parts(&for_weight, weights);
+                tensor(
+                    sum,
+                    [shape.outputs, shape.inputs, kernel_height, kernel_width],
+                )
+            }),
+            wants_bias.then(|| tensor(sum_of_parts(&for_bias, shape.outputs), [shape.outputs])),
+        ]
+    }
+}
+
+impl Conv {
+    fn part_backward(
+        &self,
+        grad: &[f32],
+        last: usize,
+        mut part: Part<'_>,
+        [wants_weight, wants_bias]: [bool; 2],
+    ) {
+        let Self { shape, .. } = *self;
+        let (out_pixels, out_width) = (shape.out_pixels(), shape.out[1]);
+        let (size, image_size) = (shape.outputs * out_pixels, shape.inputs * shape.pixels());
+        let rows = shape.strip_rows(1);
+        let mut patches = unwritten(shape.taps() * rows * out_width);
+        let mut masked = unwritten(if self.out.is_some() { size } else { 0 });
+        let weight = Mat::new(slice(&self.weight), shape.outputs, shape.taps());
+        for example in part.first..last {
+            let image = &slice(&self.x)[example * image_size..][..image_size];
+            let mut grad = &grad[example * size..][..size];
+            if let Some(out) = &self.out {
+                masked.copy_from_slice(grad);
+                relu_slope(&mut masked, &slice(out)[example * size..][..size]);
+                grad = &masked;
+            }
+            if wants_bias {
+                for (sum, row) in part.for_bias.iter_mut().zip(grad.chunks_exact(out_pixels)) {
+                    *sum += total(row);
+                }
+            }
+            let mut for_image = part
+                .for_x
+                .as_mut()
+                .map(|for_x| &mut for_x[(example - part.first) * image_size..][..image_size]);
+            if let Some(for_image) = &mut for_image {
+                for_image.fill(0.0);
+            }
+            for first in (0..shape.out[0]).step_by(rows) {
+                let count = rows.min(shape.out[0] - first);
+                let (start, pixels) = (first * out_width, count * out_width);
+                let grad = Mat::new(grad, shape.outputs, out_pixels).columns(start, pixels);
+                if wants_weight {
+                    lay_out(&mut patches, image, shape, (first, count));
+                    let columns = Mat::new(&patches, shape.taps(), pixels);
+                    let sum = MatMut::new(part.for_weight, shape.outputs, shape.taps());
+                    product(sum, Into::Add, 1.0, grad, columns.t());
+                }
+                if let Some(for_image) = &mut for_image {
+                    let columns =
+                        MatMut::new(&mut patches[..shape.taps() * pixels], shape.taps(), pixels);
+                    product(columns, Into::Replace, 1.0, weight.t(), grad);
+                    put_back(&patches, for_image, shape, (first, count));
+                }
+            }
+        }
+    }
+}

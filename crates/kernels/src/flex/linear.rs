@@ -1,0 +1,243 @@
+//! A linear layer with its bias and activation: one product, and one pass over its result while it
+//! is in cache.
+
+use super::Saved;
+use super::matrix::{Into, Mat, MatMut, grain, over_rows, product, product_threaded, threads_for};
+use super::memory::{Values, changed, contiguous, dims, slice, tensor, unwritten};
+use super::vector::normal;
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use crate::Activation;
+
+// r rows, i inputs, o outputs
+
+/// Rows of a part: a part's result stays in the second-level cache until its activation is done.
+const ROWS: usize = 64;
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Linear {
+    x: Values,
+    weight: Values,
+    /// GELU: what went into it. ReLU: what came out. Else nothing.
+    activated: Option<Values>,
+    activation: Activation,
+}
+
+/// `x [r, i]`, `weight [i, o]`, `bias [o]` -> `[r, o]`
+pub(crate) fn forward(
+    x: Values,
+    weight: Values,
+    bias: Option<Values>,
+    activation: Activation,
+) -> (Values, Linear) {
+    let (x, weight, bias) = (contiguous(x), contiguous(weight), bias.map(contiguous));
+    let ([rows, inputs], [_, outputs]) = (dims(&x), dims::<2>(&weight));
+    let mut out = unwritten(rows * outputs);
+    let mut before = unwritten(match activation {
+        Activation::Gelu => rows * outputs,
+        Activation::None | Activation::Relu => 0,
+    });
+    {
+        let a = Mat::new(slice(&x), rows, inputs);
+        let b = Mat::new(slice(&weight), inputs, outputs);
+        let bias = bias.as_ref().map(slice);
+        let threads = threads_for(rows * inputs * outputs);
+        // With few rows, the product is better shared out by columns, before the pass.
+        let by_rows = rows >= ROWS * threads;
+        let multiply = |first: usize, mut part: MatMut<'_>| {
+            if by_rows {
+                let a = a.rows(first, part.num_rows());
+                product(part.reborrow(), Into::Replace, 1.0, a, b);
+            }
+        };
+        let out = MatMut::new(&mut out, rows, outputs);
+        if activation == Activation::Gelu {
+            let mut before = MatMut::new(&mut before, rows, outputs);
+            if !by_rows {
+                product_threaded(before.reborrow(), a, b);
+            }
+            over_rows(
+                [before, out],
+                ROWS,
+                threads,
+                &|first, [mut before, mut out]| {
+                    multiply(first, before.reborrow());
+                    for row in 0..out.num_rows() {
+                        gelu_row(before.row(row), out.row(row), bias);
+                    }
+                },
+            );
+        } else {
+            let mut out = out;
+            if !by_rows {
+                product_threaded(out.reborrow(), a, b);
+            }
+            over_rows([out], ROWS, threads, &|first, [mut out]| {
+                multiply(first, out.reborrow());
+                for row in 0..out.num_rows() {
+                    finish_row(out.row(row), bias, activation);
+                }
+            });
+        }
+    }
+    let out = tensor(out, [rows, outputs]);
+    let activated = match activation {
+        Activation::Gelu => Some(tensor(before, [rows, outputs])),
+        Activation::Relu => Some(out.clone()),
+        Activation::None => None,
+    };
+    let saved = Linear {
+        x,
+        weight,
+        activated,
+        activation,
+    };
+    (out, saved)
+}
+
+/// Adds the bias and applies the activation, none or ReLU.
+#[multiversion(targets = "simd")]
+fn finish_row(out: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
+    let relu = activation == Activation::Relu;
+    match bias {
+        Some(bias) => {
+            for (out, bias) in out.iter_mut().zip(bias) {
+                let value = *out + bias;
+                *out = if relu { rectified(value) } else { value };
+            }
+        }
+        None if relu => {
+            for out in out {
+                *out = rectified(*out);
+            }
+        }
+        None => {}
+    }
+}
+
+/// Adds the bias to what goes into GELU, and puts what comes out beside it.
+#[multiversion(targets = "simd")]
+fn gelu_row(before: &mut [f32], out: &mut [f32], bias: Option<&[f32]>) {
+    if let Some(bias) = bias {
+        for (before, bias) in before.iter_mut().zip(bias) {
+            *before += bias;
+        }
+    }
+    for (before, out) in before.iter().zip(out) {
+        let (cdf, _) = normal(*before);
+        *out = before * cdf;
+    }
+}
+
+/// max(0, x), and NaN stays NaN.
+#[inline(always)]
+pub(crate) fn rectified(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+impl Saved for Linear {
+    /// Gradients of `x`, `weight` and `bias`.
+    fn backward(self, grad: Values, wanted: &[bool]) -> Vec<Option<Values>> {
+        let Self {
+            x,
+            weight,
+            activated,
+            activation,
+        } = self;
+        let ([rows, inputs], [_, outputs]) = (dims(&x), dims::<2>(&weight));
+        let grad = contiguous(grad);
+        let grad = match (activation, activated) {
+            (Activation::Gelu, Some(before)) => through_gelu(grad, before),
+            (Activation::Relu, Some(out)) => through_relu(grad, &out),
+            _ => grad,
+        };
+        let g = Mat::new(slice(&grad), rows, outputs);
+        let for_x = wanted[0].then(|| {
+            let mut out = unwritten(rows * inputs);
+            let w = Mat::new(slice(&weight), inputs, outputs);
+            product_threaded(MatMut::new(&mut out, rows, inputs), g, w.t());
+            tensor(out, [rows, inputs])
+        });
+        let for_weight = wanted[1].then(|| {
+            let mut out = unwritten(inputs * outputs);
+            let x = Mat::new(slice(&x), rows, inputs);
+            product_threaded(MatMut::new(&mut out, inputs, outputs), x.t(), g);
+            tensor(out, [inputs, outputs])
+        });
+        let for_bias = wanted.get(2).is_some_and(|wanted| *wanted).then(|| {
+            let mut out = vec![0.0; outputs];
+            add_rows(&mut out, slice(&grad));
+            tensor(out, [outputs])
+        });
+        vec![for_x, for_weight, for_bias]
+    }
+}
+
+/// Adds every row of `matrix` to `sum`.
+#[multiversion(targets = "simd")]
+pub(crate) fn add_rows(sum: &mut [f32], matrix: &[f32]) {
+    let width = sum.len();
+    if width == 0 {
+        return;
+    }
+    // Eight rows at a time: the sum is read and written an eighth as often.
+    let mut blocks = matrix.chunks_exact(8 * width);
+    for block in blocks.by_ref() {
+        for (i, sum) in sum.iter_mut().enumerate() {
+            let row = |row: usize| block[row * width + i];
+            *sum +=
+                ((row(0) + row(1)) + (row(2) + row(3))) + ((row(4) + row(5)) + (row(6) + row(7)));
+        }
+    }
+    for row in blocks.remainder().chunks_exact(width) {
+        for (sum, value) in sum.iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+}
+
+/// The gradient of what went into GELU, in the place of what went in.
+fn through_gelu(grad: Values, before: Values) -> Values {
+    changed(before, |before| {
+        elementwise(before, slice(&grad), gelu_slope)
+    })
+}
+
+#[multiversion(targets = "simd")]
+fn gelu_slope(before: &mut [f32], grad: &[f32]) {
+    for (x, grad) in before.iter_mut().zip(grad) {
+        let (cdf, density) = normal(*x);
+        *x = grad * (cdf + *x * density);
+    }
+}
+
+/// The gradient of what went into ReLU, given what came out.
+pub(crate) fn through_relu(grad: Values, out: &Values) -> Values {
+    changed(grad, |grad| elementwise(grad, slice(out), relu_slope))
+}
+
+/// Keeps a gradient where something came out of ReLU.
+#[multiversion(targets = "simd")]
+pub(crate) fn relu_slope(grad: &mut [f32], out: &[f32]) {
+    for (grad, out) in grad.iter_mut().zip(out) {
+        *grad = if *out > 0.0 { *grad } else { 0.0 };
+    }
+}
+
+/// Changes `a` along with `b`, in parts on all threads.
+fn elementwise(a: &mut [f32], b: &[f32], change: fn(&mut [f32], &[f32])) {
+    /// Enough elements for a part to outlast the waking of a thread.
+    const PART: usize = 1 << 15;
+    let parts = a.len().div_ceil(PART);
+    let threads = if parts > 1 {
+        rayon::current_num_threads()
+    } else {
+        1
+    };
+    (a.par_chunks_mut(PART))
+        .zip(b.par_chunks(PART))
+        .with_min_len(grain(threads, parts))
+        .for_each(|(a, b)| change(a, b));
+}

@@ -1,0 +1,341 @@
+//! Fused CPU operations for Burn's flex backend, with gradients of their own.
+//!
+//! A model calls them where it would call a layer: they take Burn's tensors and modules, and on any
+//! other backend, or in any other float type than `f32`, they are Burn's own operations. Without
+//! the feature `flex` they are that everywhere.
+
+#[cfg(feature = "flex")]
+mod flex;
+
+#[cfg(feature = "flex")]
+use flex::conv::Window;
+
+use burn::nn::conv::Conv2d;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::pool::MaxPool2d;
+use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear, PaddingConfig2d};
+use burn::tensor::activation::{gelu, relu, softmax};
+use burn::tensor::{Device, Int, Tensor, assert_shape};
+
+#[cfg(not(feature = "flex"))]
+const NOT_SERVED: &str = "zoo-kernels is built without the feature `flex`, so it serves no tensor:";
+
+/// The non-linearity that follows a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// The identity.
+    None,
+    /// max(0, x)
+    Relu,
+    /// x Φ(x) with the exact normal distribution Φ.
+    Gelu,
+}
+
+impl Activation {
+    /// Applies the non-linearity to every element.
+    pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::None => x,
+            Self::Relu => relu(x),
+            Self::Gelu => gelu(x),
+        }
+    }
+}
+
+/// `x [r, i]` -> `activation(x·weight + bias) [r, o]`
+///
+/// # Panics
+///
+/// If `x` is not as wide as the layer's input.
+pub fn linear(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if serves(&x) {
+        let [inputs, _] = layer.weight.dims();
+        assert_shape!(x, [_, inputs]);
+        return flex::linear(layer, x, activation);
+    }
+    activation.forward(layer.forward(x))
+}
+
+/// `x [r, c]` -> `[r, c]`, every row normalised. `epsilon` is the layer's own, which Burn does not
+/// tell.
+///
+/// # Panics
+///
+/// If `x` is not as wide as the layer.
+pub fn layer_norm(layer: &LayerNorm, epsilon: f64, x: Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if serves(&x) {
+        let [width] = layer.gamma.dims();
+        assert_shape!(x, [_, width]);
+        return flex::layer_norm(layer, epsilon, x);
+    }
+    let _ = epsilon;
+    layer.forward(x)
+}
+
+/// A convolution and its activation: `x [b, i, h, w]` -> `[b, o, h', w']`
+///
+/// # Panics
+///
+/// If `x` has another number of channels than the layer.
+pub fn conv2d(layer: &Conv2d, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if let Some(window) = conv_window(layer)
+        && activation != Activation::Gelu
+        && serves(&x)
+    {
+        return flex::conv2d(layer, window, x, activation == Activation::Relu);
+    }
+    activation.forward(layer.forward(x))
+}
+
+/// A convolution, its batch norm, the addition of a `residual` and ReLU or nothing:
+/// `x [b, i, h, w]` -> `[b, o, h', w']`
+///
+/// The norm uses the batch's own statistics where Burn's does (on an autodiff device, unless it is
+/// frozen) and moves its running ones. Elsewhere it is folded into the convolution.
+///
+/// # Panics
+///
+/// If `x` has another number of channels than the layer.
+pub fn conv_norm(
+    layer: &Conv2d,
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    activation: Activation,
+) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if let Some(window) = conv_window(layer)
+        && activation != Activation::Gelu
+        && serves(&x)
+    {
+        let relu = activation == Activation::Relu;
+        let differentiates = x.device().is_autodiff();
+        if !differentiates {
+            return flex::conv_norm(layer, window, norm, x, residual, relu);
+        }
+        if norm.training.is_enabled() {
+            let x = flex::conv2d(layer, window, x, false);
+            let (out, mean, variance) = flex::batch_norm(norm, x, residual, relu);
+            for (running, new) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+                let kept = running.value_sync().mul_scalar(1.0 - norm.momentum);
+                let moved = kept.to_device(&new.device()) + new.mul_scalar(norm.momentum);
+                running.update(moved.detach());
+            }
+            return out;
+        }
+    }
+    let x = norm.forward(layer.forward(x));
+    activation.forward(match residual {
+        Some(residual) => x + residual,
+        None => x,
+    })
+}
+
+/// `x [b, c, h, w]` -> `[b, c, h', w']`, the largest of every window.
+pub fn max_pool2d(layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if let Some(window) = pool_window(layer)
+        && serves(&x)
+    {
+        return flex::max_pool2d(window, x);
+    }
+    layer.forward(x)
+}
+
+/// The window of a convolution without groups and gaps.
+#[cfg(feature = "flex")]
+fn conv_window(layer: &Conv2d) -> Option<Window> {
+    let plain = layer.groups == 1 && layer.dilation == [1, 1];
+    window(layer.kernel_size, layer.stride, &layer.padding).filter(|_| plain)
+}
+
+/// The window of a pooling without gaps, if its taps can be counted in a byte.
+#[cfg(feature = "flex")]
+fn pool_window(layer: &MaxPool2d) -> Option<Window> {
+    let [height, width] = layer.kernel_size;
+    let plain = layer.dilation == [1, 1] && !layer.ceil_mode && height * width <= 256;
+    window(layer.kernel_size, layer.stride, &layer.padding).filter(|_| plain)
+}
+
+#[cfg(feature = "flex")]
+fn window(kernel: [usize; 2], stride: [usize; 2], padding: &PaddingConfig2d) -> Option<Window> {
+    let (before, after) = match *padding {
+        PaddingConfig2d::Valid => ([0, 0], [0, 0]),
+        PaddingConfig2d::Explicit(top, left, bottom, right) => ([top, left], [bottom, right]),
+        PaddingConfig2d::Same => return None,
+    };
+    Some(Window {
+        kernel,
+        stride,
+        before,
+        after,
+    })
+}
+
+/// Who attends to whom, and in how many heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attend {
+    /// Sequences in the batch.
+    pub batch: usize,
+    /// Heads; they divide the width.
+    pub heads: usize,
+    /// Whether a position sees only itself and those before it.
+    pub causal: bool,
+}
+
+/// Added to the score of a position that must not be seen: its weight becomes exactly 0 in every
+/// float type, the number itself fits in half precision, and a row with every position masked
+/// gives even weights where minus infinity would give NaN.
+pub const MASKED: f64 = -1e4;
+
+/// Self-attention: `qkv [b·t, 3c]` (queries, keys, values side by side), `mask [b, t]` added to the
+/// scores of each key -> `[b·t, c]`.
+///
+/// # Panics
+///
+/// If the rows are no multiple of the batch, or the width no multiple of three times the heads.
+pub fn self_attention(
+    qkv: Tensor<2>,
+    mask: Option<Tensor<2>>,
+    dropout: &Dropout,
+    how: Attend,
+) -> Tensor<2> {
+    let Attend {
+        batch: b,
+        heads: h,
+        causal,
+    } = how;
+    let [rows, width] = qkv.dims();
+    assert!(b > 0 && rows % b == 0, "{rows} rows of {b} sequences");
+    assert!(
+        h > 0 && width % (3 * h) == 0,
+        "{width} columns for {h} heads"
+    );
+    let (t, d, device) = (rows / b, width / (3 * h), qkv.device());
+    // What dropout zeroes has a weight, so the weights must be there.
+    #[cfg(feature = "flex")]
+    if serves(&qkv) && !(device.is_autodiff() && dropout.prob > 0.0) {
+        return flex::self_attention(qkv, mask, how);
+    }
+    let qkv = qkv.reshape([b, t, 3 * h, d]).swap_dims(1, 2); // [b, 3h, t, d]
+    let [q, k, v] = [0, 1, 2].map(|part| qkv.clone().narrow(1, part * h, h));
+    let mask = mask.map(|mask| mask.reshape([b, 1, 1, t]));
+    let ahead = if causal {
+        causal_mask(t, 0, &device)
+    } else {
+        None
+    };
+    let mask = match (mask, ahead) {
+        (Some(mask), Some(ahead)) => Some(mask + ahead), // [b, 1, t, t]
+        (mask, ahead) => mask.or(ahead),
+    };
+    attention([q, k, v], mask, dropout)
+}
+
+/// Attention step by step: `q [b, h, t, d]`, `k` and `v` `[b, h, s, d]`, `mask` that broadcasts to
+/// `[b, h, t, s]` -> `[b·t, c]` (Vaswani et al. 2017, section 3.2.1).
+pub fn attention(
+    [q, k, v]: [Tensor<4>; 3],
+    mask: Option<Tensor<4>>,
+    dropout: &Dropout,
+) -> Tensor<2> {
+    let [b, h, t, d] = q.dims();
+    let scores = q.matmul(k.swap_dims(2, 3)) * (d as f64).powf(-0.5); // [b, h, t, s]
+    // Adding to a score is cheaper to train through than filling by a boolean mask, whose gradient
+    // is one more pass over the scores.
+    let scores = match mask {
+        Some(mask) => scores + mask,
+        None => scores,
+    };
+    let weights = dropout.forward(softmax(scores, 3));
+    let mixed = weights.matmul(v).swap_dims(1, 2); // [b, t, h, d]
+    mixed.reshape([b * t, h * d])
+}
+
+/// What new positions may not see, `[1, 1, t, s]` with `s = past + t`; a single one sees all.
+pub fn causal_mask(t: usize, past: usize, device: &Device) -> Option<Tensor<4>> {
+    (t > 1).then(|| {
+        Tensor::<2>::full([t, past + t], MASKED, device)
+            .triu(past as i64 + 1)
+            .unsqueeze()
+    })
+}
+
+/// Cross-entropy of the softmax of `logits [n, k]` with class ids `targets [n]` -> their mean `[1]`
+///
+/// # Panics
+///
+/// If a target is no class, where the backend looks.
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if serves(&logits) {
+        return flex::cross_entropy(logits, targets);
+    }
+    let loss = CrossEntropyLossConfig::new().init(&logits.device());
+    loss.forward(logits, targets)
+}
+
+/// One step of Adam (Kingma and Ba 2014, algorithm 1) or AdamW (Loshchilov and Hutter 2017,
+/// algorithm 2).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub rate: f64,
+    /// Decay of the first moment, 0..1.
+    pub beta_1: f32,
+    /// Decay of the second moment, 0..1.
+    pub beta_2: f32,
+    /// Added to the denominator.
+    pub epsilon: f32,
+    /// Added to the gradient, times the parameter.
+    pub coupled_decay: f32,
+    /// Taken off the parameter, times the rate: AdamW's.
+    pub decoupled_decay: f32,
+    /// The number of this step, from 1.
+    pub time: usize,
+}
+
+impl AdamStep {
+    /// A parameter and its two moments, changed along `grad` in one pass over memory.
+    ///
+    /// # Panics
+    ///
+    /// If the parameter is not one that the fused operations [serve](serves).
+    pub fn apply<const D: usize>(self, tensors: [Tensor<D>; 3], grad: Tensor<D>) -> [Tensor<D>; 3] {
+        #[cfg(feature = "flex")]
+        return flex::adam(tensors, grad, self);
+        #[cfg(not(feature = "flex"))]
+        panic!("{NOT_SERVED} {:?} {grad:?}", tensors)
+    }
+}
+
+/// A parameter changed by `-rate·(grad + decay·parameter)` in one pass over memory.
+///
+/// # Panics
+///
+/// If the parameter is not one that the fused operations [serve](serves).
+pub fn sgd<const D: usize>(
+    parameter: Tensor<D>,
+    grad: Tensor<D>,
+    rate: f64,
+    decay: f32,
+) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    return flex::sgd(parameter, grad, rate, decay);
+    #[cfg(not(feature = "flex"))]
+    panic!("{NOT_SERVED} {parameter:?} {grad:?} {rate} {decay}")
+}
+/// Whether the fused operations serve this tensor: single precision on flex, with or without
+/// autodiff.
+pub fn serves<const D: usize>(x: &Tensor<D>) -> bool {
+    #[cfg(feature = "flex")]
+    return flex::serves(x);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = x;
+        false
+    }
+}

@@ -7,15 +7,12 @@
 #[cfg(feature = "flex")]
 mod flex;
 
-#[cfg(feature = "flex")]
-use flex::conv::Window;
-
 use burn::nn::conv::Conv2d;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::pool::MaxPool2d;
-use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear, PaddingConfig2d};
+use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear};
 use burn::tensor::activation::{gelu, relu, softmax};
-use burn::tensor::{Device, Int, Tensor, assert_shape};
+use burn::tensor::{Int, Tensor};
 
 #[cfg(not(feature = "flex"))]
 const NOT_SERVED: &str = "zoo-kernels is built without the feature `flex`, so it serves no tensor:";
@@ -49,9 +46,9 @@ impl Activation {
 /// If `x` is not as wide as the layer's input.
 pub fn linear(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if serves(&x) {
+    if serves(&x) && serves(&layer.weight.val()) {
         let [inputs, _] = layer.weight.dims();
-        assert_shape!(x, [_, inputs]);
+        burn::tensor::assert_shape!(x, [_, inputs]);
         return flex::linear(layer, x, activation);
     }
     activation.forward(layer.forward(x))
@@ -65,9 +62,9 @@ pub fn linear(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2>
 /// If `x` is not as wide as the layer.
 pub fn layer_norm(layer: &LayerNorm, epsilon: f64, x: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if serves(&x) {
+    if serves(&x) && serves(&layer.gamma.val()) {
         let [width] = layer.gamma.dims();
-        assert_shape!(x, [_, width]);
+        burn::tensor::assert_shape!(x, [_, width]);
         return flex::layer_norm(layer, epsilon, x);
     }
     let _ = epsilon;
@@ -81,9 +78,10 @@ pub fn layer_norm(layer: &LayerNorm, epsilon: f64, x: Tensor<2>) -> Tensor<2> {
 /// If `x` has another number of channels than the layer.
 pub fn conv2d(layer: &Conv2d, x: Tensor<4>, activation: Activation) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if let Some(window) = conv_window(layer)
+    if let Some(window) = flex::conv_window(layer)
         && activation != Activation::Gelu
         && serves(&x)
+        && serves(&layer.weight.val())
     {
         return flex::conv2d(layer, window, x, activation == Activation::Relu);
     }
@@ -107,16 +105,15 @@ pub fn conv_norm(
     activation: Activation,
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if let Some(window) = conv_window(layer)
+    if let Some(window) = flex::conv_window(layer)
         && activation != Activation::Gelu
         && serves(&x)
+        && serves(&layer.weight.val())
+        && serves(&norm.gamma.val())
     {
         let relu = activation == Activation::Relu;
-        let differentiates = x.device().is_autodiff();
-        if !differentiates {
-            return flex::conv_norm(layer, window, norm, x, residual, relu);
-        }
-        if norm.training.is_enabled() {
+        let differentiates = |device: burn::tensor::Device| device.is_autodiff();
+        if differentiates(x.device()) && norm.training.is_enabled() {
             let x = flex::conv2d(layer, window, x, false);
             let (out, mean, variance) = flex::batch_norm(norm, x, residual, relu);
             for (running, new) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
@@ -125,6 +122,15 @@ pub fn conv_norm(
                 running.update(moved.detach());
             }
             return out;
+        }
+        let of_residual = residual.as_ref().map(Tensor::device);
+        let devices = [
+            x.device(),
+            layer.weight.val().device(),
+            norm.gamma.val().device(),
+        ];
+        if !devices.into_iter().chain(of_residual).any(differentiates) {
+            return flex::conv_norm(layer, window, norm, x, residual, relu);
         }
     }
     let x = norm.forward(layer.forward(x));
@@ -137,42 +143,12 @@ pub fn conv_norm(
 /// `x [b, c, h, w]` -> `[b, c, h', w']`, the largest of every window.
 pub fn max_pool2d(layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if let Some(window) = pool_window(layer)
+    if let Some(window) = flex::pool_window(layer)
         && serves(&x)
     {
         return flex::max_pool2d(window, x);
     }
     layer.forward(x)
-}
-
-/// The window of a convolution without groups and gaps.
-#[cfg(feature = "flex")]
-fn conv_window(layer: &Conv2d) -> Option<Window> {
-    let plain = layer.groups == 1 && layer.dilation == [1, 1];
-    window(layer.kernel_size, layer.stride, &layer.padding).filter(|_| plain)
-}
-
-/// The window of a pooling without gaps, if its taps can be counted in a byte.
-#[cfg(feature = "flex")]
-fn pool_window(layer: &MaxPool2d) -> Option<Window> {
-    let [height, width] = layer.kernel_size;
-    let plain = layer.dilation == [1, 1] && !layer.ceil_mode && height * width <= 256;
-    window(layer.kernel_size, layer.stride, &layer.padding).filter(|_| plain)
-}
-
-#[cfg(feature = "flex")]
-fn window(kernel: [usize; 2], stride: [usize; 2], padding: &PaddingConfig2d) -> Option<Window> {
-    let (before, after) = match *padding {
-        PaddingConfig2d::Valid => ([0, 0], [0, 0]),
-        PaddingConfig2d::Explicit(top, left, bottom, right) => ([top, left], [bottom, right]),
-        PaddingConfig2d::Same => return None,
-    };
-    Some(Window {
-        kernel,
-        stride,
-        before,
-        after,
-    })
 }
 
 /// Who attends to whom, and in how many heads.
@@ -214,20 +190,16 @@ pub fn self_attention(
         h > 0 && width % (3 * h) == 0,
         "{width} columns for {h} heads"
     );
-    let (t, d, device) = (rows / b, width / (3 * h), qkv.device());
+    let (t, d) = (rows / b, width / (3 * h));
     // What dropout zeroes has a weight, so the weights must be there.
     #[cfg(feature = "flex")]
-    if serves(&qkv) && !(device.is_autodiff() && dropout.prob > 0.0) {
+    if serves(&qkv) && !(qkv.device().is_autodiff() && dropout.prob > 0.0) {
         return flex::self_attention(qkv, mask, how);
     }
     let qkv = qkv.reshape([b, t, 3 * h, d]).swap_dims(1, 2); // [b, 3h, t, d]
     let [q, k, v] = [0, 1, 2].map(|part| qkv.clone().narrow(1, part * h, h));
     let mask = mask.map(|mask| mask.reshape([b, 1, 1, t]));
-    let ahead = if causal {
-        causal_mask(t, 0, &device)
-    } else {
-        None
-    };
+    let ahead = if causal { causal_mask(&q, 0) } else { None };
     let mask = match (mask, ahead) {
         (Some(mask), Some(ahead)) => Some(mask + ahead), // [b, 1, t, t]
         (mask, ahead) => mask.or(ahead),
@@ -255,10 +227,12 @@ pub fn attention(
     mixed.reshape([b * t, h * d])
 }
 
-/// What new positions may not see, `[1, 1, t, s]` with `s = past + t`; a single one sees all.
-pub fn causal_mask(t: usize, past: usize, device: &Device) -> Option<Tensor<4>> {
+/// What the positions of `q [b, h, t, d]` may not see, `[1, 1, t, s]` with `s = past + t`; a single
+/// one sees all.
+pub fn causal_mask(q: &Tensor<4>, past: usize) -> Option<Tensor<4>> {
+    let [_, _, t, _] = q.dims();
     (t > 1).then(|| {
-        Tensor::<2>::full([t, past + t], MASKED, device)
+        Tensor::<2>::full([t, past + t], MASKED, (&q.device(), q.dtype()))
             .triu(past as i64 + 1)
             .unsqueeze()
     })

@@ -8,11 +8,28 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    compute_on_this_thread();
     match zoo::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(error.status())
         }
+    }
+}
+
+/// Makes this thread one of the pool's, where there are others: handing work to a pool that one is
+/// not part of means waiting for two threads to wake, at every operation.
+fn compute_on_this_thread() {
+    let asked = std::env::var("RAYON_NUM_THREADS").ok();
+    let threads = match asked.and_then(|threads| threads.parse().ok()) {
+        Some(threads) if threads > 0 => threads,
+        _ => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    // A pool of this thread alone would keep other threads waiting for it.
+    if threads > 1 {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        // It fails only where there is a pool already, and that one does as well.
+        let _ = pool.use_current_thread().build_global();
     }
 }

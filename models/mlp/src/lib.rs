@@ -1,4 +1,4 @@
-//! Multilayer perceptrons for [Burn](burn), importable with nothing else.
+//! Multilayer perceptrons for [Burn](burn), importable with little else.
 //!
 //! [`MlpConfig`] says what to build, [`MlpConfig::init`] builds it on a device, and
 //! [`Mlp::forward`] turns `features [b, in]` into `logits [b, out]`. The crate knows no loss,

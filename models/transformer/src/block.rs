@@ -139,7 +139,7 @@ impl SelfAttention {
         let qkv = qkv.reshape([b, t, 3 * h, width / (3 * h)]).swap_dims(1, 2); // [b, 3h, t, d]
         let [q, k, v] = [0, 1, 2].map(|part| qkv.clone().narrow(1, part * h, h));
         let (k, v) = seen.extend(k, v); // [b, h, s, d]
-        let mask = causal_mask(t, k.dims()[2] - t, &q.device());
+        let mask = causal_mask(&q, k.dims()[2] - t);
         attention([q, k, v], mask, &self.attn_dropout)
     }
 }

@@ -35,25 +35,33 @@ pub(crate) struct Attention {
 pub(crate) fn forward(qkv: Values, mask: Option<Values>, how: Attend) -> (Values, Attention) {
     let (qkv, mask) = (contiguous(qkv), mask.map(contiguous));
     let shape = Shape::new(&qkv, how);
-    let Shape { b, t, h, c, .. } = shape;
+    let Shape { b, t, h, d, c, .. } = shape;
     let mut out = unwritten(b * t * c);
     let mut log_sums = unwritten(b * h * t);
+    let mut tasks = Vec::with_capacity(b * h);
     if !out.is_empty() {
-        (out.par_chunks_mut(t * c))
-            .zip(log_sums.par_chunks_mut(h * t))
-            .zip(slice(&qkv).par_chunks(t * 3 * c))
-            .enumerate()
-            .with_min_len(grain(threads_for(shape.multiplications()), b))
-            .for_each(|(example, ((out, log_sums), qkv))| {
-                let mask = mask.as_ref().map(|mask| &slice(mask)[example * t..][..t]);
-                let mut out = MatMut::new(out, t, c);
-                let mut scores = unwritten(QUERIES.min(t) * KEYS.min(t));
-                for (head, log_sums) in log_sums.chunks_exact_mut(t).enumerate() {
-                    let inputs = Head::new(qkv, mask, head, shape);
-                    inputs.forward(&mut out, log_sums, &mut scores);
-                }
-            });
+        let examples = out.chunks_exact_mut(t * c);
+        for (example, out) in examples.zip(log_sums.chunks_exact_mut(h * t)).enumerate() {
+            let (out, log_sums) = out;
+            let heads = MatMut::new(out, t, c).into_columns(d);
+            for (head, task) in heads
+                .into_iter()
+                .zip(log_sums.chunks_exact_mut(t))
+                .enumerate()
+            {
+                tasks.push(((example, head), task));
+            }
+        }
     }
+    let grain = grain(threads_for(shape.multiplications()), tasks.len());
+    let scratch = || unwritten(QUERIES.min(t) * KEYS.min(t));
+    tasks.into_par_iter().with_min_len(grain).for_each_init(
+        scratch,
+        |scores, (place, (mut out, log_sums))| {
+            let head = Head::new(slice(&qkv), mask.as_ref().map(slice), place, shape);
+            head.forward(&mut out, log_sums, scores);
+        },
+    );
     let out = tensor(out, [b * t, c]);
     let saved = Attention {
         qkv,
@@ -105,24 +113,26 @@ struct Head<'a> {
     k: Mat<'a>,
     v: Mat<'a>,
     mask: Option<&'a [f32]>,
-    /// Its first column in the result.
-    col: usize,
     shape: Shape,
     /// 1 / √d
     scale: f32,
 }
 
 impl<'a> Head<'a> {
-    fn new(qkv: &'a [f32], mask: Option<&'a [f32]>, head: usize, shape: Shape) -> Self {
+    fn new(
+        qkv: &'a [f32],
+        mask: Option<&'a [f32]>,
+        (example, head): (usize, usize),
+        shape: Shape,
+    ) -> Self {
         let Shape { t, d, c, .. } = shape;
-        let col = head * d;
-        let part = |part: usize| Mat::strided(&qkv[part * c + col..], t, d, 3 * c);
+        let of_example = &qkv[example * t * 3 * c..][..t * 3 * c];
+        let part = |part: usize| Mat::strided(&of_example[part * c + head * d..], t, d, 3 * c);
         Self {
             q: part(0),
             k: part(1),
             v: part(2),
-            mask,
-            col,
+            mask: mask.map(|mask| &mask[example * t..][..t]),
             shape,
             scale: 1.0 / (d as f32).sqrt(),
         }
@@ -147,7 +157,7 @@ impl<'a> Head<'a> {
     }
 
     fn forward(&self, out: &mut MatMut<'_>, log_sums: &mut [f32], scores: &mut [f32]) {
-        let Shape { t, d, .. } = self.shape;
+        let t = self.shape.t;
         for (first, log_sums) in log_sums.chunks_mut(QUERIES).enumerate() {
             let (first, count) = (first * QUERIES, log_sums.len());
             // The largest score so far, and the sum of exponentials less that.
@@ -161,35 +171,33 @@ impl<'a> Head<'a> {
                     let seen = (self.shape.seen(first + row).min(t)).saturating_sub(key);
                     let (seen, unseen) = scores.split_at_mut(seen.min(keys));
                     unseen.fill(0.0);
-                    let mut out = out.part((first + row, 1), (self.col, d));
-                    let out = (key > 0).then(|| out.row(0));
+                    let out = (key > 0).then(|| out.row(first + row));
                     add_block(seen, &mut tops[row], &mut sums[row], out);
                 }
                 let into = if key == 0 { Into::Replace } else { Into::Add };
-                let out = out.part((first, count), (self.col, d));
+                let out = out.some_rows(first, count);
                 let weights = Mat::new(scores, count, keys);
                 product(out, into, 1.0, weights, self.v.rows(key, keys));
             }
             for row in 0..count {
                 let scale = 1.0 / sums[row];
-                let mut out = out.part((first + row, 1), (self.col, d));
-                out.row(0).iter_mut().for_each(|out| *out *= scale);
+                out.row(first + row)
+                    .iter_mut()
+                    .for_each(|out| *out *= scale);
                 log_sums[row] = tops[row] + sums[row].ln();
             }
         }
     }
 
-    /// Adds the gradients of this head's queries, keys and values, which lie in `grads [t, 3c]`.
+    /// The gradients of this head's queries, keys and values, from its result and that's gradient.
     fn backward(
         &self,
-        grads: &mut MatMut<'_>,
-        out: Mat<'_>,
-        grad: Mat<'_>,
+        [for_q, for_k, for_v]: &mut [MatMut<'_>; 3],
+        [out, grad]: [Mat<'_>; 2],
         log_sums: &[f32],
-        [weights, slopes]: [&mut [f32]; 2],
+        [weights, slopes]: &mut [Vec<f32>; 2],
     ) {
-        let Shape { t, d, c, .. } = self.shape;
-        let (out, grad) = (out.columns(self.col, d), grad.columns(self.col, d));
+        let t = self.shape.t;
         // How far a query's weights would grow together, which their sum of one forbids.
         let common: Vec<f32> = (0..t).map(|row| dot(out.row(row), grad.row(row))).collect();
         for key in (0..t).step_by(KEYS) {
@@ -222,12 +230,10 @@ impl<'a> Head<'a> {
                 let into = |is_first| if is_first { Into::Replace } else { Into::Add };
                 let weights = Mat::new(weights, count, keys);
                 let slopes = Mat::new(slopes, count, keys);
-                let rows = (first, count);
-                let for_q = grads.part(rows, (self.col, d));
+                let (for_q, for_k) = (for_q.some_rows(first, count), for_k.some_rows(key, keys));
+                let for_v = for_v.some_rows(key, keys);
                 product(for_q, into(key == 0), 1.0, slopes, k);
-                let for_k = grads.part((key, keys), (c + self.col, d));
                 product(for_k, into(first == start), 1.0, slopes.t(), q);
-                let for_v = grads.part((key, keys), (2 * c + self.col, d));
                 product(for_v, into(first == start), 1.0, weights.t(), g);
             }
         }
@@ -282,32 +288,33 @@ impl Saved for Attention {
         } = self;
         let grad = contiguous(grad);
         let shape = Shape::new(&qkv, how);
-        let Shape { b, t, h, c, .. } = shape;
+        let Shape { b, t, h, d, c, .. } = shape;
         let mut grads = unwritten(b * t * 3 * c);
+        let mut tasks = Vec::with_capacity(b * h);
         if !grads.is_empty() {
-            (grads.par_chunks_mut(t * 3 * c))
-                .zip(slice(&qkv).par_chunks(t * 3 * c))
-                .zip(slice(&out).par_chunks(t * c))
-                .zip(slice(&grad).par_chunks(t * c))
-                .zip(log_sums.par_chunks(h * t))
-                .enumerate()
-                .with_min_len(grain(threads_for(2 * shape.multiplications()), b))
-                .for_each(|(example, ((((grads, qkv), out), grad), log_sums))| {
-                    let mask = mask.as_ref().map(|mask| &slice(mask)[example * t..][..t]);
-                    let mut grads = MatMut::new(grads, t, 3 * c);
-                    let block = QUERIES.min(t) * KEYS.min(t);
-                    let (mut weights, mut slopes) = (unwritten(block), unwritten(block));
-                    for (head, log_sums) in log_sums.chunks_exact(t).enumerate() {
-                        Head::new(qkv, mask, head, shape).backward(
-                            &mut grads,
-                            Mat::new(out, t, c),
-                            Mat::new(grad, t, c),
-                            log_sums,
-                            [&mut weights, &mut slopes],
-                        );
-                    }
-                });
+            for (example, grads) in grads.chunks_exact_mut(t * 3 * c).enumerate() {
+                let mut columns = MatMut::new(grads, t, 3 * c).into_columns(d);
+                let for_v = columns.split_off(2 * h);
+                let for_k = columns.split_off(h);
+                let heads = columns.into_iter().zip(for_k).zip(for_v).enumerate();
+                tasks.extend(heads.map(|(head, ((q, k), v))| ((example, head), [q, k, v])));
+            }
         }
+        let grain = grain(threads_for(2 * shape.multiplications()), tasks.len());
+        let scratch = || [0; 2].map(|_| unwritten(QUERIES.min(t) * KEYS.min(t)));
+        tasks.into_par_iter().with_min_len(grain).for_each_init(
+            scratch,
+            |scratch, (place, mut grads)| {
+                let (example, head) = place;
+                let inputs = Head::new(slice(&qkv), mask.as_ref().map(slice), place, shape);
+                let results = [&out, &grad].map(|whole| {
+                    let of_example = &slice(whole)[example * t * c..][..t * c];
+                    Mat::new(of_example, t, c).columns(head * d, d)
+                });
+                let log_sums = &log_sums[(example * h + head) * t..][..t];
+                inputs.backward(&mut grads, results, log_sums, scratch);
+            },
+        );
         vec![Some(tensor(grads, [b * t, 3 * c]))]
     }
 }

@@ -48,33 +48,33 @@ pub(crate) fn forward(
     let residual = residual
         .as_ref()
         .map(|all| Mat::new(slice(all), batch, channels * pixels));
-    let moments: Vec<[f32; 2]> =
-        by_channel(MatMut::new(&mut out, batch, channels * pixels), channels)
-            .into_par_iter()
-            .enumerate()
-            .with_min_len(grain(threads, channels))
-            .map(|(channel, mut out)| {
-                let x = whole.columns(channel * pixels, pixels);
-                let residual = residual.map(|all| all.columns(channel * pixels, pixels));
-                let count = (batch * pixels) as f32;
-                let rows = || (0..batch).map(|row| x.row(row));
-                let mean = rows().map(total).sum::<f32>() / count;
-                let variance = rows().map(|row| spread(row, mean)).sum::<f32>() / count;
-                let scale = slice(&gain)[channel] / (variance + epsilon).sqrt();
-                let bias = slice(&bias)[channel];
-                for row in 0..batch {
-                    let residual = residual.map(|residual| residual.row(row));
-                    normalise(
-                        out.row(row),
-                        x.row(row),
-                        residual,
-                        [mean, scale, bias],
-                        relu,
-                    );
-                }
-                [mean, variance]
-            })
-            .collect();
+    let moments: Vec<[f32; 2]> = MatMut::new(&mut out, batch, channels * pixels)
+        .into_columns(pixels)
+        .into_par_iter()
+        .enumerate()
+        .with_min_len(grain(threads, channels))
+        .map(|(channel, mut out)| {
+            let x = whole.columns(channel * pixels, pixels);
+            let residual = residual.map(|all| all.columns(channel * pixels, pixels));
+            let count = (batch * pixels) as f32;
+            let rows = || (0..batch).map(|row| x.row(row));
+            let mean = rows().map(total).sum::<f32>() / count;
+            let variance = rows().map(|row| spread(row, mean)).sum::<f32>() / count;
+            let scale = slice(&gain)[channel] / (variance + epsilon).sqrt();
+            let bias = slice(&bias)[channel];
+            for row in 0..batch {
+                let residual = residual.map(|residual| residual.row(row));
+                normalise(
+                    out.row(row),
+                    x.row(row),
+                    residual,
+                    [mean, scale, bias],
+                    relu,
+                );
+            }
+            [mean, variance]
+        })
+        .collect();
     let out = tensor(out, [batch, channels, height, width]);
     let part = |part: usize| {
         tensor(
@@ -98,18 +98,6 @@ pub(crate) fn forward(
         out: relu.then_some(out),
     };
     (normed, saved)
-}
-
-/// A matrix of one channel's columns after the other's.
-fn by_channel(whole: MatMut<'_>, channels: usize) -> Vec<MatMut<'_>> {
-    let pixels = whole.num_cols() / channels.max(1);
-    let (mut parts, mut rest) = (Vec::with_capacity(channels), whole);
-    for _ in 0..channels {
-        let (channel, after) = rest.split_cols(pixels);
-        parts.push(channel);
-        rest = after;
-    }
-    parts
 }
 
 #[multiversion(targets = "simd")]
@@ -162,31 +150,31 @@ impl Saved for BatchNorm {
         let whole = Mat::new(slice(&x), batch, channels * pixels);
         let grads = Mat::new(slice(&grad), batch, channels * pixels);
         let threads = threads_for(8 * for_x.len());
-        let sums: Vec<[f32; 2]> =
-            by_channel(MatMut::new(&mut for_x, batch, channels * pixels), channels)
-                .into_par_iter()
-                .enumerate()
-                .with_min_len(grain(threads, channels))
-                .map(|(channel, mut out)| {
-                    let x = whole.columns(channel * pixels, pixels);
-                    let grad = grads.columns(channel * pixels, pixels);
-                    let [mean, scale] = moments[channel];
-                    let rows = || (0..batch).map(|row| (x.row(row), grad.row(row)));
-                    let for_bias = rows().map(|(_, grad)| total(grad)).sum::<f32>();
-                    let along = rows().map(|(x, grad)| along(x, grad, mean)).sum::<f32>();
-                    let for_gain = along * scale;
-                    let count = (batch * pixels) as f32;
-                    let factors = [
-                        slice(&gain)[channel] * scale,
-                        for_bias / count,
-                        for_gain * scale / count,
-                    ];
-                    for row in 0..batch {
-                        slope(out.row(row), x.row(row), grad.row(row), mean, factors);
-                    }
-                    [for_gain, for_bias]
-                })
-                .collect();
+        let sums: Vec<[f32; 2]> = MatMut::new(&mut for_x, batch, channels * pixels)
+            .into_columns(pixels)
+            .into_par_iter()
+            .enumerate()
+            .with_min_len(grain(threads, channels))
+            .map(|(channel, mut out)| {
+                let x = whole.columns(channel * pixels, pixels);
+                let grad = grads.columns(channel * pixels, pixels);
+                let [mean, scale] = moments[channel];
+                let rows = || (0..batch).map(|row| (x.row(row), grad.row(row)));
+                let for_bias = rows().map(|(_, grad)| total(grad)).sum::<f32>();
+                let along = rows().map(|(x, grad)| along(x, grad, mean)).sum::<f32>();
+                let for_gain = along * scale;
+                let count = (batch * pixels) as f32;
+                let factors = [
+                    slice(&gain)[channel] * scale,
+                    for_bias / count,
+                    for_gain * scale / count,
+                ];
+                for row in 0..batch {
+                    slope(out.row(row), x.row(row), grad.row(row), mean, factors);
+                }
+                [for_gain, for_bias]
+            })
+            .collect();
         let part = |part: usize| {
             let sums = sums.iter().map(|sums| sums[part]).collect();
             Some(tensor(sums, [channels]))

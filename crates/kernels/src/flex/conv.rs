@@ -4,6 +4,8 @@
 //! The patches of an image are laid out as columns (Chellapilla et al. 2006) a strip of rows at a
 //! time, so that they stay in the second-level cache and never exist for a whole batch.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -44,6 +46,17 @@ impl Window {
             assert!(padded >= self.kernel[axis], "the window exceeds the image");
             (padded - self.kernel[axis]) / self.stride[axis] + 1
         })
+    }
+
+    /// Whether it is 2x2 and each lies beside the other.
+    pub(crate) fn is_quartering(&self) -> bool {
+        let Self {
+            kernel,
+            stride,
+            before,
+            after,
+        } = *self;
+        (kernel, stride, before, after) == ([2, 2], [2, 2], [0, 0], [0, 0])
     }
 
     /// Where, along an axis, a tap of positions `0..count` lies within `0..len`: the first such
@@ -264,71 +277,165 @@ fn finish_row(out: &mut [f32], affine: Option<(f32, f32)>, residual: Option<&[f3
     }
 }
 
+/// Some rows of a convolution's result: the first and how many.
+type Rows = (usize, usize);
+
 /// Lays out the patches of some rows of the result: a row for each tap, a column for each pixel.
 #[multiversion(targets = "simd")]
-fn lay_out(patches: &mut [f32], image: &[f32], shape: Shape, (first, count): (usize, usize)) {
-    let ([height, width], [kernel_height, kernel_width]) = (shape.image, shape.window.kernel);
+fn lay_out(patches: &mut [f32], image: &[f32], shape: Shape, (first, count): Rows) {
+    let [height, width] = shape.image;
     let ([down, right], out_width) = (shape.window.stride, shape.out[1]);
-    let above = shape.window.before[0];
-    let mut rows = patches.chunks_exact_mut(count * out_width);
-    for plane in image.chunks_exact(height * width) {
+    let [above, _] = shape.window.before;
+    for_each_tap(shape, count, patches.len(), |channel, [dy, dx], range| {
+        let plane = &image[channel * height * width..][..height * width];
+        let row = &mut patches[range];
+        let (start, end, place) = shape.window.reach(1, dx, out_width, width);
+        if shape.keeps_rows() {
+            let Block { rows, at, from } = shape.block([dy, dx], (first, count));
+            row[..rows.start].fill(0.0);
+            row[rows.end..].fill(0.0);
+            let block = &mut row[rows];
+            let len = (block.len() - at).min(plane.len() - from);
+            block[at..at + len].copy_from_slice(&plane[from..from + len]);
+            for row in block.chunks_exact_mut(width) {
+                row[..start].fill(0.0);
+                row[end..].fill(0.0);
+            }
+            return;
+        }
+        for (y, row) in row.chunks_exact_mut(out_width).enumerate() {
+            let y = ((first + y) * down + dy).wrapping_sub(above);
+            if y >= height || start == end {
+                row.fill(0.0);
+                continue;
+            }
+            let from = &plane[y * width + place..(y + 1) * width];
+            row[..start].fill(0.0);
+            row[end..].fill(0.0);
+            if right == 1 {
+                copy(&mut row[start..end], from);
+            } else {
+                for (to, from) in row[start..end].iter_mut().zip(from.iter().step_by(right)) {
+                    *to = *from;
+                }
+            }
+        }
+    });
+}
+
+/// Adds patches to the pixels they came from; those from beyond the image are lost.
+#[multiversion(targets = "simd")]
+fn put_back(patches: &mut [f32], image: &mut [f32], shape: Shape, (first, count): Rows) {
+    let [height, width] = shape.image;
+    let ([down, right], out_width) = (shape.window.stride, shape.out[1]);
+    let [above, _] = shape.window.before;
+    for_each_tap(shape, count, patches.len(), |channel, [dy, dx], range| {
+        let plane = &mut image[channel * height * width..][..height * width];
+        let row = &mut patches[range];
+        let (start, end, place) = shape.window.reach(1, dx, out_width, width);
+        if shape.keeps_rows() {
+            let Block { rows, at, from } = shape.block([dy, dx], (first, count));
+            let block = &mut row[rows];
+            for row in block.chunks_exact_mut(width) {
+                row[..start].fill(0.0);
+                row[end..].fill(0.0);
+            }
+            for (to, from) in plane[from..].iter_mut().zip(&block[at..]) {
+                *to += from;
+            }
+            return;
+        }
+        for (y, row) in row.chunks_exact(out_width).enumerate() {
+            let y = ((first + y) * down + dy).wrapping_sub(above);
+            if y >= height || start == end {
+                continue;
+            }
+            let to = &mut plane[y * width + place..(y + 1) * width];
+            if right == 1 {
+                for (to, from) in to.iter_mut().zip(&row[start..end]) {
+                    *to += from;
+                }
+            } else {
+                for (to, from) in to.iter_mut().step_by(right).zip(&row[start..end]) {
+                    *to += from;
+                }
+            }
+        }
+    });
+}
+
+/// Calls `work` with the channel, the place in the window and the range in the patches of every
+/// tap.
+#[inline(always)]
+fn for_each_tap(
+    shape: Shape,
+    count: usize,
+    len: usize,
+    mut work: impl FnMut(usize, [usize; 2], Range<usize>),
+) {
+    let ([kernel_height, kernel_width], pixels) = (shape.window.kernel, count * shape.out[1]);
+    assert!(shape.taps() * pixels <= len);
+    let mut start = 0;
+    for channel in 0..shape.inputs {
         for dy in 0..kernel_height {
             for dx in 0..kernel_width {
-                let Some(row) = rows.next() else { return };
-                let (start, end, place) = shape.window.reach(1, dx, out_width, width);
-                for (y, row) in row.chunks_exact_mut(out_width).enumerate() {
-                    let y = ((first + y) * down + dy).wrapping_sub(above);
-                    if y >= height || start == end {
-                        row.fill(0.0);
-                        continue;
-                    }
-                    let from = &plane[y * width + place..(y + 1) * width];
-                    row[..start].fill(0.0);
-                    row[end..].fill(0.0);
-                    if right == 1 {
-                        row[start..end].copy_from_slice(&from[..end - start]);
-                    } else {
-                        for (to, from) in row[start..end].iter_mut().zip(from.iter().step_by(right))
-                        {
-                            *to = *from;
-                        }
-                    }
-                }
+                work(channel, [dy, dx], start..start + pixels);
+                start += pixels;
             }
         }
     }
 }
 
-/// Adds patches to the pixels they came from.
-#[multiversion(targets = "simd")]
-fn put_back(patches: &[f32], image: &mut [f32], shape: Shape, (first, count): (usize, usize)) {
-    let ([height, width], [kernel_height, kernel_width]) = (shape.image, shape.window.kernel);
-    let ([down, right], out_width) = (shape.window.stride, shape.out[1]);
-    let above = shape.window.before[0];
-    let mut rows = patches.chunks_exact(count * out_width);
-    for plane in image.chunks_exact_mut(height * width) {
-        for dy in 0..kernel_height {
-            for dx in 0..kernel_width {
-                let Some(row) = rows.next() else { return };
-                let (start, end, place) = shape.window.reach(1, dx, out_width, width);
-                for (y, row) in row.chunks_exact(out_width).enumerate() {
-                    let y = ((first + y) * down + dy).wrapping_sub(above);
-                    if y >= height || start == end {
-                        continue;
-                    }
-                    let to = &mut plane[y * width + place..(y + 1) * width];
-                    if right == 1 {
-                        for (to, from) in to.iter_mut().zip(&row[start..end]) {
-                            *to += from;
-                        }
-                    } else {
-                        for (to, from) in to.iter_mut().step_by(right).zip(&row[start..end]) {
-                            *to += from;
-                        }
-                    }
-                }
-            }
+/// Where a tap's pixels lie when result and image are equally wide: but for the first and last
+/// columns, both are one block.
+struct Block {
+    /// The elements, among those of all rows asked for, whose rows lie in the image.
+    rows: Range<usize>,
+    /// The first of these that lies in the image.
+    at: usize,
+    /// Where it lies.
+    from: usize,
+}
+
+impl Shape {
+    /// Whether the result is as wide as the image, pixel for pixel.
+    fn keeps_rows(&self) -> bool {
+        self.window.stride == [1, 1] && self.out[1] == self.image[1]
+    }
+
+    fn block(&self, [dy, dx]: [usize; 2], (first, count): Rows) -> Block {
+        let ([height, width], [above, left]) = (self.image, self.window.before);
+        let start = above.saturating_sub(first + dy).min(count);
+        let end = (height + above)
+            .saturating_sub(first + dy)
+            .clamp(start, count);
+        let row = if start < end {
+            first + start + dy - above
+        } else {
+            0
+        };
+        let at = left.saturating_sub(dx).min((end - start) * width);
+        let from = (row * width + dx.saturating_sub(left)).min(height * width);
+        Block {
+            rows: start * width..end * width,
+            at,
+            from,
         }
+    }
+}
+
+/// Copies the first elements, without calling for so few.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32]) {
+    let (to_blocks, to_rest) = to.as_chunks_mut::<16>();
+    let (from_blocks, from_rest) = from.as_chunks::<16>();
+    for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
+        *to = *from;
+    }
+    let done = 16 * to_blocks.len();
+    let from_rest = from.get(done..).unwrap_or(from_rest);
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        *to = *from;
     }
 }
 
@@ -442,7 +549,7 @@ impl Conv {
                     let columns =
                         MatMut::new(&mut patches[..shape.taps() * pixels], shape.taps(), pixels);
                     product(columns, Into::Replace, 1.0, weight.t(), grad);
-                    put_back(&patches, for_image, shape, (first, count));
+                    put_back(&mut patches, for_image, shape, (first, count));
                 }
             }
         }

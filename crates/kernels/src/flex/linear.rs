@@ -15,6 +15,9 @@ use crate::Activation;
 /// Rows of a part: a part's result stays in the second-level cache until its activation is done.
 const ROWS: usize = 64;
 
+/// Elements of a weight that fits the second-level cache beside a part's rows.
+const SMALL_WEIGHT: usize = 1 << 17;
+
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Linear {
@@ -44,12 +47,15 @@ pub(crate) fn forward(
         let b = Mat::new(slice(&weight), inputs, outputs);
         let bias = bias.as_ref().map(slice);
         let threads = threads_for(rows * inputs * outputs);
-        // With few rows, the product is better shared out by columns, before the pass.
-        let by_rows = rows >= ROWS * threads;
-        let multiply = |first: usize, mut part: MatMut<'_>| {
+        // Few rows that meet a large weight are better shared out by its columns, before the pass:
+        // each thread then reads its own part of the weight.
+        let is_small = inputs * outputs <= SMALL_WEIGHT;
+        let by_rows = rows >= ROWS * threads || (is_small && rows >= 16 * threads);
+        let part = ROWS.min(rows.div_ceil(threads));
+        let multiply = |first: usize, part: MatMut<'_>| {
             if by_rows {
                 let a = a.rows(first, part.num_rows());
-                product(part.reborrow(), Into::Replace, 1.0, a, b);
+                product(part, Into::Replace, 1.0, a, b);
             }
         };
         let out = MatMut::new(&mut out, rows, outputs);
@@ -60,7 +66,7 @@ pub(crate) fn forward(
             }
             over_rows(
                 [before, out],
-                ROWS,
+                part,
                 threads,
                 &|first, [mut before, mut out]| {
                     multiply(first, before.reborrow());
@@ -74,7 +80,7 @@ pub(crate) fn forward(
             if !by_rows {
                 product_threaded(out.reborrow(), a, b);
             }
-            over_rows([out], ROWS, threads, &|first, [mut out]| {
+            over_rows([out], part, threads, &|first, [mut out]| {
                 multiply(first, out.reborrow());
                 for row in 0..out.num_rows() {
                     finish_row(out.row(row), bias, activation);

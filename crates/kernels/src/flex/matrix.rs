@@ -151,12 +151,23 @@ impl<'a> MatMut<'a> {
         (left, right)
     }
 
-    /// Some rows and some columns, each as the first and how many.
-    pub(crate) fn part(&mut self, rows: (usize, usize), cols: (usize, usize)) -> MatMut<'_> {
-        let (_, below) = self.reborrow().split_rows(rows.0);
-        let (part, _) = below.split_rows(rows.1);
-        let (_, right) = part.split_cols(cols.0);
-        right.split_cols(cols.1).0
+    /// Rows `start..start + rows`.
+    pub(crate) fn some_rows(&mut self, start: usize, rows: usize) -> MatMut<'_> {
+        let (_, below) = self.reborrow().split_rows(start);
+        below.split_rows(rows).0
+    }
+
+    /// The matrix cut into parts of equally many columns.
+    pub(crate) fn into_columns(self, cols: usize) -> Vec<Self> {
+        let mut rest = self;
+        let count = rest.cols.checked_div(cols).unwrap_or(0);
+        let mut parts = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (part, after) = rest.split_cols(cols);
+            parts.push(part);
+            rest = after;
+        }
+        parts
     }
 
     /// All elements of rows without gaps.
@@ -164,11 +175,6 @@ impl<'a> MatMut<'a> {
         assert!(self.cols == self.row_stride || self.rows <= 1);
         // SAFETY: as in `row`; without gaps the rows are one slice.
         unsafe { std::slice::from_raw_parts_mut(self.data, self.rows * self.cols) }
-    }
-
-    /// Number of columns.
-    pub(crate) fn num_cols(&self) -> usize {
-        self.cols
     }
 
     /// Number of rows.

@@ -56,6 +56,9 @@ fn pool(
     [_, out_width]: [usize; 2],
     window: Window,
 ) {
+    if window.is_quartering() {
+        return quarter(out, winners, plane, width, out_width);
+    }
     out.fill(f32::NEG_INFINITY);
     let rows = out
         .chunks_exact_mut(out_width)
@@ -78,6 +81,46 @@ fn pool(
                     *out = if wins { *x } else { *out };
                     *winner = if wins { tap } else { *winner };
                 }
+            }
+        }
+    }
+}
+
+/// The most common window, 2x2 side by side, row pair by row pair.
+#[inline(always)]
+fn quarter(out: &mut [f32], winners: &mut [u8], plane: &[f32], width: usize, out_width: usize) {
+    let rows = out
+        .chunks_exact_mut(out_width)
+        .zip(winners.chunks_exact_mut(out_width));
+    for ((out, winners), pair) in rows.zip(plane.chunks_exact(2 * width)) {
+        let (upper, lower) = pair.split_at(width);
+        let (upper, lower) = (upper.as_chunks::<2>().0, lower.as_chunks::<2>().0);
+        let places = out.iter_mut().zip(winners).zip(upper).zip(lower);
+        for (((out, winner), [a, b]), [c, d]) in places {
+            // As in `pool`: the first of equals wins, and NaN does, the last of them.
+            let (mut most, mut tap) = (*a, 0);
+            for (x, at) in [(*b, 1), (*c, 2), (*d, 3)] {
+                let wins = x > most || x.is_nan();
+                most = if wins { x } else { most };
+                tap = if wins { at } else { tap };
+            }
+            (*out, *winner) = (most, tap);
+        }
+    }
+}
+
+#[inline(always)]
+fn unquarter(plane: &mut [f32], grad: &[f32], winners: &[u8], width: usize, out_width: usize) {
+    let rows = grad
+        .chunks_exact(out_width)
+        .zip(winners.chunks_exact(out_width));
+    for ((grad, winners), pair) in rows.zip(plane.chunks_exact_mut(2 * width)) {
+        let (upper, lower) = pair.split_at_mut(width);
+        for (row, first) in [(upper, 0), (lower, 2)] {
+            let pairs = row.as_chunks_mut::<2>().0;
+            for (([a, b], grad), winner) in pairs.iter_mut().zip(grad).zip(winners) {
+                *a = if *winner == first { *grad } else { 0.0 };
+                *b = if *winner == first + 1 { *grad } else { 0.0 };
             }
         }
     }
@@ -114,6 +157,9 @@ fn unpool(
     window: Window,
 ) {
     plane.fill(0.0);
+    if window.is_quartering() {
+        return unquarter(plane, grad, winners, width, out_width);
+    }
     let rows = grad
         .chunks_exact(out_width)
         .zip(winners.chunks_exact(out_width));

@@ -3,7 +3,7 @@
 
 mod attention;
 mod batch_norm;
-pub(crate) mod conv;
+mod conv;
 mod layer_norm;
 mod linear;
 mod loss;
@@ -25,7 +25,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_ex
 
 use burn::backend::DispatchTensorKind as Kind;
 use burn::nn::conv::Conv2d;
-use burn::nn::{self, BatchNorm};
+use burn::nn::pool::MaxPool2d;
+use burn::nn::{self, BatchNorm, PaddingConfig2d};
 use burn::tensor::{DType, Int, Tensor};
 
 use self::conv::{Finish, Window};
@@ -43,6 +44,33 @@ pub(crate) fn serves<const D: usize>(x: &Tensor<D>) -> bool {
         #[allow(unreachable_patterns, reason = "other backends may not be compiled in")]
         _ => false,
     }
+}
+
+/// The window of a convolution without groups and gaps.
+pub(crate) fn conv_window(layer: &Conv2d) -> Option<Window> {
+    let plain = layer.groups == 1 && layer.dilation == [1, 1];
+    window(layer.kernel_size, layer.stride, &layer.padding).filter(|_| plain)
+}
+
+/// The window of a pooling without gaps, if its taps can be counted in a byte.
+pub(crate) fn pool_window(layer: &MaxPool2d) -> Option<Window> {
+    let [height, width] = layer.kernel_size;
+    let plain = layer.dilation == [1, 1] && !layer.ceil_mode && height * width <= 256;
+    window(layer.kernel_size, layer.stride, &layer.padding).filter(|_| plain)
+}
+
+fn window(kernel: [usize; 2], stride: [usize; 2], padding: &PaddingConfig2d) -> Option<Window> {
+    let (before, after) = match *padding {
+        PaddingConfig2d::Valid => ([0, 0], [0, 0]),
+        PaddingConfig2d::Explicit(top, left, bottom, right) => ([top, left], [bottom, right]),
+        PaddingConfig2d::Same => return None,
+    };
+    Some(Window {
+        kernel,
+        stride,
+        before,
+        after,
+    })
 }
 
 /// See [`crate::linear`].

@@ -1,0 +1,189 @@
+//! Each fused operation against Burn's own operations on flex, forward and backward, at the shapes
+//! of the reference workloads (docs/performance.md).
+//!
+//! ```text
+//! RAYON_NUM_THREADS=2 cargo bench -p zoo-kernels --bench operations
+//! ```
+//!
+//! The two take turns in one process, so that a machine whose speed drifts treats them alike; the
+//! ratio is the median over turns.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{
+    BatchNorm, BatchNormConfig, Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear,
+    LinearConfig, PaddingConfig2d,
+};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use zoo_kernels::{
+    Activation, AdamStep, Attend, attention, causal_mask, conv_norm, conv2d, cross_entropy,
+    layer_norm, linear, max_pool2d, self_attention,
+};
+
+/// As the `zoo` program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TURNS: usize = 15;
+
+fn main() {
+    let device = Device::flex().autodiff();
+    let threads = rayon::current_num_threads();
+    println!("{threads} threads, forward and backward, median of {TURNS} turns");
+    println!(
+        "{:<34} {:>9} {:>9} {:>7}",
+        "operation", "fused ms", "Burn ms", "ratio"
+    );
+    let random = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Default, &device);
+    let images = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Default, &device);
+
+    let layer: Linear = LinearConfig::new(128, 512).init(&device);
+    let x = random([2048, 128]).require_grad();
+    for (name, activation) in [
+        ("linear 2048x128x512", Activation::None),
+        ("linear 2048x128x512, ReLU", Activation::Relu),
+        ("linear 2048x128x512, GELU", Activation::Gelu),
+    ] {
+        turns(
+            name,
+            || train(linear(&layer, x.clone(), activation)),
+            || train(activation.forward(layer.forward(x.clone()))),
+        );
+    }
+
+    let norm: LayerNorm = LayerNormConfig::new(128).init(&device);
+    turns(
+        "layer norm 2048x128",
+        || train(layer_norm(&norm, 1e-5, x.clone())),
+        || train(norm.forward(x.clone())),
+    );
+
+    let none: Dropout = DropoutConfig::new(0.0).init();
+    let (batch, heads, t, d) = (32, 4, 64, 32);
+    let how = Attend {
+        batch,
+        heads,
+        causal: true,
+    };
+    let qkv = random([batch * t, 3 * heads * d]).require_grad();
+    turns(
+        "attention, 32 of 64, 4 heads of 32",
+        || train(self_attention(qkv.clone(), None, &none, how)),
+        || {
+            let qkv = qkv.clone().reshape([batch, t, 3 * heads, d]);
+            let qkv = qkv.swap_dims(1, 2);
+            let parts = [0, 1, 2].map(|part| qkv.clone().narrow(1, part * heads, heads));
+            let mask = causal_mask(&parts[0], 0);
+            train(attention(parts, mask, &none));
+        },
+    );
+
+    let logits = random([2048, 65]).require_grad();
+    let targets = Tensor::<1, Int>::zeros([2048], &device);
+    let loss = CrossEntropyLossConfig::new().init(&device);
+    turns(
+        "cross-entropy 2048x65",
+        || train(cross_entropy(logits.clone(), targets.clone())),
+        || train(loss.forward(logits.clone(), targets.clone())),
+    );
+
+    for (name, [inputs, outputs], side, stride) in [
+        ("conv 3x3, 32 to 64, 26x26", [32, 64], 26, 1),
+        ("conv 3x3, 16 to 16, 32x32", [16, 16], 32, 1),
+        ("conv 3x3, 16 to 32, 32x32 by 2", [16, 32], 32, 2),
+    ] {
+        let layer: Conv2d = Conv2dConfig::new([inputs, outputs], [3, 3])
+            .with_stride([stride, stride])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            .init(&device);
+        let x = images([64, inputs, side, side]).require_grad();
+        turns(
+            name,
+            || train(conv2d(&layer, x.clone(), Activation::Relu)),
+            || train(relu(layer.forward(x.clone()))),
+        );
+        let norm: BatchNorm = BatchNormConfig::new(outputs).init(&device);
+        turns(
+            &format!("{name}, norm"),
+            || train(conv_norm(&layer, &norm, x.clone(), None, Activation::Relu)),
+            || train(relu(norm.forward(layer.forward(x.clone())))),
+        );
+    }
+
+    let pool: MaxPool2d = MaxPool2dConfig::new([2, 2]).init();
+    let x = images([64, 64, 24, 24]).require_grad();
+    turns(
+        "max pooling 2x2, 64 of 24x24",
+        || train(max_pool2d(&pool, x.clone())),
+        || train(pool.forward(x.clone())),
+    );
+
+    let plain = Device::flex();
+    let tensors = [0; 3].map(|_| Tensor::<2>::ones([9216, 128], &plain));
+    let grad = Tensor::<2>::ones([9216, 128], &plain);
+    let step = AdamStep {
+        rate: 1e-3,
+        beta_1: 0.9,
+        beta_2: 0.999,
+        epsilon: 1e-8,
+        coupled_decay: 0.0,
+        decoupled_decay: 0.01,
+        time: 1,
+    };
+    // Two of everything: what the other holds too would be copied before it is changed.
+    let mut fused = Some([0; 3].map(|_| Tensor::<2>::ones([9216, 128], &plain)));
+    let mut stepwise = Some(tensors);
+    turns(
+        "AdamW, 1.2 million parameters",
+        || {
+            fused = fused
+                .take()
+                .map(|tensors| step.apply(tensors, grad.clone()))
+        },
+        || {
+            let Some([p, m, v]) = stepwise.take() else {
+                return;
+            };
+            let m = m.mul_scalar(0.9) + grad.clone().mul_scalar(0.1);
+            let v = v.mul_scalar(0.999) + grad.clone().square().mul_scalar(0.001);
+            let along =
+                m.clone().mul_scalar(10.0) / (v.clone().mul_scalar(1000.0).sqrt().add_scalar(1e-8));
+            let p = p.mul_scalar(1.0 - 1e-5) - along.mul_scalar(1e-3);
+            stepwise = Some([p, m, v]);
+        },
+    );
+}
+
+fn train<const D: usize>(out: Tensor<D>) {
+    black_box(out.sum().backward());
+}
+
+fn turns(name: &str, mut fused: impl FnMut(), mut plain: impl FnMut()) {
+    let time = |work: &mut dyn FnMut()| {
+        let began = Instant::now();
+        work();
+        began.elapsed().as_secs_f64() * 1e3
+    };
+    let (mut fused_times, mut plain_times, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for turn in 0..TURNS + 2 {
+        let (a, b) = (time(&mut fused), time(&mut plain));
+        // The first turns fault memory in.
+        if turn >= 2 {
+            fused_times.push(a);
+            plain_times.push(b);
+            ratios.push(a / b);
+        }
+    }
+    let [fused, plain, ratio] = [fused_times, plain_times, ratios].map(median);
+    println!("{name:<34} {fused:>9.3} {plain:>9.3} {ratio:>7.2}");
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,466 @@
+//! Every fused operation against Burn's own operations in double precision, which the same public
+//! functions fall back to: results and all gradients, at many shapes, contiguous or not.
+//!
+//! Sizes come from a fixed stream, so that a failure can be repeated and a lucky draw cannot hide
+//! one. Elements are multiples of 1/8: linear layers and convolutions are then exact in either
+//! precision, and no pre-activation lies so near to zero that ReLU could differ by rounding.
+
+use burn::module::Param;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{
+    BatchNorm, BatchNormConfig, Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear,
+    PaddingConfig2d,
+};
+use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
+use zoo_kernels::{
+    Activation, AdamStep, Attend, conv_norm, conv2d, cross_entropy, layer_norm, linear, max_pool2d,
+    self_attention, serves, sgd,
+};
+
+/// Draws sizes and elements: splitmix64 (Steele, Lea and Flood 2014).
+struct Draw {
+    state: u64,
+    dtype: DType,
+    device: Device,
+}
+
+impl Draw {
+    fn new(seed: u64, dtype: DType) -> Self {
+        Self {
+            state: seed,
+            dtype,
+            device: Device::flex().autodiff(),
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = self.state;
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    /// Elements between -2 and 2, the same in either precision.
+    fn plain<const D: usize>(&mut self, shape: [usize; D], device: &Device) -> Tensor<D> {
+        let count = shape.iter().product();
+        let elements: Vec<f64> = (0..count)
+            .map(|_| (self.below(33) as f64 - 16.0) / 8.0)
+            .collect();
+        let data = TensorData::new(elements, shape).convert_dtype(self.dtype);
+        Tensor::from_data(data, (device, self.dtype))
+    }
+
+    /// A leaf of the graph.
+    fn leaf<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
+        let device = self.device.clone();
+        self.plain(shape, &device).require_grad()
+    }
+
+    fn param<const D: usize>(&mut self, shape: [usize; D]) -> Param<Tensor<D>> {
+        Param::from_tensor(self.leaf(shape))
+    }
+}
+
+/// What an operation gave, by name.
+type Found = Vec<(&'static str, Vec<f64>)>;
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// The gradient of a sum in which every element of `out` has another weight.
+fn backward<const D: usize>(out: &Tensor<D>, draw: &mut Draw) -> Gradients {
+    let device = draw.device.clone();
+    let weights = draw.plain(out.dims(), &device);
+    (out.clone() * weights).sum().backward()
+}
+
+fn gradient<const D: usize>(leaf: &Tensor<D>, gradients: &Gradients) -> Vec<f64> {
+    leaf.grad(gradients).map(values).unwrap_or_default()
+}
+
+/// Runs an operation in both precisions and compares.
+fn agree(what: &str, run: impl Fn(DType) -> Found) {
+    let (single, double) = (run(DType::F32), run(DType::F64));
+    assert_eq!(single.len(), double.len());
+    for ((name, single), (_, double)) in single.iter().zip(&double) {
+        assert_eq!(single.len(), double.len(), "{what}: {name}");
+        let largest = double.iter().fold(1e-2, |most: f64, x| most.max(x.abs()));
+        for (i, (a, b)) in single.iter().zip(double).enumerate() {
+            // A hundred roundings of the largest element: sums here have up to thousands of terms.
+            let bound = 6e-6 * largest;
+            assert!(
+                (a - b).abs() <= bound,
+                "{what}: {name}[{i}] is {a}, not {b}"
+            );
+        }
+    }
+}
+
+fn activation(draw: &mut Draw) -> Activation {
+    [Activation::None, Activation::Relu, Activation::Gelu][draw.below(3)]
+}
+
+#[test]
+fn linear_layers_agree() {
+    for case in 0..60 {
+        agree(&format!("linear {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            // Beyond 64 rows a thread they are shared out by rows, below by columns.
+            let rows = if case % 3 == 0 {
+                draw.below(400)
+            } else {
+                draw.below(20)
+            };
+            let [inputs, outputs] = [draw.below(90), draw.below(90)];
+            let (has_bias, is_view) = (draw.below(2) == 0, draw.below(2) == 0);
+            let activation = activation(&mut draw);
+            let layer = Linear {
+                weight: draw.param([inputs, outputs]),
+                bias: has_bias.then(|| draw.param([outputs])),
+            };
+            let x = draw.leaf(if is_view {
+                [inputs, rows]
+            } else {
+                [rows, inputs]
+            });
+            let seen = if is_view {
+                x.clone().transpose()
+            } else {
+                x.clone()
+            };
+            let out = linear(&layer, seen, activation);
+            let gradients = backward(&out, &mut draw);
+            let mut found = vec![
+                ("out", values(out)),
+                ("x", gradient(&x, &gradients)),
+                ("weight", gradient(&layer.weight.val(), &gradients)),
+            ];
+            if let Some(bias) = &layer.bias {
+                found.push(("bias", gradient(&bias.val(), &gradients)));
+            }
+            found
+        });
+    }
+}
+
+#[test]
+fn layer_norms_agree() {
+    for case in 0..40 {
+        agree(&format!("layer norm {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let (rows, width) = (draw.below(300), 2 + draw.below(150));
+            let has_bias = draw.below(2) == 0;
+            let mut layer: LayerNorm = LayerNormConfig::new(width).init(&draw.device);
+            layer.gamma = draw.param([width]);
+            layer.beta = has_bias.then(|| draw.param([width]));
+            let x = draw.leaf([rows, width]);
+            let out = layer_norm(&layer, 1e-5, x.clone());
+            let gradients = backward(&out, &mut draw);
+            vec![
+                ("out", values(out)),
+                ("x", gradient(&x, &gradients)),
+                ("gain", gradient(&layer.gamma.val(), &gradients)),
+            ]
+        });
+    }
+}
+
+#[test]
+fn attention_agrees() {
+    let none: Dropout = DropoutConfig::new(0.0).init();
+    for (case, t) in [1, 2, 3, 17, 63, 64, 65, 100, 128, 129, 200]
+        .into_iter()
+        .enumerate()
+    {
+        for causal in [false, true] {
+            agree(&format!("attention over {t}, causal {causal}"), |dtype| {
+                let mut draw = Draw::new(case as u64, dtype);
+                let (batch, heads, d) = (draw.below(4) + 1, draw.below(3) + 1, draw.below(20) + 1);
+                let qkv = draw.leaf([batch * t, 3 * heads * d]);
+                let device = draw.device.clone();
+                let mask = (draw.below(2) == 0).then(|| draw.plain([batch, t], &device));
+                let how = Attend {
+                    batch,
+                    heads,
+                    causal,
+                };
+                let out = self_attention(qkv.clone(), mask, &none, how);
+                let gradients = backward(&out, &mut draw);
+                vec![("out", values(out)), ("qkv", gradient(&qkv, &gradients))]
+            });
+        }
+    }
+}
+
+#[test]
+fn a_sequence_of_padding_alone_stays_finite() {
+    let none: Dropout = DropoutConfig::new(0.0).init();
+    let mut draw = Draw::new(1, DType::F32);
+    let qkv = draw.leaf([5, 12]);
+    let mask = Tensor::<2>::full([1, 5], zoo_kernels::MASKED, &draw.device);
+    let how = Attend {
+        batch: 1,
+        heads: 2,
+        causal: false,
+    };
+    let out = self_attention(qkv.clone(), Some(mask), &none, how);
+    let gradients = backward(&out, &mut draw);
+    let found = [values(out), gradient(&qkv, &gradients)].concat();
+    assert!(found.iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn cross_entropy_agrees() {
+    for case in 0..30 {
+        agree(&format!("cross-entropy {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let (rows, classes) = (1 + draw.below(200), 1 + draw.below(80));
+            let logits = draw.leaf([rows, classes]);
+            let targets: Vec<i64> = (0..rows).map(|_| draw.below(classes) as i64).collect();
+            let targets = Tensor::<1, Int>::from_data(TensorData::from(&targets[..]), &draw.device);
+            let loss = cross_entropy(logits.clone(), targets);
+            let gradients = (loss.clone() * 3.0).backward();
+            vec![
+                ("loss", values(loss)),
+                ("logits", gradient(&logits, &gradients)),
+            ]
+        });
+    }
+}
+
+#[test]
+#[should_panic(expected = "target 3 is not below the 3 classes")]
+fn a_target_that_is_no_class_is_told() {
+    let device = Device::flex();
+    let logits = Tensor::<2>::zeros([1, 3], &device);
+    let _ = cross_entropy(logits, Tensor::<1, Int>::from_data([3], &device));
+}
+
+/// A convolution of any shape that fits the image.
+fn convolution(draw: &mut Draw, has_bias: bool) -> (Conv2d, [usize; 4]) {
+    let (batch, inputs, outputs) = (draw.below(12), 1 + draw.below(6), 1 + draw.below(20));
+    let kernel = [1 + draw.below(4), 1 + draw.below(4)];
+    let stride = [1 + draw.below(2), 1 + draw.below(2)];
+    let [top, left, bottom, right] = [0; 4].map(|_| draw.below(3));
+    let image = kernel.map(|kernel| kernel + draw.below(30));
+    let padding = PaddingConfig2d::Explicit(top, left, bottom, right);
+    let mut layer = Conv2dConfig::new([inputs, outputs], kernel)
+        .with_stride(stride)
+        .with_padding(padding)
+        .init(&draw.device);
+    layer.weight = draw.param([outputs, inputs, kernel[0], kernel[1]]);
+    layer.bias = has_bias.then(|| draw.param([outputs]));
+    (layer, [batch, inputs, image[0], image[1]])
+}
+
+#[test]
+fn convolutions_agree() {
+    for case in 0..60 {
+        agree(&format!("convolution {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let (layer, shape) = convolution(&mut draw, case % 2 == 0);
+            // Burn's own backward refuses an empty batch.
+            let shape = [shape[0].max(1), shape[1], shape[2], shape[3]];
+            let [b, c, h, w] = shape;
+            let is_view = draw.below(2) == 0;
+            let x = draw.leaf(if is_view { [b, c, w, h] } else { shape });
+            let seen = if is_view {
+                x.clone().swap_dims(2, 3)
+            } else {
+                x.clone()
+            };
+            let out = conv2d(
+                &layer,
+                seen,
+                [Activation::None, Activation::Relu][draw.below(2)],
+            );
+            let gradients = backward(&out, &mut draw);
+            let mut found = vec![
+                ("out", values(out)),
+                ("x", gradient(&x, &gradients)),
+                ("weight", gradient(&layer.weight.val(), &gradients)),
+            ];
+            if let Some(bias) = &layer.bias {
+                found.push(("bias", gradient(&bias.val(), &gradients)));
+            }
+            found
+        });
+    }
+}
+
+#[test]
+fn an_empty_batch_passes_through_every_layer_of_a_network() {
+    let mut draw = Draw::new(3, DType::F32);
+    let (layer, [_, c, h, w]) = convolution(&mut draw, true);
+    let x = draw.leaf([0, c, h, w]);
+    let out = conv2d(&layer, x.clone(), Activation::Relu);
+    let pool: MaxPool2d = MaxPool2dConfig::new([1, 1]).init();
+    let out = max_pool2d(&pool, out);
+    let gradients = out.sum().backward();
+    assert_eq!(x.grad(&gradients).unwrap().dims(), [0, c, h, w]);
+    assert!(
+        gradient(&layer.weight.val(), &gradients)
+            .iter()
+            .all(|x| *x == 0.0)
+    );
+}
+
+fn norm(draw: &mut Draw, channels: usize) -> BatchNorm {
+    let mut norm: BatchNorm = BatchNormConfig::new(channels).init(&draw.device);
+    norm.gamma = draw.param([channels]);
+    norm.beta = draw.param([channels]);
+    let (mean, device) = (norm.running_mean.value(), draw.device.clone());
+    norm.running_mean
+        .update(mean.cast(draw.dtype) + draw.plain([channels], &device).detach());
+    norm.running_var
+        .update(norm.running_var.value().cast(draw.dtype) * 1.5);
+    norm
+}
+
+#[test]
+fn batch_norms_agree_and_move_their_statistics() {
+    for case in 0..40 {
+        agree(&format!("batch norm {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let (layer, [b, c, h, w]) = convolution(&mut draw, false);
+            let x = draw.leaf([b + 2, c, h, w]);
+            let [outputs, ..] = layer.weight.dims();
+            let norm = norm(&mut draw, outputs);
+            let shape = layer.forward(x.clone()).dims();
+            let residual = (draw.below(2) == 0).then(|| draw.leaf(shape));
+            let activation = [Activation::None, Activation::Relu][draw.below(2)];
+            let out = conv_norm(&layer, &norm, x.clone(), residual.clone(), activation);
+            let gradients = backward(&out, &mut draw);
+            let mut found = vec![
+                ("out", values(out)),
+                ("x", gradient(&x, &gradients)),
+                ("weight", gradient(&layer.weight.val(), &gradients)),
+                ("gain", gradient(&norm.gamma.val(), &gradients)),
+                ("bias", gradient(&norm.beta.val(), &gradients)),
+                ("running mean", values(norm.running_mean.value_sync())),
+                ("running variance", values(norm.running_var.value_sync())),
+            ];
+            if let Some(residual) = residual {
+                found.push(("residual", gradient(&residual, &gradients)));
+            }
+            found
+        });
+    }
+}
+
+#[test]
+fn norms_fold_into_convolutions_where_nothing_trains() {
+    for case in 0..40 {
+        agree(&format!("folded norm {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let (layer, shape) = convolution(&mut draw, case % 2 == 0);
+            let [outputs, ..] = layer.weight.dims();
+            let norm = norm(&mut draw, outputs);
+            use burn::module::Module;
+            let (layer, norm, device) = (layer.valid(), norm.valid(), Device::flex());
+            let x = draw.plain(shape, &device);
+            let out_shape = layer.forward(x.clone()).dims();
+            let residual = (draw.below(2) == 0).then(|| draw.plain(out_shape, &device));
+            let activation = [Activation::None, Activation::Relu][draw.below(2)];
+            vec![(
+                "out",
+                values(conv_norm(&layer, &norm, x, residual, activation)),
+            )]
+        });
+    }
+}
+
+#[test]
+fn max_pooling_agrees() {
+    for case in 0..40 {
+        agree(&format!("max pooling {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let kernel = [1 + draw.below(4), 1 + draw.below(4)];
+            let stride = [1 + draw.below(3), 1 + draw.below(3)];
+            let [top, left] = kernel.map(|kernel| draw.below(kernel / 2 + 1));
+            let layer: MaxPool2d = MaxPool2dConfig::new(kernel)
+                .with_strides(stride)
+                .with_padding(PaddingConfig2d::Explicit(top, left, top, left))
+                .init();
+            let image = kernel.map(|kernel| kernel + draw.below(20));
+            let (batch, channels) = (1 + draw.below(5), 1 + draw.below(5));
+            let x = draw.leaf([batch, channels, image[0], image[1]]);
+            let out = max_pool2d(&layer, x.clone());
+            let gradients = backward(&out, &mut draw);
+            vec![("out", values(out)), ("x", gradient(&x, &gradients))]
+        });
+    }
+}
+
+#[test]
+fn optimizer_steps_agree_with_their_formulas() {
+    for count in [0, 1, 31, 1000, 100_000] {
+        let mut draw = Draw::new(count as u64, DType::F32);
+        let device = Device::flex();
+        let [p, m, g] = [0; 3].map(|_| draw.plain([count], &device));
+        let v = draw.plain([count], &device).abs();
+        let step = AdamStep {
+            rate: 0.01,
+            beta_1: 0.9,
+            beta_2: 0.99,
+            epsilon: 1e-3,
+            coupled_decay: 0.1,
+            decoupled_decay: 0.2,
+            time: 3,
+        };
+        let lists = [&p, &m, &v, &g].map(|tensor| values(tensor.clone()));
+        let stepped = step.apply([p.clone(), m, v], g.clone()).map(values);
+        let plain = values(sgd(p, g, 0.01, 0.1));
+        for i in 0..count {
+            let [p, m, v, g] = [0, 1, 2, 3].map(|list| lists[list][i]);
+            let g = g + 0.1 * p;
+            let (m, v) = (0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g);
+            let corrected = (m / (1.0 - 0.9f64.powi(3)), v / (1.0 - 0.99f64.powi(3)));
+            let moved = p * (1.0 - 0.01 * 0.2) - 0.01 * corrected.0 / (corrected.1.sqrt() + 1e-3);
+            for (found, exact) in [
+                (stepped[0][i], moved),
+                (stepped[1][i], m),
+                (stepped[2][i], v),
+            ] {
+                let bound = 2e-6 * (1.0 + f64::abs(exact));
+                assert!((found - exact).abs() < bound, "{found} {exact}");
+            }
+            assert!((plain[i] - (p - 0.01 * g)).abs() < 1e-6);
+        }
+    }
+}
+
+/// A batch made on the plain device while the model is on the other: Burn takes it, so do we.
+#[test]
+fn an_untracked_batch_meets_a_tracked_model() {
+    let mut draw = Draw::new(5, DType::F32);
+    let (layer, shape) = convolution(&mut draw, true);
+    let [outputs, ..] = layer.weight.dims();
+    let norm = norm(&mut draw, outputs);
+    let x = draw.plain(shape, &Device::flex());
+    let exact = values(norm.forward(layer.forward(x.clone())));
+    let found = values(conv_norm(&layer, &norm, x.clone(), None, Activation::None));
+    for (found, exact) in found.iter().zip(exact) {
+        assert!((found - exact).abs() < 1e-4, "{found} {exact}");
+    }
+    let out = conv2d(&layer, x, Activation::Relu);
+    let gradients = out.sum().backward();
+    assert!(layer.weight.val().grad(&gradients).is_some());
+}
+
+/// The bound above means nothing if both sides take the same path.
+#[test]
+fn single_precision_is_served_and_double_is_not() {
+    for device in [Device::flex(), Device::flex().autodiff()] {
+        let x = Tensor::<1>::zeros([1], &device);
+        assert!(serves(&x));
+        assert!(!serves(&x.cast(DType::F64)));
+    }
+}

@@ -28,7 +28,7 @@ enum Outside {
 const RULES: &[Rule] = &[
     Rule {
         crates: "models/*",
-        ours: &[],
+        ours: &["crates/kernels"],
         outside: Outside::Only(&["burn", "serde"]),
         backends: false,
     },
@@ -40,9 +40,16 @@ const RULES: &[Rule] = &[
         ]),
         backends: false,
     },
+    // Operations of one backend, by what that backend computes with itself.
+    Rule {
+        crates: "crates/kernels",
+        ours: &[],
+        outside: Outside::Not(&["burn-*"]),
+        backends: true,
+    },
     Rule {
         crates: "crates/train",
-        ours: &[],
+        ours: &["crates/kernels"],
         outside: Outside::Not(&["burn-*"]),
         backends: false,
     },
@@ -220,6 +227,8 @@ mod tests {
             ("models/mlp", external("burn-flex")),
             ("models/mlp", ours("zoo-cnn", "models/cnn")),
             ("models/mlp", ours("zoo-train", "crates/train")),
+            ("crates/kernels", external("burn-flex")),
+            ("crates/kernels", ours("zoo-train", "crates/train")),
             ("datasets/text", external("ureq")),
             ("datasets/text", external("burn-wgpu")),
             ("datasets/text", ours("zoo-images", "datasets/images")),
@@ -251,6 +260,9 @@ mod tests {
         let planted = [
             ("models/mlp", external("burn")),
             ("models/mlp", external("serde")),
+            ("models/mlp", ours("zoo-kernels", "crates/kernels")),
+            ("crates/kernels", external("gemm")),
+            ("crates/train", ours("zoo-kernels", "crates/kernels")),
             ("datasets/images", external("image")),
             ("crates/train", external("toml")),
             ("crates/compare", ours("zoo-train", "crates/train")),
@@ -271,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_of_burn_is_named_by_zoo_alone() {
+    fn a_backend_of_burn_is_named_by_zoo_and_the_kernels_alone() {
         let burn =
             |kind: Value| json!({ "name": "burn", "kind": kind, "features": ["std", "flex"] });
         assert_eq!(edge("models/mlp", burn(Value::Null)).len(), 1);
@@ -281,7 +293,8 @@ mod tests {
 
         let feature = json!({ "gpu": ["burn/wgpu"] });
         assert_eq!(check("crates/train", &[], feature.clone()).len(), 1);
-        assert!(check("crates/zoo", &[], feature).is_empty());
+        assert!(check("crates/zoo", &[], feature.clone()).is_empty());
+        assert!(check("crates/kernels", &[], feature).is_empty());
     }
 
     #[test]

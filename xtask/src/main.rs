@@ -4,6 +4,7 @@
 //! test and check this workspace. Links neither Burn nor any crate of ours, so it builds in
 //! seconds, and the first CPU training compiles no GPU stack.
 
+mod bench;
 mod cargo;
 mod files;
 mod forward;
@@ -142,6 +143,12 @@ const COMMANDS: &[Command] = &[
         action: Action::Own(results::command),
     },
     Command {
+        name: "bench",
+        arguments: "peers --python PYTHON",
+        about: "the zoo's models against the same in PyTorch: time, memory, losses",
+        action: Action::Own(bench::command),
+    },
+    Command {
         name: "bless",
         arguments: "",
         about: "take the losses of the golden runs as they are now",
@@ -256,6 +263,7 @@ mod tests {
             vec![],
             vec!["tidy", "--fast"],
             vec!["ci", "now"],
+            vec!["bench"],
         ] {
             let outcome = run(request.iter().map(OsString::from));
             assert!(matches!(outcome, Err(Failure::Request(_))), "{request:?}");

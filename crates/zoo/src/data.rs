@@ -103,7 +103,7 @@ impl Facts {
                         "model {model} takes images of {channels} channels, but {gives}; set model.in_channels = {c}"
                     )),
                     Input::Tokens { .. } => Err(format!(
-                        "model {model} takes text, but {gives}; choose mlp, lenet or resnet"
+                        "model {model} takes text, but {gives}; choose mlp, lenet, convnet or resnet"
                     )),
                     _ if outputs != *classes => Err(format!(
                         "model {model} has {outputs} outputs, but data set {set} has {classes} classes; \

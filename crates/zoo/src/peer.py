@@ -87,6 +87,23 @@ class LeNet(nn.Module):
         return self.fc3(F.relu(self.fc2(x)))
 
 
+class ConvNet(nn.Module):
+    """models/cnn/src/convnet.rs"""
+
+    def __init__(self, config):
+        super().__init__()
+        side = (config["image_size"] - 4) // 2
+        self.conv1 = nn.Conv2d(config["in_channels"], 32, 3)
+        self.conv2 = nn.Conv2d(32, 64, 3)
+        self.fc1 = nn.Linear(64 * side * side, 128)
+        self.fc2 = nn.Linear(128, config["num_classes"])
+
+    def forward(self, images):
+        x = self.conv2(F.relu(self.conv1(images)))
+        x = F.relu(F.max_pool2d(x, 2))
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
 class ResNet(nn.Module):
     """models/cnn/src/resnet.rs"""
 
@@ -208,7 +225,7 @@ class Gpt(Transformer):
         super().__init__(config, config["context"], 4 * config["width"], config["bias"])
         self.lm_head = None
         if config["output"] == "free":
-            self.lm_head = nn.Linear(config["width"], config["vocab_size"], bias=False)
+            self.lm_head = nn.Linear(config["width"], config["vocab_size"], config["bias"])
 
     def forward(self, tokens, cache=None):
         """`tokens [b, t]` -> `[b, t, k]`; with a `cache`, one more position after those in it."""
@@ -244,7 +261,14 @@ class Encoder(Transformer):
         return self.classifier(sums / counts.clamp(min=1))
 
 
-MODELS = {"mlp": Mlp, "lenet": LeNet, "resnet": ResNet, "gpt": Gpt, "encoder": Encoder}
+MODELS = {
+    "mlp": Mlp,
+    "lenet": LeNet,
+    "convnet": ConvNet,
+    "resnet": ResNet,
+    "gpt": Gpt,
+    "encoder": Encoder,
+}
 
 
 @contextlib.contextmanager

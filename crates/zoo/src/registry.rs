@@ -15,7 +15,7 @@ use burn::tensor::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
-use zoo_cnn::{LeNet, LeNetConfig, ResNet, ResNetConfig};
+use zoo_cnn::{ConvNet, ConvNetConfig, LeNet, LeNetConfig, ResNet, ResNetConfig};
 use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_mlp::{Mlp, MlpConfig};
@@ -59,6 +59,19 @@ pub static MODELS: &[&dyn Entry] = &[
         validate: LeNetConfig::validate,
         init: LeNetConfig::init,
         forward: Forward::Images(LeNet::forward),
+        input: |config| Input::Image(config.input_shape()),
+        from_data: classes,
+        outputs: |config| config.num_classes(),
+        embedded: None,
+    },
+    &Row::<ConvNetConfig, ConvNet> {
+        name: "convnet",
+        family: "cnn",
+        about: "the network of PyTorch's MNIST example",
+        presets: zoo_cnn::convnet_presets,
+        validate: ConvNetConfig::validate,
+        init: ConvNetConfig::init,
+        forward: Forward::Images(ConvNet::forward),
         input: |config| Input::Image(config.input_shape()),
         from_data: classes,
         outputs: |config| config.num_classes(),

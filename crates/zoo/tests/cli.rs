@@ -260,6 +260,7 @@ fn show_and_list_tell_what_exists() {
     };
     assert_eq!(show("mlp", &[]), (101_770, 101_632));
     assert_eq!(show("lenet5", &[]), (61_706, 416_520));
+    assert_eq!(show("convnet", &[]), (1_199_882, 11_992_448));
     assert_eq!(show("resnet18", &[]), (11_689_512, 1_814_073_344));
     assert_eq!(
         show("resnet18", &["--set", "num_classes=10"]).0,

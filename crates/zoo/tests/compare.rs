@@ -26,6 +26,7 @@ fn all_families_agree_down_to_the_layers() {
     for (preset, layer) in [
         ("intr*", "layers.0"),
         ("lenet5", "conv1"),
+        ("pytorch_mnist", "conv2"),
         ("resnet20", "layer2.0.conv1"),
     ] {
         let small = ["--steps", "2", "--measure", "agreement"];

@@ -1,8 +1,9 @@
 //! Devices of other machines, over loopback: two processes of `zoo serve-device` and one that
 //! trains with them.
 //!
-//! All of them compute on flex, so one server gives what no server gives to the last bit of what
-//! JSON prints; with several, sums are made in another order. The bound of 1e-5 is generous.
+//! All of them compute on flex, but a server is sent Burn's operations one by one where this process
+//! computes several at once, and with several servers sums are made in another order. The bound of
+//! 1e-5 is generous.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 #![cfg(all(feature = "flex", feature = "remote"))]
@@ -153,8 +154,11 @@ fn servers_compute_what_this_process_does() {
             );
         }
     }
+    // Not to the last bit: what is one fused operation here goes to a server as Burn's own ones.
     let alone = losses(folder.path(), &["--backend", &one.spec]);
-    assert_eq!(here, alone, "one server computes the same to the last bit");
+    for (step, (here, there)) in here.iter().zip(&alone).enumerate() {
+        assert!((here - there).abs() < BOUND, "step {step}: {here} {there}");
+    }
 
     let run = folder.path().join("runs/mlp-glyphs-remote-2/run.json");
     let run: Value = serde_json::from_str(&std::fs::read_to_string(run).unwrap()).unwrap();

@@ -48,8 +48,10 @@ fn sgd_part(parameter: &mut [f32], grad: &[f32], rate: f32, decay: f32) {
 /// One step of Adam or AdamW on a parameter and its moments; see [`AdamStep`].
 pub(crate) fn adam(tensors: [Values; 3], grad: Values, how: AdamStep) -> [Values; 3] {
     let time = how.time as i32;
-    let correction_1 = 1.0 - f64::from(how.beta_1).powi(time);
-    let correction_2 = 1.0 - f64::from(how.beta_2).powi(time);
+    // In single precision, as Burn has them: early on they are off by 1e-5, and a backend that had
+    // them right would leave the others' path.
+    let correction_1 = f64::from(1.0 - how.beta_1.powi(time));
+    let correction_2 = f64::from(1.0 - how.beta_2.powi(time));
     let factors = AdamFactors {
         keep: (1.0 - how.rate * f64::from(how.decoupled_decay)) as f32,
         rate: (how.rate / correction_1) as f32,

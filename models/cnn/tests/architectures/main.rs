@@ -1,5 +1,6 @@
 //! What the networks promise, on tiny shapes and random data.
 
+mod convnet;
 mod lenet;
 mod parameters;
 mod resnet;

@@ -297,10 +297,7 @@ fn lay_out(patches: &mut [f32], image: &[f32], shape: Shape, (first, count): Row
             let block = &mut row[rows];
             let len = (block.len() - at).min(plane.len() - from);
             block[at..at + len].copy_from_slice(&plane[from..from + len]);
-            for row in block.chunks_exact_mut(width) {
-                row[..start].fill(0.0);
-                row[end..].fill(0.0);
-            }
+            clear_columns(block, width, start..end);
             return;
         }
         for (y, row) in row.chunks_exact_mut(out_width).enumerate() {
@@ -336,10 +333,7 @@ fn put_back(patches: &mut [f32], image: &mut [f32], shape: Shape, (first, count)
         if shape.keeps_rows() {
             let Block { rows, at, from } = shape.block([dy, dx], (first, count));
             let block = &mut row[rows];
-            for row in block.chunks_exact_mut(width) {
-                row[..start].fill(0.0);
-                row[end..].fill(0.0);
-            }
+            clear_columns(block, width, start..end);
             for (to, from) in plane[from..].iter_mut().zip(&block[at..]) {
                 *to += from;
             }
@@ -420,6 +414,16 @@ impl Shape {
             rows: start * width..end * width,
             at,
             from,
+        }
+    }
+}
+
+/// Zeros the elements of rows before and after those columns: few, so column by column.
+#[inline(always)]
+fn clear_columns(rows: &mut [f32], width: usize, except: Range<usize>) {
+    for column in (0..except.start).chain(except.end..width) {
+        for element in rows.iter_mut().skip(column).step_by(width) {
+            *element = 0.0;
         }
     }
 }

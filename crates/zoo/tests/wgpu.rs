@@ -31,11 +31,6 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["model={name=\"lenet\"}", "train.batch_size=2"],
     ),
     (
-        "convnet",
-        "mlp-glyphs",
-        &["model={name=\"convnet\"}", "train.batch_size=2"],
-    ),
-    (
         "resnet",
         "mlp-glyphs",
         &[

@@ -283,7 +283,12 @@ pub(crate) fn write<E: From<RunError>>(
         checkpoints.join(step.to_string()),
     );
     remove(&part)?;
-    fs::create_dir_all(&part).map_err(io_error(&part, "creating"))?;
+    // Not the run folder: who removed it does not want it back.
+    match fs::create_dir(&checkpoints) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made.map_err(io_error(&checkpoints, "creating"))?,
+    }
+    fs::create_dir(&part).map_err(io_error(&part, "creating"))?;
     let written = fill(&part).and_then(|()| Ok(seal(&part, origin, progress)?));
     if let Err(error) = written {
         // Half a checkpoint is of no use, and what it takes may be what the disk lacks.

@@ -171,17 +171,12 @@ impl Shape {
 }
 
 /// `x [b, i, h, w]`, `weight [o, i, kernel height, kernel width]` -> `[b, o, rows, columns]`
-pub(crate) fn forward(
-    x: Values,
-    weight: Values,
-    finish: &Finish,
-    window: Window,
-) -> (Values, Conv) {
+pub(crate) fn forward(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, Conv) {
     let (x, weight) = (contiguous(x), contiguous(weight));
     let finish = Finish {
-        scale: finish.scale.clone().map(contiguous),
-        shift: finish.shift.clone().map(contiguous),
-        residual: finish.residual.clone().map(contiguous),
+        scale: finish.scale.map(contiguous),
+        shift: finish.shift.map(contiguous),
+        residual: finish.residual.map(contiguous),
         relu: finish.relu,
     };
     let shape = Shape::new(&x, &weight, window);

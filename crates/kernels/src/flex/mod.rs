@@ -138,7 +138,7 @@ pub(crate) fn conv_norm(
         residual: residual.map(values),
         relu,
     };
-    let (out, _) = conv::forward(values(x), values(layer.weight.val()), &finish, window);
+    let (out, _) = conv::forward(values(x), values(layer.weight.val()), finish, window);
     Tensor::from_primitive::<Flex>(out)
 }
 
@@ -302,7 +302,7 @@ impl Fused for Flex {
         window: Window,
         relu: bool,
     ) -> Values {
-        conv::forward(x, weight, &finish(bias.given(), relu), window).0
+        conv::forward(x, weight, finish(bias.given(), relu), window).0
     }
 
     fn fused_batch_norm(
@@ -333,27 +333,15 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         bias: Maybe<Self>,
         activation: Activation,
     ) -> Tracked {
-        let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
-        match bias.given().map(Tracked::into_parts) {
-            Some((bias, bias_node)) => record::<C, _, 3>([x_node, weight_node, bias_node], || {
-                linear::forward(x, weight, Some(bias), activation)
-            }),
-            None => record::<C, _, 2>([x_node, weight_node], || {
-                linear::forward(x, weight, None, activation)
-            }),
-        }
+        record_layer::<C, _>([x, weight], bias.given(), |[x, weight], bias| {
+            linear::forward(x, weight, bias, activation)
+        })
     }
 
     fn fused_layer_norm(x: Tracked, gain: Tracked, bias: Maybe<Self>, epsilon: f32) -> Tracked {
-        let ((x, x_node), (gain, gain_node)) = (x.into_parts(), gain.into_parts());
-        match bias.given().map(Tracked::into_parts) {
-            Some((bias, bias_node)) => record::<C, _, 3>([x_node, gain_node, bias_node], || {
-                layer_norm::forward(x, gain, Some(bias), epsilon)
-            }),
-            None => record::<C, _, 2>([x_node, gain_node], || {
-                layer_norm::forward(x, gain, None, epsilon)
-            }),
-        }
+        record_layer::<C, _>([x, gain], bias.given(), |[x, gain], bias| {
+            layer_norm::forward(x, gain, bias, epsilon)
+        })
     }
 
     fn fused_attention(qkv: Tracked, mask: Maybe<Self>, how: Attend) -> Tracked {
@@ -369,15 +357,9 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         window: Window,
         relu: bool,
     ) -> Tracked {
-        let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
-        match bias.given().map(Tracked::into_parts) {
-            Some((bias, bias_node)) => record::<C, _, 3>([x_node, weight_node, bias_node], || {
-                conv::forward(x, weight, &finish(Some(bias), relu), window)
-            }),
-            None => record::<C, _, 2>([x_node, weight_node], || {
-                conv::forward(x, weight, &finish(None, relu), window)
-            }),
-        }
+        record_layer::<C, _>([x, weight], bias.given(), |[x, weight], bias| {
+            conv::forward(x, weight, finish(bias, relu), window)
+        })
     }
 
     fn fused_batch_norm(
@@ -449,6 +431,21 @@ fn record<C: CheckpointStrategy, S: Saved, const N: usize>(
             prep.finish(saved, out)
         }
         OpsKind::UnTracked(prep) => prep.finish(forward().0),
+    }
+}
+
+/// As [`record`], for a layer with a weight and perhaps a bias, which is then a parent too.
+fn record_layer<C: CheckpointStrategy, S: Saved>(
+    [x, weight]: [Tracked; 2],
+    bias: Option<Tracked>,
+    forward: impl FnOnce([Values; 2], Option<Values>) -> (Values, S),
+) -> Tracked {
+    let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
+    match bias.map(Tracked::into_parts) {
+        Some((bias, bias_node)) => record::<C, _, 3>([x_node, weight_node, bias_node], || {
+            forward([x, weight], Some(bias))
+        }),
+        None => record::<C, _, 2>([x_node, weight_node], || forward([x, weight], None)),
     }
 }
 

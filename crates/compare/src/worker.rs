@@ -12,7 +12,8 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use zoo_train::rng::{Stream, derive};
-use zoo_train::{Batch, Task, clip_by_global_norm, number, weights};
+use zoo_train::{Batch, Task, clip_by_global_norm, number};
+use zoo_weights::Origin;
 
 use crate::bounds::MOVED;
 use crate::machine;
@@ -553,7 +554,7 @@ fn save_gradients<M: Module>(
         }
     }
     let gradients = model.valid().map(&mut Swap(gradients));
-    weights::save(&gradients, path).map_err(|error| error.to_string())
+    zoo_weights::save(&gradients, path, &Origin::default()).map_err(|error| error.to_string())
 }
 
 type Mark = Arc<Mutex<dyn FnMut(&str) + Send>>;

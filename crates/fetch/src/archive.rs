@@ -13,7 +13,7 @@ use flate2::bufread::MultiGzDecoder;
 use crate::check::{Finding, Status, copy_checked, size_finding};
 use crate::error::{FetchError, disk};
 use crate::fetch::{part_path, put_in_place};
-use crate::source::{Archive, Member};
+use crate::source::{Archive, Member, Size};
 
 /// Room for members that the source does not name, on top of as much as those it names.
 const OTHER_MEMBERS_BYTES: u64 = 16 << 20;
@@ -30,7 +30,7 @@ pub(crate) fn unpack(
     let file = fs::File::open(tarball).map_err(disk("read", tarball))?;
     let found = file.metadata().map_err(disk("read", tarball))?.len();
     if found != archive.size_bytes {
-        return Ok(size_finding(archive.size_bytes, found));
+        return Ok(size_finding(Size::Exact(archive.size_bytes), found));
     }
     let mut parts = Vec::new();
     let problem = extract(archive, file, folder, &mut parts)?;
@@ -38,12 +38,12 @@ pub(crate) fn unpack(
         for (part, path) in &parts {
             put_in_place(part, path)?;
         }
-        return Ok(Finding::Good);
+        return Ok(Finding::Good(Status::Ok));
     }
     for (part, _) in &parts {
         fs::remove_file(part).map_err(disk("remove", part))?;
     }
-    Ok(problem.map_or(Finding::Good, |reason| {
+    Ok(problem.map_or(Finding::Good(Status::Ok), |reason| {
         Finding::Bad(Status::Damaged(reason))
     }))
 }

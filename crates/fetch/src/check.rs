@@ -8,25 +8,32 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use crate::source::{Piece, Source};
+use crate::source::{Piece, Size, Source};
 
 /// What was found where a file of a source should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// The very bytes that the source names.
     Ok,
+    /// As many bytes as the source names, and a sum that begins as it says; it knows no more.
+    OkSoFar {
+        /// The beginning that the source names.
+        prefix: String,
+        /// SHA-256 found.
+        sha256: String,
+    },
     /// No such file.
     Missing,
     /// Another number of decompressed bytes.
     WrongSize {
         /// Bytes that the source names.
-        expected: u64,
+        expected: Size,
         /// Bytes found. For gzip that holds too many, decompression stopped here.
         found: u64,
     },
     /// The right number of bytes, but others.
     WrongSum {
-        /// SHA-256 that the source names.
+        /// SHA-256 that the source names, or how it begins.
         expected: String,
         /// SHA-256 found.
         found: String,
@@ -39,21 +46,32 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => write!(f, "ok"),
+            Self::OkSoFar { prefix, sha256 } => write!(
+                f,
+                "ok: matches the published prefix {prefix} (sha256 {sha256})"
+            ),
             Self::Missing => write!(f, "missing"),
-            Self::WrongSize { expected, found } if found > expected => {
+            Self::WrongSize { expected, found } if *found > expected.most() => {
                 write!(
                     f,
-                    "wrong size: expected {expected} bytes, found more ({found} or above)"
+                    "wrong size: expected {expected}, found more ({found} or above)"
                 )
             }
             Self::WrongSize { expected, found } => {
-                write!(f, "wrong size: expected {expected} bytes, found {found}")
+                write!(f, "wrong size: expected {expected}, found {found}")
             }
             Self::WrongSum { expected, found } => {
                 write!(f, "wrong sum: expected sha256 {expected}, found {found}")
             }
             Self::Damaged(reason) => write!(f, "damaged: {reason}"),
         }
+    }
+}
+
+impl Status {
+    /// Whether the file is as far as anyone can tell the one that the source names.
+    pub fn is_ok(&self) -> bool {
+        matches!(self, Self::Ok | Self::OkSoFar { .. })
     }
 }
 
@@ -88,7 +106,7 @@ pub(crate) fn verify_piece(piece: &Piece<'_>, folder: &Path) -> (PathBuf, Status
 /// A [`Status`] that tells a beginning of the right file, perhaps, from a wrong one.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    Good,
+    Good(Status),
     /// It ends early. What is there may be right.
     Short(Status),
     Bad(Status),
@@ -97,8 +115,7 @@ pub(crate) enum Finding {
 impl Finding {
     pub(crate) fn status(self) -> Status {
         match self {
-            Self::Good => Status::Ok,
-            Self::Short(status) | Self::Bad(status) => status,
+            Self::Good(status) | Self::Short(status) | Self::Bad(status) => status,
         }
     }
 }
@@ -116,8 +133,8 @@ pub(crate) fn examine(path: &Path, gzip: bool, piece: &Piece<'_>) -> Finding {
             ));
         }
         // A plain file of another size need not be read.
-        Ok((meta, _)) if !gzip && meta.len() != piece.size_bytes => {
-            return size_finding(piece.size_bytes, meta.len());
+        Ok((meta, _)) if !gzip && !piece.size.holds(meta.len()) => {
+            return size_finding(piece.size, meta.len());
         }
         Ok((_, file)) => BufReader::with_capacity(1 << 16, file),
     };
@@ -156,18 +173,24 @@ pub(crate) fn copy_checked(
             Err(error) => return Err(error),
         };
         found += count as u64;
-        if found > piece.size_bytes {
+        if found > piece.size.most() {
             break;
         }
         sum.update(&buffer[..count]);
         to.write_all(&buffer[..count])?;
     }
-    if found != piece.size_bytes {
-        return Ok(size_finding(piece.size_bytes, found));
+    if !piece.size.holds(found) {
+        return Ok(size_finding(piece.size, found));
     }
     let found = hex(&sum.finalize());
     if found == piece.sha256 {
-        return Ok(Finding::Good);
+        return Ok(Finding::Good(Status::Ok));
+    }
+    if piece.is_prefix() && found.starts_with(piece.sha256) {
+        return Ok(Finding::Good(Status::OkSoFar {
+            prefix: piece.sha256.into(),
+            sha256: found,
+        }));
     }
     Ok(Finding::Bad(Status::WrongSum {
         expected: piece.sha256.into(),
@@ -175,9 +198,9 @@ pub(crate) fn copy_checked(
     }))
 }
 
-pub(crate) fn size_finding(expected: u64, found: u64) -> Finding {
+pub(crate) fn size_finding(expected: Size, found: u64) -> Finding {
     let status = Status::WrongSize { expected, found };
-    if found < expected {
+    if found < expected.fewest() {
         Finding::Short(status)
     } else {
         Finding::Bad(status)

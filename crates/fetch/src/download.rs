@@ -5,10 +5,11 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::thread;
 
-use crate::check::Finding;
+use crate::check::{Finding, Status};
 use crate::client::{Answer, Client, Options};
 use crate::error::{FetchError, disk};
 use crate::progress::Progress;
+use crate::source::Size;
 
 /// What to download.
 pub(crate) struct Job<'a> {
@@ -17,7 +18,7 @@ pub(crate) struct Job<'a> {
     pub(crate) urls: &'a [String],
     pub(crate) part: &'a Path,
     /// Number of bytes as served, where known. A mirror that declares another is not read.
-    pub(crate) served_bytes: Option<u64>,
+    pub(crate) served: Option<Size>,
     /// No mirror may send more than this.
     pub(crate) limit_bytes: u64,
 }
@@ -40,7 +41,7 @@ pub(crate) fn download(
     if part_bytes(job.part)? > 0 {
         // From an earlier run; one that was stopped just before the rename is complete.
         match judge(job.part)? {
-            Finding::Good => return Ok(Ok(received)),
+            Finding::Good(_) => return Ok(Ok(received)),
             Finding::Short(_) => {}
             Finding::Bad(_) => remove(job.part)?,
         }
@@ -92,23 +93,30 @@ fn from_mirror(
             }
             Answer::Never(why) => return Ok(Err(why)),
         };
-        if let (Some(expected), Some(declared)) = (job.served_bytes, total_bytes)
-            && expected != declared
+        if let (Some(expected), Some(declared)) = (job.served, total_bytes)
+            && !expected.holds(declared)
         {
             return Ok(Err(format!(
-                "expected {expected} bytes, the server declares {declared}"
+                "expected {expected}, the server declares {declared}"
             )));
         }
-        progress.start(job.name, job.served_bytes.or(total_bytes));
+        progress.start(job.name, total_bytes.or(job.served.map(Size::most)));
         let cut = append(job, offset, body, progress, received)?;
-        if part_bytes(job.part)? > job.limit_bytes {
+        let have_bytes = part_bytes(job.part)?;
+        if have_bytes > job.limit_bytes {
             remove(job.part)?;
             return Ok(Err(format!("sent more than {} bytes", job.limit_bytes)));
         }
         match judge(job.part)? {
-            Finding::Good => return Ok(Ok(())),
+            Finding::Good(_) => return Ok(Ok(())),
             Finding::Short(status) => {
                 cause = cut.unwrap_or_else(|| format!("what was sent is {status}"))
+            }
+            // Where the size is not known to the byte, what was cut may be long enough and not whole.
+            Finding::Bad(Status::WrongSum { .. })
+                if cut.is_some() && have_bytes < job.limit_bytes =>
+            {
+                cause = cut.unwrap_or_default();
             }
             Finding::Bad(status) => {
                 remove(job.part)?;

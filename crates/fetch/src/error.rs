@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::source::Size;
+
 /// Why [`fetch()`](crate::fetch()) gave up. What was complete stays, and so do the beginnings in
 /// `.part` files: fetching again goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +42,10 @@ pub enum FetchError {
 pub struct Wanted {
     /// Path below the folder.
     pub path: String,
-    /// SHA-256 of the decompressed bytes.
+    /// SHA-256 of the decompressed bytes; `…` stands for the rest of one that is not published.
     pub sha256: String,
     /// Number of decompressed bytes.
-    pub size_bytes: u64,
+    pub size: Size,
     /// Where it is served; for a member of an archive, where the archive is.
     pub urls: Vec<String>,
 }
@@ -57,8 +59,8 @@ impl fmt::Display for Wanted {
         };
         write!(
             f,
-            "{} ({} bytes{kind}, sha256 {})",
-            self.path, self.size_bytes, self.sha256
+            "{} ({}{kind}, sha256 {})",
+            self.path, self.size, self.sha256
         )
     }
 }

@@ -10,7 +10,7 @@ use crate::client::{Client, Options};
 use crate::download::{Job, download, remove};
 use crate::error::{FetchError, Wanted, disk};
 use crate::progress::Progress;
-use crate::source::{Archive, File, Piece, Source};
+use crate::source::{Archive, File, Piece, Size, Source};
 
 /// What a fetch did. Paths are those of the source, below its folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub struct Report {
     pub fetched: Vec<String>,
     /// Bytes that came over the network, those thrown away included.
     pub received_bytes: u64,
+    /// Path and whole SHA-256 of the files, present or fetched, of which the source knows only how
+    /// the sum begins: a person may know more.
+    pub sums: Vec<(String, String)>,
 }
 
 /// [`fetch_with`] the default [`Options`].
@@ -49,7 +52,6 @@ pub fn fetch_with(
     options: &Options,
 ) -> Result<Report, FetchError> {
     let folder = source.folder(data_dir);
-    let ready = |piece: &Piece<'_>| verify_piece(piece, &folder).1 == Status::Ok;
     let mut fetch = Fetch {
         client: Client::new(options),
         options,
@@ -60,8 +62,10 @@ pub fn fetch_with(
     };
     let mut missing = Vec::new();
     for piece in source.pieces() {
-        if ready(&piece) {
+        let status = verify_piece(&piece, &folder).1;
+        if status.is_ok() {
             fetch.report.present.push(piece.path.into());
+            fetch.report.keep_sum(&piece, status);
         } else {
             missing.push(piece.path);
         }
@@ -103,6 +107,14 @@ pub fn fetch_with(
     })
 }
 
+impl Report {
+    fn keep_sum(&mut self, piece: &Piece<'_>, status: Status) {
+        if let Status::OkSoFar { sha256, .. } = status {
+            self.sums.push((piece.path.into(), sha256));
+        }
+    }
+}
+
 struct Fetch<'a> {
     client: Client,
     options: &'a Options,
@@ -127,22 +139,25 @@ impl Fetch<'_> {
             name: &file.path,
             urls: &file.urls,
             part: &part,
-            served_bytes: (!gzip).then_some(file.size_bytes),
+            served: (!gzip).then_some(piece.size),
             limit_bytes: if gzip {
-                gzip_limit(file.size_bytes)
+                gzip_limit(piece.size.most())
             } else {
-                file.size_bytes
+                piece.size.most()
             },
         };
+        let mut status = Status::Missing;
         let arrived = self.run(&job, &mut |part| {
             let finding = examine(part, gzip, &piece);
-            if matches!(finding, Finding::Good) {
+            if let Finding::Good(good) = &finding {
                 put_in_place(part, &path)?;
+                status = good.clone();
             }
             Ok(finding)
         })?;
         if arrived {
             self.report.fetched.push(file.path.clone());
+            self.report.keep_sum(&piece, status);
         }
         Ok(arrived)
     }
@@ -154,7 +169,7 @@ impl Fetch<'_> {
         let mut arrived = false;
         if by_hand.is_file() {
             match unpack(archive, &by_hand, folder)? {
-                Finding::Good => arrived = true,
+                Finding::Good(_) => arrived = true,
                 other => self
                     .progress
                     .note(&format!("{}: {}", by_hand.display(), other.status())),
@@ -169,12 +184,12 @@ impl Fetch<'_> {
                 name: &archive.path,
                 urls: &archive.urls,
                 part: &part,
-                served_bytes: Some(archive.size_bytes),
+                served: Some(Size::Exact(archive.size_bytes)),
                 limit_bytes: archive.size_bytes,
             };
             arrived = self.run(&job, &mut |part| {
                 let finding = unpack(archive, part, folder)?;
-                if matches!(finding, Finding::Good) {
+                if matches!(finding, Finding::Good(_)) {
                     remove(part)?;
                 }
                 Ok(finding)
@@ -268,8 +283,12 @@ fn wanted(source: &Source, missing: &[&str]) -> Vec<Wanted> {
         .filter(|(piece, _)| missing.contains(&piece.path))
         .map(|(piece, urls)| Wanted {
             path: piece.path.into(),
-            sha256: piece.sha256.into(),
-            size_bytes: piece.size_bytes,
+            sha256: if piece.is_prefix() {
+                format!("{}…", piece.sha256)
+            } else {
+                piece.sha256.into()
+            },
+            size: piece.size,
             urls: urls.clone(),
         })
         .collect()

@@ -9,6 +9,9 @@
 //! - A cut or stalled transfer goes on where it stopped; wrong bytes are thrown away and the next
 //!   mirror is asked; no server can make more than the stated size be kept or decompressed.
 //!
+//! - Of a sum or a size that its publisher states in part (eight digits, or rounded), what is
+//!   stated is checked and no more is claimed: [`Status::OkSoFar`] and [`Report::sums`] give the rest.
+//!
 //! It knows no data set, no model and no Burn; the sources are text that the caller hands over.
 //!
 //! ```no_run
@@ -37,4 +40,4 @@ pub use client::Options;
 pub use error::{FetchError, Wanted};
 pub use fetch::{Report, fetch, fetch_with};
 pub use progress::{Bar, Lines, Progress, Quiet, stderr_progress};
-pub use source::{Archive, File, Member, Source, SourceError};
+pub use source::{Archive, File, Member, Size, Source, SourceError, Weights};

@@ -1,17 +1,24 @@
-//! A source: where the files of one data set come from and what they must be, as TOML.
+//! A source: where the files of one data set or of one model's pretrained weights come from and
+//! what they must be, as TOML.
 //!
 //! ```toml
-//! name = "digits"                # the folder below the data directory
+//! name = "digits"                # the folder
 //! about = "…"
 //! licence = "…"
 //! homepage = "https://…"
-//! [counts]                       # examples a split
+//! [counts]                       # of a data set: examples a split
 //! train = 60000
+//! [weights]                      # of weights, instead of counts
+//! preset = "resnet50"            # the configuration that they fit
+//! paper = "…"
+//! recipe = "https://…"           # how they were trained
+//! published = "…"                # what their publisher measured
 //! [[files]]
 //! path = "train.gz"              # below the folder; `.gz` is gzip, served and kept as such
 //! urls = ["https://…", "https://…"]   # mirrors, tried in order
 //! sha256 = "…"                   # of the decompressed bytes
-//! size_bytes = 47040016          # of the decompressed bytes
+//! sha256_prefix = "0676ba61"     # instead, where no more of it is published
+//! size_bytes = 47040016          # of the decompressed bytes; [fewest, most] where it is published rounded
 //! [[archives]]
 //! path = "all.tar.gz"            # a copy put here by hand is used instead of the network
 //! urls = ["https://…"]
@@ -24,16 +31,18 @@
 //! ```
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// Where the files of one data set come from, and what they must be.
+/// Where the files of one data set or of one model's weights come from, and what they must be.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Source {
-    /// Name of the data set and of its folder: small letters, digits and `-`.
+    /// Name, also of the folder: letters, digits, `-`, `_` and `.`, the first a letter or a digit.
     pub name: String,
     /// One line for people.
     pub about: String,
@@ -41,14 +50,32 @@ pub struct Source {
     pub licence: String,
     /// Page of the authors.
     pub homepage: String,
-    /// Number of examples by split.
+    /// Number of examples by split, of a data set.
+    #[serde(default)]
     pub counts: BTreeMap<String, u64>,
+    /// What there is to know of weights.
+    pub weights: Option<Weights>,
     /// Files that are served one by one.
     #[serde(default)]
     pub files: Vec<File>,
     /// Files that are served together.
     #[serde(default)]
     pub archives: Vec<Archive>,
+}
+
+/// What there is to know of a model's pretrained weights. The first file holds them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Weights {
+    /// Name of the configuration that they fit.
+    pub preset: String,
+    /// Where the model was proposed.
+    pub paper: String,
+    /// Page that says how these weights were trained.
+    pub recipe: String,
+    /// What their publisher measured.
+    pub published: String,
 }
 
 /// One file, served as it is kept.
@@ -61,9 +88,50 @@ pub struct File {
     /// Mirrors, tried in this order.
     pub urls: Vec<String>,
     /// SHA-256 of the decompressed bytes, 64 small hexadecimal digits.
-    pub sha256: String,
+    pub sha256: Option<String>,
+    /// Its first 8 digits or more, where no more of it is published. One of the two is given.
+    pub sha256_prefix: Option<String>,
     /// Number of decompressed bytes.
-    pub size_bytes: u64,
+    pub size_bytes: Size,
+}
+
+/// Number of bytes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a number of bytes, or [fewest, most]")]
+pub enum Size {
+    /// Known to the byte.
+    Exact(u64),
+    /// The fewest and the most that what is published allows, as where it is rounded.
+    Between(u64, u64),
+}
+
+impl Size {
+    /// The fewest bytes.
+    pub fn fewest(self) -> u64 {
+        match self {
+            Self::Exact(bytes) | Self::Between(bytes, _) => bytes,
+        }
+    }
+
+    /// The most bytes.
+    pub fn most(self) -> u64 {
+        match self {
+            Self::Exact(bytes) | Self::Between(_, bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn holds(self, bytes: u64) -> bool {
+        (self.fewest()..=self.most()).contains(&bytes)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(bytes) => write!(f, "{bytes} bytes"),
+            Self::Between(fewest, most) => write!(f, "{fewest} to {most} bytes"),
+        }
+    }
 }
 
 /// A `.tar.gz` of which some members become files.
@@ -138,22 +206,37 @@ impl Source {
     }
 
     fn check(&mut self) -> Result<(), SourceError> {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         rule(
-            !self.name.is_empty() && self.name.chars().all(plain),
+            self.name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && self.name.chars().all(plain),
             "name",
             || {
                 format!(
-                    "expected small letters, digits and `-`, found `{}`",
+                    "expected letters, digits, `-`, `_` and `.`, found `{}`",
                     self.name
                 )
             },
         )?;
-        for (key, text) in [
+        rule(
+            self.weights.is_none() || self.counts.is_empty(),
+            "counts",
+            || "expected this table, of a data set, or [weights], not both".into(),
+        )?;
+        let mut texts = vec![
             ("about", &self.about),
             ("licence", &self.licence),
             ("homepage", &self.homepage),
-        ] {
+        ];
+        if let Some(weights) = &self.weights {
+            texts.extend([
+                ("weights.preset", &weights.preset),
+                ("weights.paper", &weights.paper),
+                ("weights.published", &weights.published),
+            ]);
+            check_url("weights.recipe", &weights.recipe)?;
+        }
+        for (key, text) in texts {
             rule(!text.trim().is_empty(), key, || {
                 "expected a text, found none".into()
             })?;
@@ -169,7 +252,22 @@ impl Source {
             let key = format!("files[{index}]");
             paths.add(&key, &file.path)?;
             check_urls(&key, &file.urls)?;
-            check_content(&key, &mut file.sha256, file.size_bytes)?;
+            rule(
+                file.sha256.is_some() != file.sha256_prefix.is_some(),
+                &format!("{key}.sha256"),
+                || "expected either this or sha256_prefix".into(),
+            )?;
+            if let Some(sum) = &mut file.sha256 {
+                check_sum(&format!("{key}.sha256"), sum, WHOLE_SUM..=WHOLE_SUM)?;
+            }
+            if let Some(prefix) = &mut file.sha256_prefix {
+                check_sum(
+                    &format!("{key}.sha256_prefix"),
+                    prefix,
+                    PREFIX..=WHOLE_SUM - 1,
+                )?;
+            }
+            check_size(&key, file.size_bytes)?;
         }
         for (index, archive) in self.archives.iter_mut().enumerate() {
             let key = format!("archives[{index}]");
@@ -185,7 +283,7 @@ impl Source {
                 },
             )?;
             check_urls(&key, &archive.urls)?;
-            check_size(&key, archive.size_bytes)?;
+            check_size(&key, Size::Exact(archive.size_bytes))?;
             rule(
                 !archive.members.is_empty(),
                 &format!("{key}.members"),
@@ -207,27 +305,42 @@ impl Source {
                     || "a member that is gzip itself is not supported".into(),
                 )?;
                 paths.add(&key, &member.path)?;
-                check_content(&key, &mut member.sha256, member.size_bytes)?;
+                check_sum(
+                    &format!("{key}.sha256"),
+                    &mut member.sha256,
+                    WHOLE_SUM..=WHOLE_SUM,
+                )?;
+                check_size(&key, Size::Exact(member.size_bytes))?;
             }
         }
         Ok(())
     }
 }
 
+/// Hexadecimal digits of a SHA-256.
+const WHOLE_SUM: usize = 64;
+
+/// The fewest that are worth comparing: torchvision's file names bear as many, and `torch.hub`
+/// checks them.
+const PREFIX: usize = 8;
+
 /// What one file on the disk must be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Piece<'a> {
     pub(crate) path: &'a str,
+    /// The whole sum in small hexadecimal digits, or its beginning.
     pub(crate) sha256: &'a str,
-    pub(crate) size_bytes: u64,
+    pub(crate) size: Size,
 }
 
 impl File {
     pub(crate) fn piece(&self) -> Piece<'_> {
+        // `check` has seen that one of them is there; no sum begins with what is none.
+        let sum = self.sha256.as_deref().or(self.sha256_prefix.as_deref());
         Piece {
             path: &self.path,
-            sha256: &self.sha256,
-            size_bytes: self.size_bytes,
+            sha256: sum.unwrap_or("none"),
+            size: self.size_bytes,
         }
     }
 }
@@ -237,12 +350,17 @@ impl Member {
         Piece {
             path: &self.path,
             sha256: &self.sha256,
-            size_bytes: self.size_bytes,
+            size: Size::Exact(self.size_bytes),
         }
     }
 }
 
 impl Piece<'_> {
+    /// Whether the source knows no more than how the sum begins.
+    pub(crate) fn is_prefix(&self) -> bool {
+        self.sha256.len() < WHOLE_SUM
+    }
+
     /// The path that a plain copy of a gzip file may stand under.
     pub(crate) fn plain_path(&self) -> Option<&str> {
         self.path.strip_suffix(".gz")
@@ -282,16 +400,18 @@ fn check_urls(key: &str, urls: &[String]) -> Result<(), SourceError> {
         "expected at least one address".into()
     })?;
     for (index, url) in urls.iter().enumerate() {
-        let secure = url
-            .strip_prefix("https://")
-            .is_some_and(|rest| !host(rest).is_empty());
-        rule(
-            secure || is_loopback(url),
-            &format!("{key}.urls[{index}]"),
-            || format!("expected an https address, found `{url}`"),
-        )?;
+        check_url(&format!("{key}.urls[{index}]"), url)?;
     }
     Ok(())
+}
+
+fn check_url(key: &str, url: &str) -> Result<(), SourceError> {
+    let secure = url
+        .strip_prefix("https://")
+        .is_some_and(|rest| !host(rest).is_empty());
+    rule(secure || is_loopback(url), key, || {
+        format!("expected an https address, found `{url}`")
+    })
 }
 
 /// Whether `url` is plain http to this very machine.
@@ -316,21 +436,32 @@ fn host(after_scheme: &str) -> &str {
         .unwrap_or_default()
 }
 
-fn check_content(key: &str, sha256: &mut String, size_bytes: u64) -> Result<(), SourceError> {
-    sha256.make_ascii_lowercase();
-    let digits = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
-    rule(digits, &format!("{key}.sha256"), || {
+fn check_sum(
+    key: &str,
+    sum: &mut String,
+    digits: RangeInclusive<usize>,
+) -> Result<(), SourceError> {
+    sum.make_ascii_lowercase();
+    let fits = digits.contains(&sum.len()) && sum.bytes().all(|b| b.is_ascii_hexdigit());
+    rule(fits, key, || {
+        let (fewest, most) = (digits.start(), digits.end());
+        let range = if fewest == most {
+            most.to_string()
+        } else {
+            format!("{fewest} to {most}")
+        };
         format!(
-            "expected 64 hexadecimal digits, found `{sha256}` ({} characters)",
-            sha256.chars().count()
+            "expected {range} hexadecimal digits, found `{sum}` ({} characters)",
+            sum.chars().count()
         )
-    })?;
-    check_size(key, size_bytes)
+    })
 }
 
-fn check_size(key: &str, size_bytes: u64) -> Result<(), SourceError> {
-    rule(size_bytes > 0, &format!("{key}.size_bytes"), || {
-        "expected more than 0".into()
+fn check_size(key: &str, size: Size) -> Result<(), SourceError> {
+    let key = format!("{key}.size_bytes");
+    rule(size.fewest() > 0, &key, || "expected more than 0".into())?;
+    rule(size.fewest() <= size.most(), &key, || {
+        format!("expected [fewest, most], found {size}")
     })
 }
 

@@ -48,6 +48,7 @@ fn main() {
         ("linear 2048x128x512", Activation::None),
         ("linear 2048x128x512, ReLU", Activation::Relu),
         ("linear 2048x128x512, GELU", Activation::Gelu),
+        ("linear 2048x128x512, GELU by tanh", Activation::GeluTanh),
     ] {
         turns(
             name,

@@ -11,7 +11,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear};
-use burn::tensor::activation::{gelu, relu, softmax};
+use burn::tensor::activation::{gelu, gelu_approximate, relu, softmax};
 use burn::tensor::{Int, Tensor};
 
 #[cfg(not(feature = "flex"))]
@@ -26,6 +26,8 @@ pub enum Activation {
     Relu,
     /// x Φ(x) with the exact normal distribution Φ.
     Gelu,
+    /// GELU with Φ approximated by tanh (Hendrycks and Gimpel 2016, section 2), as in GPT-2.
+    GeluTanh,
 }
 
 impl Activation {
@@ -35,7 +37,14 @@ impl Activation {
             Self::None => x,
             Self::Relu => relu(x),
             Self::Gelu => gelu(x),
+            Self::GeluTanh => gelu_approximate(x),
         }
+    }
+
+    /// Whether a fused convolution applies it: none or ReLU.
+    #[cfg(feature = "flex")]
+    fn follows_convolutions(self) -> bool {
+        matches!(self, Self::None | Self::Relu)
     }
 }
 
@@ -79,7 +88,7 @@ pub fn layer_norm(layer: &LayerNorm, epsilon: f64, x: Tensor<2>) -> Tensor<2> {
 pub fn conv2d(layer: &Conv2d, x: Tensor<4>, activation: Activation) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if let Some(window) = flex::conv_window(layer)
-        && activation != Activation::Gelu
+        && activation.follows_convolutions()
         && serves(&x)
         && serves(&layer.weight.val())
     {
@@ -106,7 +115,7 @@ pub fn conv_norm(
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if let Some(window) = flex::conv_window(layer)
-        && activation != Activation::Gelu
+        && activation.follows_convolutions()
         && serves(&x)
         && serves(&layer.weight.val())
         && serves(&norm.gamma.val())

@@ -104,7 +104,12 @@ fn agree(what: &str, run: impl Fn(DType) -> Found) {
 }
 
 fn activation(draw: &mut Draw) -> Activation {
-    [Activation::None, Activation::Relu, Activation::Gelu][draw.below(3)]
+    [
+        Activation::None,
+        Activation::Relu,
+        Activation::Gelu,
+        Activation::GeluTanh,
+    ][draw.below(4)]
 }
 
 #[test]

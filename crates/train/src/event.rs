@@ -18,7 +18,7 @@ pub enum Event {
         total_steps: usize,
         /// Steps in one pass over the training data.
         steps_per_epoch: usize,
-        /// Trainable numbers in the model.
+        /// Numbers that are trained: what is frozen does not count, and adapters do.
         parameters: usize,
     },
     /// A step whose loss is reported.
@@ -29,7 +29,7 @@ pub enum Event {
         epoch: f64,
         /// The step's mean loss.
         loss: f64,
-        /// The learning rate that the step used.
+        /// The learning rate that the step used; with layer-wise decay, the last layer's.
         learning_rate: f64,
         /// Length of the gradient, before clipping where the recipe clips.
         #[serde(deserialize_with = "or_nan")]

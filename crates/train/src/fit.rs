@@ -1,5 +1,6 @@
 //! The only training loop.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,9 +9,11 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::store::RecordError;
 use burn::tensor::{Device, Tensor};
+use zoo_weights::{Origin, WeightsError};
 
 use crate::checkpoint::{BestSoFar, Checkpoint, Progress};
 use crate::event::Event;
+use crate::finetune::{Rates, finished};
 use crate::loader::{Loader, Part, Span};
 use crate::metric::{Metrics, Score, smaller_is_better};
 use crate::parallel::Helpers;
@@ -19,7 +22,6 @@ use crate::recipe::Recipe;
 use crate::rng::{Purpose, derive};
 use crate::run::{MODEL_FILE, Run, RunError, advice_on};
 use crate::task::{Source, SourceError, Task};
-use crate::weights::{self, WeightsError};
 
 const OPTIMIZER_FILE: &str = "optimizer.bpk";
 const AVERAGE_FILE: &str = "average.safetensors";
@@ -53,7 +55,9 @@ pub struct Fit<'a, M> {
 /// A trained model, on the device without autodiff, and how it went.
 #[derive(Debug)]
 pub struct Fitted<M> {
-    /// The best model by the validation metric, or the last one where nothing was validated.
+    /// The best model by the validation metric, or the last one where nothing was validated. After
+    /// fine-tuning it is plain all the same: adapters are added to their matrices, and nothing in it
+    /// is frozen.
     pub model: M,
     /// Its validation metrics.
     pub validation: Option<Metrics>,
@@ -113,6 +117,9 @@ pub enum FitError {
     /// A batch could not be assembled.
     #[error("reading the data failed: {0}")]
     Data(SourceError),
+    /// The recipe's table `finetune` does not go with this model.
+    #[error("{0}")]
+    Finetune(String),
     /// The recipe names a metric that its task does not have.
     #[error("train.best = {name:?}: this task has: {known}")]
     UnknownMetric {
@@ -125,7 +132,7 @@ pub enum FitError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// Weights could not be written or read.
-    #[error(transparent)]
+    #[error("{0}{advice}", advice = advice_on(.0))]
     Weights(#[from] WeightsError),
     /// Optimizer state could not be written or read.
     #[error("optimizer state: {0}{advice}", advice = advice_on(.0))]
@@ -178,6 +185,9 @@ impl<M: Module> Fit<'_, M> {
             .map(|device| device.clone().autodiff())
             .collect();
         let mut state = self.start(model)?;
+        let layer_decay = (recipe.finetune.as_ref()).and_then(|finetune| finetune.layer_decay);
+        let rates =
+            layer_decay.map_or_else(Rates::default, |decay| Rates::by_layer(&state.model, decay));
         let first_step = state.step;
         let total_steps = plan.total_steps(self.train.len());
         let steps_per_epoch = plan.steps_per_epoch(self.train.len());
@@ -249,7 +259,7 @@ impl<M: Module> Fit<'_, M> {
                     (gradients, norm)
                 }
             };
-            state.model = state.optimizer.step(rate, state.model, gradients);
+            state.model = (state.optimizer).step(rates.at(rate), state.model, gradients);
             if let Some(average) = &mut state.average {
                 average.update(&state.model, step);
             }
@@ -306,6 +316,11 @@ impl<M: Module> Fit<'_, M> {
         let (model, validation) = match state.best {
             Some(best) => (best.model, Some(best.found.metrics)),
             None => (state.result(), None),
+        };
+        let model = if recipe.finetune.is_some() {
+            finished(model)
+        } else {
+            model
         };
         Ok(Fitted {
             model,
@@ -430,14 +445,18 @@ impl<M: Module> Fit<'_, M> {
     fn checkpoint(&mut self, state: &mut State<M>) -> Result<(), FitError> {
         let Some(run) = &self.run else { return Ok(()) };
         let keep = self.recipe.train.keep_checkpoints;
+        // A checkpoint is ours alone: by our own names.
+        let save = |model: &M, folder: &Path, name| {
+            zoo_weights::save(model, &folder.join(name), &Origin::default())
+        };
         let path = run.checkpoint(state.progress(), keep, |folder| {
-            weights::save(&state.model, &folder.join(MODEL_FILE))?;
+            save(&state.model, folder, MODEL_FILE)?;
             state.optimizer.save(folder.join(OPTIMIZER_FILE))?;
             if let Some(average) = &state.average {
-                weights::save(average.model(), &folder.join(AVERAGE_FILE))?;
+                save(average.model(), folder, AVERAGE_FILE)?;
             }
             if let Some(best) = &state.best {
-                weights::save(&best.model, &folder.join(BEST_FILE))?;
+                save(&best.model, folder, BEST_FILE)?;
             }
             Ok::<_, FitError>(())
         })?;
@@ -454,7 +473,13 @@ impl<M: Module> Fit<'_, M> {
         let plan = &self.recipe.train;
         // Burn draws a weight when it is first read. Numbering reads all of them, so they are drawn
         // on the model's own device, from the stream that its maker seeded, before it moves.
-        let plain = number(model).to_device(self.device);
+        let plain = number(model);
+        let plain = match &self.recipe.finetune {
+            // Adapters are drawn like weights.
+            Some(finetune) => (finetune.apply(plain, plan.seed)).map_err(FitError::Finetune)?,
+            None => plain,
+        };
+        let plain = plain.to_device(self.device);
         let Some(checkpoint) = self.resume else {
             let model = plain.train();
             return Ok(State {
@@ -475,7 +500,9 @@ impl<M: Module> Fit<'_, M> {
             })
         };
         let read = |name| -> Result<M, FitError> {
-            Ok(number(weights::load(plain.valid(), &file(name)?)?))
+            let mut model = plain.valid();
+            zoo_weights::load(&mut model, &file(name)?, &Origin::default())?;
+            Ok(number(model))
         };
         let model = read(MODEL_FILE)?.train();
         let progress = checkpoint.manifest.progress.clone();

@@ -14,6 +14,7 @@
 
 mod checkpoint;
 mod event;
+mod finetune;
 mod fit;
 mod fused;
 mod keys;
@@ -28,12 +29,12 @@ pub mod rng;
 mod run;
 mod schedule;
 mod task;
-pub mod weights;
 
 pub use checkpoint::{
     BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, find_checkpoint, sum,
 };
 pub use event::{Event, read_events};
+pub use finetune::{Finetune, LoraConfig};
 pub use fit::{Fit, FitError, Fitted, evaluate};
 pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
 pub use metric::{Metrics, Score, smaller_is_better};

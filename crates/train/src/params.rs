@@ -142,7 +142,8 @@ impl ModuleMapper for Blend {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, average, mapper) = param.consume();
         let average = match self.weights.remove::<D>(id) {
-            Some(weight) => average.mul_scalar(self.keep) + weight.mul_scalar(1.0 - self.keep),
+            // By their difference: what does not change, such as a frozen weight, stays as it is.
+            Some(weight) => average.clone() + (weight - average).mul_scalar(1.0 - self.keep),
             None => average,
         };
         Param::from_mapped_value(id, average, mapper)

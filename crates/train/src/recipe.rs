@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::finetune::{Finetune, LoraConfig};
 use crate::keys::{check_keys, fields_of, from_table};
 use crate::optimizer::{OptimizerConfig, OptimizerName};
 use crate::schedule::{Decay, Schedule};
@@ -34,6 +35,8 @@ pub struct Recipe {
     pub optimizer: OptimizerConfig,
     /// The learning rate's course.
     pub schedule: Schedule,
+    /// What of a trained model is trained on, and how; all of it if absent.
+    pub finetune: Option<Finetune>,
     /// The claim.
     pub expect: Option<Expect>,
 }
@@ -300,6 +303,13 @@ impl Recipe {
         check_keys(&table, "", "a recipe", fields_of::<Self>()).map_err(fail)?;
         check_section::<TaskConfig>(&table, "task", None).map_err(fail)?;
         check_section::<Plan>(&table, "train", None).map_err(fail)?;
+        check_section::<Finetune>(&table, "finetune", None).map_err(fail)?;
+        if let Some(Value::Table(finetune)) = table.get("finetune")
+            && let Some(Value::Table(lora)) = finetune.get("lora")
+        {
+            let known = fields_of::<LoraConfig>();
+            check_keys(lora, "finetune.lora", "finetune.lora", known).map_err(fail)?;
+        }
         check_section::<Expect>(&table, "expect", None).map_err(fail)?;
         if let Some(Value::Table(expect)) = table.get("expect") {
             check_section::<Short>(expect, "short", None)
@@ -409,6 +419,9 @@ impl Recipe {
         }
         if let Some(expect) = &self.expect {
             expect.check()?;
+        }
+        if let Some(finetune) = &self.finetune {
+            finetune.check()?;
         }
         self.optimizer.check()?;
         self.schedule.check()
@@ -629,6 +642,27 @@ mod tests {
     }
 
     #[test]
+    fn fine_tuning_reads_back_the_same_and_is_a_difference() {
+        let plain = parse(&[]).unwrap();
+        assert!(!plain.to_toml().contains("finetune"));
+        for changes in [
+            &["finetune.freeze=['conv1.*']", "finetune.layer_decay=0.75"][..],
+            &["finetune.lora.rank=2", "finetune.lora.train=['fc.*']"],
+        ] {
+            let recipe = parse(changes).unwrap();
+            let again = Recipe::parse("again", &recipe.to_toml(), &[]).unwrap();
+            assert_eq!(again, recipe);
+            let differences = plain.differences(&recipe);
+            for change in changes {
+                let (key, value) = change.split_once('=').unwrap();
+                let found = differences.iter().find(|difference| difference.key == key);
+                let value = value.replace('\'', "\"");
+                assert_eq!(found.unwrap().now, value);
+            }
+        }
+    }
+
+    #[test]
     fn more_epochs_than_can_be_counted_are_as_many_as_can() {
         let plan = parse(&["train.epochs=9223372036854775807"]).unwrap().train;
         assert_eq!(plan.total_steps(60_000), usize::MAX);
@@ -682,6 +716,35 @@ mod tests {
             (
                 "train.clip_norm=-1",
                 "train.clip_norm = -1: must be above 0",
+            ),
+            (
+                "finetune.frezee=['*']",
+                "unknown key finetune.frezee (did you mean freeze?)",
+            ),
+            (
+                "finetune.lora.rnak=3",
+                "unknown key finetune.lora.rnak (did you mean rank?)",
+            ),
+            ("finetune.freeze='fc'", "finetune.freeze: invalid type"),
+            (
+                "finetune.layer_decay=0",
+                "finetune.layer_decay = 0: must be above 0 and at most 1",
+            ),
+            (
+                "finetune.layer_decay=nan",
+                "finetune.layer_decay = NaN: must be above 0 and at most 1",
+            ),
+            (
+                "finetune.lora.rank=0",
+                "finetune.lora.rank = 0: must be 1 or more",
+            ),
+            (
+                "finetune.lora.alpha=inf",
+                "finetune.lora.alpha = inf: must be above 0 and finite",
+            ),
+            (
+                "finetune={ freeze = ['fc.*'], lora = {} }",
+                "finetune.freeze has no use beside finetune.lora",
             ),
             (
                 "train.micro_batch_size=100",

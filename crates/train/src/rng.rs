@@ -20,6 +20,8 @@ pub enum Purpose {
     Epoch = 4,
     /// The initial weights.
     Weights = 5,
+    /// The initial values of low-rank adapters.
+    Adapters = 6,
 }
 
 fn mix(mut z: u64) -> u64 {

@@ -65,16 +65,24 @@ impl<const D: usize> Input for Tensor<D, Int> {
     }
 }
 
-/// One of `k` classes for each example, from logits `[b, k]`.
+/// One of `k` classes for each row of logits `[n, k]`: for each example, or for each of its pixels.
 pub struct Classify<M, I> {
-    forward: fn(&M, I) -> Tensor<2>,
+    forward: Forward<M, I>,
     config: TaskConfig,
 }
 
+type Forward<M, I> = Box<dyn Fn(&M, I) -> Tensor<2> + Send + Sync>;
+
 impl<M, I> Classify<M, I> {
     /// A classification with the given forward pass and loss.
-    pub fn new(forward: fn(&M, I) -> Tensor<2>, config: TaskConfig) -> Self {
-        Self { forward, config }
+    pub fn new(
+        forward: impl Fn(&M, I) -> Tensor<2> + Send + Sync + 'static,
+        config: TaskConfig,
+    ) -> Self {
+        Self {
+            forward: Box::new(forward),
+            config,
+        }
     }
 }
 

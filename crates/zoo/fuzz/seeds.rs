@@ -14,8 +14,9 @@ use zoo::data::Codec;
 use zoo::registry::configure;
 use zoo_train::{
     BestSoFar, Event, Manifest, Metrics, OptimizerConfig, OptimizerName, Outcome, Progress, Record,
-    Resumed, State, weights,
+    Resumed, State,
 };
+use zoo_weights::Origin;
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -340,7 +341,7 @@ fn written(name: &str, write: impl FnOnce(&Path)) -> Vec<u8> {
 pub fn weights() -> Vec<Vec<u8>> {
     let model = super::model(&Device::flex());
     let single = written("model.safetensors", |path| {
-        weights::save(&model, path).unwrap()
+        zoo_weights::save(&model, path, &Origin::default()).unwrap()
     });
     let of_type = |name: &str, size: usize| {
         let header = format!(

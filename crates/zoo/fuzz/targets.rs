@@ -20,8 +20,9 @@ use zoo_images::{Color, FolderOptions, Split, read_image};
 use zoo_mlp::{Activation, Mlp, MlpConfig};
 use zoo_text::{CharVocabulary, Corpus, LabelledLines, WordVocabulary};
 use zoo_train::{
-    Event, Manifest, OptimizerConfig, OptimizerName, Recipe, Record, number, read_events, weights,
+    Event, Manifest, OptimizerConfig, OptimizerName, Recipe, Record, number, read_events,
 };
+use zoo_weights::Origin;
 
 mod seeds;
 
@@ -498,10 +499,11 @@ fn model(device: &Device) -> Mlp {
 fn weights(bytes: &[u8]) -> bool {
     let folder = folder(&[("model.safetensors", bytes)]);
     let path = folder.path().join("model.safetensors");
-    let model = taken(weights::load(model(&Device::flex()), &path));
-    model.is_some_and(|model| {
+    let mut model = model(&Device::flex());
+    let loaded = taken(zoo_weights::load(&mut model, &path, &Origin::default()));
+    loaded.is_some_and(|()| {
         assert_eq!(model.num_params(), 3 * 2 + 2);
-        weights::save(&model, &path).unwrap();
+        zoo_weights::save(&model, &path, &Origin::default()).unwrap();
         true
     })
 }

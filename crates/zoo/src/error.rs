@@ -1,6 +1,7 @@
 //! Errors of the program: who must act decides the exit status.
 
-use zoo_train::{FitError, RecipeError, RunError, weights::WeightsError};
+use zoo_train::{FitError, RecipeError, RunError};
+use zoo_weights::WeightsError;
 
 /// Why a command ended without its result.
 #[derive(Debug, thiserror::Error)]

@@ -201,7 +201,9 @@ fn explain(
     let Some(expected) = expected else {
         return Ok(None);
     };
-    let explained = ready.explain(input.clone(), view.baseline(&input));
+    let Some(explained) = ready.explain(input.clone(), view.baseline(&input)) else {
+        return Ok(None);
+    };
     let values = match view {
         View::Images {
             shape: [c, h, w], ..

@@ -3,38 +3,36 @@
 //! A row joins a configuration, a module and its forward function, all plain items of a model
 //! crate; [`Entry`] hides their types, so that commands need not know them.
 
-use std::io::BufRead;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+mod model;
+pub mod published;
+mod ready;
+mod row;
 
-use burn::module::Module;
-use burn::tensor::{
-    Device, Int, Tensor, TensorData,
-    activation::{log_softmax, softmax},
-};
+use burn::tensor::{Int, Tensor};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value as Json;
 use toml::{Table, Value};
-use zoo_cnn::{ConvNet, ConvNetConfig, LeNet, LeNetConfig, ResNet, ResNetConfig};
-use zoo_compare::spec::Spec;
-use zoo_compare::worker::{self, Converge};
-use zoo_mlp::{Mlp, MlpConfig};
-use zoo_train::rng::{Purpose, derive};
-use zoo_train::{
-    Checkpoint, Classify, DidYouMean, Event, Fit, FitError, Helpers, Metrics, NextToken, Recipe,
-    Run, Source, SourceError, Task, TaskConfig, check_keys, evaluate, fields_of, from_table,
-    nearest, number, weights,
+use zoo_cnn::{
+    ConvNeXt, ConvNeXtConfig, ConvNet, ConvNetConfig, EfficientNet, EfficientNetConfig, LeNet,
+    LeNetConfig, MobileNetV2, MobileNetV2Config, ResNet, ResNetConfig, UNet, UNetConfig, Vgg,
+    VggConfig,
 };
+use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
+use zoo_train::{DidYouMean, nearest};
+use zoo_transformer::bert::{self, Bert, BertConfig, hugging_face::HfBert};
 use zoo_transformer::encoder::{Encoder, EncoderConfig};
-use zoo_transformer::gpt::{Gpt, GptConfig};
+use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
+use zoo_transformer::generate::Decoder;
+use zoo_transformer::gpt::{self, Gpt, GptConfig, hugging_face::HfGpt2};
+use zoo_transformer::llama::{self, Llama, LlamaConfig, hugging_face::HfLlama};
+use zoo_transformer::vit::{Vit, VitConfig};
+use zoo_weights::Origin;
 
-use crate::attribute::{Attribution, integrated_gradients};
 use crate::data::Facts;
-use crate::devices::{self, Kind, Selected};
-use crate::error::Error;
-use crate::sample::Decoder;
-use crate::summary::{Summary, SummaryError, summarize};
-use crate::trace::layer_outputs;
+
+pub use model::{Job, Model, Outcome};
+pub use ready::{Answer, Ready};
+pub use row::{Embedded, Entry, Forward, Hub, Input, Kind, Row};
 
 /// Every architecture, by family.
 pub static MODELS: &[&dyn Entry] = &[
@@ -43,6 +41,7 @@ pub static MODELS: &[&dyn Entry] = &[
         family: "mlp",
         about: "multilayer perceptron of any widths",
         presets: zoo_mlp::presets,
+        tiny: MlpConfig::tiny,
         validate: MlpConfig::validate,
         init: MlpConfig::init,
         forward: Forward::Images(|model, images| model.forward(images.flatten(1, 3))),
@@ -50,12 +49,33 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: |_| Table::new(),
         outputs: |config| config.num_classes(),
         embedded: None,
+        origin: |_| Origin::default(),
+        head: |config| vec![format!("layers.{}.", config.widths.len() - 2)],
+        hub: None,
+    },
+    &Row::<MixerConfig, Mixer> {
+        name: "mixer",
+        family: "mlp",
+        about: "MLP-Mixer (Tolstikhin et al. 2021)",
+        presets: zoo_mlp::mixer_presets,
+        tiny: MixerConfig::tiny,
+        validate: MixerConfig::validate,
+        init: MixerConfig::init,
+        forward: Forward::Images(Mixer::forward),
+        input: |config| Input::Image(config.input_shape()),
+        from_data: classes,
+        outputs: |config| config.num_classes(),
+        embedded: None,
+        origin: |_| Origin::default(),
+        head: |_| named(&["head."]),
+        hub: None,
     },
     &Row::<LeNetConfig, LeNet> {
         name: "lenet",
         family: "cnn",
         about: "LeNet-5 (LeCun et al. 1998)",
         presets: zoo_cnn::lenet_presets,
+        tiny: LeNetConfig::tiny,
         validate: LeNetConfig::validate,
         init: LeNetConfig::init,
         forward: Forward::Images(LeNet::forward),
@@ -63,12 +83,16 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: classes,
         outputs: |config| config.num_classes(),
         embedded: None,
+        origin: |_| Origin::default(),
+        head: |_| named(&["fc3."]),
+        hub: None,
     },
     &Row::<ConvNetConfig, ConvNet> {
         name: "convnet",
         family: "cnn",
         about: "the network of PyTorch's MNIST example",
         presets: zoo_cnn::convnet_presets,
+        tiny: ConvNetConfig::tiny,
         validate: ConvNetConfig::validate,
         init: ConvNetConfig::init,
         forward: Forward::Images(ConvNet::forward),
@@ -76,12 +100,39 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: classes,
         outputs: |config| config.num_classes(),
         embedded: None,
+        origin: |_| Origin::default(),
+        head: |_| named(&["fc2."]),
+        hub: None,
+    },
+    &Row::<VggConfig, Vgg> {
+        name: "vgg",
+        family: "cnn",
+        about: "VGG with batch norm (Simonyan and Zisserman 2014)",
+        presets: zoo_cnn::vgg_presets,
+        tiny: VggConfig::tiny,
+        validate: VggConfig::validate,
+        init: VggConfig::init,
+        forward: Forward::Images(Vgg::forward),
+        input: |config| Input::AnyImage {
+            channels: config.in_channels(),
+            usual: 224,
+        },
+        from_data: classes,
+        outputs: |config| config.num_classes(),
+        embedded: None,
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+        },
+        head: |_| named(&["classifier.2."]),
+        hub: None,
     },
     &Row::<ResNetConfig, ResNet> {
         name: "resnet",
         family: "cnn",
         about: "residual networks (He et al. 2015)",
         presets: zoo_cnn::resnet_presets,
+        tiny: ResNetConfig::tiny,
         validate: ResNetConfig::validate,
         init: ResNetConfig::init,
         forward: Forward::Images(ResNet::forward),
@@ -92,12 +143,125 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: classes,
         outputs: |config| config.num_classes(),
         embedded: None,
+        origin: |_| Origin::default(),
+        head: |_| named(&["fc."]),
+        hub: None,
+    },
+    &Row::<MobileNetV2Config, MobileNetV2> {
+        name: "mobilenet",
+        family: "cnn",
+        about: "MobileNetV2 (Sandler et al. 2018)",
+        presets: zoo_cnn::mobilenet_presets,
+        tiny: MobileNetV2Config::tiny,
+        validate: MobileNetV2Config::validate,
+        init: MobileNetV2Config::init,
+        forward: Forward::Images(MobileNetV2::forward),
+        input: |config| Input::AnyImage {
+            channels: config.in_channels(),
+            usual: 224,
+        },
+        from_data: classes,
+        outputs: |config| config.num_classes(),
+        embedded: None,
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+        },
+        head: |_| named(&["classifier."]),
+        hub: None,
+    },
+    &Row::<ConvNeXtConfig, ConvNeXt> {
+        name: "convnext",
+        family: "cnn",
+        about: "ConvNeXt (Liu et al. 2022)",
+        presets: zoo_cnn::convnext_presets,
+        tiny: ConvNeXtConfig::tiny,
+        validate: ConvNeXtConfig::validate,
+        init: ConvNeXtConfig::init,
+        forward: Forward::Images(ConvNeXt::forward),
+        input: |config| Input::AnyImage {
+            channels: config.in_channels(),
+            usual: 224,
+        },
+        from_data: classes,
+        outputs: |config| config.num_classes(),
+        embedded: None,
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+        },
+        head: |_| named(&["classifier."]),
+        hub: None,
+    },
+    &Row::<EfficientNetConfig, EfficientNet> {
+        name: "efficientnet",
+        family: "cnn",
+        about: "EfficientNet (Tan and Le 2019)",
+        presets: zoo_cnn::efficientnet_presets,
+        tiny: EfficientNetConfig::tiny,
+        validate: EfficientNetConfig::validate,
+        init: EfficientNetConfig::init,
+        forward: Forward::Images(EfficientNet::forward),
+        input: |config| Input::AnyImage {
+            channels: config.in_channels(),
+            usual: 224,
+        },
+        from_data: classes,
+        outputs: |config| config.num_classes(),
+        embedded: None,
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+        },
+        head: |_| named(&["classifier."]),
+        hub: None,
+    },
+    &Row::<UNetConfig, UNet> {
+        name: "unet",
+        family: "cnn",
+        about: "U-Net, a class for each pixel (Ronneberger et al. 2015)",
+        presets: zoo_cnn::unet_presets,
+        tiny: UNetConfig::tiny,
+        validate: UNetConfig::validate,
+        init: UNetConfig::init,
+        forward: Forward::Maps(UNet::forward),
+        input: |config| Input::AnyImage {
+            channels: config.in_channels(),
+            usual: 256,
+        },
+        from_data: |_| Table::new(),
+        outputs: |config| config.num_classes(),
+        embedded: None,
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+        },
+        head: |_| named(&["outc."]),
+        hub: None,
+    },
+    &Row::<VitConfig, Vit> {
+        name: "vit",
+        family: "transformer",
+        about: "Vision Transformer (Dosovitskiy et al. 2020)",
+        presets: zoo_transformer::vit::presets,
+        tiny: VitConfig::tiny,
+        validate: VitConfig::validate,
+        init: VitConfig::init,
+        forward: Forward::Images(Vit::forward),
+        input: |config| Input::Image(config.input_shape()),
+        from_data: classes,
+        outputs: |config| config.num_classes(),
+        embedded: None,
+        origin: |_| Origin::default(),
+        head: |_| named(&["head."]),
+        hub: None,
     },
     &Row::<GptConfig, Gpt> {
         name: "gpt",
         family: "transformer",
-        about: "GPT-style decoder (Radford et al. 2019)",
-        presets: zoo_transformer::gpt::presets,
+        about: "GPT-2 and its like (Radford et al. 2019)",
+        presets: gpt::presets,
+        tiny: GptConfig::tiny,
         validate: GptConfig::validate,
         init: GptConfig::init,
         forward: Forward::Decoder(Gpt::forward, |model, device| Decoder::new(model, device)),
@@ -108,18 +272,61 @@ pub static MODELS: &[&dyn Entry] = &[
         outputs: |config| config.vocab_size,
         embedded: Some(Embedded {
             embed: Gpt::embed,
-            logits: |model, x, _| {
-                let logits = model.forward_embedded(x); // [b, t, k]
-                let [b, t, k] = logits.dims();
-                logits.narrow(1, t - 1, 1).reshape([b, k])
-            },
+            logits: |model, x, _| last(model.forward_embedded(x)),
+        }),
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+                .with_prefix("transformer.")
+                .with_conv1d(gpt::CONV1D)
+                .with_tied(gpt::TIED)
+                .with_ignored(gpt::IGNORED)
+        },
+        head: |_| named(&["wte.", "lm_head."]),
+        hub: Some(Hub {
+            model_type: "gpt2",
+            read: from_hub::<GptConfig, HfGpt2>,
+            write: to_hub::<GptConfig, HfGpt2>,
+        }),
+    },
+    &Row::<LlamaConfig, Llama> {
+        name: "llama",
+        family: "transformer",
+        about: "Llama-style decoder (Touvron et al. 2023)",
+        presets: llama::presets,
+        tiny: LlamaConfig::tiny,
+        validate: LlamaConfig::validate,
+        init: LlamaConfig::init,
+        forward: Forward::Decoder(Llama::forward, |model, device| Decoder::new(model, device)),
+        input: |config| Input::Tokens {
+            longest: config.context,
+        },
+        from_data: vocabulary,
+        outputs: |config| config.vocab_size,
+        embedded: Some(Embedded {
+            embed: Llama::embed,
+            logits: |model, x, _| last(model.forward_embedded(x)),
+        }),
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+                .with_prefix("model.")
+                .with_tied(llama::TIED)
+                .with_ignored(llama::IGNORED)
+        },
+        head: |_| named(&["embed_tokens.", "lm_head."]),
+        hub: Some(Hub {
+            model_type: "llama",
+            read: from_hub::<LlamaConfig, HfLlama>,
+            write: to_hub::<LlamaConfig, HfLlama>,
         }),
     },
     &Row::<EncoderConfig, Encoder> {
         name: "encoder",
         family: "transformer",
-        about: "BERT-style encoder classifier (Devlin et al. 2018)",
+        about: "pre-norm encoder classifier, to train from scratch",
         presets: zoo_transformer::encoder::presets,
+        tiny: EncoderConfig::tiny,
         validate: EncoderConfig::validate,
         init: EncoderConfig::init,
         forward: Forward::Sentences(|model, tokens| {
@@ -129,16 +336,71 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::Tokens {
             longest: config.max_length,
         },
-        from_data: |facts| {
-            let mut keys = vocabulary(facts);
-            keys.extend(classes(facts));
-            keys
-        },
+        from_data: vocabulary_and_classes,
         outputs: |config| config.num_classes,
         embedded: Some(Embedded {
             embed: Encoder::embed,
             logits: |model, x, tokens| model.forward_embedded(x, model.padding_mask(&tokens)),
         }),
+        origin: |_| Origin::default(),
+        head: |_| named(&["classifier."]),
+        hub: None,
+    },
+    &Row::<BertConfig, Bert> {
+        name: "bert",
+        family: "transformer",
+        about: "BERT and sentence encoders of its kind (Devlin et al. 2018)",
+        presets: bert::presets,
+        tiny: BertConfig::tiny,
+        validate: BertConfig::validate,
+        init: BertConfig::init,
+        forward: Forward::Sentences(|model, tokens| {
+            let padding = model.padding_mask(&tokens);
+            model.forward(tokens, padding)
+        }),
+        input: |config| Input::Tokens {
+            longest: config.max_length,
+        },
+        from_data: vocabulary_and_classes,
+        outputs: BertConfig::num_outputs,
+        embedded: Some(Embedded {
+            embed: Bert::embed,
+            logits: |model, x, tokens| model.forward_embedded(x, model.padding_mask(&tokens)),
+        }),
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+                .with_prefix("bert.")
+                .with_ignored(bert::IGNORED)
+        },
+        head: |_| named(&["classifier."]),
+        hub: Some(Hub {
+            model_type: "bert",
+            read: from_hub::<BertConfig, HfBert>,
+            write: to_hub::<BertConfig, HfBert>,
+        }),
+    },
+    &Row::<EncoderDecoderConfig, EncoderDecoder> {
+        name: "encoder-decoder",
+        family: "transformer",
+        about: "the transformer of Vaswani et al. 2017, to translate",
+        presets: zoo_transformer::encoder_decoder::presets,
+        tiny: EncoderDecoderConfig::tiny,
+        validate: EncoderDecoderConfig::validate,
+        init: EncoderDecoderConfig::init,
+        forward: Forward::Pairs(EncoderDecoder::forward_joined, joined_cached),
+        input: |config| Input::Tokens {
+            longest: 2 * config.max_length,
+        },
+        from_data: vocabulary,
+        outputs: |config| config.vocab_size,
+        embedded: None,
+        origin: |config| {
+            let config = config.clone();
+            Origin::named(move |ours| config.origin_name(ours))
+        },
+        head: |_| named(&["embedding.", "target_embedding.", "output."]),
+        hub: None,
     },
 ];
 
@@ -167,613 +429,53 @@ fn vocabulary(facts: &Facts) -> Table {
         .collect()
 }
 
+fn vocabulary_and_classes(facts: &Facts) -> Table {
+    let mut keys = vocabulary(facts);
+    keys.extend(classes(facts));
+    keys
+}
+
 fn integer(value: usize) -> Value {
     Value::Integer(value as i64)
 }
 
-/// What a model is fed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// Images of any shape with this many values in all.
-    Features(usize),
-    /// Images of exactly this shape, channels, height, width.
-    Image([usize; 3]),
-    /// Images of any size.
-    AnyImage {
-        /// Channels.
-        channels: usize,
-        /// Height and width in the paper.
-        usual: usize,
-    },
-    /// Token ids.
-    Tokens {
-        /// Most of them.
-        longest: usize,
-    },
+fn named(starts: &[&str]) -> Vec<String> {
+    starts.iter().map(|start| (*start).to_owned()).collect()
 }
 
-/// A model's forward pass, by what it maps to what.
-enum Forward<M> {
-    /// Images `[b, c, h, w]` to logits `[b, k]`.
-    Images(fn(&M, Tensor<4>) -> Tensor<2>),
-    /// Padded token ids `[b, t]` to logits `[b, k]`.
-    Sentences(fn(&M, Tensor<2, Int>) -> Tensor<2>),
-    /// Token ids `[b, t]` to logits `[b, t, k]`, and how to continue a text token by token.
-    Decoder(
-        fn(&M, Tensor<2, Int>) -> Tensor<3>,
-        for<'a> fn(&'a M, &'a Device) -> Decoder<'a>,
-    ),
+/// The logits after the last token: `[b, t, k]` -> `[b, k]`.
+fn last(logits: Tensor<3>) -> Tensor<2> {
+    let [b, t, k] = logits.dims();
+    logits.narrow(1, t - 1, 1).reshape([b, k])
 }
 
-impl<M> Forward<M> {
-    /// Logits, flattened, and their shape.
-    ///
-    /// # Panics
-    /// If the model is not fed this kind of input: the batches of a comparison come from its data.
-    fn run(self, model: &M, input: worker::Input) -> (Tensor<1>, Vec<usize>) {
-        use worker::Input::{Images, Tokens};
-        fn flat<const D: usize>(logits: Tensor<D>) -> (Tensor<1>, Vec<usize>) {
-            let shape = logits.dims().to_vec();
-            (logits.flatten(0, D - 1), shape)
-        }
-        match (self, input) {
-            (Self::Images(forward), Images(images)) => flat(forward(model, images)),
-            (Self::Sentences(forward), Tokens(tokens)) => flat(forward(model, tokens)),
-            (Self::Decoder(forward, _), Tokens(tokens)) => flat(forward(model, tokens)),
-            _ => panic!("images for a model of text, or text for one of images"),
-        }
-    }
+/// A source and a target side by side `[b, 2t]`, the target token by token -> `[b, t, k]`
+fn joined_cached(model: &EncoderDecoder, tokens: Tensor<2, Int>) -> Tensor<3> {
+    let [_, joined] = tokens.dims();
+    let t = joined / 2;
+    let memory = model.encode(tokens.clone().narrow(1, 0, t));
+    let mut cache = model.cache();
+    let logits = (t..joined).map(|position| {
+        let token = tokens.clone().narrow(1, position, 1);
+        let logits = model.forward_cached(token, &memory, &mut cache);
+        logits.expect("a target as long as a full pass takes fits the cache")
+    });
+    Tensor::cat(logits.collect(), 1)
 }
 
-impl<M> Clone for Forward<M> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<M> Copy for Forward<M> {}
-
-/// A model of tokens, entered behind its embedding.
-struct Embedded<M> {
-    /// Token ids `[b, t]` to vectors `[b, t, c]`.
-    embed: fn(&M, Tensor<2, Int>) -> Tensor<3>,
-    /// These vectors and the token ids to logits `[b, k]`: of the class, or of the next token.
-    logits: fn(&M, Tensor<3>, Tensor<2, Int>) -> Tensor<2>,
-}
-
-impl<M> Clone for Embedded<M> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<M> Copy for Embedded<M> {}
-
-/// One architecture of the table.
-struct Row<C: 'static, M> {
-    name: &'static str,
-    family: &'static str,
-    about: &'static str,
-    presets: fn() -> Vec<(&'static str, C)>,
-    validate: fn(&C) -> Result<(), String>,
-    init: fn(&C, &Device) -> M,
-    forward: Forward<M>,
-    input: fn(&C) -> Input,
-    /// Configuration keys that the data decides where the recipe does not.
-    from_data: fn(&Facts) -> Table,
-    /// Classes, or size of the vocabulary.
-    outputs: fn(&C) -> usize,
-    /// For models of tokens.
-    embedded: Option<Embedded<M>>,
-}
-
-/// A row without its types.
-pub trait Entry: Sync {
-    /// The architecture's name.
-    fn name(&self) -> &'static str;
-    /// The crate it is in: `mlp`, `cnn`, `transformer`.
-    fn family(&self) -> &'static str;
-    /// One line about it.
-    fn about(&self) -> &'static str;
-    /// The names of its presets; the first is the default.
-    fn presets(&self) -> Vec<&'static str>;
-    /// A model from a preset with `overlay` laid over it, and the data's keys below that.
-    ///
-    /// # Errors
-    /// An unknown key, or a value that does not fit.
-    fn configure(
-        &self,
-        preset: &str,
-        overlay: &Table,
-        facts: Option<&Facts>,
-    ) -> Result<Box<dyn Model>, String>;
-}
-
-/// A configured model, not yet built.
-pub trait Model {
-    /// The complete configuration, with the architecture as `name`.
-    fn table(&self) -> Table;
-    /// What it is fed.
-    fn input(&self) -> Input;
-    /// Classes, or size of the vocabulary.
-    fn outputs(&self) -> usize;
-    /// Layers, shapes, parameters, multiply-adds for one input of a shape.
-    ///
-    /// # Errors
-    /// A forward pass that could not be recorded.
-    fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError>;
-    /// Whether it continues texts.
-    fn is_decoder(&self) -> bool;
-    /// Writes the weights that a training with `seed` starts from.
-    ///
-    /// # Errors
-    /// Weights that cannot be read or written.
-    fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error>;
-    /// Computes for a comparison what is asked on `requests`; see [`zoo_compare::worker`].
-    ///
-    /// # Errors
-    /// Files that cannot be read or written.
-    fn serve(
-        &self,
-        spec: &Spec,
-        folder: &Path,
-        selected: &Selected,
-        converge: Option<Converge<'_>>,
-        requests: Box<dyn BufRead + '_>,
-    ) -> Result<(), String>;
-    /// Trains it, from `weights` if there are any.
-    ///
-    /// # Errors
-    /// See [`FitError`].
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError>;
-    /// Builds it with weights from a file.
-    ///
-    /// # Errors
-    /// Weights that cannot be read or do not fit.
-    fn load(&self, weights: &Path, device: &Device) -> Result<Box<dyn Ready>, Error>;
-}
-
-/// A training run, without the model.
-pub struct Job<'a> {
-    /// How to train.
-    pub recipe: &'a Recipe,
-    /// Training examples.
-    pub train: Arc<dyn Source>,
-    /// Validation examples.
-    pub valid: Option<Arc<dyn Source>>,
-    /// Where to compute.
-    pub device: &'a Device,
-    /// More devices, which share every batch.
-    pub helpers: Helpers,
-    /// Weights to start from, instead of random ones.
-    pub weights: Option<&'a Path>,
-    /// The run folder.
-    pub run: Option<&'a mut Run>,
-    /// A checkpoint to go on from.
-    pub resume: Option<&'a Checkpoint>,
-    /// Ends the training early once it is true; see [`Fit::stop`].
-    pub stop: Option<&'a AtomicBool>,
-    /// Called with every event.
-    pub watch: &'a mut dyn FnMut(&Event),
-}
-
-/// How a training run went.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Metrics of the result on the validation data.
-    pub validation: Option<Metrics>,
-    /// Optimizer steps done.
-    pub steps: usize,
-    /// Whether it stopped for want of a better model.
-    pub stopped_early: bool,
-    /// Training examples a second.
-    pub samples_per_second: f64,
-}
-
-/// What a classifier says to an example.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer {
-    /// The true class.
-    pub label: usize,
-    /// The class that it thinks likeliest.
-    pub predicted: usize,
-    /// The probability that it gives to that, 0..=1.
-    pub confidence: f64,
-    /// The cross-entropy with the true class, in nats.
-    pub loss: f64,
-}
-
-/// A model with weights, on a device without autodiff.
-pub trait Ready {
-    /// Metrics over a source.
-    ///
-    /// # Errors
-    /// An example that cannot be read.
-    fn evaluate(
-        &self,
-        task: &TaskConfig,
-        source: &dyn Source,
-        batch_size: usize,
-    ) -> Result<Metrics, SourceError>;
-    /// A classifier's answer to every example; `None` for a decoder.
-    ///
-    /// # Errors
-    /// An example that cannot be read.
-    fn answers(
-        &self,
-        source: &dyn Source,
-        batch_size: usize,
-    ) -> Result<Option<Vec<Answer>>, SourceError>;
-    /// What the likeliest output for a batch of one depends on: a value a pixel and channel, or a
-    /// token. Images are held against `baseline`, tokens against no token.
-    fn explain(&self, input: TensorData, baseline: TensorData) -> Attribution;
-    /// The probability of each class `[k]` for a batch of one; `None` for a decoder.
-    fn probabilities(&self, input: TensorData) -> Option<Vec<f32>>;
-    /// A text generator; `None` for a classifier.
-    fn decoder(&self) -> Option<Decoder<'_>>;
-    /// Writes the weights.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    fn save(&self, path: &Path) -> Result<(), Error>;
-}
-
-impl<C, M> Entry for Row<C, M>
+fn from_hub<C, H>(config: &Json) -> Result<C, String>
 where
-    C: Clone + Serialize + DeserializeOwned + 'static,
-    M: Module + 'static,
+    H: DeserializeOwned + TryInto<C, Error = String>,
 {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn family(&self) -> &'static str {
-        self.family
-    }
-
-    fn about(&self) -> &'static str {
-        self.about
-    }
-
-    fn presets(&self) -> Vec<&'static str> {
-        (self.presets)().into_iter().map(|(name, _)| name).collect()
-    }
-
-    fn configure(
-        &self,
-        preset: &str,
-        overlay: &Table,
-        facts: Option<&Facts>,
-    ) -> Result<Box<dyn Model>, String> {
-        let presets = (self.presets)();
-        let Some((_, config)) = presets.iter().find(|(name, _)| *name == preset) else {
-            let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
-            let guess = DidYouMean(nearest(preset, names.iter().copied()));
-            return Err(format!(
-                "model.preset = {preset:?}{guess}: {} has: {}",
-                self.name,
-                names.join(", ")
-            ));
-        };
-        check_keys(overlay, "model", self.name, fields_of::<C>())?;
-        let mut table = to_table(config);
-        table.extend(facts.map(self.from_data).unwrap_or_default());
-        table.extend(overlay.clone());
-        let config: C = from_table(table, "model")?;
-        (self.validate)(&config)?;
-        let configured = Configured {
-            name: self.name,
-            init: self.init,
-            forward: self.forward,
-            input: (self.input)(&config),
-            outputs: (self.outputs)(&config),
-            embedded: self.embedded,
-            config,
-        };
-        if let Some(facts) = facts {
-            facts.fit(self.name, configured.input, configured.outputs)?;
-        }
-        Ok(Box::new(configured))
-    }
+    let config: H = serde_json::from_value(config.clone()).map_err(|error| error.to_string())?;
+    config.try_into()
 }
 
-fn to_table(config: &impl Serialize) -> Table {
-    Table::try_from(config).expect("a model's configuration is a TOML table")
-}
-
-struct Configured<C, M> {
-    name: &'static str,
-    init: fn(&C, &Device) -> M,
-    forward: Forward<M>,
-    input: Input,
-    outputs: usize,
-    embedded: Option<Embedded<M>>,
-    config: C,
-}
-
-impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
-    fn table(&self) -> Table {
-        let mut table = to_table(&self.config);
-        table.insert("name".into(), self.name.into());
-        table
-    }
-
-    fn input(&self) -> Input {
-        self.input
-    }
-
-    fn outputs(&self) -> usize {
-        self.outputs
-    }
-
-    fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError> {
-        let model = (self.init)(&self.config, &host(None));
-        match self.forward {
-            Forward::Images(forward) => {
-                let shape = [shape[0], shape[1], shape[2], shape[3]];
-                summarize(model, |model, device| {
-                    forward(model, Tensor::zeros(shape, device))
-                })
-            }
-            Forward::Sentences(forward) => {
-                let shape = [shape[0], shape[1]];
-                summarize(model, |model, device| {
-                    forward(model, Tensor::ones(shape, device))
-                })
-            }
-            Forward::Decoder(forward, _) => {
-                let shape = [shape[0], shape[1]];
-                summarize(model, |model, device| {
-                    forward(model, Tensor::zeros(shape, device))
-                })
-            }
-        }
-    }
-
-    fn is_decoder(&self) -> bool {
-        matches!(self.forward, Forward::Decoder(..))
-    }
-
-    fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error> {
-        let model = self.initial(seed, weights, &host(None))?;
-        Ok(weights::save(&number(model), to)?)
-    }
-
-    fn serve(
-        &self,
-        spec: &Spec,
-        folder: &Path,
-        selected: &Selected,
-        converge: Option<Converge<'_>>,
-        requests: Box<dyn BufRead + '_>,
-    ) -> Result<(), String> {
-        let device = selected.device.clone();
-        let model = weights::load(
-            (self.init)(&self.config, &device),
-            &folder.join(&spec.weights),
-        )
-        .map_err(|error| error.to_string())?;
-        let forward = self.forward;
-        let subject = worker::Subject {
-            model,
-            device,
-            on_cpu: selected.kind == Kind::Cpu,
-            task: &*task(forward, &spec.task.config),
-            forward: &|model: &M, input| forward.run(model, input),
-            layers: &|model: &M, input, device| {
-                // A clone would share running statistics with the copy that moves away.
-                layer_outputs(model.valid(), device, |model, device| {
-                    forward.run(model, worker::Input::new(input, device))
-                })
-            },
-            decode: match forward {
-                Forward::Decoder(_, decoder) => Some((
-                    &move |model: &M, device: &Device, prompt: &[u32]| {
-                        decoder(model, device).logits(prompt)
-                    },
-                    &move |model, device| greedy(decoder(model, device)),
-                )),
-                _ => None,
-            },
-            converge,
-        };
-        worker::serve(spec, folder, subject, requests, worker::to_stdout)
-    }
-
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
-        let model = self.initial(job.recipe.train.seed, job.weights, job.device)?;
-        let task = task(self.forward, &job.recipe.task);
-        let fit = Fit {
-            recipe: job.recipe,
-            task: &*task,
-            train: job.train,
-            valid: job.valid,
-            device: job.device,
-            helpers: job.helpers,
-            run: job.run,
-            resume: job.resume,
-            stop: job.stop,
-            watch: job.watch,
-        };
-        let fitted = fit.train(model)?;
-        let outcome = Outcome {
-            validation: fitted.validation,
-            steps: fitted.steps,
-            stopped_early: fitted.stopped_early,
-            samples_per_second: fitted.samples as f64
-                / fitted.training_time.as_secs_f64().max(1e-9),
-        };
-        Ok((self.ready(fitted.model, job.device), outcome))
-    }
-
-    fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
-        let model = weights::load((self.init)(&self.config, device), path)?;
-        Ok(self.ready(model.valid(), device))
-    }
-}
-
-/// The default CPU device, where weights are made.
-fn host(otherwise: Option<&Device>) -> Device {
-    match (devices::open(devices::default_name()), otherwise) {
-        (Ok(host), _) => host.device,
-        (Err(_), Some(device)) => device.clone(),
-        (Err(_), None) => Device::default(),
-    }
-}
-
-/// Continues a text by the likeliest token, one each call.
-fn greedy<'a>(mut decoder: Decoder<'a>) -> Box<dyn FnMut() + 'a> {
-    let mut token = 0;
-    Box::new(move || {
-        let logits = decoder.next(&[token]);
-        let likeliest = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-        token = likeliest.map_or(0, |(token, _)| token as u32);
-    })
-}
-
-impl<C, M: Module + 'static> Configured<C, M> {
-    /// Random streams differ between backends: initial weights are drawn on the default CPU one, so
-    /// that a seed means the same weights everywhere.
-    fn initial(
-        &self,
-        seed: u64,
-        path: Option<&Path>,
-        otherwise: &Device,
-    ) -> Result<M, weights::WeightsError> {
-        let host = host(Some(otherwise));
-        host.seed(derive(seed, Purpose::Weights, &[]));
-        let model = (self.init)(&self.config, &host);
-        match path {
-            Some(path) => weights::load(model, path),
-            None => Ok(model),
-        }
-    }
-
-    fn ready(&self, model: M, device: &Device) -> Box<dyn Ready> {
-        Box::new(Loaded {
-            model,
-            forward: self.forward,
-            embedded: self.embedded,
-            device: device.clone(),
-        })
-    }
-}
-
-fn task<M: Module + 'static>(forward: Forward<M>, config: &TaskConfig) -> Box<dyn Task<M>> {
-    let config = config.clone();
-    match forward {
-        Forward::Images(forward) => Box::new(Classify::new(forward, config)),
-        Forward::Sentences(forward) => Box::new(Classify::new(forward, config)),
-        Forward::Decoder(forward, _) => Box::new(NextToken::new(forward, config)),
-    }
-}
-
-struct Loaded<M> {
-    model: M,
-    forward: Forward<M>,
-    embedded: Option<Embedded<M>>,
-    device: Device,
-}
-
-impl<M: Module + 'static> Loaded<M> {
-    /// The logits `[b, k]` of a classifier.
-    fn logits(&self, input: TensorData) -> Option<Tensor<2>> {
-        match self.forward {
-            Forward::Images(forward) => {
-                Some(forward(&self.model, Tensor::from_data(input, &self.device)))
-            }
-            Forward::Sentences(forward) => {
-                Some(forward(&self.model, Tensor::from_data(input, &self.device)))
-            }
-            Forward::Decoder(..) => None,
-        }
-    }
-}
-
-impl<M: Module + 'static> Ready for Loaded<M> {
-    fn evaluate(
-        &self,
-        config: &TaskConfig,
-        source: &dyn Source,
-        batch_size: usize,
-    ) -> Result<Metrics, SourceError> {
-        evaluate(
-            &*task(self.forward, config),
-            &self.model,
-            source,
-            batch_size,
-            &self.device,
-        )
-    }
-
-    fn answers(
-        &self,
-        source: &dyn Source,
-        batch_size: usize,
-    ) -> Result<Option<Vec<Answer>>, SourceError> {
-        let indices: Vec<u32> = (0..source.len() as u32).collect();
-        let mut answers = Vec::with_capacity(indices.len());
-        for part in indices.chunks(batch_size) {
-            let batch = source.batch(part, None)?;
-            let Some(logits) = self.logits(batch.input) else {
-                return Ok(None);
-            };
-            let classes = logits.dims()[1];
-            let scores = log_softmax(logits, 1).into_data();
-            let scores: Vec<f64> = scores.iter::<f64>().collect();
-            let labels = batch.target.iter::<i64>();
-            for (row, label) in scores.chunks(classes.max(1)).zip(labels) {
-                let likeliest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-                let (predicted, score) = likeliest.map_or((0, f64::NAN), |(i, score)| (i, *score));
-                let label = label as usize;
-                answers.push(Answer {
-                    label,
-                    predicted,
-                    confidence: score.exp(),
-                    loss: -row.get(label).copied().unwrap_or(f64::NAN),
-                });
-            }
-        }
-        Ok(Some(answers))
-    }
-
-    fn explain(&self, input: TensorData, baseline: TensorData) -> Attribution {
-        // On an autodiff device, but as in evaluation: no dropout, no statistics of the batch.
-        let model = self.model.valid().train().freeze();
-        if let Forward::Images(forward) = self.forward {
-            let logits = |x| forward(&model, x);
-            return integrated_gradients::<4>(input, baseline, &self.device, logits);
-        }
-        let embedded = self.embedded.expect("a model of tokens has an embedding");
-        let tokens = |device: &Device| Tensor::<2, Int>::from_data(input.clone(), device);
-        let x = (embedded.embed)(&self.model, tokens(&self.device)); // [1, t, c]
-        let [_, t, c] = x.dims();
-        let nothing = TensorData::zeros::<f32, _>([1, t, c]);
-        let mut explained =
-            integrated_gradients::<3>(x.into_data(), nothing, &self.device, |x: Tensor<3>| {
-                let tokens = tokens(&x.device()).repeat_dim(0, x.dims()[0]);
-                (embedded.logits)(&model, x, tokens)
-            });
-        let by_token = explained.values.chunks(c);
-        explained.values = by_token.map(|values| values.iter().sum()).collect();
-        explained
-    }
-
-    fn probabilities(&self, input: TensorData) -> Option<Vec<f32>> {
-        let logits = self.logits(input)?;
-        Some(softmax(logits, 1).into_data().iter::<f32>().collect())
-    }
-
-    fn decoder(&self) -> Option<Decoder<'_>> {
-        match self.forward {
-            Forward::Decoder(_, decoder) => Some(decoder(&self.model, &self.device)),
-            _ => None,
-        }
-    }
-
-    fn save(&self, path: &Path) -> Result<(), Error> {
-        Ok(weights::save(&self.model, path)?)
-    }
+fn to_hub<C, H>(config: &C) -> Json
+where
+    H: Serialize + for<'a> From<&'a C>,
+{
+    serde_json::to_value(H::from(config)).unwrap_or_default()
 }
 
 /// Finds a model by its architecture's name (its first preset) or by a preset's name.

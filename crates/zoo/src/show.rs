@@ -6,7 +6,7 @@ use zoo_train::Change;
 use crate::cli::ShowArgs;
 use crate::error::Error;
 use crate::progress::print_json;
-use crate::registry::{self, Input};
+use crate::registry::{self, Input, Model};
 
 /// Prints the layer table of a model on an input of its usual shape.
 pub fn run(args: &ShowArgs) -> Result<(), Error> {
@@ -23,7 +23,7 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
     let model = entry
         .configure(preset, &overlay, None)
         .map_err(Error::Request)?;
-    let shape = shape(model.input(), args)?;
+    let shape = shape(&*model, args)?;
     let summary = model.summary(&shape).map_err(Error::request)?;
     if args.json {
         print_json(&serde_json::json!({
@@ -42,23 +42,17 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// A batch of one in the model's usual shape.
-fn shape(input: Input, args: &ShowArgs) -> Result<Vec<usize>, Error> {
-    let fixed = |shape: Vec<usize>| match args.size {
-        None => Ok(shape),
-        Some(_) => Err(Error::Request(format!(
-            "--size is for models that take images of any size; {} does not",
-            args.model
-        ))),
-    };
-    match input {
-        // An image whose values are all features; a row of them has the same count.
-        Input::Features(features) => fixed(vec![1, 1, 1, features]),
-        Input::Image([c, h, w]) => fixed(vec![1, c, h, w]),
-        Input::AnyImage { channels, usual } => {
-            let side = args.size.unwrap_or(usual);
-            Ok(vec![1, channels, side, side])
+/// A batch of one in the model's usual shape, or of the size that is asked for.
+fn shape(model: &dyn Model, args: &ShowArgs) -> Result<Vec<usize>, Error> {
+    let mut shape = model.usual_shape();
+    if let Some(side) = args.size {
+        if !matches!(model.input(), Input::AnyImage { .. }) {
+            return Err(Error::Request(format!(
+                "--size is for models that take images of any size; {} does not",
+                args.model
+            )));
         }
-        Input::Tokens { longest } => fixed(vec![1, longest]),
+        shape[2..].fill(side);
     }
+    Ok(shape)
 }

@@ -23,7 +23,8 @@ use zoo_compare::report::{
 use zoo_compare::spec::{Dtype, Reply, Spec, SpecTask};
 use zoo_compare::worker::{Input, Subject, serve, to_stdout, write_batches};
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Classify, OptimizerConfig, TaskConfig, weights};
+use zoo_train::{Batch, Classify, OptimizerConfig, TaskConfig};
+use zoo_weights::Origin;
 
 const SIDE: usize = 4;
 const WIDTH: usize = SIDE * SIDE;
@@ -172,8 +173,10 @@ fn worker() {
         let shape = logits.dims().to_vec();
         (logits.flatten(0, 1), shape)
     };
+    let mut model = Net::new(&device);
+    zoo_weights::load(&mut model, &folder.join(&spec.weights), &Origin::default()).unwrap();
     let subject = Subject {
-        model: weights::load(Net::new(&device), &folder.join(&spec.weights)).unwrap(),
+        model,
         device: device.clone(),
         on_cpu: true,
         task: &Classify::new(forward, TaskConfig::default()),
@@ -221,7 +224,7 @@ fn prepared(folder: &Path) -> Prepared {
     const BATCHES: usize = 3;
     const STEPS: usize = 6;
     let device = Device::flex();
-    weights::save(&Net::new(&device), &folder.join("weights.safetensors")).unwrap();
+    zoo_weights::save(&Net::new(&device), &folder.join("weights.safetensors"), &Origin::default()).unwrap();
     let mut stream = Stream::new(5);
     let batches: Vec<Batch> = (0..BATCHES)
         .map(|_| {

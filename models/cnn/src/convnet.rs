@@ -46,6 +46,15 @@ impl ConvNetConfig {
         }
     }
 
+    /// Small enough for tests: the least image, of which one pixel is left.
+    pub fn tiny() -> Self {
+        Self {
+            image_size: 6,
+            num_classes: 4,
+            ..Self::pytorch_mnist()
+        }
+    }
+
     /// The shape of one image: `[channels, height, width]`.
     pub fn input_shape(&self) -> [usize; 3] {
         [self.in_channels, self.image_size, self.image_size]
@@ -117,13 +126,27 @@ impl ConvNet {
     ///
     /// If an image has another shape than [`ConvNetConfig::input_shape`].
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let [_, x] = self.maps(images);
+        let x = linear(&self.fc1, x.flatten(1, 3), Activation::Relu); // [b, 128]
+        linear(&self.fc2, x, Activation::None)
+    }
+
+    /// The map of the first convolution and that of the second, pooled, for `images [b, c, s, s]`.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn stages(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        self.maps(images).into()
+    }
+
+    fn maps(&self, images: Tensor<4>) -> [Tensor<4>; 2] {
         let [channels, height, width] = self.input_shape;
         assert_shape!(images, [_, channels, height, width]);
 
-        let x = conv2d(&self.conv1, images, Activation::Relu); // [b, 32, s-2, s-2]
-        let x = conv2d(&self.conv2, x, Activation::Relu); // [b, 64, s-4, s-4]
-        let x = max_pool2d(&self.pool, x); // [b, 64, (s-4)/2, (s-4)/2]
-        let x = linear(&self.fc1, x.flatten(1, 3), Activation::Relu); // [b, 128]
-        linear(&self.fc2, x, Activation::None)
+        let first = conv2d(&self.conv1, images, Activation::Relu); // [b, 32, s-2, s-2]
+        let x = conv2d(&self.conv2, first.clone(), Activation::Relu); // [b, 64, s-4, s-4]
+        let second = max_pool2d(&self.pool, x); // [b, 64, (s-4)/2, (s-4)/2]
+        [first, second]
     }
 }

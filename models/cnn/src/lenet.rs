@@ -47,6 +47,15 @@ impl LeNetConfig {
         }
     }
 
+    /// Small enough for tests: the least image, of which one pixel is left.
+    pub fn tiny() -> Self {
+        Self {
+            image_size: 12,
+            num_classes: 4,
+            ..Self::lenet5()
+        }
+    }
+
     /// The shape of one image: `[channels, height, width]`.
     pub fn input_shape(&self) -> [usize; 3] {
         [self.in_channels, self.image_size, self.image_size]
@@ -121,17 +130,31 @@ impl LeNet {
     ///
     /// If an image has another shape than [`LeNetConfig::input_shape`].
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let [_, x] = self.maps(images);
+        let x = x.flatten(1, 3);
+        let x = linear(&self.fc1, x, Activation::Relu); // [b, 120]
+        let x = linear(&self.fc2, x, Activation::Relu); // [b, 84]
+        linear(&self.fc3, x, Activation::None)
+    }
+
+    /// S2 and S4 of the paper, the maps that leave the poolings, for `images [b, c, s, s]`.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn stages(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        self.maps(images).into()
+    }
+
+    fn maps(&self, images: Tensor<4>) -> [Tensor<4>; 2] {
         let [channels, height, width] = self.input_shape;
         assert_shape!(images, [_, channels, height, width]);
 
         // ReLU and max pooling commute.
         let x = conv2d(&self.conv1, images, Activation::Relu);
-        let x = max_pool2d(&self.pool, x); // [b, 6, s/2, s/2]
-        let x = conv2d(&self.conv2, x, Activation::Relu);
-        let x = max_pool2d(&self.pool, x); // [b, 16, (s/2-4)/2, (s/2-4)/2]
-        let x = x.flatten(1, 3);
-        let x = linear(&self.fc1, x, Activation::Relu); // [b, 120]
-        let x = linear(&self.fc2, x, Activation::Relu); // [b, 84]
-        linear(&self.fc3, x, Activation::None)
+        let s2 = max_pool2d(&self.pool, x); // [b, 6, s/2, s/2]
+        let x = conv2d(&self.conv2, s2.clone(), Activation::Relu);
+        let s4 = max_pool2d(&self.pool, x); // [b, 16, (s/2-4)/2, (s/2-4)/2]
+        [s2, s4]
     }
 }

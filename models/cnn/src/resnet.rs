@@ -1,26 +1,33 @@
-//! Residual networks with basic blocks (He, Zhang, Ren and Sun 2015, "Deep residual learning for
-//! image recognition"): section 4.2 for CIFAR-10 and table 1 for ImageNet.
+//! Residual networks (He, Zhang, Ren and Sun 2015, "Deep residual learning for image
+//! recognition"): section 4.2 for CIFAR-10, with basic blocks, and table 1 for ImageNet, with basic
+//! blocks up to 34 layers and bottlenecks from 50 on.
 //!
 //! Departures: the paper leaves open where option A pads; like the authors' Torch release, zero
-//! channels go after the existing ones. The ImageNet kind is torchvision's, tensor names included.
-//! Burn's batch norm has PyTorch's epsilon (1e-5) and momentum (0.1 of the new batch), and, unlike
-//! PyTorch, keeps the *biased* batch variance as running variance: smaller by 1 - 1/n, n being
-//! the pixels a channel is averaged over.
+//! channels go after the existing ones. The ImageNet kind is torchvision's, tensor names included;
+//! a bottleneck that halves the image does so in its 3x3 convolution, where the paper's does in the
+//! first 1x1 (known as v1.5: no pixel is skipped, at the price of more multiplications). Burn's
+//! batch norm has PyTorch's epsilon (1e-5) and momentum (0.1 of the new batch), and, unlike
+//! PyTorch, keeps the *biased* batch variance as running variance: smaller by 1 - 1/n, n being the
+//! pixels a channel is averaged over.
 //!
 //! Convolutions start as N(0, 2 / fan-out) (He et al. 2015, "Delving deep into rectifiers"), as in
 //! both releases; batch norms as the identity; the classifier as U(-k, k), k = 1 / sqrt(fan-in).
 
 // b batch, c channels, h height, w width
 
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+mod block;
+
+use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::prelude::*;
-use burn::tensor::ops::PadMode;
 use serde::{Deserialize, Serialize};
 use zoo_kernels::{Activation, conv_norm, linear, max_pool2d};
 
+use self::block::{BlockConfig, conv};
 use crate::range::{CHANNELS, CLASSES, check};
+
+pub use self::block::{Block, BlockKind, Shortcut};
 
 /// What a [`ResNet`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,9 +37,12 @@ pub struct ResNetConfig {
     pub in_channels: usize,
     /// How an image enters.
     pub stem: Stem,
+    /// What every residual block is made of.
+    pub block: BlockKind,
     /// Residual blocks in each stage: one to four stages of 1..=256 blocks.
     pub blocks: Vec<usize>,
-    /// Channels of the first stage, 1..=1024; every later stage doubles them and halves the image.
+    /// Channels of the stem and of the first stage's 3x3 convolutions, 1..=1024; every later stage
+    /// doubles them and halves the image.
     pub width: usize,
     /// What a block that changes the shape adds its result to.
     pub shortcut: Shortcut,
@@ -50,16 +60,6 @@ pub enum Stem {
     Imagenet,
 }
 
-/// The shortcut of a block that changes the shape (section 3.3); any other block's is the identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Shortcut {
-    /// Option A: every second pixel, with zero channels for those that are missing. No parameters.
-    ZeroPad,
-    /// Option B: a 1x1 convolution of stride 2 and a batch norm.
-    Projection,
-}
-
 /// Every preset by name, in the order to list them.
 pub fn resnet_presets() -> Vec<(&'static str, ResNetConfig)> {
     vec![
@@ -68,6 +68,9 @@ pub fn resnet_presets() -> Vec<(&'static str, ResNetConfig)> {
         ("resnet56", ResNetConfig::resnet56()),
         ("resnet18", ResNetConfig::resnet18()),
         ("resnet34", ResNetConfig::resnet34()),
+        ("resnet50", ResNetConfig::resnet50()),
+        ("resnet101", ResNetConfig::resnet101()),
+        ("resnet152", ResNetConfig::resnet152()),
     ]
 }
 
@@ -89,18 +92,63 @@ impl ResNetConfig {
 
     /// Table 1, "18-layer", for ImageNet. 11,689,512 parameters.
     pub fn resnet18() -> Self {
-        Self::imagenet([2, 2, 2, 2])
+        Self::imagenet(BlockKind::Basic, [2, 2, 2, 2])
     }
 
     /// Table 1, "34-layer", for ImageNet. 21,797,672 parameters.
     pub fn resnet34() -> Self {
-        Self::imagenet([3, 4, 6, 3])
+        Self::imagenet(BlockKind::Basic, [3, 4, 6, 3])
+    }
+
+    /// Table 1, "50-layer", for ImageNet. 25,557,032 parameters.
+    pub fn resnet50() -> Self {
+        Self::imagenet(BlockKind::Bottleneck, [3, 4, 6, 3])
+    }
+
+    /// Table 1, "101-layer", for ImageNet. 44,549,160 parameters.
+    pub fn resnet101() -> Self {
+        Self::imagenet(BlockKind::Bottleneck, [3, 4, 23, 3])
+    }
+
+    /// Table 1, "152-layer", for ImageNet. 60,192,808 parameters.
+    pub fn resnet152() -> Self {
+        Self::imagenet(BlockKind::Bottleneck, [3, 8, 36, 3])
+    }
+
+    /// Small enough for tests: the ImageNet kind in two stages, one of them of two basic blocks.
+    pub fn tiny() -> Self {
+        Self {
+            blocks: vec![1, 2],
+            width: 8,
+            num_classes: 4,
+            ..Self::resnet18()
+        }
+    }
+
+    /// Small enough for tests: [`tiny`](Self::tiny) with bottlenecks, half as wide.
+    pub fn tiny_bottleneck() -> Self {
+        Self {
+            block: BlockKind::Bottleneck,
+            width: 4,
+            ..Self::tiny()
+        }
+    }
+
+    /// Small enough for tests: the CIFAR kind, four channels wide.
+    pub fn tiny_cifar() -> Self {
+        Self {
+            blocks: vec![1, 2],
+            width: 4,
+            num_classes: 4,
+            ..Self::resnet20()
+        }
     }
 
     fn cifar(blocks_per_stage: usize) -> Self {
         Self {
             in_channels: 3,
             stem: Stem::Cifar,
+            block: BlockKind::Basic,
             blocks: vec![blocks_per_stage; 3],
             width: 16,
             shortcut: Shortcut::ZeroPad,
@@ -108,10 +156,11 @@ impl ResNetConfig {
         }
     }
 
-    fn imagenet(blocks: [usize; 4]) -> Self {
+    fn imagenet(block: BlockKind, blocks: [usize; 4]) -> Self {
         Self {
             in_channels: 3,
             stem: Stem::Imagenet,
+            block,
             blocks: blocks.to_vec(),
             width: 64,
             shortcut: Shortcut::Projection,
@@ -168,7 +217,7 @@ impl ResNetConfig {
             Stem::Cifar => (3, 1, None),
             Stem::Imagenet => (7, 2, Some(stem_pool())),
         };
-        let last_width = self.width << (self.blocks.len() - 1);
+        let outputs = self.stage_channels(self.blocks.len() - 1);
         ResNet {
             conv1: conv([self.in_channels, self.width], kernel, stride).init(device),
             bn1: BatchNormConfig::new(self.width).init(device),
@@ -177,21 +226,37 @@ impl ResNetConfig {
             layer2: self.init_stage(1, device),
             layer3: self.init_stage(2, device),
             layer4: self.init_stage(3, device),
-            fc: LinearConfig::new(last_width, self.num_classes).init(device),
+            fc: LinearConfig::new(outputs, self.num_classes).init(device),
         }
     }
 
     /// The blocks of one stage, counted from 0; none where the configuration has fewer stages.
-    fn init_stage(&self, stage: usize, device: &Device) -> Vec<BasicBlock> {
+    fn init_stage(&self, stage: usize, device: &Device) -> Vec<Block> {
         let blocks = self.blocks.get(stage).copied().unwrap_or(0);
-        let width = self.width << stage;
         (0..blocks)
-            .map(|block| match (stage, block) {
-                // The first stage keeps the stem's shape, every other halves and widens it.
-                (1.., 0) => BasicBlock::halving(width, self.shortcut, device),
-                _ => BasicBlock::new([width, width], 1, device),
+            .map(|block| {
+                // Only a first block changes the shape. That of the first stage keeps the stem's
+                // size; every other halves it.
+                let (inputs, stride) = match (stage, block) {
+                    (0, 0) => (self.width, 1),
+                    (_, 0) => (self.stage_channels(stage - 1), 2),
+                    _ => (self.stage_channels(stage), 1),
+                };
+                let config = BlockConfig {
+                    kind: self.block,
+                    inputs,
+                    width: self.width << stage,
+                    stride,
+                    shortcut: self.shortcut,
+                };
+                config.init(device)
             })
             .collect()
+    }
+
+    /// Channels that leave a stage, counted from 0.
+    fn stage_channels(&self, stage: usize) -> usize {
+        (self.width << stage) * self.block.expansion()
     }
 }
 
@@ -205,13 +270,13 @@ pub struct ResNet {
     /// The pooling of the ImageNet stem.
     pub maxpool: Option<MaxPool2d>,
     /// The first stage, at the stem's resolution.
-    pub layer1: Vec<BasicBlock>,
+    pub layer1: Vec<Block>,
     /// The second stage; empty in a network of fewer.
-    pub layer2: Vec<BasicBlock>,
+    pub layer2: Vec<Block>,
     /// The third stage; empty in a network of fewer.
-    pub layer3: Vec<BasicBlock>,
+    pub layer3: Vec<Block>,
     /// The fourth stage; empty in a network of fewer, as the CIFAR presets are.
-    pub layer4: Vec<BasicBlock>,
+    pub layer4: Vec<Block>,
     /// The classifier.
     pub fc: Linear,
 }
@@ -226,6 +291,25 @@ impl ResNet {
     ///
     /// If the images have another number of channels than the configuration says.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = self.features(images, |_| {});
+        let x = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2); // [b, c]
+        linear(&self.fc, x, Activation::None)
+    }
+
+    /// The map that leaves every stage, the stem not counted, for `images [b, c, h, w]`: each of
+    /// twice the channels and half the size of the one before.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn stages(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut maps = Vec::new();
+        self.features(images, |map| maps.push(map.clone()));
+        maps
+    }
+
+    /// The last stage's map; `after_stage` sees each.
+    fn features(&self, images: Tensor<4>, mut after_stage: impl FnMut(&Tensor<4>)) -> Tensor<4> {
         let [_, channels, _, _] = self.conv1.weight.dims();
         assert_shape!(images, [_, channels, _, _]);
 
@@ -233,91 +317,15 @@ impl ResNet {
         if let Some(pool) = &self.maxpool {
             x = max_pool2d(pool, x);
         }
-        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
+        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        for stage in stages.into_iter().filter(|stage| !stage.is_empty()) {
             for block in stage {
                 x = block.forward(x);
             }
+            after_stage(&x);
         }
-        let x = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2); // [b, c]
-        linear(&self.fc, x, Activation::None)
+        x
     }
-}
-
-/// Two 3x3 convolutions and a shortcut around them (figure 2 of the paper, and figure 5 left).
-#[derive(Module, Debug)]
-pub struct BasicBlock {
-    /// The first convolution; it halves the image where the block does.
-    pub conv1: Conv2d,
-    /// Its batch norm.
-    pub bn1: BatchNorm,
-    /// The second convolution.
-    pub conv2: Conv2d,
-    /// Its batch norm.
-    pub bn2: BatchNorm,
-    /// The projection of option B. A pair, so that its tensors are `downsample.0` and `.1`.
-    pub downsample: Option<(Conv2d, BatchNorm)>,
-}
-
-impl BasicBlock {
-    /// A block from `in` to `out` channels, without a projection.
-    fn new([c_in, c_out]: [usize; 2], stride: usize, device: &Device) -> Self {
-        Self {
-            conv1: conv([c_in, c_out], 3, stride).init(device),
-            bn1: BatchNormConfig::new(c_out).init(device),
-            conv2: conv([c_out, c_out], 3, 1).init(device),
-            bn2: BatchNormConfig::new(c_out).init(device),
-            downsample: None,
-        }
-    }
-
-    /// The first block of a later stage: half the image, twice the channels.
-    fn halving(c_out: usize, shortcut: Shortcut, device: &Device) -> Self {
-        let c_in = c_out / 2;
-        let downsample = match shortcut {
-            Shortcut::ZeroPad => None,
-            Shortcut::Projection => Some((
-                conv([c_in, c_out], 1, 2).init(device),
-                BatchNormConfig::new(c_out).init(device),
-            )),
-        };
-        Self {
-            downsample,
-            ..Self::new([c_in, c_out], 2, device)
-        }
-    }
-
-    /// `x [b, c, h, w]` -> `[b, c, h, w]`, or `[b, 2c, (h+1)/2, (w+1)/2]` in a block that halves
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let shortcut = Some(self.shortcut(x.clone()));
-        let x = conv_norm(&self.conv1, &self.bn1, x, None, Activation::Relu);
-        conv_norm(&self.conv2, &self.bn2, x, shortcut, Activation::Relu)
-    }
-
-    fn shortcut(&self, x: Tensor<4>) -> Tensor<4> {
-        if let Some((conv, norm)) = &self.downsample {
-            return conv_norm(conv, norm, x, None, Activation::None);
-        }
-        let [c_out, c_in, _, _] = self.conv1.weight.dims();
-        if c_in == c_out {
-            return x;
-        }
-        let x = x.slice(s![.., .., ..;2, ..;2]); // [b, c, (h+1)/2, (w+1)/2]
-        x.pad([(0, c_out - c_in), (0, 0), (0, 0)], PadMode::Constant(0.0))
-    }
-}
-
-/// A convolution that keeps the image's size, divided by `stride`. Without bias, because the batch
-/// norm that follows would cancel it.
-fn conv(channels: [usize; 2], kernel: usize, stride: usize) -> Conv2dConfig {
-    let margin = kernel / 2;
-    Conv2dConfig::new(channels, [kernel, kernel])
-        .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(margin, margin, margin, margin))
-        .with_bias(false)
-        .with_initializer(Initializer::KaimingNormal {
-            gain: f64::sqrt(2.0),
-            fan_out_only: true,
-        })
 }
 
 fn stem_pool() -> MaxPool2d {

@@ -1,11 +1,16 @@
-//! Multilayer perceptrons for [Burn](burn), importable with little else.
+//! Networks of multilayer perceptrons for [Burn](burn), importable with little else: the perceptron
+//! itself, and MLP-Mixer for images.
 //!
-//! [`MlpConfig`] says what to build, [`MlpConfig::init`] builds it on a device, and
-//! [`Mlp::forward`] turns `features [b, in]` into `logits [b, out]`. The crate knows no loss,
-//! optimiser, file or backend.
+//! A configuration ([`MlpConfig`], [`MixerConfig`]) says what to build and its `init` builds it on a
+//! device. [`Mlp::forward`] turns `features [b, in]` into `logits [b, out]`, [`Mixer::forward`]
+//! turns `images [b, c, h, w]` into `logits [b, classes]`; [`Mlp::hidden_states`] and
+//! [`Mixer::stages`] give what lies between. The crate knows no loss, optimiser, file or backend.
 
+mod mixer;
 mod mlp;
+mod range;
 
+pub use mixer::{FeedForward, Mixer, MixerBlock, MixerConfig, PatchEmbed, mixer_presets};
 pub use mlp::{Activation, Mlp, MlpConfig, presets};
 
 /// Compiles and runs the example of the model card.

@@ -15,6 +15,8 @@ use burn::tensor::activation::{gelu, relu, sigmoid, tanh};
 use serde::{Deserialize, Serialize};
 use zoo_kernels::linear;
 
+use crate::range::{check, check_probability};
+
 /// The widest layer accepted: far above any use, far below an overflow of the weight count.
 const MAX_WIDTH: usize = 1 << 20;
 
@@ -61,6 +63,14 @@ impl MlpConfig {
         }
     }
 
+    /// Small enough for tests: 16 features, two hidden layers, four classes; 344 parameters.
+    pub fn tiny() -> Self {
+        Self {
+            widths: vec![16, 12, 8, 4],
+            ..Self::intro()
+        }
+    }
+
     /// Features of one input sample; 0 where `widths` is empty, which [`validate`](Self::validate)
     /// refuses.
     pub fn input_features(&self) -> usize {
@@ -85,20 +95,10 @@ impl MlpConfig {
                 self.widths
             ));
         }
-        for (i, width) in self.widths.iter().enumerate() {
-            if !(1..=MAX_WIDTH).contains(width) {
-                return Err(format!(
-                    "model.widths[{i}] must lie in 1..={MAX_WIDTH}; found {width}"
-                ));
-            }
+        for (i, &width) in self.widths.iter().enumerate() {
+            check(&format!("widths[{i}]"), width, 1..=MAX_WIDTH)?;
         }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(format!(
-                "model.dropout must be at least 0 and below 1; found {}",
-                self.dropout
-            ));
-        }
-        Ok(())
+        check_probability("dropout", self.dropout)
     }
 
     /// Builds the network on `device`, with fresh weights.
@@ -144,14 +144,32 @@ impl Mlp {
     ///
     /// If `features` is not `in` wide.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        self.logits(features, |_| {})
+    }
+
+    /// What every hidden layer hands to the next, `[b, width]` each and after the non-linearity, for
+    /// `features [b, in]`: nothing where there is one layer.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn hidden_states(&self, features: Tensor<2>) -> Vec<Tensor<2>> {
+        let mut states = Vec::new();
+        self.logits(features, |x| states.push(x.clone()));
+        states
+    }
+
+    /// `after_hidden` sees what leaves every layer but the last.
+    fn logits(&self, features: Tensor<2>, mut after_hidden: impl FnMut(&Tensor<2>)) -> Tensor<2> {
         let mut x = features;
         for (i, layer) in self.layers.iter().enumerate() {
             // Either way the layer checks the shape.
-            x = if i + 1 < self.layers.len() {
-                self.dropout.forward(self.activation.after(layer, x))
+            if i + 1 < self.layers.len() {
+                x = self.dropout.forward(self.activation.after(layer, x));
+                after_hidden(&x);
             } else {
-                linear(layer, x, zoo_kernels::Activation::None)
-            };
+                x = linear(layer, x, zoo_kernels::Activation::None);
+            }
         }
         x
     }

@@ -86,6 +86,29 @@ fn computes_what_the_formula_says() {
 }
 
 #[test]
+fn hidden_states_are_what_leaves_the_hidden_layers() {
+    let device = Device::flex();
+    let model = tiny().init(&device);
+    let x = features(&tiny(), 4, &device);
+    let states = model.hidden_states(x.clone());
+    assert_eq!(states.len(), 2);
+    let mut expected = x.clone();
+    for (layer, state) in model.layers.iter().zip(&states) {
+        expected = layer.forward(expected).clamp_min(0.0);
+        // 1e-5: two ways to order sums of 16 products in f32.
+        state.clone().into_data().assert_approx_eq(
+            &expected.clone().into_data(),
+            Tolerance::<f32>::absolute(1e-5),
+        );
+    }
+    let last = &model.layers[2];
+    model.forward(x).into_data().assert_approx_eq(
+        &last.forward(states[1].clone()).into_data(),
+        Tolerance::<f32>::absolute(1e-5),
+    );
+}
+
+#[test]
 fn activations_are_the_functions_they_are_named_after() {
     let device = Device::flex();
     // Values at -1, 0 and 2, to seven digits, from the functions' definitions.

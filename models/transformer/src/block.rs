@@ -1,21 +1,21 @@
 //! The pre-norm transformer block of GPT-2 (Radford et al. 2019, section 2.3), for decoder and
 //! encoder alike: only the mask tells them apart.
-//!
-//! Departure: GELU is exact (Burn's fastest on a CPU) where GPT-2 approximates it with tanh.
 
 // b batch, t positions, s positions attended to (cached and new), h heads, d head width,
 // c = h·d width, f hidden width of the feed-forward.
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor};
 use zoo_kernels::{Activation, Attend, attention, causal_mask, layer_norm, linear, self_attention};
+
+use crate::cache::Seen;
 
 /// Standard deviation of every initial weight matrix in GPT-2 and BERT.
 pub(crate) const INITIAL_STD: f64 = 0.02;
 
 /// Burn's default, and PyTorch's.
-const EPSILON: f64 = 1e-5;
+pub(crate) const EPSILON: f64 = 1e-5;
 
 /// Which positions a position attends to.
 #[derive(Clone, Copy)]
@@ -31,6 +31,8 @@ pub(crate) struct BlockConfig {
     pub(crate) width: usize,
     pub(crate) num_heads: usize,
     pub(crate) hidden: usize,
+    /// Between the two layers of the feed-forward.
+    pub(crate) activation: Activation,
     pub(crate) dropout: f64,
     pub(crate) bias: bool,
     /// Blocks in the whole model, for the scale of the residual projections.
@@ -71,6 +73,7 @@ impl BlockConfig {
             mlp: FeedForward {
                 c_fc: init_linear(width, hidden, INITIAL_STD, bias, device),
                 c_proj: init_linear(hidden, width, residual_std, bias, device),
+                activation: self.activation,
                 dropout,
             },
         }
@@ -144,42 +147,20 @@ impl SelfAttention {
     }
 }
 
-/// The keys and values of one layer's earlier positions.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen(Option<(Tensor<4>, Tensor<4>)>);
-
-impl Seen {
-    /// Joins new keys and values `[b, h, t, d]` to the earlier ones: `[b, h, s, d]` each.
-    fn extend(&mut self, k: Tensor<4>, v: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let (k, v) = match self.0.take() {
-            Some((old_k, old_v)) => {
-                let ([b, h, _, d], [new_b, ..]) = (old_k.dims(), k.dims());
-                assert!(new_b == b, "the cache holds {b} sequences, got {new_b}");
-                assert_shape!(k, [b, h, _, d]);
-                (
-                    Tensor::cat(vec![old_k, k], 2),
-                    Tensor::cat(vec![old_v, v], 2),
-                )
-            }
-            None => (k, v),
-        };
-        self.0 = Some((k.clone(), v.clone()));
-        (k, v)
-    }
-}
-
-/// Two layers with GELU between, at every position alike.
+/// Two layers with an activation between, at every position alike.
 #[derive(Module, Debug)]
 struct FeedForward {
     c_fc: Linear,
     c_proj: Linear,
+    #[module(skip)]
+    activation: Activation,
     dropout: Dropout,
 }
 
 impl FeedForward {
     /// `[b·t, c]` -> `[b·t, f]` -> `[b·t, c]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = linear(&self.c_fc, x, Activation::Gelu);
+        let x = linear(&self.c_fc, x, self.activation);
         self.dropout
             .forward(linear(&self.c_proj, x, Activation::None))
     }

@@ -1,5 +1,19 @@
 //! Checks of configuration values. A message names the key, what is allowed and what was given.
 
+/// The largest size accepted: far above any use, far below an overflow of a tensor's size.
+pub(crate) const LARGEST: usize = 1 << 24;
+
+/// The most layers accepted, for the same reasons.
+pub(crate) const DEEPEST: usize = 1024;
+
+/// A count from one to `most`.
+pub(crate) fn count(key: &str, value: usize, most: usize) -> Result<(), String> {
+    if !(1..=most).contains(&value) {
+        return Err(format!("model.{key}: expected 1 to {most}, got {value}"));
+    }
+    Ok(())
+}
+
 /// A count that must be one or more.
 pub(crate) fn at_least_one(key: &str, value: usize) -> Result<(), String> {
     if value == 0 {

@@ -1,4 +1,5 @@
 //! A BERT-style encoder that classifies a sentence (Devlin et al. 2019), trained from scratch.
+//! BERT as published is [`bert`](crate::bert).
 //!
 //! Departures, all for training from scratch on little data:
 //! - norms come before each sub-layer and after the last, instead of after each: that trains
@@ -61,13 +62,14 @@ pub enum Pooling {
 
 /// Every named configuration: the table behind lists and sweeps.
 pub fn presets() -> Vec<(&'static str, EncoderConfig)> {
-    vec![("bert_tiny", EncoderConfig::bert_tiny())]
+    vec![("prenorm_tiny", EncoderConfig::prenorm_tiny())]
 }
 
 impl EncoderConfig {
-    /// BERT-Tiny (Turc et al. 2019, table 1: 2 layers, width 128, so 2 heads of 64) with BERT's
-    /// vocabulary and two classes: 4,369,410 parameters, 3.9M of them the vocabulary's.
-    pub fn bert_tiny() -> Self {
+    /// The size of BERT-Tiny (Turc et al. 2019, table 1: 2 layers, width 128, so 2 heads of 64) with
+    /// BERT's vocabulary and two classes: 4,369,410 parameters, 3.9M of them the vocabulary's.
+    /// BERT-Tiny itself is [`BertConfig::bert_tiny`](crate::bert::BertConfig::bert_tiny).
+    pub fn prenorm_tiny() -> Self {
         Self {
             vocab_size: 30_522,
             max_length: 512,
@@ -79,6 +81,20 @@ impl EncoderConfig {
             pooling: Pooling::First,
             num_classes: 2,
             pad_token: 0,
+        }
+    }
+
+    /// Small enough for tests: two layers of width 16, three classes.
+    pub fn tiny() -> Self {
+        Self {
+            vocab_size: 16,
+            max_length: 8,
+            width: 16,
+            hidden: 24,
+            dropout: 0.0,
+            pooling: Pooling::Mean,
+            num_classes: 3,
+            ..Self::prenorm_tiny()
         }
     }
 
@@ -116,6 +132,7 @@ impl EncoderConfig {
             width: self.width,
             num_heads: self.num_heads,
             hidden: self.hidden,
+            activation: Activation::Gelu,
             dropout: self.dropout,
             bias: true,
             num_layers: self.num_layers,

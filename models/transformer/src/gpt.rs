@@ -1,11 +1,12 @@
 //! GPT: a decoder that predicts the next token (Radford et al. 2019, "Language Models are
 //! Unsupervised Multitask Learners"): pre-norm, causal, learned positions, GELU.
 //!
-//! Tensors are named and laid out as in the published GPT-2 (`wte`, `h.0.attn.c_attn`, `ln_f`).
-//! Departures: exact GELU instead of its tanh approximation; a free output layer and a model
-//! without biases (nanoGPT's `bias=False`) on request.
+//! Tensors are named and laid out as in the GPT-2 published on Hugging Face (`wte`,
+//! `h.0.attn.c_attn`, `ln_f`), whose `config.json` is [`hugging_face`]'s. Departures, on request:
+//! exact GELU instead of its approximation by tanh; a free output layer; no biases (nanoGPT's
+//! `bias=False`).
 
-use std::{error, fmt};
+pub mod hugging_face;
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, Linear};
@@ -14,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use zoo_kernels::{Activation, linear};
 
-use crate::block::{
-    Block, BlockConfig, INITIAL_STD, Seen, Sees, init_linear, init_norm, norm, normal,
-};
+use crate::block::{Block, BlockConfig, INITIAL_STD, Sees, init_linear, init_norm, norm, normal};
 use crate::check;
+
+pub use crate::cache::{Cache, ContextFull};
 
 // b batch, t new positions, s positions attended to (cached and new), c width.
 
@@ -25,16 +26,19 @@ use crate::check;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GptConfig {
-    /// Number of different tokens.
+    /// Number of different tokens, 1..=16777216.
     pub vocab_size: usize,
-    /// Most positions the model can see at once.
+    /// Most positions the model can see at once, 1..=16777216.
     pub context: usize,
-    /// Blocks.
+    /// Blocks, 1..=1024.
     pub num_layers: usize,
     /// Attention heads a block; divides `width`.
     pub num_heads: usize,
-    /// Width of the residual stream; the feed-forward is four times as wide.
+    /// Width of the residual stream, 1..=16777216; the feed-forward is four times as wide.
     pub width: usize,
+    /// What stands between the two layers of a feed-forward.
+    #[serde(default)]
+    pub activation: Gelu,
     /// Probability of zeroing an embedding, an attention weight or a block's output, 0..1.
     pub dropout: f64,
     /// Where the output layer's weights come from.
@@ -42,6 +46,18 @@ pub struct GptConfig {
     /// Whether linear layers and norms add a bias. GPT-2 does; nanoGPT's default does not. A free
     /// output layer is one of these linear layers; a tied one has no bias, as in GPT-2.
     pub bias: bool,
+}
+
+/// How GELU (Hendrycks and Gimpel 2016) is computed, by Hugging Face's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gelu {
+    /// x Φ(x) with the normal distribution Φ. Configurations older than the key mean this one.
+    #[default]
+    #[serde(rename = "gelu")]
+    Exact,
+    /// Φ approximated by tanh, as in GPT-2.
+    #[serde(rename = "gelu_new")]
+    Tanh,
 }
 
 /// Where the output layer's weights come from.
@@ -56,8 +72,25 @@ pub enum Output {
 
 /// Every named configuration: the table behind lists and sweeps.
 pub fn presets() -> Vec<(&'static str, GptConfig)> {
-    vec![("nano", GptConfig::nano()), ("sums", GptConfig::sums())]
+    vec![
+        ("nano", GptConfig::nano()),
+        ("sums", GptConfig::sums()),
+        ("gpt2", GptConfig::gpt2()),
+        ("gpt2-medium", GptConfig::gpt2_medium()),
+        ("gpt2-large", GptConfig::gpt2_large()),
+        ("gpt2-xl", GptConfig::gpt2_xl()),
+    ]
 }
+
+/// The ends of names of linear weights that the origin's files hold as `[in, out]`.
+pub const CONV1D: &[&str] = &["c_attn.weight", "c_proj.weight", "c_fc.weight"];
+
+/// The origin's copies of other tensors, `(copy, original)`, where the output is
+/// [tied](Output::Tied).
+pub const TIED: &[(&str, &str)] = &[("lm_head.weight", "transformer.wte.weight")];
+
+/// The ends of names in the origin's files that hold the causal mask, not weights.
+pub const IGNORED: &[&str] = &[".attn.bias", ".attn.masked_bias"];
 
 impl GptConfig {
     /// nanoGPT's recipe for character-level Shakespeare on a CPU (its README, "I only have a
@@ -69,6 +102,7 @@ impl GptConfig {
             num_layers: 4,
             num_heads: 4,
             width: 128,
+            activation: Gelu::Exact,
             dropout: 0.0,
             output: Output::Tied,
             bias: false,
@@ -86,14 +120,70 @@ impl GptConfig {
         }
     }
 
+    /// GPT-2, the smallest of table 2: 12 layers, width 768, 124,439,808 parameters (the table's
+    /// "117M" is a miscount, as the authors' repository says). Heads are 64 wide in every size.
+    pub fn gpt2() -> Self {
+        Self::of_table_2(12, 768)
+    }
+
+    /// Table 2, second row: 24 layers, width 1024, 354,823,168 parameters.
+    pub fn gpt2_medium() -> Self {
+        Self::of_table_2(24, 1024)
+    }
+
+    /// Table 2, third row: 36 layers, width 1280, 774,030,080 parameters.
+    pub fn gpt2_large() -> Self {
+        Self::of_table_2(36, 1280)
+    }
+
+    /// Table 2, last row: 48 layers, width 1600, 1,557,611,200 parameters.
+    pub fn gpt2_xl() -> Self {
+        Self::of_table_2(48, 1600)
+    }
+
+    fn of_table_2(num_layers: usize, width: usize) -> Self {
+        Self {
+            vocab_size: 50_257,
+            context: 1024,
+            num_layers,
+            num_heads: width / 64,
+            width,
+            activation: Gelu::Tanh,
+            dropout: 0.1,
+            output: Output::Tied,
+            bias: true,
+        }
+    }
+
+    /// Small enough for tests: GPT-2 with two layers of width 16, 6,928 parameters.
+    pub fn tiny() -> Self {
+        Self {
+            vocab_size: 13,
+            context: 8,
+            num_heads: 2,
+            dropout: 0.0,
+            ..Self::of_table_2(2, 16)
+        }
+    }
+
+    /// What Hugging Face's `GPT2LMHeadModel` calls a tensor of ours.
+    pub fn origin_name(&self, ours: &str) -> String {
+        if ours.starts_with("lm_head.") {
+            ours.to_owned()
+        } else {
+            format!("transformer.{ours}")
+        }
+    }
+
     /// Checks every value, so that [`init`](Self::init) cannot fail.
     ///
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        check::at_least_one("vocab_size", self.vocab_size)?;
-        check::at_least_one("context", self.context)?;
-        check::at_least_one("num_layers", self.num_layers)?;
+        check::count("vocab_size", self.vocab_size, check::LARGEST)?;
+        check::count("context", self.context, check::LARGEST)?;
+        check::count("num_layers", self.num_layers, check::DEEPEST)?;
+        check::count("width", self.width, check::LARGEST)?;
         check::heads_divide_width(self.num_heads, self.width)?;
         check::dropout(self.dropout)
     }
@@ -111,6 +201,10 @@ impl GptConfig {
             width: self.width,
             num_heads: self.num_heads,
             hidden: 4 * self.width,
+            activation: match self.activation {
+                Gelu::Exact => Activation::Gelu,
+                Gelu::Tanh => Activation::GeluTanh,
+            },
             dropout: self.dropout,
             bias: self.bias,
             num_layers: self.num_layers,
@@ -171,15 +265,31 @@ impl Gpt {
     /// # Panics
     /// If `t` exceeds the context.
     pub fn forward_embedded(&self, x: Tensor<3>) -> Tensor<3> {
-        self.logits(x, None)
+        let [b, ..] = x.dims();
+        self.logits(self.blocks(x, None, |_| ()), b)
+    }
+
+    /// What `tokens [b, t]` become on their way, `[b, t, c]` each: the embedding, then the output of
+    /// every block, the last one normed, as Hugging Face's `output_hidden_states`.
+    ///
+    /// # Panics
+    /// If `t` exceeds the context.
+    pub fn hidden_states(&self, tokens: Tensor<2, Int>) -> Vec<Tensor<3>> {
+        let [b, t] = tokens.dims();
+        let mut states = Vec::new();
+        let last = self.blocks(self.embed(tokens), None, |x| states.push(x.clone()));
+        states.pop();
+        states.push(last);
+        let shaped = |x: Tensor<2>| {
+            let [_, c] = x.dims();
+            x.reshape([b, t, c])
+        };
+        states.into_iter().map(shaped).collect()
     }
 
     /// An empty cache for [`forward_cached`](Self::forward_cached).
     pub fn cache(&self) -> Cache {
-        Cache {
-            layers: vec![Seen::default(); self.h.len()],
-            len: 0,
-        }
+        Cache::new(self.h.len())
     }
 
     /// Continues the sequences in `cache` with `tokens [b, t]` -> `logits [b, t, vocab]`, equal to
@@ -199,17 +309,10 @@ impl Gpt {
         tokens: Tensor<2, Int>,
         cache: &mut Cache,
     ) -> Result<Tensor<3>, ContextFull> {
-        let ([_, new], context) = (tokens.dims(), self.context());
-        if cache.len + new > context {
-            let cached = cache.len;
-            return Err(ContextFull {
-                context,
-                cached,
-                new,
-            });
-        }
-        let logits = self.logits(self.embed(tokens), Some(cache));
-        cache.len += new;
+        let [b, new] = tokens.dims();
+        cache.check_room(self.context(), new)?;
+        let logits = self.logits(self.blocks(self.embed(tokens), Some(cache), |_| ()), b);
+        cache.advance(new);
         Ok(logits)
     }
 
@@ -218,79 +321,39 @@ impl Gpt {
         self.wpe.weight.dims()[0]
     }
 
-    fn logits(&self, x: Tensor<3>, mut cache: Option<&mut Cache>) -> Tensor<3> {
+    /// `x [b, t, c]` of [`embed`](Self::embed) -> `[b·t, c]`, normed. `see` is shown what enters the
+    /// first block and what leaves each.
+    fn blocks(
+        &self,
+        x: Tensor<3>,
+        mut cache: Option<&mut Cache>,
+        mut see: impl FnMut(&Tensor<2>),
+    ) -> Tensor<2> {
         let [b, t, _] = x.dims();
-        let past = cache.as_ref().map_or(0, |cache| cache.len);
+        let past = cache.as_ref().map_or(0, |cache| cache.len());
 
         let positions = self.wpe.weight.val().narrow(0, past, t); // [t, c]
         let x = x + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
+        see(&x);
         for (layer, block) in self.h.iter().enumerate() {
-            let seen = (cache.as_deref_mut()).map(|cache| &mut cache.layers[layer]);
+            let seen = (cache.as_deref_mut()).map(|cache| cache.layer(layer));
             x = block.forward(x, b, Sees::Past, seen);
+            see(&x);
         }
-        let x = norm(&self.ln_f, x);
+        norm(&self.ln_f, x)
+    }
+
+    /// `x [b·t, c]` -> `[b, t, vocab]`
+    fn logits(&self, x: Tensor<2>, b: usize) -> Tensor<3> {
         let logits = match &self.lm_head {
             Some(head) => linear(head, x, Activation::None),
             None => x.matmul(self.wte.weight.val().transpose()),
         };
-        let [_, vocab] = logits.dims();
-        logits.reshape([b, t, vocab])
+        let [rows, vocab] = logits.dims();
+        logits.reshape([b, rows / b, vocab])
     }
 }
-
-/// The keys and values of the positions seen so far. Made by [`Gpt::cache`].
-#[derive(Clone, Debug)]
-pub struct Cache {
-    layers: Vec<Seen>,
-    len: usize,
-}
-
-impl Cache {
-    /// Positions held.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether no position is held.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Forgets every position, so that the next call starts new sequences.
-    pub fn clear(&mut self) {
-        self.layers.fill(Seen::default());
-        self.len = 0;
-    }
-}
-
-/// The cache has no room for the new tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContextFull {
-    /// Most positions the model can see at once.
-    pub context: usize,
-    /// Positions in the cache.
-    pub cached: usize,
-    /// Positions that were to follow.
-    pub new: usize,
-}
-
-impl fmt::Display for ContextFull {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            context,
-            cached,
-            new,
-        } = self;
-        write!(
-            f,
-            "a context of {context} positions cannot take {new} after {cached}; \
-             clear the cache and pass the last tokens again"
-        )
-    }
-}
-
-impl error::Error for ContextFull {}
 
 #[cfg(test)]
 mod tests;

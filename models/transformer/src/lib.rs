@@ -1,7 +1,12 @@
 //! Small transformers for [Burn](https://burn.dev): tensors in, logits out, on any backend.
 //!
-//! - [`gpt`]: a GPT-style decoder that predicts the next token, with a cache for sampling.
+//! - [`gpt`]: a GPT-style decoder that predicts the next token, GPT-2's sizes included.
+//! - [`llama`]: a Llama-style decoder, with rotary positions and shared keys and values.
+//! - [`generate`]: texts from either, token by token with a cache.
 //! - [`encoder`]: a BERT-style encoder that classifies a sentence.
+//! - [`encoder_decoder`]: the transformer of 2017, for translation, with [`beam`] search.
+//! - [`bert`]: BERT as published, to classify sentences or to embed them.
+//! - [`vit`]: the Vision Transformer, which reads patches of an image as if they were words.
 //!
 //! Both stack the same pre-norm block. It is our own rather than `burn::nn`'s
 //! `TransformerEncoder` because it projects query, key and value in one product, keeps
@@ -17,12 +22,19 @@
 //! assert_eq!(model.forward(tokens).dims(), [2, 16, 65]);
 //! ```
 
+pub mod beam;
+pub mod bert;
 mod block;
+mod cache;
 mod check;
 pub mod encoder;
+pub mod encoder_decoder;
+pub mod generate;
 pub mod gpt;
+pub mod llama;
 #[cfg(test)]
 mod testing;
+pub mod vit;
 
 /// The examples of the README, compiled and run with the other tests.
 #[cfg(doctest)]

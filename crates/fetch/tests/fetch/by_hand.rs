@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use zoo_fetch::FetchError;
 
-use crate::{Disk, bytes, gzip, source, sum};
+use crate::{Disk, bytes, gzip, source, sum, vague_source};
 
 /// An address where nobody listens.
 fn nobody() -> String {
@@ -55,6 +55,17 @@ fn offline_the_error_says_what_to_put_where() {
     disk.put("train", &data[1]);
     disk.put("test.txt", &data[2]);
     assert_eq!(disk.fetch(&source).unwrap().present.len(), 3);
+}
+
+#[test]
+fn offline_the_error_says_no_more_of_a_sum_than_is_published() {
+    let (disk, data) = (Disk::new(), bytes(20));
+    let error = disk
+        .fetch(&vague_source("a.pth", &nobody(), &data, 1))
+        .unwrap_err()
+        .to_string();
+    let wanted = format!("a.pth (19 to 21 bytes, sha256 {}…)", &sum(&data)[..8]);
+    assert!(error.contains(&wanted), "expected `{wanted}` in:\n{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use zoo_fetch::{Source, Status, verify};
+use zoo_fetch::{Size, Source, Status, verify};
 
 use crate::HEAD;
 
@@ -45,7 +45,7 @@ fn every_broken_rule_is_named_with_its_place() {
         (
             "name = 'digits'",
             "name = '../digits'",
-            "name: expected small letters",
+            "name: expected letters",
         ),
         (
             "path = 'sub/a.gz'",
@@ -124,6 +124,88 @@ fn every_broken_rule_is_named_with_its_place() {
     );
 }
 
+/// A source of weights of which the publisher says neither the whole sum nor the very size.
+fn weights() -> String {
+    "name = 'Tiny_1.1B-v2'\nabout = 'a'\nlicence = 'l'\nhomepage = 'h'\n\
+     [weights]\npreset = 'tiny'\npaper = 'p'\nrecipe = 'https://example.org/r'\npublished = 'q'\n\
+     [[files]]\npath = 'tiny-0676BA61.pth'\nurls = ['https://example.org/a']\n\
+     sha256_prefix = '0676BA61'\nsize_bytes = [5, 7]\n"
+        .into()
+}
+
+#[test]
+fn weights_say_what_they_fit_and_as_much_of_sum_and_size_as_is_published() {
+    let source = Source::parse(&weights()).unwrap();
+    assert_eq!(source.weights.as_ref().unwrap().preset, "tiny");
+    assert!(source.counts.is_empty());
+    let file = &source.files[0];
+    assert_eq!(file.sha256_prefix.as_deref(), Some("0676ba61"));
+    assert_eq!(
+        (&file.sha256, file.size_bytes),
+        (&None, Size::Between(5, 7))
+    );
+
+    let whole = format!("sha256 = '{}'\nsha256_prefix", "ab".repeat(32));
+    let cases: &[(&str, &str, &str)] = &[
+        (
+            "name = 'Tiny_1.1B-v2'",
+            "name = '.tiny'",
+            "name: expected letters",
+        ),
+        (
+            "preset = 'tiny'",
+            "preset = ''",
+            "weights.preset: expected a text",
+        ),
+        (
+            "https://example.org/r",
+            "ftp://example.org/r",
+            "weights.recipe: expected an https",
+        ),
+        (
+            "[weights]",
+            "[counts]\ntrain = 1\n[weights]",
+            "counts: expected this table",
+        ),
+        (
+            "0676BA61'\nsize",
+            "0676BA6'\nsize",
+            "files[0].sha256_prefix: expected 8 to 63 hex",
+        ),
+        (
+            "sha256_prefix = '0676BA61'\n",
+            "",
+            "files[0].sha256: expected either",
+        ),
+        ("sha256_prefix", &whole, "files[0].sha256: expected either"),
+        (
+            "[5, 7]",
+            "[7, 5]",
+            "files[0].size_bytes: expected [fewest, most], found 7 to 5",
+        ),
+        (
+            "[5, 7]",
+            "[0, 5]",
+            "files[0].size_bytes: expected more than 0",
+        ),
+        (
+            "[5, 7]",
+            "[5]",
+            "expected a number of bytes, or [fewest, most]",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        assert!(weights().contains(from), "{from}");
+        let error = Source::parse(&weights().replacen(from, to, 1))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(expected),
+            "{to}: expected `{expected}` in `{error}`"
+        );
+    }
+}
+
 #[test]
 fn plain_http_is_for_this_machine() {
     for host in ["127.0.0.1:80", "localhost", "[::1]:9"] {
@@ -132,12 +214,12 @@ fn plain_http_is_for_this_machine() {
     }
 }
 
-/// Every source file of the repository, by modality and name.
-fn repository() -> Vec<(String, Source)> {
-    let datasets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
+/// Every source file below a folder of the repository, such as `datasets`, by name.
+fn repository(folder: &str) -> Vec<(String, Source)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut sources = Vec::new();
-    for modality in fs::read_dir(datasets).unwrap() {
-        let Ok(files) = fs::read_dir(modality.unwrap().path().join("sources")) else {
+    for part in fs::read_dir(root.join(folder)).unwrap() {
+        let Ok(files) = fs::read_dir(part.unwrap().path().join("sources")) else {
             continue;
         };
         for file in files {
@@ -156,10 +238,17 @@ fn repository() -> Vec<(String, Source)> {
 
 #[test]
 fn the_sources_of_this_repository_keep_the_rules() {
-    let sources = repository();
+    let sources = repository("datasets");
     for (stem, source) in &sources {
         assert_eq!(stem, &source.name, "a source's file has its name");
         assert!(!source.counts.is_empty(), "{stem} counts its examples");
+    }
+    let weights = repository("models");
+    assert!(weights.len() > 10, "{}", weights.len());
+    for (stem, source) in &weights {
+        assert_eq!(stem, &source.name, "a source's file has its name");
+        assert!(source.weights.is_some(), "{stem} says what it fits");
+        assert!(source.archives.is_empty(), "{stem} is read as it is served");
     }
     for name in [
         "mnist",
@@ -180,7 +269,7 @@ fn the_sources_fit_the_real_files() {
         );
         return;
     };
-    for (name, source) in repository() {
+    for (name, source) in repository("datasets") {
         if !["mnist", "tinyshakespeare", "sst2"].contains(&name.as_str()) {
             continue;
         }

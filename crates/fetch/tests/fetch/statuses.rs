@@ -1,8 +1,8 @@
 //! What [`verify`] says of what lies there.
 
-use zoo_fetch::{Status, verify};
+use zoo_fetch::{Size, Status, verify};
 
-use crate::{Disk, bytes, gzip, source, sum};
+use crate::{Disk, bytes, gzip, source, sum, vague_source};
 
 /// The status of a file that should hold `data`.
 fn status(disk: &Disk, path: &str, data: &[u8]) -> Status {
@@ -22,7 +22,7 @@ fn of_a_plain_file() {
     assert_eq!(
         status(&disk, "a", &data),
         Status::WrongSize {
-            expected: 1_000,
+            expected: Size::Exact(1_000),
             found: 999
         }
     );
@@ -30,7 +30,7 @@ fn of_a_plain_file() {
     assert_eq!(
         status(&disk, "a", &data),
         Status::WrongSize {
-            expected: 1_000,
+            expected: Size::Exact(1_000),
             found: 1_001
         }
     );
@@ -61,13 +61,13 @@ fn of_a_gzip_file() {
     assert_eq!(
         status(&disk, "a.gz", &data),
         Status::WrongSize {
-            expected: 1_000,
+            expected: Size::Exact(1_000),
             found: 400
         }
     );
     disk.put("a.gz", &gzip(&vec![0; 10_000_000], 6));
     let Status::WrongSize {
-        expected: 1_000,
+        expected: Size::Exact(1_000),
         found,
     } = status(&disk, "a.gz", &data)
     else {
@@ -88,7 +88,7 @@ fn a_plain_copy_counts_where_there_is_no_gzip() {
     assert_eq!(
         status(&disk, "a.gz", &data),
         Status::WrongSize {
-            expected: 1_000,
+            expected: Size::Exact(1_000),
             found: 10
         }
     );
@@ -101,9 +101,44 @@ fn a_plain_copy_counts_where_there_is_no_gzip() {
 }
 
 #[test]
+fn of_a_file_of_which_only_the_beginning_of_the_sum_is_published() {
+    let (disk, data) = (Disk::new(), bytes(1_000));
+    let status = |disk: &Disk| {
+        let source = vague_source("a", "https://example.org/x", &data, 3);
+        verify(&source, disk.root()).remove(0).1
+    };
+    disk.put("a", &data);
+    let good = status(&disk);
+    assert!(good.is_ok());
+    let text = good.to_string();
+    let expected = format!("matches the published prefix {}", &sum(&data)[..8]);
+    assert!(
+        text.contains(&expected) && text.contains(&sum(&data)),
+        "{text}"
+    );
+
+    // As long as it may be, and not it.
+    disk.put("a", &bytes(1_003));
+    let wrong = Status::WrongSum {
+        expected: sum(&data)[..8].into(),
+        found: sum(&bytes(1_003)),
+    };
+    assert_eq!(status(&disk), wrong);
+    for length in [996, 1_004] {
+        disk.put("a", &bytes(length));
+        let wrong = status(&disk);
+        assert!(matches!(wrong, Status::WrongSize { .. }) && !wrong.is_ok());
+        assert!(
+            wrong.to_string().contains("expected 997 to 1003 bytes"),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn a_status_reads_as_a_sentence() {
     let text = Status::WrongSize {
-        expected: 10,
+        expected: Size::Exact(10),
         found: 7,
     }
     .to_string();

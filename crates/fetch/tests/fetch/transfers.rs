@@ -6,7 +6,7 @@ use std::time::Duration;
 use zoo_fetch::{FetchError, Lines, Quiet, fetch_with};
 
 use crate::server::{Answer, Server};
-use crate::{Disk, bytes, gzip, quick, source};
+use crate::{Disk, bytes, gzip, quick, source, sum, vague_source};
 
 #[test]
 fn a_good_server_is_asked_once() {
@@ -69,6 +69,37 @@ fn a_cut_transfer_goes_on_where_it_stopped() {
     );
     assert_eq!(disk.read("a"), data);
     assert_eq!(disk.files(), ["a"]);
+}
+
+#[test]
+fn what_is_published_in_part_is_checked_and_the_whole_sum_reported() {
+    let (disk, data) = (Disk::new(), bytes(10_000));
+    let mut wrong = data.clone();
+    wrong[5_000] ^= 1;
+    for body in [wrong, bytes(10_004)] {
+        let bad = Server::new(move |request, _| Answer::ranged(request, &body));
+        disk.fetch(&vague_source("a", &bad.url("a"), &data, 3))
+            .unwrap_err();
+        assert_eq!((disk.files(), bad.seen().len()), (vec![], 1));
+    }
+
+    // A cut may leave what is long enough and not whole.
+    let body = data.clone();
+    let server = Server::new(move |request, count| match count {
+        0 => Answer::ranged(request, &body).cut(9_998),
+        _ => Answer::ranged(request, &body),
+    });
+    let source = vague_source("a", &server.url("a"), &data, 3);
+    let report = disk.fetch(&source).unwrap();
+    assert_eq!(server.offsets(), [None, Some(9_998)]);
+    assert_eq!(
+        (disk.read("a"), report.received_bytes),
+        (data.clone(), 10_000)
+    );
+    let sums = [("a".to_owned(), sum(&data))];
+    assert_eq!(report.sums, sums);
+    let again = disk.fetch(&source).unwrap();
+    assert_eq!((again.present.len(), again.sums), (1, sums.to_vec()));
 }
 
 #[test]

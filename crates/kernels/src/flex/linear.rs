@@ -4,7 +4,7 @@
 use super::Saved;
 use super::matrix::{Into, Mat, MatMut, grain, over_rows, product, product_threaded, threads_for};
 use super::memory::{Values, changed, contiguous, dims, slice, tensor, unwritten};
-use super::vector::normal;
+use super::vector::{normal, normal_by_tanh};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -23,7 +23,7 @@ const SMALL_WEIGHT: usize = 1 << 17;
 pub(crate) struct Linear {
     x: Values,
     weight: Values,
-    /// GELU: what went into it. ReLU: what came out. Else nothing.
+    /// Either GELU: what went into it. ReLU: what came out. Else nothing.
     activated: Option<Values>,
     activation: Activation,
 }
@@ -38,10 +38,8 @@ pub(crate) fn forward(
     let (x, weight, bias) = (contiguous(x), contiguous(weight), bias.map(contiguous));
     let ([rows, inputs], [_, outputs]) = (dims(&x), dims::<2>(&weight));
     let mut out = unwritten(rows * outputs);
-    let mut before = unwritten(match activation {
-        Activation::Gelu => rows * outputs,
-        Activation::None | Activation::Relu => 0,
-    });
+    let is_gelu = matches!(activation, Activation::Gelu | Activation::GeluTanh);
+    let mut before = unwritten(if is_gelu { rows * outputs } else { 0 });
     {
         let a = Mat::new(slice(&x), rows, inputs);
         let b = Mat::new(slice(&weight), inputs, outputs);
@@ -59,7 +57,7 @@ pub(crate) fn forward(
             }
         };
         let out = MatMut::new(&mut out, rows, outputs);
-        if activation == Activation::Gelu {
+        if is_gelu {
             let mut before = MatMut::new(&mut before, rows, outputs);
             if !by_rows {
                 product_threaded(before.reborrow(), a, b);
@@ -71,7 +69,7 @@ pub(crate) fn forward(
                 &|first, [mut before, mut out]| {
                     multiply(first, before.reborrow());
                     for row in 0..out.num_rows() {
-                        gelu_row(before.row(row), out.row(row), bias);
+                        gelu_row(before.row(row), out.row(row), bias, activation);
                     }
                 },
             );
@@ -90,7 +88,7 @@ pub(crate) fn forward(
     }
     let out = tensor(out, [rows, outputs]);
     let activated = match activation {
-        Activation::Gelu => Some(tensor(before, [rows, outputs])),
+        Activation::Gelu | Activation::GeluTanh => Some(tensor(before, [rows, outputs])),
         Activation::Relu => Some(out.clone()),
         Activation::None => None,
     };
@@ -125,15 +123,20 @@ fn finish_row(out: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
 
 /// Adds the bias to what goes into GELU, and puts what comes out beside it.
 #[multiversion(targets = "simd")]
-fn gelu_row(before: &mut [f32], out: &mut [f32], bias: Option<&[f32]>) {
+fn gelu_row(before: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
     if let Some(bias) = bias {
         for (before, bias) in before.iter_mut().zip(bias) {
             *before += bias;
         }
     }
-    for (before, out) in before.iter().zip(out) {
-        let (cdf, _) = normal(*before);
-        *out = before * cdf;
+    if activation == Activation::GeluTanh {
+        for (before, out) in before.iter().zip(out) {
+            *out = before * normal_by_tanh(*before).0;
+        }
+    } else {
+        for (before, out) in before.iter().zip(out) {
+            *out = before * normal(*before).0;
+        }
     }
 }
 
@@ -155,7 +158,8 @@ impl Saved for Linear {
         let ([rows, inputs], [_, outputs]) = (dims(&x), dims::<2>(&weight));
         let grad = contiguous(grad);
         let grad = match (activation, activated) {
-            (Activation::Gelu, Some(before)) => through_gelu(grad, before),
+            (Activation::Gelu, Some(before)) => through_gelu(grad, before, gelu_slope),
+            (Activation::GeluTanh, Some(before)) => through_gelu(grad, before, gelu_tanh_slope),
             (Activation::Relu, Some(out)) => through_relu(grad, &out),
             _ => grad,
         };
@@ -205,16 +209,22 @@ pub(crate) fn add_rows(sum: &mut [f32], matrix: &[f32]) {
 }
 
 /// The gradient of what went into GELU, in the place of what went in.
-fn through_gelu(grad: Values, before: Values) -> Values {
-    changed(before, |before| {
-        elementwise(before, slice(&grad), gelu_slope)
-    })
+fn through_gelu(grad: Values, before: Values, slope: fn(&mut [f32], &[f32])) -> Values {
+    changed(before, |before| elementwise(before, slice(&grad), slope))
 }
 
 #[multiversion(targets = "simd")]
 fn gelu_slope(before: &mut [f32], grad: &[f32]) {
     for (x, grad) in before.iter_mut().zip(grad) {
         let (cdf, density) = normal(*x);
+        *x = grad * (cdf + *x * density);
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn gelu_tanh_slope(before: &mut [f32], grad: &[f32]) {
+    for (x, grad) in before.iter_mut().zip(grad) {
+        let (cdf, density) = normal_by_tanh(*x);
         *x = grad * (cdf + *x * density);
     }
 }

@@ -68,6 +68,20 @@ pub(crate) fn normal(x: f32) -> (f32, f32) {
     (cdf, HALF_SQRT_2_OVER_PI * gauss)
 }
 
+/// The approximation of [`normal`] in GPT-2's GELU, and its slope:
+/// (1 + tanh u) / 2 = 1 / (1 + e^(-2u)) with u = √(2/π) (x + 0.044715 x³).
+#[inline(always)]
+pub(crate) fn normal_by_tanh(x: f32) -> (f32, f32) {
+    const CUBIC: f32 = 0.044_715;
+    const TWO_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    // Beyond these ends Φ is 0 or 1 in single precision; within them no square is infinite.
+    let x = x.clamp(-100.0, 100.0);
+    let square = x * x;
+    let cdf = 1.0 / (1.0 + exp(-TWO_SQRT_2_OVER_PI * x * (1.0 + CUBIC * square)));
+    let slope = TWO_SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * square); // of 2u
+    (cdf, cdf * (1.0 - cdf) * slope)
+}
+
 /// The sum of `term` over all elements of equally long slices.
 #[inline(always)]
 pub(crate) fn sum2(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
@@ -161,6 +175,30 @@ mod tests {
             }
             let middle = density(x + step / 2.0);
             cdf += step / 6.0 * (density(x) + 4.0 * middle + density(x + step));
+        }
+    }
+
+    #[test]
+    fn the_approximated_normal_distribution_agrees_with_its_formula() {
+        for i in -20_000..20_000 {
+            let x = f64::from(i as f32 * 1e-3);
+            let scale = (2.0 / std::f64::consts::PI).sqrt();
+            let tanh = (scale * (x + 0.044715 * x * x * x)).tanh();
+            let slope = 0.5 * (1.0 - tanh * tanh) * scale * (1.0 + 3.0 * 0.044715 * x * x);
+            let (found, found_slope) = normal_by_tanh(x as f32);
+            assert!(
+                (f64::from(found) - 0.5 * (1.0 + tanh)).abs() < 2.5e-7,
+                "{x}: {found}"
+            );
+            assert!(
+                (f64::from(found_slope) - slope).abs() < 5e-7,
+                "{x}: {found_slope} {slope}"
+            );
+        }
+        for x in [f32::MIN, -1e20, 1e20, f32::MAX] {
+            let (cdf, slope) = normal_by_tanh(x);
+            let expected = if x > 0.0 { 1.0 } else { 0.0 };
+            assert!((cdf - expected).abs() < 1e-37 && slope.abs() < 1e-34, "{x}");
         }
     }
 

@@ -15,7 +15,7 @@ use zoo_train::{Batch, Change, OptimizerConfig, Pass, Recipe, Source};
 
 use crate::cli::CompareArgs;
 use crate::error::Error;
-use crate::registry::{self, Entry, Input, MODELS, Model};
+use crate::registry::{self, Entry, Input, Kind, MODELS, Model};
 use crate::{data, recipes};
 
 // b batch, c channels, h height, w width, t time
@@ -221,12 +221,11 @@ fn made_up(model: &dyn Model, stream: &mut Stream) -> Batch {
             .into_iter()
             .map(|id| id + 1)
             .collect::<Vec<_>>();
-        let targets = if model.is_decoder() { numbers } else { b };
-        (TensorData::new(ids, shape), targets)
+        (TensorData::new(ids, shape.clone()), model.kind().targets(&shape))
     } else {
         let steps = below(4096, numbers).into_iter();
         let pixels: Vec<f32> = steps.map(|level| level as f32 / 1024.0 - 2.0).collect();
-        (TensorData::new(pixels, shape), b)
+        (TensorData::new(pixels, shape.clone()), model.kind().targets(&shape))
     };
     Batch {
         input,
@@ -236,10 +235,9 @@ fn made_up(model: &dyn Model, stream: &mut Stream) -> Batch {
 }
 
 fn task(model: &dyn Model, config: zoo_train::TaskConfig) -> SpecTask {
-    let kind = if model.is_decoder() {
-        "next_token"
-    } else {
-        "classify"
+    let kind = match model.kind() {
+        Kind::Images | Kind::Maps | Kind::Sentences => "classify",
+        Kind::Decoder | Kind::Pairs => "next_token",
     };
     SpecTask {
         kind: kind.into(),
@@ -279,7 +277,7 @@ fn finish(
     write_batches(&folder.join(BATCHES), batches).map_err(Error::failed)?;
     spec.num_batches = batches.len();
     let input = &batches[0].input;
-    if model.is_decoder() {
+    if model.kind() == Kind::Decoder {
         let row = input.shape()[1];
         spec.prompt = Some(input.iter::<i64>().take(row).map(|id| id as u32).collect());
     }

@@ -55,6 +55,16 @@ fn maps_any_batch_and_size_to_finite_logits() {
 }
 
 #[test]
+fn stages_are_the_papers_subsampled_maps() {
+    let device = Device::flex();
+    let maps = LeNetConfig::lenet5()
+        .init(&device)
+        .stages(images([2, 1, 28, 28], &device));
+    let shapes: Vec<_> = maps.iter().map(Tensor::dims).collect();
+    assert_eq!(shapes, [[2, 6, 14, 14], [2, 16, 5, 5]]);
+}
+
+#[test]
 #[should_panic(expected = "axis 2 expected 28, got 32")]
 fn refuses_images_of_another_size() {
     let device = Device::flex();

@@ -1,9 +1,14 @@
 //! What the networks promise, on tiny shapes and random data.
 
 mod convnet;
+mod convnext;
+mod efficientnet;
 mod lenet;
+mod mobilenet;
 mod parameters;
 mod resnet;
+mod unet;
+mod vgg;
 
 use burn::prelude::*;
 use burn::tensor::{Distribution, Tolerance};

@@ -1,7 +1,7 @@
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::Tolerance;
-use zoo_cnn::{ResNetConfig, Shortcut, Stem, resnet_presets};
+use zoo_cnn::{BlockKind, ResNetConfig, Shortcut, Stem, resnet_presets};
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -11,6 +11,7 @@ fn tiny(stem: Stem, shortcut: Shortcut, stages: usize) -> ResNetConfig {
     ResNetConfig {
         in_channels: 3,
         stem,
+        block: BlockKind::Basic,
         blocks: vec![1; stages],
         width: 4,
         shortcut,
@@ -18,12 +19,21 @@ fn tiny(stem: Stem, shortcut: Shortcut, stages: usize) -> ResNetConfig {
     }
 }
 
-fn tiny_kinds() -> [ResNetConfig; 4] {
+fn tiny_bottleneck(stem: Stem, shortcut: Shortcut, stages: usize) -> ResNetConfig {
+    ResNetConfig {
+        block: BlockKind::Bottleneck,
+        ..tiny(stem, shortcut, stages)
+    }
+}
+
+fn tiny_kinds() -> [ResNetConfig; 6] {
     [
         tiny(Stem::Cifar, Shortcut::ZeroPad, 3),
         tiny(Stem::Cifar, Shortcut::Projection, 2),
         tiny(Stem::Imagenet, Shortcut::Projection, 4),
         tiny(Stem::Imagenet, Shortcut::ZeroPad, 1),
+        tiny_bottleneck(Stem::Imagenet, Shortcut::Projection, 3),
+        tiny_bottleneck(Stem::Cifar, Shortcut::ZeroPad, 2),
     ]
 }
 
@@ -37,6 +47,9 @@ fn presets_have_the_published_sizes() {
         ("resnet56", 853_018),
         ("resnet18", 11_689_512),
         ("resnet34", 21_797_672),
+        ("resnet50", 25_557_032),
+        ("resnet101", 44_549_160),
+        ("resnet152", 60_192_808),
     ];
     let found: Vec<_> = resnet_presets()
         .into_iter()
@@ -91,6 +104,30 @@ fn resnet18_has_torchvisions_tensors() {
 }
 
 #[test]
+fn a_bottleneck_has_torchvisions_tensors() {
+    // The convolutions of `layer2.0` and `layer2.1` in torchvision's `resnet50().state_dict()`.
+    let expected: [(&str, [usize; 4]); 7] = [
+        ("layer2.0.conv1.weight", [128, 256, 1, 1]),
+        ("layer2.0.conv2.weight", [128, 128, 3, 3]),
+        ("layer2.0.conv3.weight", [512, 128, 1, 1]),
+        ("layer2.0.downsample.0.weight", [512, 256, 1, 1]),
+        ("layer2.1.conv1.weight", [128, 512, 1, 1]),
+        ("layer2.1.conv2.weight", [128, 128, 3, 3]),
+        ("layer2.1.conv3.weight", [512, 128, 1, 1]),
+    ];
+    let found: Vec<_> = entries(&ResNetConfig::resnet50().init(&Device::flex()))
+        .into_iter()
+        .filter(|entry| entry.path.starts_with("layer2.0") || entry.path.starts_with("layer2.1"))
+        .filter(|entry| entry.shape.rank() == 4)
+        .map(|entry| (entry.path, entry.shape.to_vec()))
+        .collect();
+    assert_eq!(
+        found,
+        expected.map(|(path, shape)| (path.to_string(), shape.to_vec()))
+    );
+}
+
+#[test]
 fn maps_any_batch_and_size_to_finite_logits() {
     let device = Device::flex();
     for config in tiny_kinds() {
@@ -128,13 +165,14 @@ fn refuses_images_of_other_channels() {
 fn stages_halve_the_image_and_double_the_channels() {
     let device = Device::flex();
     let model = tiny(Stem::Cifar, Shortcut::ZeroPad, 4).init(&device);
-    let mut x = images([1, 4, 9, 10], &device);
-    let stages = [&model.layer1, &model.layer2, &model.layer3, &model.layer4];
+    let found = model.stages(images([1, 3, 9, 10], &device));
     let shapes = [[1, 4, 9, 10], [1, 8, 5, 5], [1, 16, 3, 3], [1, 32, 2, 2]];
-    for (stage, shape) in stages.into_iter().zip(shapes) {
-        x = stage[0].forward(x);
-        assert_eq!(x.dims(), shape);
-    }
+    assert_eq!(found.iter().map(Tensor::dims).collect::<Vec<_>>(), shapes);
+
+    let model = tiny_bottleneck(Stem::Imagenet, Shortcut::Projection, 2).init(&device);
+    let found = model.stages(images([1, 3, 33, 16], &device));
+    let shapes = [[1, 16, 9, 4], [1, 32, 5, 2]];
+    assert_eq!(found.iter().map(Tensor::dims).collect::<Vec<_>>(), shapes);
 }
 
 #[test]
@@ -222,8 +260,8 @@ fn a_config_survives_json_and_refuses_unknown_keys() {
     }
     let json = serde_json::to_value(ResNetConfig::resnet20()).unwrap();
     assert_eq!(
-        (&json["stem"], &json["shortcut"]),
-        (&"cifar".into(), &"zero_pad".into())
+        (&json["stem"], &json["block"], &json["shortcut"]),
+        (&"cifar".into(), &"basic".into(), &"zero_pad".into())
     );
 
     let mut typo = json;

@@ -64,7 +64,7 @@ fn parameters_are_counted() {
     };
     let config = tiny(Pooling::Mean);
     assert_eq!(config.init(&device).num_params(), count(&config));
-    let config = EncoderConfig::bert_tiny();
+    let config = EncoderConfig::prenorm_tiny();
     assert_eq!(config.init(&device).num_params(), 4_369_410);
     assert_eq!(count(&config), 4_369_410);
 }

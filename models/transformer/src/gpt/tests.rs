@@ -1,6 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 
+use super::hugging_face::HfGpt2;
 use super::*;
 use crate::testing::{
     assert_all_learn, cross_entropy, distance, gradients, lively, overfit, values,
@@ -13,6 +14,7 @@ fn tiny(output: Output) -> GptConfig {
         num_layers: 2,
         num_heads: 2,
         width: 8,
+        activation: Gelu::Exact,
         dropout: 0.0,
         output,
         bias: true,
@@ -70,8 +72,19 @@ fn parameters_are_counted_once() {
             assert_eq!(config.init(&device).num_params(), count(&config));
         }
     }
-    assert_eq!(GptConfig::nano().init(&device).num_params(), 804_096);
-    assert_eq!(GptConfig::sums().init(&device).num_params(), 593_792);
+    for (config, params) in [
+        (GptConfig::nano(), 804_096),
+        (GptConfig::sums(), 593_792),
+        (GptConfig::gpt2(), 124_439_808),
+        (GptConfig::gpt2_medium(), 354_823_168),
+        (GptConfig::gpt2_large(), 774_030_080),
+        (GptConfig::gpt2_xl(), 1_557_611_200),
+        (GptConfig::tiny(), 6_928),
+    ] {
+        // Nothing is drawn until it is used.
+        assert_eq!(config.init(&device).num_params(), params);
+        assert_eq!(count(&config), params);
+    }
     // nanoGPT prints 0.80M for this model, positions left out.
     let without_positions = count(&GptConfig::nano()) - 64 * 128;
     assert_eq!((without_positions as f64 / 1e4).round(), 80.0);
@@ -341,15 +354,15 @@ fn a_wrong_value_is_named() {
     let faults: [Fault; 7] = [
         (
             |c| c.vocab_size = 0,
-            "model.vocab_size: expected 1 or more, got 0",
+            "model.vocab_size: expected 1 to 16777216, got 0",
         ),
         (
             |c| c.context = 0,
-            "model.context: expected 1 or more, got 0",
+            "model.context: expected 1 to 16777216, got 0",
         ),
         (
             |c| c.num_layers = 0,
-            "model.num_layers: expected 1 or more, got 0",
+            "model.num_layers: expected 1 to 1024, got 0",
         ),
         (
             |c| c.num_heads = 0,
@@ -376,9 +389,12 @@ fn a_wrong_value_is_named() {
 }
 
 #[test]
-fn random_tokens_stay_finite_in_every_preset() {
+fn random_tokens_stay_finite_in_every_small_preset() {
     let device = Device::flex();
     for (name, config) in presets() {
+        if count(&config) > 1_000_000 {
+            continue;
+        }
         let model = config.init(&device);
         let last = config.vocab_size as f64;
         let spread = Distribution::Uniform(0.0, last);
@@ -388,5 +404,110 @@ fn random_tokens_stay_finite_in_every_preset() {
             values(model.forward(tokens)).iter().all(|x| x.is_finite()),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn hidden_states_lead_from_the_embedding_to_the_logits() {
+    let device = Device::flex();
+    let model = lively(tiny(Output::Free).init(&device));
+    let batch = tokens(BATCH, &device);
+    let states = model.hidden_states(batch.clone());
+    assert_eq!(states.len(), 3);
+    let positions = model.wpe.weight.val().unsqueeze();
+    let embedded = model.embed(batch.clone()) + positions;
+    assert!(distance(states[0].clone(), embedded) < 1e-6);
+    let last = states[2].clone().flatten(0, 1);
+    assert!(distance(model.logits(last, 2), model.forward(batch)) < 1e-6);
+    assert!(distance(states[1].clone(), states[0].clone()) > 1e-2);
+}
+
+#[test]
+fn the_two_ways_to_gelu_differ_a_little() {
+    let device = Device::flex();
+    let exact = lively(tiny(Output::Free).init(&device));
+    let config = GptConfig {
+        activation: Gelu::Tanh,
+        ..tiny(Output::Free)
+    };
+    let tanh = lively(config.init(&device));
+    let forward = |model: &Gpt| model.forward(tokens(BATCH, &device));
+    let apart = distance(forward(&exact), forward(&tanh));
+    assert!((1e-6..1e-2).contains(&apart), "{apart}");
+}
+
+#[test]
+fn names_are_those_of_hugging_face() {
+    let config = GptConfig::tiny();
+    for (ours, theirs) in [
+        ("wte.weight", "transformer.wte.weight"),
+        ("h.1.ln_2.bias", "transformer.h.1.ln_2.bias"),
+        ("lm_head.weight", "lm_head.weight"),
+    ] {
+        assert_eq!(config.origin_name(ours), theirs);
+    }
+}
+
+#[test]
+fn a_configuration_survives_the_way_over_hugging_face() {
+    for (name, config) in presets() {
+        if !config.bias {
+            continue; // Theirs has no word for it.
+        }
+        let text = serde_json::to_string(&HfGpt2::from(&config)).unwrap();
+        let read: HfGpt2 = serde_json::from_str(&text).unwrap();
+        assert_eq!(GptConfig::try_from(read).unwrap(), config, "{name}");
+    }
+    // As published for the smallest, shortened.
+    let published = r#"{
+        "activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"],
+        "attn_pdrop": 0.1, "bos_token_id": 50256, "embd_pdrop": 0.1, "eos_token_id": 50256,
+        "initializer_range": 0.02, "layer_norm_epsilon": 1e-05, "model_type": "gpt2",
+        "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024,
+        "resid_pdrop": 0.1, "vocab_size": 50257
+    }"#;
+    let file: HfGpt2 = serde_json::from_str(published).unwrap();
+    assert_eq!(file.eos_token_id.as_ref().unwrap().as_slice(), [50_256]);
+    assert_eq!(GptConfig::try_from(file), Ok(GptConfig::gpt2()));
+}
+
+#[test]
+fn what_cannot_be_represented_is_named() {
+    for (key, value, message) in [
+        (
+            "model_type",
+            "\"gptj\"",
+            "model_type: expected gpt2, got gptj",
+        ),
+        ("n_inner", "100", "n_inner: expected 3072, got 100"),
+        ("attn_pdrop", "0.2", "attn_pdrop: expected 0.1, got 0.2"),
+        (
+            "layer_norm_epsilon",
+            "1e-6",
+            "layer_norm_epsilon: expected 0.00001, got 0.000001",
+        ),
+        (
+            "scale_attn_weights",
+            "false",
+            "scale_attn_weights: expected true, got false",
+        ),
+        (
+            "tie_word_embeddings",
+            "false",
+            "tie_word_embeddings: expected true, got false",
+        ),
+        (
+            "activation_function",
+            "\"relu\"",
+            "activation_function: expected gelu_new or gelu, got relu",
+        ),
+        (
+            "n_head",
+            "7",
+            "model.num_heads: expected a divisor of model.width = 768, got 7",
+        ),
+    ] {
+        let file: HfGpt2 = serde_json::from_str(&format!("{{\"{key}\": {value}}}")).unwrap();
+        assert_eq!(GptConfig::try_from(file), Err(message.to_owned()));
     }
 }

@@ -1,0 +1,409 @@
+//! Fine-tuning: which parameters of a model are trained, in what form, and how fast.
+//!
+//! Parameters are called as in a run's `model.safetensors`: their path in the model, joined by dots,
+//! where norms have `weight` and `bias` as PyTorch's do. In a pattern, `*` stands for any text, dots
+//! included: `layer1.*` is all of `layer1`, and `*.bias` are all biases.
+
+use burn::module::{Flag, Lora, Module, ModuleVisitor, Param, ParamGroup, ParamId};
+use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::keys::{DidYouMean, nearest};
+use crate::params::number;
+use crate::rng::{Purpose, derive};
+
+/// The `[finetune]` table: how a trained model is trained on. Without it, all of the model is
+/// trained at one rate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Finetune {
+    /// Patterns of the parameters that stay as they are: `["conv1.*", "layer1.*"]`. A norm whose
+    /// parameters are all frozen keeps its running statistics, too, and uses them; dropout inside of
+    /// what a pattern names is off. `["*"]` would leave nothing to train, which is refused.
+    pub freeze: Vec<String>,
+    /// Layer-wise decay of the learning rate (Clark et al. 2020, "ELECTRA", appendix B; Bao et al.
+    /// 2021, "BEiT", section 3.2), above 0 and at most 1. A layer is all that shares a path up to its
+    /// first number (`h.0`, `layer1.0`), or its first name where there is no number (`wte`, `fc`).
+    /// The model's last layer has the full rate, and each before it this share of the next one's.
+    pub layer_decay: Option<f64>,
+    /// Trains low-rank adapters in place of the parameters; not together with `freeze`.
+    pub lora: Option<LoraConfig>,
+}
+
+/// The `[finetune.lora]` table: low-rank adaptation (Hu et al. 2021, section 4.1). A matrix `W` is
+/// used as `W + alpha / rank * A B`, of which only `A [in, rank]` and `B [rank, out]` are trained;
+/// `B` starts at zero, and `A` with the deviation `1 / rank`. Everything else is frozen, with the
+/// running statistics of norms; dropout stays on. The finished model is a plain one: the products
+/// are added to its matrices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoraConfig {
+    /// Width of the adapters: 1 or more, and at most the smaller side of every matrix that gets one.
+    pub rank: usize,
+    /// The adapters' scale, times `rank`; above 0.
+    pub alpha: f64,
+    /// Patterns of the matrices that get an adapter: `["*.c_attn.weight"]`. Without any, the weights
+    /// of all linear layers (Dettmers et al. 2023, "QLoRA", section 4: only all of them reach what
+    /// full fine-tuning does). Embeddings must be named.
+    pub on: Vec<String>,
+    /// Patterns of the parameters that are trained whole, such as a new head: `["fc.*"]`. They get
+    /// no adapter, whatever `on` says.
+    pub train: Vec<String>,
+}
+
+impl Default for LoraConfig {
+    fn default() -> Self {
+        Self {
+            rank: 4,
+            alpha: 8.0,
+            on: Vec::new(),
+            train: Vec::new(),
+        }
+    }
+}
+
+impl Finetune {
+    /// Holds every name and the rank of adapters against a model; [`Fit`](crate::Fit) does it, too,
+    /// but only when a run has begun. Draws no weights.
+    ///
+    /// # Errors
+    /// A pattern that names nothing, with what it may have meant; nothing left to train; a rank
+    /// above a matrix's.
+    pub fn check_model<M: Module>(&self, model: &M) -> Result<(), String> {
+        self.choose(&Leaves::of(model)).map(|_| ())
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        // Written so that NaN does not pass.
+        if let Some(decay) = self
+            .layer_decay
+            .filter(|decay| !(*decay > 0.0 && *decay <= 1.0))
+        {
+            return Err(format!(
+                "finetune.layer_decay = {decay}: must be above 0 and at most 1"
+            ));
+        }
+        let Some(lora) = &self.lora else {
+            return Ok(());
+        };
+        if !self.freeze.is_empty() {
+            return Err(
+                "finetune.freeze has no use beside finetune.lora, which freezes all but its \
+                 adapters and finetune.lora.train"
+                    .into(),
+            );
+        }
+        if lora.rank == 0 {
+            return Err("finetune.lora.rank = 0: must be 1 or more".into());
+        }
+        if !(lora.alpha > 0.0 && lora.alpha.is_finite()) {
+            return Err(format!(
+                "finetune.lora.alpha = {}: must be above 0 and finite",
+                lora.alpha
+            ));
+        }
+        Ok(())
+    }
+
+    /// Freezes a model or gives it adapters, drawn on its own device as a function of `seed`. The
+    /// parameters are numbered, and are so again.
+    pub(crate) fn apply<M: Module>(&self, model: M, seed: u64) -> Result<M, String> {
+        let Chosen {
+            frozen,
+            whole,
+            adapted,
+        } = self.choose(&Leaves::of(&model))?;
+        let Some(lora) = &self.lora else {
+            return Ok(model.freeze_group(ParamGroup::from_ids(frozen)));
+        };
+        for device in model.devices() {
+            device.seed(derive(seed, Purpose::Adapters, &[]));
+        }
+        let adapters = Lora::new(lora.rank, lora.alpha);
+        let model = model
+            .apply_lora(adapters.set_param_group(ParamGroup::from_ids(adapted)))
+            .set_require_grad_group(ParamGroup::from_ids(whole), true)
+            // What is left for it to do: the flags of norms, which `apply_lora` leaves alone.
+            .freeze_group(ParamGroup::from_ids(frozen));
+        Ok(number(model))
+    }
+
+    fn choose(&self, leaves: &Leaves) -> Result<Chosen, String> {
+        let all: Vec<&Leaf> = leaves.parameters.iter().collect();
+        let mut chosen = Chosen::default();
+        let stays: Vec<&Leaf> = match &self.lora {
+            None => named("finetune.freeze", &self.freeze, &all)?,
+            Some(lora) => {
+                let whole = named("finetune.lora.train", &lora.train, &all)?;
+                let adapted = lora.adapted(&all, &whole)?;
+                chosen.whole = ids(&whole);
+                chosen.adapted = ids(&adapted);
+                let trained = |leaf: &&Leaf| whole.contains(leaf) || adapted.contains(leaf);
+                all.iter().copied().filter(|leaf| !trained(leaf)).collect()
+            }
+        };
+        if self.lora.is_none() && stays.len() == all.len() {
+            return Err(format!(
+                "finetune.freeze leaves nothing to train; leave out the last layer, {}",
+                all.last().map_or("", |leaf| layer(&leaf.name))
+            ));
+        }
+        chosen.frozen = ids(&stays);
+        for flag in &leaves.flags {
+            let mut below = all
+                .iter()
+                .filter(|leaf| leaf.is_below(&flag.owner))
+                .peekable();
+            let is_frozen = match below.peek() {
+                // Dropout and its like.
+                None => self.freeze.iter().any(|pattern| fits(pattern, &flag.name)),
+                Some(_) => below.all(|leaf| stays.contains(leaf)),
+            };
+            if is_frozen {
+                chosen.frozen.push(flag.id);
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+impl LoraConfig {
+    /// The matrices that get an adapter.
+    fn adapted<'a>(&self, all: &[&'a Leaf], whole: &[&Leaf]) -> Result<Vec<&'a Leaf>, String> {
+        let matrices = all.iter().copied().filter(|leaf| leaf.shape.len() == 2);
+        let mut adapted: Vec<&Leaf> = if self.on.is_empty() {
+            matrices.filter(|leaf| leaf.kind == "Linear").collect()
+        } else {
+            named("finetune.lora.on", &self.on, &matrices.collect::<Vec<_>>())?
+        };
+        adapted.retain(|leaf| !whole.contains(leaf));
+        if adapted.is_empty() {
+            return Err(
+                "finetune.lora.on: no matrix is left to adapt; name some that finetune.lora.train \
+                 does not"
+                    .into(),
+            );
+        }
+        let rank = self.rank;
+        match adapted
+            .iter()
+            .find(|leaf| leaf.shape.iter().any(|side| *side < rank))
+        {
+            None => Ok(adapted),
+            Some(leaf) => Err(format!(
+                "finetune.lora.rank = {rank}: {} is {:?}, which has no higher rank than its smaller \
+                 side; lower the rank, or name the matrix in finetune.lora.train",
+                leaf.name, leaf.shape
+            )),
+        }
+    }
+}
+
+/// A model that is trained, as a plain one: without adapters, and with nothing frozen for whoever
+/// trains it next.
+pub(crate) fn finished<M: Module>(model: M) -> M {
+    model.materialize().unfreeze().valid()
+}
+
+/// What a recipe does with the parameters of one model.
+#[derive(Default)]
+struct Chosen {
+    /// Parameters and flags that are frozen.
+    frozen: Vec<ParamId>,
+    /// Beside adapters: parameters that are trained as they are.
+    whole: Vec<ParamId>,
+    /// Matrices that get an adapter.
+    adapted: Vec<ParamId>,
+}
+
+fn ids(leaves: &[&Leaf]) -> Vec<ParamId> {
+    leaves.iter().map(|leaf| leaf.id).collect()
+}
+
+/// The leaves among `all` that some pattern fits, if every pattern fits some.
+fn named<'a>(key: &str, patterns: &[String], all: &[&'a Leaf]) -> Result<Vec<&'a Leaf>, String> {
+    let is_named = |pattern: &String| all.iter().any(|leaf| fits(pattern, &leaf.name));
+    let Some(stray) = patterns.iter().find(|pattern| !is_named(pattern)) else {
+        let some = |leaf: &&&Leaf| patterns.iter().any(|pattern| fits(pattern, &leaf.name));
+        return Ok(all.iter().filter(some).copied().collect());
+    };
+    let mut likely: Vec<String> = Vec::new();
+    let mut first_names: Vec<&str> = Vec::new();
+    for leaf in all {
+        let modules = leaf.name.match_indices('.');
+        likely.extend(modules.map(|(end, _)| format!("{}.*", &leaf.name[..end])));
+        likely.push(leaf.name.clone());
+        let first = leaf.name.split('.').next().unwrap_or_default();
+        if !first_names.contains(&first) {
+            first_names.push(first);
+        }
+    }
+    let guess = DidYouMean(nearest(stray, likely.iter().map(String::as_str)));
+    Err(format!(
+        "{key}: {stray:?} names nothing{guess}; to name there is what begins with: {}",
+        first_names.join(", ")
+    ))
+}
+
+/// Whether a pattern fits a whole name; `*` stands for any text.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut name) = name.strip_prefix(start) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        // The first place it is found at leaves most to what follows.
+        match name.split_once(part) {
+            Some((_, rest)) => name = rest,
+            None => return false,
+        }
+    }
+    name.ends_with(end)
+}
+
+/// The layer that a parameter belongs to: its path up to the first number, or its first name.
+fn layer(name: &str) -> &str {
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut end = 0;
+    for part in name.split('.') {
+        end += part.len();
+        if is_number(part) {
+            return &name[..end];
+        }
+        end += 1;
+    }
+    name.split('.').next().unwrap_or_default()
+}
+
+/// The learning rates of a model's layers.
+#[derive(Default)]
+pub(crate) struct Rates(Vec<(ParamGroup, f64)>);
+
+impl Rates {
+    /// Each layer's share of the full rate, for a `decay` of one or less.
+    pub(crate) fn by_layer<M: Module>(model: &M, decay: f64) -> Self {
+        let mut layers: Vec<(String, Vec<ParamId>)> = Vec::new();
+        for leaf in Leaves::of(model).parameters {
+            let name = layer(&leaf.name);
+            match layers.iter_mut().find(|(known, _)| known == name) {
+                Some((_, ids)) => ids.push(leaf.id),
+                None => layers.push((name.to_owned(), vec![leaf.id])),
+            }
+        }
+        let from_the_last = layers.into_iter().rev().enumerate();
+        let rates = from_the_last
+            .map(|(depth, (_, ids))| (ParamGroup::from_ids(ids), decay.powi(depth as i32)));
+        Self(rates.collect())
+    }
+
+    /// The layers' rates where the last one's is `full`.
+    pub(crate) fn at(&self, full: f64) -> ModuleLearningRate {
+        let all = ModuleLrScheduler::new(full);
+        let mut all = self.0.iter().fold(all, |all, (group, share)| {
+            all.with_group(group.clone(), full * share)
+        });
+        all.step()
+    }
+}
+
+/// What a model's parameters and flags are called, in its own order.
+#[derive(Default)]
+struct Leaves {
+    parameters: Vec<Leaf>,
+    flags: Vec<Control>,
+    path: Vec<String>,
+    kinds: Vec<String>,
+}
+
+#[derive(PartialEq)]
+struct Leaf {
+    name: String,
+    id: ParamId,
+    /// The type that holds it.
+    kind: String,
+    shape: Vec<usize>,
+}
+
+impl Leaf {
+    fn is_below(&self, module: &str) -> bool {
+        let rest = self.name.strip_prefix(module);
+        module.is_empty() || rest.is_some_and(|rest| rest.starts_with('.'))
+    }
+}
+
+/// The flag that switches a layer's behaviour in training.
+struct Control {
+    name: String,
+    id: ParamId,
+    /// The name of the module that it is a part of.
+    owner: String,
+}
+
+/// Norms, whose gain and offset PyTorch calls weight and bias.
+const NORMS: &[&str] = &[
+    "BatchNorm",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
+    "RmsNorm",
+];
+
+impl Leaves {
+    fn of<M: Module>(model: &M) -> Self {
+        let mut leaves = Self::default();
+        model.visit(&mut leaves);
+        leaves
+    }
+}
+
+impl ModuleVisitor for Leaves {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(name.to_owned());
+        // `Struct:Linear`, `Enum:Norm`, `Vec`
+        let kind = container
+            .split_once(':')
+            .map_or(container, |(_, kind)| kind);
+        self.kinds.push(kind.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+        self.kinds.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let kind = self.kinds.last().cloned().unwrap_or_default();
+        let is_statistic = |name: &String| name == "running_mean" || name == "running_var";
+        if kind == "BatchNorm" && self.path.last().is_some_and(is_statistic) {
+            return;
+        }
+        let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        if let (true, Some(last)) = (NORMS.contains(&kind.as_str()), path.last_mut()) {
+            *last = match *last {
+                "gamma" => "weight",
+                "beta" => "bias",
+                other => other,
+            };
+        }
+        self.parameters.push(Leaf {
+            name: path.join("."),
+            id: param.id,
+            kind,
+            shape: param.lazy_shape().to_vec(),
+        });
+    }
+
+    fn visit_flag(&mut self, flag: &Param<Flag>) {
+        let owner = self.path.split_last().map_or(&[][..], |(_, owner)| owner);
+        self.flags.push(Control {
+            name: self.path.join("."),
+            id: flag.id,
+            owner: owner.join("."),
+        });
+    }
+}

@@ -1,0 +1,261 @@
+//! A model held against numbers that its origin computed: output, gradient of every parameter,
+//! losses of a few steps of plain SGD.
+//!
+//! The numbers are in a safetensors file as `golden.py` beside this crate writes it: `weight.*` and
+//! `grad.*` by the origin's names, `input`, `target`, `output` and `losses`.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+
+use crate::{Origin, Tensors, WeightsError};
+
+/// Largest difference of an output, absolute and in shares of the largest output above 1.
+pub const OUTPUT_BOUND: f64 = 1e-5;
+/// Largest difference of a gradient, in shares of its tensor's largest element.
+pub const GRADIENT_BOUND: f64 = 1e-4;
+/// Largest difference of a loss, in nats.
+pub const LOSS_BOUND: f64 = 1e-4;
+
+/// What an origin computed.
+pub struct Golden {
+    tensors: Tensors,
+}
+
+/// What a model is fed.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Images `[b, c, h, w]`.
+    Images(Tensor<4>),
+    /// Token ids `[b, t]`.
+    Tokens(Tensor<2, Int>),
+}
+
+/// How far a model is from its origin.
+#[derive(Clone, Debug, Default)]
+pub struct Distance {
+    /// See [`OUTPUT_BOUND`].
+    pub output: f64,
+    /// See [`GRADIENT_BOUND`], with the parameter where it is largest; `None` if not asked for.
+    pub gradient: Option<(f64, String)>,
+    /// See [`LOSS_BOUND`]; `None` if not asked for.
+    pub loss: Option<f64>,
+}
+
+impl Distance {
+    /// Whether everything that was asked for is within its bound.
+    pub fn is_small(&self) -> bool {
+        self.output <= OUTPUT_BOUND
+            && self
+                .gradient
+                .as_ref()
+                .is_none_or(|(gradient, _)| *gradient <= GRADIENT_BOUND)
+            && self.loss.is_none_or(|loss| loss <= LOSS_BOUND)
+    }
+}
+
+impl Golden {
+    /// Opens a file of golden numbers.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or lacks one of the numbers.
+    pub fn open(path: &Path) -> Result<Self, WeightsError> {
+        let tensors = Tensors::open(path)?;
+        for name in ["input", "target", "output", "losses"] {
+            if tensors.shape(name).is_none() {
+                return Err(WeightsError::read(
+                    path,
+                    format!("golden numbers need {name}"),
+                ));
+            }
+        }
+        Ok(Self { tensors })
+    }
+
+    /// The `[model]` table of a recipe, as JSON.
+    pub fn model(&self) -> &str {
+        self.tensors.metadata("model").unwrap_or("{}")
+    }
+
+    /// The origin, with its version.
+    pub fn library(&self) -> &str {
+        self.tensors.metadata("library").unwrap_or_default()
+    }
+
+    /// Loads the origin's weights into `model`, computes the same on `device` (without autodiff)
+    /// and measures how far it is. `forward` gives the logits as rows `[n, classes]`.
+    ///
+    /// # Errors
+    /// Numbers that cannot be read, or weights of another model.
+    pub fn compare<M: Module>(
+        &self,
+        model: M,
+        origin: &Origin,
+        device: &Device,
+        forward: &dyn Fn(&M, Input) -> Tensor<2>,
+        trains: bool,
+    ) -> Result<Distance, WeightsError> {
+        let mut model = model;
+        self.tensors
+            .below("weight.")
+            .load(&mut model, origin, &|_| false)?;
+        let mut distance = Distance {
+            output: self.output_distance(&model.valid(), device, forward)?,
+            ..Distance::default()
+        };
+        if trains {
+            let device = device.clone().autodiff();
+            let model = model.valid().to_device(&device).train();
+            self.train(model, origin, &device, forward, &mut distance)?;
+        }
+        Ok(distance)
+    }
+
+    fn output_distance<M: Module>(
+        &self,
+        model: &M,
+        device: &Device,
+        forward: &dyn Fn(&M, Input) -> Tensor<2>,
+    ) -> Result<f64, WeightsError> {
+        let output = floats(forward(model, self.input(device)?).into_data());
+        let data = self.tensors.get("output")?;
+        // The classes of a map are its second dimension; rows have them last.
+        let expected = match *data.shape().as_slice() {
+            [_, _, _, _] => floats(
+                Tensor::<4>::from_data(data, device)
+                    .permute([0, 2, 3, 1])
+                    .into_data(),
+            ),
+            _ => floats(data),
+        };
+        let scale = expected
+            .iter()
+            .fold(1.0, |most: f64, value| most.max(value.abs()));
+        Ok(difference(&output, &expected) / scale)
+    }
+
+    fn train<M: Module>(
+        &self,
+        mut model: M,
+        origin: &Origin,
+        device: &Device,
+        forward: &dyn Fn(&M, Input) -> Tensor<2>,
+        distance: &mut Distance,
+    ) -> Result<(), WeightsError> {
+        let rate: f64 = self
+            .tensors
+            .metadata("learning_rate")
+            .and_then(|rate| rate.parse().ok())
+            .unwrap_or(0.05);
+        let expected = floats(self.tensors.get("losses")?);
+        let target = Tensor::<1, Int>::from_data(self.tensors.get("target")?, device);
+        let cross_entropy = CrossEntropyLossConfig::new().init(device);
+        let mut optimizer = SgdConfig::new().init();
+        let mut losses = Vec::new();
+        for step in 0..expected.len() {
+            let logits = forward(&model, self.input(device)?);
+            let loss = cross_entropy.forward(logits, target.clone());
+            losses.push(f64::from(loss.clone().into_scalar::<f32>()));
+            let gradients = loss.backward();
+            if step == 0 {
+                distance.gradient = Some(self.gradient_distance(&model, origin, &gradients)?);
+            }
+            let gradients = GradientsParams::from_grads(gradients, &model);
+            model = optimizer.step(rate, model, gradients);
+        }
+        distance.loss = Some(difference(&losses, &expected));
+        Ok(())
+    }
+
+    /// The largest relative difference of a gradient, and where it is. A parameter that lacks one
+    /// on one side only is infinitely far.
+    fn gradient_distance<M: Module>(
+        &self,
+        model: &M,
+        origin: &Origin,
+        gradients: &Gradients,
+    ) -> Result<(f64, String), WeightsError> {
+        let expected = self.tensors.below("grad.");
+        let found = crate::gradients(model, origin, gradients);
+        let mut worst = (0.0, String::new());
+        // Gradients of the whole model may be of very different sizes, and a tensor whose gradient
+        // cancels, such as a bias before a batch norm, has nothing but rounding: it is held
+        // against a thousandth of the largest.
+        let mut largest: f64 = 0.0;
+        for name in expected.names() {
+            largest = floats(expected.get(name)?)
+                .iter()
+                .fold(largest, |most, value| most.max(value.abs()));
+        }
+        for (name, gradient) in found {
+            let Some(there) =
+                (origin.spellings(&name).into_iter()).find(|name| expected.shape(name).is_some())
+            else {
+                return Ok((f64::INFINITY, format!("{name} (the origin has none)")));
+            };
+            let Some(gradient) = gradient else {
+                return Ok((f64::INFINITY, format!("{name} (ours has none)")));
+            };
+            let (gradient, there) = (floats(gradient), floats(expected.get(&there)?));
+            let scale = there
+                .iter()
+                .fold(1e-3 * largest, |most, value| most.max(value.abs()));
+            let distance = difference(&gradient, &there) / scale;
+            if distance > worst.0 || distance.is_nan() {
+                worst = (distance, name);
+            }
+        }
+        Ok(worst)
+    }
+
+    fn input(&self, device: &Device) -> Result<Input, WeightsError> {
+        let data = self.tensors.get("input")?;
+        Ok(if data.shape().len() == 4 {
+            Input::Images(Tensor::from_data(data, device))
+        } else {
+            Input::Tokens(Tensor::from_data(data, device))
+        })
+    }
+}
+
+/// Asserts that a model computes what its origin did, on a device and with gradients.
+///
+/// # Panics
+/// With every distance, where one is out of bounds, or the file does not fit the model.
+pub fn check<M: Module>(
+    path: &Path,
+    device: &Device,
+    model: M,
+    origin: &Origin,
+    forward: impl Fn(&M, Input) -> Tensor<2>,
+) {
+    let golden = Golden::open(path).unwrap_or_else(|error| panic!("{error}"));
+    let distance = golden
+        .compare(model, origin, device, &forward, true)
+        .unwrap_or_else(|error| panic!("{error}"));
+    println!("{}: {distance:?}", path.display());
+    assert!(distance.is_small(), "{}: {distance:?}", path.display());
+}
+
+fn floats(data: TensorData) -> Vec<f64> {
+    data.iter::<f64>().collect()
+}
+
+/// The largest difference; infinite where the lengths differ or a value is not finite.
+fn difference(a: &[f64], b: &[f64]) -> f64 {
+    if a.len() != b.len() {
+        return f64::INFINITY;
+    }
+    let pairs = a.iter().zip(b);
+    pairs.fold(0.0, |most, (a, b)| {
+        let distance = (a - b).abs();
+        if distance.is_finite() {
+            most.max(distance)
+        } else {
+            f64::INFINITY
+        }
+    })
+}

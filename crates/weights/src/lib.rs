@@ -1,0 +1,69 @@
+//! Weights from and for PyTorch.
+//!
+//! A model's tensors are called and laid out here as Burn has them; [`Origin`] says what they are
+//! called where the architecture comes from. With it, [`load`] opens the published files
+//! (`.safetensors`, sharded checkpoints, `.pt` and `.pth`, a whole folder from the Hugging Face hub)
+//! and [`save`] writes safetensors that the origin's library opens with `strict=True`.
+//!
+//! Nothing in a file is executed: safetensors are a table and bytes, and pickle files are read by
+//! Burn's reader, which builds tensors and plain containers and calls nothing that a file names.
+
+pub mod golden;
+mod gradients;
+mod origin;
+mod read;
+mod tree;
+mod write;
+
+pub use gradients::gradients;
+pub use origin::Origin;
+pub use read::{Loaded, Tensors, load, load_except};
+pub use tree::parameters;
+pub use write::{save, save_as};
+
+use std::path::{Path, PathBuf};
+
+/// Why weights could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file could not be written.
+    #[error("{}: writing failed: {problem}", path.display())]
+    Write {
+        /// The weights file.
+        path: PathBuf,
+        /// What the system said.
+        problem: String,
+    },
+    /// The file could not be read, or is not what its name says.
+    #[error("{}: {problem}", path.display())]
+    Read {
+        /// The weights file.
+        path: PathBuf,
+        /// What was wrong.
+        problem: String,
+    },
+    /// The file is sound but belongs to another model.
+    #[error("{} does not fit this model; {}", path.display(), problems.join("; "))]
+    Mismatch {
+        /// The weights file.
+        path: PathBuf,
+        /// Every missing, unexpected and misshapen tensor.
+        problems: Vec<String>,
+    },
+}
+
+impl WeightsError {
+    fn read(path: &Path, problem: impl ToString) -> Self {
+        Self::Read {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+
+    fn write(path: &Path, problem: impl ToString) -> Self {
+        Self::Write {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! A configured model: built, summarised, compared, trained.
+
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use serde::Serialize;
+use serde_json::Value as Json;
+use toml::Table;
+use zoo_compare::spec::Spec;
+use zoo_compare::worker::{self, Converge};
+use zoo_train::rng::{Purpose, derive};
+use zoo_train::{Checkpoint, Event, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number};
+use zoo_weights::golden::{Distance, Golden};
+use zoo_weights::{Loaded, Origin, WeightsError};
+
+use super::ready::{Opened, Ready};
+use super::row::{Embedded, Forward, Input, Kind, to_table};
+use crate::devices::{self, Selected};
+use crate::error::Error;
+use crate::summary::{Summary, SummaryError, summarize};
+use crate::trace::layer_outputs;
+use zoo_transformer::generate::Decoder;
+
+/// A configured model, not yet built.
+pub trait Model {
+    /// The complete configuration, with the architecture as `name`.
+    fn table(&self) -> Table;
+    /// What it is fed.
+    fn input(&self) -> Input;
+    /// Classes, or size of the vocabulary.
+    fn outputs(&self) -> usize;
+    /// Layers, shapes, parameters, multiply-adds for one input of a shape.
+    ///
+    /// # Errors
+    /// A forward pass that could not be recorded.
+    fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError>;
+    /// What it maps to what.
+    fn kind(&self) -> Kind;
+    /// The shape of one input of the usual size, as a batch of one.
+    fn usual_shape(&self) -> Vec<usize>;
+    /// Its trained numbers, counted without drawing them.
+    fn parameters(&self) -> usize;
+    /// Writes the weights that a training with `seed` starts from.
+    ///
+    /// # Errors
+    /// Weights that cannot be read or written.
+    fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error>;
+    /// Computes for a comparison what is asked on `requests`; see [`zoo_compare::worker`].
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    fn serve(
+        &self,
+        spec: &Spec,
+        folder: &Path,
+        selected: &Selected,
+        converge: Option<Converge<'_>>,
+        requests: Box<dyn BufRead + '_>,
+    ) -> Result<(), String>;
+    /// Trains it, from `weights` if there are any.
+    ///
+    /// # Errors
+    /// See [`FitError`].
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError>;
+    /// Builds it with weights from a file, by its origin's names or ours.
+    ///
+    /// # Errors
+    /// Weights that cannot be read or do not fit.
+    fn load(&self, weights: &Path, device: &Device) -> Result<Box<dyn Ready>, Error>;
+    /// Builds it with the weights that a training with `seed` starts from.
+    ///
+    /// # Errors
+    /// None in practice: nothing is read.
+    fn fresh(&self, seed: u64, device: &Device) -> Result<Box<dyn Ready>, Error>;
+    /// Which tensors would start anew, as a head for another number of outputs, if a training went
+    /// on from `weights`.
+    ///
+    /// # Errors
+    /// Weights that cannot be read or do not fit.
+    fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error>;
+    /// How far it is from what its origin computed; gradients and losses only if it `trains`.
+    ///
+    /// # Errors
+    /// Numbers that cannot be read, or weights of another model.
+    fn against(
+        &self,
+        golden: &Golden,
+        device: &Device,
+        trains: bool,
+    ) -> Result<Distance, WeightsError>;
+    /// Its `config.json` in the hub's form, where the hub has one of its own for it.
+    fn to_hub(&self) -> Option<Json>;
+}
+
+/// A training run, without the model.
+pub struct Job<'a> {
+    /// How to train.
+    pub recipe: &'a Recipe,
+    /// Training examples.
+    pub train: Arc<dyn Source>,
+    /// Validation examples.
+    pub valid: Option<Arc<dyn Source>>,
+    /// Where to compute.
+    pub device: &'a Device,
+    /// More devices, which share every batch.
+    pub helpers: Helpers,
+    /// Weights to start from, instead of random ones.
+    pub weights: Option<&'a Path>,
+    /// The run folder.
+    pub run: Option<&'a mut Run>,
+    /// A checkpoint to go on from.
+    pub resume: Option<&'a Checkpoint>,
+    /// Ends the training early once it is true; see [`Fit::stop`].
+    pub stop: Option<&'a AtomicBool>,
+    /// Called with every event.
+    pub watch: &'a mut dyn FnMut(&Event),
+}
+
+/// How a training run went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Metrics of the result on the validation data.
+    pub validation: Option<Metrics>,
+    /// Optimizer steps done.
+    pub steps: usize,
+    /// Whether it stopped for want of a better model.
+    pub stopped_early: bool,
+    /// Training examples a second.
+    pub samples_per_second: f64,
+}
+
+pub(super) struct Configured<C, M> {
+    pub(super) name: &'static str,
+    pub(super) init: fn(&C, &Device) -> M,
+    pub(super) forward: Forward<M>,
+    pub(super) input: Input,
+    pub(super) outputs: usize,
+    pub(super) embedded: Option<Embedded<M>>,
+    pub(super) origin: Origin,
+    pub(super) head: Vec<String>,
+    pub(super) to_hub: Option<fn(&C) -> Json>,
+    pub(super) config: C,
+}
+
+impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
+    fn table(&self) -> Table {
+        let mut table = to_table(&self.config);
+        table.insert("name".into(), self.name.into());
+        table
+    }
+
+    fn input(&self) -> Input {
+        self.input
+    }
+
+    fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError> {
+        let model = (self.init)(&self.config, &host(None));
+        let images = |shape: &[usize], device: &Device| {
+            Tensor::<4>::zeros([shape[0], shape[1], shape[2], shape[3]], device)
+        };
+        // No token is padding.
+        let tokens = |shape: &[usize], device: &Device| {
+            Tensor::<2, Int>::ones([shape[0], shape[1]], device)
+        };
+        match self.forward {
+            Forward::Images(forward) => {
+                summarize(model, |model, device| forward(model, images(shape, device)))
+            }
+            Forward::Maps(forward) => {
+                summarize(model, |model, device| forward(model, images(shape, device)))
+            }
+            Forward::Sentences(forward) => {
+                summarize(model, |model, device| forward(model, tokens(shape, device)))
+            }
+            Forward::Decoder(forward, _) | Forward::Pairs(forward, _) => {
+                summarize(model, |model, device| forward(model, tokens(shape, device)))
+            }
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        self.forward.kind()
+    }
+
+    fn usual_shape(&self) -> Vec<usize> {
+        match self.input {
+            // An image whose values are all features; a row of them has the same count.
+            Input::Features(features) => vec![1, 1, 1, features],
+            Input::Image([c, h, w]) => vec![1, c, h, w],
+            Input::AnyImage { channels, usual } => vec![1, channels, usual, usual],
+            Input::Tokens { longest } => vec![1, longest],
+        }
+    }
+
+    fn parameters(&self) -> usize {
+        zoo_weights::parameters(&(self.init)(&self.config, &host(None)))
+    }
+
+    fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error> {
+        let model = self.initial(seed, weights, &host(None))?;
+        // For workers, which have our own names.
+        Ok(zoo_weights::save(&number(model), to, &Origin::default())?)
+    }
+
+    fn serve(
+        &self,
+        spec: &Spec,
+        folder: &Path,
+        selected: &Selected,
+        converge: Option<Converge<'_>>,
+        requests: Box<dyn BufRead + '_>,
+    ) -> Result<(), String> {
+        let device = selected.device.clone();
+        let mut model = (self.init)(&self.config, &device);
+        zoo_weights::load(&mut model, &folder.join(&spec.weights), &Origin::default())
+            .map_err(|error| error.to_string())?;
+        let forward = self.forward;
+        let subject = worker::Subject {
+            model,
+            device,
+            on_cpu: selected.kind == devices::Kind::Cpu,
+            task: &*forward.task(&spec.task.config),
+            forward: &|model: &M, input| forward.run(model, input),
+            layers: &|model: &M, input, device| {
+                // A clone would share running statistics with the copy that moves away.
+                layer_outputs(model.valid(), device, |model, device| {
+                    forward.run(model, worker::Input::new(input, device))
+                })
+            },
+            decode: match forward {
+                Forward::Decoder(_, decoder) => Some((
+                    &move |model: &M, device: &Device, prompt: &[u32]| {
+                        decoder(model, device).logits(prompt)
+                    },
+                    &move |model, device| greedy(decoder(model, device)),
+                )),
+                _ => None,
+            },
+            converge,
+        };
+        worker::serve(spec, folder, subject, requests, worker::to_stdout)
+    }
+
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
+        let model = self.initial(job.recipe.train.seed, job.weights, job.device)?;
+        let task = self.forward.task(&job.recipe.task);
+        let fit = Fit {
+            recipe: job.recipe,
+            task: &*task,
+            train: job.train,
+            valid: job.valid,
+            device: job.device,
+            helpers: job.helpers,
+            run: job.run,
+            resume: job.resume,
+            stop: job.stop,
+            watch: job.watch,
+        };
+        let fitted = fit.train(model)?;
+        let outcome = Outcome {
+            validation: fitted.validation,
+            steps: fitted.steps,
+            stopped_early: fitted.stopped_early,
+            samples_per_second: fitted.samples as f64
+                / fitted.training_time.as_secs_f64().max(1e-9),
+        };
+        Ok((self.ready(fitted.model, job.device), outcome))
+    }
+
+    fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
+        let mut model = (self.init)(&self.config, device);
+        zoo_weights::load(&mut model, path, &self.origin)?;
+        Ok(self.ready(model.valid(), device))
+    }
+
+    fn fresh(&self, seed: u64, device: &Device) -> Result<Box<dyn Ready>, Error> {
+        let model = self.initial(seed, None, device)?;
+        Ok(self.ready(model.to_device(device).valid(), device))
+    }
+
+    fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error> {
+        let mut model = (self.init)(&self.config, &host(None));
+        Ok(self.start_from(&mut model, weights)?.kept)
+    }
+
+    fn against(
+        &self,
+        golden: &Golden,
+        device: &Device,
+        trains: bool,
+    ) -> Result<Distance, WeightsError> {
+        let model = (self.init)(&self.config, device);
+        let forward = self.forward;
+        let rows = move |model: &M, input| forward.rows(model, input);
+        golden.compare(model, &self.origin, device, &rows, trains)
+    }
+
+    fn to_hub(&self) -> Option<Json> {
+        self.to_hub.map(|write| write(&self.config))
+    }
+}
+
+/// The default CPU device, where weights are made.
+fn host(otherwise: Option<&Device>) -> Device {
+    match (devices::open(devices::default_name()), otherwise) {
+        (Ok(host), _) => host.device,
+        (Err(_), Some(device)) => device.clone(),
+        (Err(_), None) => Device::default(),
+    }
+}
+
+/// Continues a text by the likeliest token, one each call.
+fn greedy<'a>(mut decoder: Decoder<'a>) -> Box<dyn FnMut() + 'a> {
+    let mut token = 0;
+    Box::new(move || {
+        let logits = decoder.next(&[token]);
+        let likeliest = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        token = likeliest.map_or(0, |(token, _)| token as u32);
+    })
+}
+
+impl<C, M: Module + 'static> Configured<C, M> {
+    /// Random streams differ between backends: initial weights are drawn on the default CPU one, so
+    /// that a seed means the same weights everywhere.
+    fn initial(
+        &self,
+        seed: u64,
+        path: Option<&Path>,
+        otherwise: &Device,
+    ) -> Result<M, WeightsError> {
+        let host = host(Some(otherwise));
+        host.seed(derive(seed, Purpose::Weights, &[]));
+        let mut model = (self.init)(&self.config, &host);
+        if let Some(path) = path {
+            self.start_from(&mut model, path)?;
+        }
+        Ok(model)
+    }
+
+    /// Loads weights to go on from: a head of another size stays as it was drawn.
+    fn start_from(&self, model: &mut M, path: &Path) -> Result<Loaded, WeightsError> {
+        zoo_weights::load_except(model, path, &self.origin, &|path| {
+            self.head.iter().any(|start| path.starts_with(start))
+        })
+    }
+
+    fn ready(&self, model: M, device: &Device) -> Box<dyn Ready> {
+        Box::new(Opened {
+            model,
+            forward: self.forward,
+            embedded: self.embedded,
+            origin: self.origin.clone(),
+            device: device.clone(),
+        })
+    }
+}
+

@@ -1,0 +1,232 @@
+//! A model with weights, ready to be used.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use zoo_compare::worker;
+use zoo_train::{Batch, Metrics, Source, SourceError, TaskConfig, evaluate};
+use zoo_transformer::generate::Decoder;
+use zoo_weights::Origin;
+
+use super::row::{Embedded, Forward};
+use crate::attribute::{Attribution, integrated_gradients};
+use crate::error::Error;
+
+/// What a classifier says to an example.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// The true class.
+    pub label: usize,
+    /// The class that it thinks likeliest.
+    pub predicted: usize,
+    /// The probability that it gives to that, 0..=1.
+    pub confidence: f64,
+    /// The cross-entropy with the true class, in nats.
+    pub loss: f64,
+}
+
+/// A model with weights, on a device without autodiff.
+pub trait Ready {
+    /// Metrics over a source.
+    ///
+    /// # Errors
+    /// An example that cannot be read.
+    fn evaluate(
+        &self,
+        task: &TaskConfig,
+        source: &dyn Source,
+        batch_size: usize,
+    ) -> Result<Metrics, SourceError>;
+    /// A classifier's answer to every example; `None` for a decoder.
+    ///
+    /// # Errors
+    /// An example that cannot be read.
+    fn answers(
+        &self,
+        source: &dyn Source,
+        batch_size: usize,
+    ) -> Result<Option<Vec<Answer>>, SourceError>;
+    /// What the likeliest output for a batch of one depends on: a value a pixel and channel, or a
+    /// token. Images are held against `baseline`, tokens against no token. `None` for a model whose
+    /// outputs are not one.
+    fn explain(&self, input: TensorData, baseline: TensorData) -> Option<Attribution>;
+    /// The output for a batch, in the model's own shape.
+    fn output(&self, input: TensorData) -> TensorData;
+    /// What [`output`](Self::output) gives for one sequence `[1, t]`, computed token by token through
+    /// the cache; `None` for a model that has none.
+    fn cached(&self, input: TensorData) -> Option<TensorData>;
+    /// The gradient of every parameter, by its path, of the mean cross-entropy of the output's rows
+    /// with `target [n]`, computed as in training; `None` for one that the output does not depend on.
+    fn gradients(
+        &self,
+        input: TensorData,
+        target: TensorData,
+    ) -> BTreeMap<String, Option<TensorData>>;
+    /// The probability of each class `[k]` for a batch of one; `None` for a decoder.
+    fn probabilities(&self, input: TensorData) -> Option<Vec<f32>>;
+    /// A text generator; `None` for a classifier.
+    fn decoder(&self) -> Option<Decoder<'_>>;
+    /// Writes the weights, by the names of their origin.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    fn save(&self, path: &Path) -> Result<(), Error>;
+}
+
+pub(super) struct Opened<M> {
+    pub(super) model: M,
+    pub(super) forward: Forward<M>,
+    pub(super) embedded: Option<Embedded<M>>,
+    pub(super) origin: Origin,
+    pub(super) device: Device,
+}
+
+impl<M: Module + 'static> Opened<M> {
+    /// The logits `[b, k]` of a classifier.
+    fn logits(&self, input: TensorData) -> Option<Tensor<2>> {
+        match self.forward {
+            Forward::Images(forward) => {
+                Some(forward(&self.model, Tensor::from_data(input, &self.device)))
+            }
+            Forward::Sentences(forward) => {
+                Some(forward(&self.model, Tensor::from_data(input, &self.device)))
+            }
+            Forward::Maps(_) | Forward::Decoder(..) | Forward::Pairs(..) => None,
+        }
+    }
+}
+
+impl<M: Module + 'static> Ready for Opened<M> {
+    fn evaluate(
+        &self,
+        config: &TaskConfig,
+        source: &dyn Source,
+        batch_size: usize,
+    ) -> Result<Metrics, SourceError> {
+        evaluate(
+            &*self.forward.task(config),
+            &self.model,
+            source,
+            batch_size,
+            &self.device,
+        )
+    }
+
+    fn answers(
+        &self,
+        source: &dyn Source,
+        batch_size: usize,
+    ) -> Result<Option<Vec<Answer>>, SourceError> {
+        let indices: Vec<u32> = (0..source.len() as u32).collect();
+        let mut answers = Vec::with_capacity(indices.len());
+        for part in indices.chunks(batch_size) {
+            let batch = source.batch(part, None)?;
+            let Some(logits) = self.logits(batch.input) else {
+                return Ok(None);
+            };
+            let classes = logits.dims()[1];
+            let scores = log_softmax(logits, 1).into_data();
+            let scores: Vec<f64> = scores.iter::<f64>().collect();
+            let labels = batch.target.iter::<i64>();
+            for (row, label) in scores.chunks(classes.max(1)).zip(labels) {
+                let likeliest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+                let (predicted, score) = likeliest.map_or((0, f64::NAN), |(i, score)| (i, *score));
+                let label = label as usize;
+                answers.push(Answer {
+                    label,
+                    predicted,
+                    confidence: score.exp(),
+                    loss: -row.get(label).copied().unwrap_or(f64::NAN),
+                });
+            }
+        }
+        Ok(Some(answers))
+    }
+
+    fn explain(&self, input: TensorData, baseline: TensorData) -> Option<Attribution> {
+        // On an autodiff device, but as in evaluation: no dropout, no statistics of the batch.
+        let model = self.model.valid().train().freeze();
+        if let Forward::Images(forward) = self.forward {
+            let logits = |x| forward(&model, x);
+            let explained = integrated_gradients::<4>(input, baseline, &self.device, logits);
+            return Some(explained);
+        }
+        let embedded = self.embedded?;
+        let tokens = |device: &Device| Tensor::<2, Int>::from_data(input.clone(), device);
+        let x = (embedded.embed)(&self.model, tokens(&self.device)); // [1, t, c]
+        let [_, t, c] = x.dims();
+        let nothing = TensorData::zeros::<f32, _>([1, t, c]);
+        let mut explained =
+            integrated_gradients::<3>(x.into_data(), nothing, &self.device, |x: Tensor<3>| {
+                let tokens = tokens(&x.device()).repeat_dim(0, x.dims()[0]);
+                (embedded.logits)(&model, x, tokens)
+            });
+        let by_token = explained.values.chunks(c);
+        explained.values = by_token.map(|values| values.iter().sum()).collect();
+        Some(explained)
+    }
+
+    fn output(&self, input: TensorData) -> TensorData {
+        let input = worker::Input::new(input, &self.device);
+        let (logits, shape) = self.forward.run(&self.model, input);
+        shaped(&logits.into_data(), shape)
+    }
+
+    fn cached(&self, input: TensorData) -> Option<TensorData> {
+        match self.forward {
+            Forward::Decoder(_, decoder) => {
+                let tokens: Vec<u32> = input.iter::<i64>().map(|id| id as u32).collect();
+                let logits = decoder(&self.model, &self.device).logits(&tokens);
+                let [t, k] = [logits.shape()[0], logits.shape()[1]];
+                Some(shaped(&logits, vec![1, t, k]))
+            }
+            Forward::Pairs(_, cached) => {
+                let tokens = Tensor::from_data(input, &self.device);
+                Some(cached(&self.model, tokens).into_data())
+            }
+            _ => None,
+        }
+    }
+
+    fn gradients(
+        &self,
+        input: TensorData,
+        target: TensorData,
+    ) -> BTreeMap<String, Option<TensorData>> {
+        let device = self.device.clone().autodiff();
+        let model = self.model.clone().train();
+        let batch = Batch {
+            input,
+            target,
+            scored: None,
+        };
+        let task = self.forward.task(&TaskConfig::default());
+        let gradients = task.loss(&model, batch, &device).backward();
+        zoo_weights::gradients(&model, &self.origin, &gradients)
+    }
+
+    fn probabilities(&self, input: TensorData) -> Option<Vec<f32>> {
+        let logits = self.logits(input)?;
+        Some(softmax(logits, 1).into_data().iter::<f32>().collect())
+    }
+
+    fn decoder(&self) -> Option<Decoder<'_>> {
+        match self.forward {
+            Forward::Decoder(_, decoder) => Some(decoder(&self.model, &self.device)),
+            _ => None,
+        }
+    }
+
+    fn save(&self, path: &Path) -> Result<(), Error> {
+        Ok(zoo_weights::save(&self.model, path, &self.origin)?)
+    }
+}
+
+
+/// The same numbers in another shape.
+fn shaped(data: &TensorData, shape: Vec<usize>) -> TensorData {
+    TensorData::from_bytes_vec(data.as_bytes().to_vec(), shape, data.dtype())
+}

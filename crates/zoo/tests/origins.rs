@@ -1,0 +1,113 @@
+//! Every architecture against the code that it comes from: torchvision, timm, Hugging Face, PyTorch.
+//!
+//! The numbers lie beside the models (`models/*/tests/golden/*.safetensors`), with the scripts that
+//! made them. A file is found by being there: a new architecture needs no line here.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+use zoo::devices;
+use zoo::registry::{self, MODELS};
+use zoo_weights::golden::Golden;
+
+/// Enough for the tiniest instance of a deep network, and a reason to think where it is not.
+const MOST_BYTES: u64 = 300_000;
+
+fn files() -> Vec<PathBuf> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let folders = fs::read_dir(models).unwrap();
+    let folders = folders.map(|family| family.unwrap().path().join("tests/golden"));
+    let files = folders
+        .filter(|folder| folder.is_dir())
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+        .map(|file| file.unwrap().path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn model_of(golden: &Golden) -> Box<dyn registry::Model> {
+    let json: serde_json::Value = serde_json::from_str(golden.model()).unwrap();
+    let table = Table::try_from(json).unwrap();
+    registry::configure(&table, None).unwrap()
+}
+
+fn agree(backend: &str, trains: bool) {
+    let device = devices::open(backend).unwrap().device;
+    let mut failed = Vec::new();
+    for path in files() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let golden = Golden::open(&path).unwrap();
+        let distance = model_of(&golden).against(&golden, &device, trains).unwrap();
+        println!("{backend} {name} ({}): {distance:?}", golden.library());
+        if !distance.is_small() {
+            failed.push(format!("{name}: {distance:?}"));
+        }
+    }
+    assert!(failed.is_empty(), "{backend}:\n{}", failed.join("\n"));
+}
+
+#[cfg(feature = "flex")]
+#[test]
+fn flex_computes_what_the_origins_do() {
+    agree("flex", true);
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn ndarray_computes_what_the_origins_do() {
+    agree("ndarray", true);
+}
+
+#[test]
+fn every_architecture_has_small_golden_numbers_and_the_script_that_made_them() {
+    let mut seen = BTreeSet::new();
+    for path in files() {
+        let size = path.metadata().unwrap().len();
+        assert!(size < MOST_BYTES, "{}: {size} bytes", path.display());
+        let golden = Golden::open(&path).unwrap();
+        assert!(!golden.library().is_empty(), "{}: of which library?", path.display());
+        let table = model_of(&golden).table();
+        seen.insert(table["name"].as_str().unwrap().to_owned());
+        let folder = path.parent().unwrap();
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        // `resnet_bottleneck.safetensors` may be of `resnet.py`.
+        let starts = (0..=stem.len()).filter(|end| stem.is_char_boundary(*end));
+        let written = starts.map(|end| folder.join(format!("{}.py", &stem[..end])));
+        assert!(written.into_iter().any(|script| script.is_file()), "{stem}: no script");
+    }
+    for entry in MODELS {
+        assert!(seen.contains(entry.name()), "{} has no golden numbers", entry.name());
+    }
+}
+
+/// A weight that is off by a hundredth, a bias that is missing from the sum, a wrong activation: the
+/// comparison sees each.
+#[cfg(feature = "flex")]
+#[test]
+fn a_model_that_computes_something_else_is_found_out() {
+    let device = devices::open("flex").unwrap().device;
+    let golden = |stem: &str| {
+        let path = files().into_iter().find(|path| path.file_stem().unwrap() == stem);
+        Golden::open(&path.unwrap()).unwrap()
+    };
+    let changed = |stem: &str, key: &str, value: toml::Value| {
+        let golden = golden(stem);
+        let json: serde_json::Value = serde_json::from_str(golden.model()).unwrap();
+        let mut table = Table::try_from(json).unwrap();
+        assert!(table.insert(key.into(), value).is_some(), "{stem} has {key}");
+        let model = registry::configure(&table, None).unwrap();
+        model.against(&golden, &device, true).unwrap()
+    };
+    // Tanh for ReLU, the exact GELU for its approximation, another number of heads: the weights fit.
+    let tanh = changed("mlp", "activation", "tanh".into());
+    assert!(tanh.output > 1e-3 && !tanh.is_small(), "{tanh:?}");
+    let exact = changed("gpt", "activation", "gelu".into());
+    assert!(!exact.is_small(), "{exact:?}");
+    let one_head = changed("vit", "num_heads", 1.into());
+    assert!(!one_head.is_small(), "{one_head:?}");
+}

@@ -1,0 +1,587 @@
+//! Llama: a decoder with RMSNorm, rotary positions and SwiGLU (Touvron et al. 2023, "LLaMA: Open and
+//! Efficient Foundation Language Models", section 2.2), whose heads may share keys and values (Ainslie
+//! et al. 2023, "GQA"; Touvron et al. 2023, "Llama 2", section 2.2).
+//!
+//! Tensors correspond one to one to those of Hugging Face's `LlamaForCausalLM`, whose `config.json`
+//! is [`hugging_face`]'s. As there, and other than in Meta's files, an element of a head turns
+//! together with the one half a head further on, not with its neighbour: Meta's weights are the
+//! same with rows of the query and key projections in another order.
+
+pub mod hugging_face;
+
+use burn::module::Module;
+use burn::nn::{
+    Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, RmsNorm, RmsNormConfig,
+};
+use burn::tensor::activation::{silu, softmax};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use zoo_kernels::{Activation, Attend, causal_mask, linear, self_attention};
+
+use crate::block::{INITIAL_STD, init_linear, normal};
+use crate::cache::{Cache, ContextFull, Seen};
+use crate::check;
+use crate::gpt::Output;
+
+// b batch, t new positions, s positions attended to (cached and new), h heads of queries, g heads of
+// keys and values, d head width, c = h·d width, f hidden width of the feed-forward.
+
+/// What a [`Llama`] is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LlamaConfig {
+    /// Number of different tokens, 1..=16777216.
+    pub vocab_size: usize,
+    /// Most positions the model can see at once, 1..=16777216.
+    pub context: usize,
+    /// Blocks, 1..=1024.
+    pub num_layers: usize,
+    /// Attention heads a block; divides `width` into even parts.
+    pub num_heads: usize,
+    /// Heads of keys and values, each shared by `num_heads / num_kv_heads` heads of queries; divides
+    /// `num_heads`.
+    pub num_kv_heads: usize,
+    /// Width of the residual stream, 1..=16777216.
+    pub width: usize,
+    /// Width inside the feed-forward, 1..=16777216.
+    pub hidden: usize,
+    /// The slowest pair of a head turns by about one radian in this many positions,
+    /// 1..=1e12.
+    pub rope_theta: f64,
+    /// Added to the mean square in every norm, above 0 and at most 1.
+    pub norm_epsilon: f64,
+    /// Probability of zeroing an attention weight, 0..1.
+    pub attention_dropout: f64,
+    /// Where the output layer's weights come from; it has no bias either way.
+    pub output: Output,
+}
+
+/// Every named configuration: the table behind lists and sweeps.
+pub fn presets() -> Vec<(&'static str, LlamaConfig)> {
+    vec![
+        ("stories15M", LlamaConfig::stories15m()),
+        ("stories42M", LlamaConfig::stories42m()),
+        ("stories110M", LlamaConfig::stories110m()),
+        ("SmolLM2-135M", LlamaConfig::smollm2_135m()),
+        ("TinyLlama-1.1B", LlamaConfig::tinyllama_1_1b()),
+    ]
+}
+
+/// The origin's copies of other tensors, `(copy, original)`, where the output is
+/// [tied](Output::Tied).
+pub const TIED: &[(&str, &str)] = &[("lm_head.weight", "model.embed_tokens.weight")];
+
+/// The ends of names in older files of the origin that hold what the configuration says already.
+pub const IGNORED: &[&str] = &[".rotary_emb.inv_freq"];
+
+impl LlamaConfig {
+    /// The 15M model of llama2.c (Karpathy 2023, its README's table of models for TinyStories):
+    /// 15,191,712 parameters.
+    pub fn stories15m() -> Self {
+        Self {
+            vocab_size: 32_000,
+            context: 256,
+            num_layers: 6,
+            num_heads: 6,
+            num_kv_heads: 6,
+            width: 288,
+            hidden: 768,
+            rope_theta: 10_000.0,
+            norm_epsilon: 1e-5,
+            attention_dropout: 0.0,
+            output: Output::Tied,
+        }
+    }
+
+    /// The 42M model of the same table: 41,689,600 parameters.
+    pub fn stories42m() -> Self {
+        Self {
+            context: 1024,
+            num_layers: 8,
+            num_heads: 8,
+            num_kv_heads: 8,
+            width: 512,
+            hidden: 1376,
+            ..Self::stories15m()
+        }
+    }
+
+    /// The 110M model of the same table: 109,529,856 parameters.
+    pub fn stories110m() -> Self {
+        Self {
+            context: 1024,
+            num_layers: 12,
+            num_heads: 12,
+            num_kv_heads: 12,
+            width: 768,
+            hidden: 2048,
+            ..Self::stories15m()
+        }
+    }
+
+    /// SmolLM2-135M (Ben Allal et al. 2025, "SmolLM2", and its `config.json`): 134,515,008
+    /// parameters, three heads of queries to one of keys and values.
+    pub fn smollm2_135m() -> Self {
+        Self {
+            vocab_size: 49_152,
+            context: 8192,
+            num_layers: 30,
+            num_heads: 9,
+            num_kv_heads: 3,
+            width: 576,
+            hidden: 1536,
+            rope_theta: 100_000.0,
+            ..Self::stories15m()
+        }
+    }
+
+    /// TinyLlama-1.1B (Zhang et al. 2024, "TinyLlama", table 2): 1,100,048,384 parameters, eight
+    /// heads of queries to one of keys and values, a free output.
+    pub fn tinyllama_1_1b() -> Self {
+        Self {
+            context: 2048,
+            num_layers: 22,
+            num_heads: 32,
+            num_kv_heads: 4,
+            width: 2048,
+            hidden: 5632,
+            output: Output::Free,
+            ..Self::stories15m()
+        }
+    }
+
+    /// Small enough for tests: two layers of width 16, four heads of queries to two of keys and
+    /// values, a free output: 4,336 parameters.
+    pub fn tiny() -> Self {
+        Self {
+            vocab_size: 13,
+            context: 8,
+            num_layers: 2,
+            num_heads: 4,
+            num_kv_heads: 2,
+            width: 16,
+            hidden: 24,
+            output: Output::Free,
+            ..Self::stories15m()
+        }
+    }
+
+    /// Checks every value, so that [`init`](Self::init) cannot fail.
+    ///
+    /// # Errors
+    /// A message that names the key, what is allowed and what was given.
+    pub fn validate(&self) -> Result<(), String> {
+        check::count("vocab_size", self.vocab_size, check::LARGEST)?;
+        check::count("context", self.context, check::LARGEST)?;
+        check::count("num_layers", self.num_layers, check::DEEPEST)?;
+        check::count("width", self.width, check::LARGEST)?;
+        check::heads_divide_width(self.num_heads, self.width)?;
+        check::count("hidden", self.hidden, check::LARGEST)?;
+        let (heads, kv_heads) = (self.num_heads, self.num_kv_heads);
+        let head_width = self.width / heads;
+        if !head_width.is_multiple_of(2) {
+            return Err(format!(
+                "model.num_heads: expected heads of even width, for elements turn in pairs, got \
+                 {heads} heads of {head_width}"
+            ));
+        }
+        check::count("num_kv_heads", kv_heads, heads)?;
+        if !heads.is_multiple_of(kv_heads) {
+            return Err(format!(
+                "model.num_kv_heads: expected a divisor of model.num_heads = {heads}, got {kv_heads}"
+            ));
+        }
+        if !(1.0..=1e12).contains(&self.rope_theta) {
+            return Err(format!(
+                "model.rope_theta: expected 1 to 1e12, got {}",
+                self.rope_theta
+            ));
+        }
+        if !(self.norm_epsilon > 0.0 && self.norm_epsilon <= 1.0) {
+            return Err(format!(
+                "model.norm_epsilon: expected above 0 and at most 1, got {}",
+                self.norm_epsilon
+            ));
+        }
+        if !(0.0..1.0).contains(&self.attention_dropout) {
+            return Err(format!(
+                "model.attention_dropout: expected at least 0 and below 1, got {}",
+                self.attention_dropout
+            ));
+        }
+        Ok(())
+    }
+
+    /// A model with fresh weights as Hugging Face's code draws them, for the paper does not say:
+    /// normal with deviation 0.02, norms the identity.
+    ///
+    /// # Panics
+    /// If [`validate`](Self::validate) refuses the values.
+    pub fn init(&self, device: &Device) -> Llama {
+        if let Err(fault) = self.validate() {
+            panic!("{fault}");
+        }
+        let dense = |inputs, outputs| init_linear(inputs, outputs, INITIAL_STD, false, device);
+        let norm = || {
+            RmsNormConfig::new(self.width)
+                .with_epsilon(self.norm_epsilon)
+                .init(device)
+        };
+        let (width, hidden) = (self.width, self.hidden);
+        let kv_width = width / self.num_heads * self.num_kv_heads;
+        let block = |_| Block {
+            input_layernorm: norm(),
+            self_attn: Attention {
+                q_proj: dense(width, width),
+                k_proj: dense(width, kv_width),
+                v_proj: dense(width, kv_width),
+                o_proj: dense(width, width),
+                dropout: DropoutConfig::new(self.attention_dropout).init(),
+                num_heads: self.num_heads,
+                num_kv_heads: self.num_kv_heads,
+            },
+            post_attention_layernorm: norm(),
+            mlp: SwiGlu {
+                gate_proj: dense(width, hidden),
+                up_proj: dense(width, hidden),
+                down_proj: dense(hidden, width),
+            },
+        };
+        Llama {
+            embed_tokens: EmbeddingConfig::new(self.vocab_size, width)
+                .with_initializer(normal(INITIAL_STD))
+                .init(device),
+            layers: (0..self.num_layers).map(block).collect(),
+            norm: norm(),
+            lm_head: match self.output {
+                Output::Tied => None,
+                Output::Free => Some(dense(width, self.vocab_size)),
+            },
+            context: self.context,
+            head_width: width / self.num_heads,
+            rope_theta: self.rope_theta,
+        }
+    }
+
+    /// What Hugging Face's `LlamaForCausalLM` calls a tensor of ours.
+    pub fn origin_name(&self, ours: &str) -> String {
+        if ours.starts_with("lm_head.") {
+            ours.to_owned()
+        } else {
+            format!("model.{ours}")
+        }
+    }
+}
+
+/// A Llama-style decoder. Made by [`LlamaConfig::init`].
+#[derive(Module, Debug)]
+pub struct Llama {
+    embed_tokens: Embedding,
+    layers: Vec<Block>,
+    norm: RmsNorm,
+    /// None where the output is tied: then `embed_tokens` is used a second time.
+    lm_head: Option<Linear>,
+    context: usize,
+    head_width: usize,
+    rope_theta: f64,
+}
+
+impl Llama {
+    /// `tokens [b, t]`, each below `vocab_size` -> `logits [b, t, vocab]` of each next token.
+    ///
+    /// # Panics
+    /// If `t` exceeds the context.
+    pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.forward_embedded(self.embed(tokens))
+    }
+
+    /// The vectors that stand for `tokens [b, t]` -> `[b, t, c]`.
+    pub fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.embed_tokens.forward(tokens)
+    }
+
+    /// [`forward`](Self::forward) from the vectors `x [b, t, c]` of [`embed`](Self::embed) on: what
+    /// an output depends on can be asked of vectors, not of token ids.
+    ///
+    /// # Panics
+    /// If `t` exceeds the context.
+    pub fn forward_embedded(&self, x: Tensor<3>) -> Tensor<3> {
+        let [b, ..] = x.dims();
+        self.logits(self.blocks(x, None, |_| ()), b)
+    }
+
+    /// What `tokens [b, t]` become on their way, `[b, t, c]` each: the embedding, then the output of
+    /// every block, the last one normed, as Hugging Face's `output_hidden_states`.
+    ///
+    /// # Panics
+    /// If `t` exceeds the context.
+    pub fn hidden_states(&self, tokens: Tensor<2, Int>) -> Vec<Tensor<3>> {
+        let [b, t] = tokens.dims();
+        let mut states = Vec::new();
+        let last = self.blocks(self.embed(tokens), None, |x| states.push(x.clone()));
+        states.pop();
+        states.push(last);
+        let shaped = |x: Tensor<2>| {
+            let [_, c] = x.dims();
+            x.reshape([b, t, c])
+        };
+        states.into_iter().map(shaped).collect()
+    }
+
+    /// An empty cache for [`forward_cached`](Self::forward_cached).
+    pub fn cache(&self) -> Cache {
+        Cache::new(self.layers.len())
+    }
+
+    /// Continues the sequences in `cache` with `tokens [b, t]` -> `logits [b, t, vocab]`, equal to
+    /// the last `t` rows of a full pass. The first call sets `b` (a prompt may be one chunk).
+    ///
+    /// Meant for sampling: on an autodiff device the cache would keep the graph of every step.
+    ///
+    /// # Errors
+    /// [`ContextFull`] if the tokens do not fit, with the cache as it was. [Clear](Cache::clear) it
+    /// and pass the last tokens again, as many as shall be remembered.
+    ///
+    /// # Panics
+    /// If `b` differs from that of the first call.
+    pub fn forward_cached(
+        &self,
+        tokens: Tensor<2, Int>,
+        cache: &mut Cache,
+    ) -> Result<Tensor<3>, ContextFull> {
+        let [b, new] = tokens.dims();
+        cache.check_room(self.context, new)?;
+        let logits = self.logits(self.blocks(self.embed(tokens), Some(cache), |_| ()), b);
+        cache.advance(new);
+        Ok(logits)
+    }
+
+    /// Most positions the model can see at once.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// `x [b, t, c]` of [`embed`](Self::embed) -> `[b·t, c]`, normed. `see` is shown what enters the
+    /// first block and what leaves each.
+    fn blocks(
+        &self,
+        x: Tensor<3>,
+        mut cache: Option<&mut Cache>,
+        mut see: impl FnMut(&Tensor<2>),
+    ) -> Tensor<2> {
+        let ([b, t, _], context) = (x.dims(), self.context);
+        let past = cache.as_ref().map_or(0, |cache| cache.len());
+        assert!(
+            past + t <= context,
+            "a context of {context} positions, got {}",
+            past + t
+        );
+        let angles = Angles::new(self.rope_theta, self.head_width, past, &x);
+        let mut x = x.flatten(0, 1); // [b·t, c]
+        see(&x);
+        for (layer, block) in self.layers.iter().enumerate() {
+            let seen = (cache.as_deref_mut()).map(|cache| cache.layer(layer));
+            x = block.forward(x, b, &angles, seen);
+            see(&x);
+        }
+        rms_norm(&self.norm, x)
+    }
+
+    /// `x [b·t, c]` -> `[b, t, vocab]`
+    fn logits(&self, x: Tensor<2>, b: usize) -> Tensor<3> {
+        let logits = match &self.lm_head {
+            Some(head) => linear(head, x, Activation::None),
+            None => x.matmul(self.embed_tokens.weight.val().transpose()),
+        };
+        let [rows, vocab] = logits.dims();
+        logits.reshape([b, rows / b, vocab])
+    }
+}
+
+/// `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
+#[derive(Module, Debug)]
+struct Block {
+    input_layernorm: RmsNorm,
+    self_attn: Attention,
+    post_attention_layernorm: RmsNorm,
+    mlp: SwiGlu,
+}
+
+impl Block {
+    /// `x [b·t, c]` -> `[b·t, c]`.
+    ///
+    /// With `seen`, the new positions also attend to those seen earlier, and join them.
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        batch: usize,
+        angles: &Angles,
+        seen: Option<&mut Seen>,
+    ) -> Tensor<2> {
+        let normed = rms_norm(&self.input_layernorm, x.clone());
+        let x = x + self.self_attn.forward(normed, batch, angles, seen);
+        let normed = rms_norm(&self.post_attention_layernorm, x.clone());
+        x + self.mlp.forward(normed)
+    }
+}
+
+/// Causal self-attention whose heads share keys and values in groups (Ainslie et al. 2023, section
+/// 2.2).
+#[derive(Module, Debug)]
+struct Attention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    dropout: Dropout,
+    num_heads: usize,
+    num_kv_heads: usize,
+}
+
+impl Attention {
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        b: usize,
+        angles: &Angles,
+        seen: Option<&mut Seen>,
+    ) -> Tensor<2> {
+        let heads = |layer: &Linear, count: usize| {
+            let x = linear(layer, x.clone(), Activation::None);
+            let [rows, width] = x.dims();
+            x.reshape([b, rows / b, count, width / count])
+        };
+        let q = angles.turn(heads(&self.q_proj, self.num_heads)); // [b, t, h, d]
+        let k = angles.turn(heads(&self.k_proj, self.num_kv_heads)); // [b, t, g, d]
+        let v = heads(&self.v_proj, self.num_kv_heads);
+        let mixed = match seen {
+            None => self.attend(q, k, v),
+            Some(seen) => self.attend_to_seen(q, k, v, seen),
+        };
+        linear(&self.o_proj, mixed, Activation::None)
+    }
+
+    /// Every head of queries gets a copy of its keys and values: then the fused operation serves.
+    fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<2> {
+        let ([b, t, h, d], g) = (q.dims(), self.num_kv_heads);
+        let copied = |x: Tensor<4>| {
+            let x = x.reshape([b, t, g, 1, d]).expand([b, t, g, h / g, d]);
+            x.reshape([b * t, h * d])
+        };
+        let qkv = Tensor::cat(vec![q.reshape([b * t, h * d]), copied(k), copied(v)], 1);
+        let how = Attend {
+            batch: b,
+            heads: h,
+            causal: true,
+        };
+        self_attention(qkv, None, &self.dropout, how)
+    }
+
+    /// New positions also attend to those seen earlier, and join them. Nothing is copied here: the
+    /// queries that share a key are the rows of one product.
+    fn attend_to_seen(
+        &self,
+        q: Tensor<4>,
+        k: Tensor<4>,
+        v: Tensor<4>,
+        seen: &mut Seen,
+    ) -> Tensor<2> {
+        let ([b, t, h, d], g) = (q.dims(), self.num_kv_heads);
+        let q = q.swap_dims(1, 2); // [b, h, t, d]
+        let (k, v) = seen.extend(k.swap_dims(1, 2), v.swap_dims(1, 2)); // [b, g, s, d]
+        let [_, _, s, _] = k.dims();
+        let mask = causal_mask(&q, s - t);
+
+        let rows = h / g * t;
+        let scores = q.reshape([b, g, rows, d]).matmul(k.swap_dims(2, 3)) * (d as f64).powf(-0.5);
+        let scores = scores.reshape([b, h, t, s]);
+        let scores = match mask {
+            Some(mask) => scores + mask,
+            None => scores,
+        };
+        let weights = self.dropout.forward(softmax(scores, 3));
+        let mixed = weights.reshape([b, g, rows, s]).matmul(v); // [b, g, rows, d]
+        let mixed = mixed.reshape([b, h, t, d]).swap_dims(1, 2); // [b, t, h, d]
+        mixed.reshape([b * t, h * d])
+    }
+}
+
+/// A linear layer whose output is scaled by the SiLU of another's (Shazeer 2020, "GLU Variants
+/// Improve Transformer", equation 6).
+#[derive(Module, Debug)]
+struct SwiGlu {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl SwiGlu {
+    /// `[b·t, c]` -> `[b·t, f]` -> `[b·t, c]`.
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let gate = silu(linear(&self.gate_proj, x.clone(), Activation::None));
+        let up = linear(&self.up_proj, x, Activation::None);
+        linear(&self.down_proj, gate * up, Activation::None)
+    }
+}
+
+/// Cosines and sines of what each pair of a head's elements turns by, `[1, t, 1, d/2]` (Su et al.
+/// 2021, "RoFormer", section 3.2.2).
+struct Angles {
+    cos: Tensor<4>,
+    sin: Tensor<4>,
+}
+
+impl Angles {
+    /// For the positions of `x [b, t, c]`, of which `past` came before.
+    ///
+    /// Angles are rounded to single precision as Hugging Face's are: at late positions that is
+    /// more than the rounding of a cosine.
+    fn new(theta: f64, head_width: usize, past: usize, x: &Tensor<3>) -> Self {
+        let ([_, t, _], pairs) = (x.dims(), head_width / 2);
+        let frequency = |pair: usize| {
+            let exponent = (2 * pair) as f32 / head_width as f32;
+            1.0 / (theta as f32).powf(exponent)
+        };
+        let frequencies: Vec<f32> = (0..pairs).map(frequency).collect();
+        let angles: Vec<f64> = (past..past + t)
+            .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
+            .map(f64::from)
+            .collect();
+        let table = |of: fn(f64) -> f64| {
+            let values: Vec<f64> = angles.iter().copied().map(of).collect();
+            let data = TensorData::new(values, [1, t, 1, pairs]).convert_dtype(x.dtype());
+            Tensor::from_data(data, (&x.device(), x.dtype()))
+        };
+        Self {
+            cos: table(f64::cos),
+            sin: table(f64::sin),
+        }
+    }
+
+    /// Turns every head of `x [b, t, h, d]`: element `i` with element `i + d/2`.
+    fn turn(&self, x: Tensor<4>) -> Tensor<4> {
+        let [_, _, _, d] = x.dims();
+        let (first, second) = (x.clone().narrow(3, 0, d / 2), x.narrow(3, d / 2, d / 2));
+        let (cos, sin) = (&self.cos, &self.sin);
+        let turned = [
+            first.clone() * cos.clone() - second.clone() * sin.clone(),
+            second * cos.clone() + first * sin.clone(),
+        ];
+        Tensor::cat(turned.into(), 3)
+    }
+}
+
+/// `x [b·t, c]` -> `[b·t, c]` (Zhang and Sennrich 2019, "Root Mean Square Layer Normalization").
+fn rms_norm(layer: &RmsNorm, x: Tensor<2>) -> Tensor<2> {
+    // Burn's own computes in single precision whatever it is given, and what is compared against
+    // double precision needs all of it.
+    if x.dtype() != DType::F64 {
+        return layer.forward(x);
+    }
+    let mean_square = x.clone().square().mean_dim(1);
+    x / (mean_square + layer.epsilon).sqrt() * layer.gamma.val().unsqueeze()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! The configuration of a Llama as Hugging Face's `config.json` spells it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LlamaConfig, Output};
+use crate::gpt::hugging_face::{TokenIds, only};
+
+/// What counts in the `config.json` of a Llama; a key that a file lacks has transformers' default,
+/// other keys are skipped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HfLlama {
+    /// The classes that the weights are for.
+    pub architectures: Option<Vec<String>>,
+    /// `llama`.
+    pub model_type: String,
+    /// Number of different tokens.
+    pub vocab_size: usize,
+    /// [`LlamaConfig::context`].
+    pub max_position_embeddings: usize,
+    /// [`LlamaConfig::num_layers`].
+    pub num_hidden_layers: usize,
+    /// [`LlamaConfig::num_heads`].
+    pub num_attention_heads: usize,
+    /// [`LlamaConfig::num_kv_heads`], if not `num_attention_heads`.
+    pub num_key_value_heads: Option<usize>,
+    /// Width of a head, if not `hidden_size / num_attention_heads`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
+    /// [`LlamaConfig::width`].
+    pub hidden_size: usize,
+    /// [`LlamaConfig::hidden`].
+    pub intermediate_size: usize,
+    /// The non-linearity of the feed-forward: `silu`.
+    pub hidden_act: String,
+    /// [`LlamaConfig::norm_epsilon`].
+    pub rms_norm_eps: f64,
+    /// [`LlamaConfig::rope_theta`]; since transformers 5 it may be in `rope_parameters`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_theta: Option<f64>,
+    /// The rotary positions, as transformers 5 writes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_parameters: Option<HfRope>,
+    /// The rotary positions' departures, as transformers 4 writes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<HfRope>,
+    /// Whether the projections of attention have biases.
+    pub attention_bias: bool,
+    /// Whether the layers of the feed-forward have biases.
+    pub mlp_bias: bool,
+    /// Dropout of attention weights.
+    pub attention_dropout: Option<f64>,
+    /// Whether the output's weights are the token embedding's.
+    pub tie_word_embeddings: bool,
+    /// The token before a text; the tokenizer's, not the model's.
+    pub bos_token_id: Option<u32>,
+    /// The tokens after a text; the tokenizer's, not the model's.
+    pub eos_token_id: Option<TokenIds>,
+}
+
+/// How rotary positions are computed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HfRope {
+    /// `default`, or the name of a way to stretch a context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_type: Option<String>,
+    /// `rope_type` in older files.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub old_type: Option<String>,
+    /// [`LlamaConfig::rope_theta`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_theta: Option<f64>,
+    /// The share of a head that turns, if not all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial_rotary_factor: Option<f64>,
+}
+
+impl HfRope {
+    /// `Err` where something other than plain rotary positions is asked for.
+    fn check(&self, key: &str) -> Result<(), String> {
+        for kind in [&self.rope_type, &self.old_type].into_iter().flatten() {
+            only(&format!("{key}.rope_type"), &**kind, "default")?;
+        }
+        let share = self.partial_rotary_factor.unwrap_or(1.0);
+        only(&format!("{key}.partial_rotary_factor"), share, 1.0)
+    }
+}
+
+impl Default for HfLlama {
+    /// The defaults of transformers' `LlamaConfig`.
+    fn default() -> Self {
+        Self {
+            architectures: None,
+            model_type: "llama".into(),
+            vocab_size: 32_000,
+            max_position_embeddings: 2048,
+            num_hidden_layers: 32,
+            num_attention_heads: 32,
+            num_key_value_heads: None,
+            head_dim: None,
+            hidden_size: 4096,
+            intermediate_size: 11_008,
+            hidden_act: "silu".into(),
+            rms_norm_eps: 1e-6,
+            rope_theta: None,
+            rope_parameters: None,
+            rope_scaling: None,
+            attention_bias: false,
+            mlp_bias: false,
+            attention_dropout: Some(0.0),
+            tie_word_embeddings: false,
+            bos_token_id: Some(1),
+            eos_token_id: Some(TokenIds::One(2)),
+        }
+    }
+}
+
+impl TryFrom<HfLlama> for LlamaConfig {
+    /// The key at fault, what it may be and what it is.
+    type Error = String;
+
+    fn try_from(file: HfLlama) -> Result<Self, String> {
+        only("model_type", &*file.model_type, "llama")?;
+        only("hidden_act", &*file.hidden_act, "silu")?;
+        only("attention_bias", file.attention_bias, false)?;
+        only("mlp_bias", file.mlp_bias, false)?;
+        let (parameters, scaling) = (&file.rope_parameters, &file.rope_scaling);
+        for (key, rope) in [("rope_parameters", parameters), ("rope_scaling", scaling)] {
+            rope.as_ref().map_or(Ok(()), |rope| rope.check(key))?;
+        }
+        let rope_theta = parameters.as_ref().and_then(|rope| rope.rope_theta);
+        let config = Self {
+            vocab_size: file.vocab_size,
+            context: file.max_position_embeddings,
+            num_layers: file.num_hidden_layers,
+            num_heads: file.num_attention_heads,
+            num_kv_heads: file.num_key_value_heads.unwrap_or(file.num_attention_heads),
+            width: file.hidden_size,
+            hidden: file.intermediate_size,
+            rope_theta: rope_theta.or(file.rope_theta).unwrap_or(10_000.0),
+            norm_epsilon: file.rms_norm_eps,
+            attention_dropout: file.attention_dropout.unwrap_or(0.0),
+            output: if file.tie_word_embeddings {
+                Output::Tied
+            } else {
+                Output::Free
+            },
+        };
+        config.validate()?;
+        if let Some(head_dim) = file.head_dim {
+            only("head_dim", head_dim, config.width / config.num_heads)?;
+        }
+        Ok(config)
+    }
+}
+
+impl From<&LlamaConfig> for HfLlama {
+    fn from(config: &LlamaConfig) -> Self {
+        Self {
+            architectures: Some(vec!["LlamaForCausalLM".into()]),
+            vocab_size: config.vocab_size,
+            max_position_embeddings: config.context,
+            num_hidden_layers: config.num_layers,
+            num_attention_heads: config.num_heads,
+            num_key_value_heads: Some(config.num_kv_heads),
+            hidden_size: config.width,
+            intermediate_size: config.hidden,
+            rms_norm_eps: config.norm_epsilon,
+            rope_theta: Some(config.rope_theta),
+            attention_dropout: Some(config.attention_dropout),
+            tie_word_embeddings: config.output == Output::Tied,
+            bos_token_id: None,
+            eos_token_id: None,
+            ..Self::default()
+        }
+    }
+}

@@ -48,14 +48,20 @@ const RULES: &[Rule] = &[
         backends: true,
     },
     Rule {
+        crates: "crates/weights",
+        ours: &[],
+        outside: Outside::Not(&["burn-*"]),
+        backends: false,
+    },
+    Rule {
         crates: "crates/train",
-        ours: &["crates/kernels"],
+        ours: &["crates/kernels", "crates/weights"],
         outside: Outside::Not(&["burn-*"]),
         backends: false,
     },
     Rule {
         crates: "crates/compare",
-        ours: &["crates/train"],
+        ours: &["crates/train", "crates/weights"],
         outside: Outside::Not(&["burn-*"]),
         backends: false,
     },

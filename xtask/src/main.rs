@@ -10,6 +10,7 @@ mod files;
 mod forward;
 mod imports;
 mod metadata;
+mod new;
 mod recipes;
 mod record;
 mod results;
@@ -71,6 +72,24 @@ const COMMANDS: &[Command] = &[
         action: Action::Forward,
     },
     Command {
+        name: "import",
+        arguments: "DIR",
+        about: "make a run of a folder from the Hugging Face hub",
+        action: Action::Forward,
+    },
+    Command {
+        name: "export",
+        arguments: "RUN [--format safetensors|hf]",
+        about: "write a run's model for PyTorch",
+        action: Action::Forward,
+    },
+    Command {
+        name: "parity",
+        arguments: "PRESET --python PYTHON",
+        about: "hold a model at full size against its origin's own code",
+        action: Action::Forward,
+    },
+    Command {
         name: "compare",
         arguments: "[RECIPE…] --backends NAME,NAME",
         about: "do backends agree, and what does each cost?",
@@ -113,6 +132,12 @@ const COMMANDS: &[Command] = &[
         action: Action::Forward,
     },
     Command {
+        name: "weights",
+        arguments: "list|fetch|verify [NAME]",
+        about: "public pretrained weights: what there is, downloads, checks",
+        action: Action::Forward,
+    },
+    Command {
         name: "doctor",
         arguments: "",
         about: "try every backend and say what is missing",
@@ -123,6 +148,12 @@ const COMMANDS: &[Command] = &[
         arguments: "--backend NAME",
         about: "lend this machine's device to --backend remote:… of others",
         action: Action::Forward,
+    },
+    Command {
+        name: "new",
+        arguments: "model NAME",
+        about: "write a crate for a model, which passes the sweep, and register it",
+        action: Action::Own(new::command),
     },
     Command {
         name: "test",

@@ -23,7 +23,7 @@ pub struct Finetune {
     /// what a pattern names is off. `["*"]` would leave nothing to train, which is refused.
     pub freeze: Vec<String>,
     /// Layer-wise decay of the learning rate (Clark et al. 2020, "ELECTRA", appendix B; Bao et al.
-    /// 2021, "BEiT", section 3.2), above 0 and at most 1. A layer is all that shares a path up to its
+    /// 2021, "BEiT"), above 0 and at most 1. A layer is all that shares a path up to its
     /// first number (`h.0`, `layer1.0`), or its first name where there is no number (`wte`, `fc`).
     /// The model's last layer has the full rate, and each before it this share of the next one's.
     pub layer_decay: Option<f64>,
@@ -405,5 +405,109 @@ impl ModuleVisitor for Leaves {
             id: flag.id,
             owner: owner.join("."),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let name = "layer1.0.conv1.weight";
+        for pattern in ["*", name, "layer1.*", "*.weight", "*.0.*", "l*1*1*t", "**"] {
+            assert!(fits(pattern, name), "{pattern}");
+        }
+        for pattern in [
+            "",
+            "layer1",
+            "layer1.",
+            "weight",
+            "*.bias",
+            "*.1.*",
+            "layer1.*x*",
+        ] {
+            assert!(!fits(pattern, name), "{pattern}");
+        }
+        assert!(
+            !fits("a*a", "a") && fits("a*a", "aa"),
+            "no letter counts twice"
+        );
+    }
+
+    #[test]
+    fn a_layer_ends_with_the_first_number() {
+        for (name, expected) in [
+            ("h.0.attn.c_attn.weight.lora.a", "h.0"),
+            ("layer1.0.downsample.0.weight", "layer1.0"),
+            ("encoder.layer.11.output.bias", "encoder.layer.11"),
+            ("conv1.weight", "conv1"),
+            ("weight", "weight"),
+        ] {
+            assert_eq!(layer(name), expected);
+        }
+    }
+
+    #[derive(Module, Debug)]
+    struct Part {
+        linear: Linear,
+        norm: BatchNorm,
+        dropout: Dropout,
+    }
+
+    #[derive(Module, Debug)]
+    struct Whole {
+        parts: Vec<Part>,
+        head: Linear,
+    }
+
+    #[test]
+    fn norms_and_dropout_stop_training_with_what_is_frozen() {
+        let device = Device::flex();
+        let part = || Part {
+            linear: LinearConfig::new(4, 4).init(&device),
+            norm: BatchNormConfig::new(4).init(&device),
+            dropout: DropoutConfig::new(0.5).init(),
+        };
+        // Whether the norm and the dropout of either part train.
+        let trains = |finetune: Finetune| -> [bool; 4] {
+            let model = Whole {
+                parts: vec![part(), part()],
+                head: LinearConfig::new(4, 2).init(&device),
+            };
+            let model = finetune.apply(number(model), 1).unwrap().train();
+            let flags = |part: &Part| {
+                [&part.norm.training, &part.dropout.training].map(|flag| flag.is_enabled())
+            };
+            let [first, second] = [flags(&model.parts[0]), flags(&model.parts[1])];
+            [first[0], first[1], second[0], second[1]]
+        };
+        let freeze = |patterns: &[&str]| Finetune {
+            freeze: patterns
+                .iter()
+                .map(|pattern| (*pattern).to_owned())
+                .collect(),
+            ..Finetune::default()
+        };
+        assert_eq!(trains(freeze(&[])), [true; 4]);
+        assert_eq!(trains(freeze(&["parts.0.*"])), [false, false, true, true]);
+        assert_eq!(trains(freeze(&["*.norm.*"])), [false, true, false, true]);
+        assert_eq!(trains(freeze(&["*.weight"])), [true; 4]);
+        let lora = |train: &[&str]| Finetune {
+            lora: Some(LoraConfig {
+                rank: 2,
+                train: train.iter().map(|pattern| (*pattern).to_owned()).collect(),
+                ..LoraConfig::default()
+            }),
+            ..Finetune::default()
+        };
+        assert_eq!(trains(lora(&[])), [false, true, false, true]);
+        assert_eq!(
+            trains(lora(&["parts.1.norm.bias"])),
+            [false, true, true, true]
+        );
     }
 }

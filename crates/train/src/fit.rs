@@ -17,7 +17,7 @@ use crate::finetune::{Rates, finished};
 use crate::loader::{Loader, Part, Span};
 use crate::metric::{Metrics, Score, smaller_is_better};
 use crate::parallel::Helpers;
-use crate::params::{Ema, clip_by_global_norm, global_norm, number, trainable};
+use crate::params::{Ema, clip_by_global_norm, global_norm, laid_out, number, trainable};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, derive};
 use crate::run::{MODEL_FILE, Run, RunError, advice_on};
@@ -473,7 +473,7 @@ impl<M: Module> Fit<'_, M> {
         let plan = &self.recipe.train;
         // Burn draws a weight when it is first read. Numbering reads all of them, so they are drawn
         // on the model's own device, from the stream that its maker seeded, before it moves.
-        let plain = number(model);
+        let plain = laid_out(number(model));
         let plain = match &self.recipe.finetune {
             // Adapters are drawn like weights.
             Some(finetune) => (finetune.apply(plain, plan.seed)).map_err(FitError::Finetune)?,
@@ -502,7 +502,7 @@ impl<M: Module> Fit<'_, M> {
         let read = |name| -> Result<M, FitError> {
             let mut model = plain.valid();
             zoo_weights::load(&mut model, &file(name)?, &Origin::default())?;
-            Ok(number(model))
+            Ok(laid_out(number(model)))
         };
         let model = read(MODEL_FILE)?.train();
         let progress = checkpoint.manifest.progress.clone();

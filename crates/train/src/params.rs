@@ -19,6 +19,22 @@ pub fn number<M: Module>(model: M) -> M {
     model.map(&mut Number(0))
 }
 
+/// Puts every tensor in memory as it would be made anew. One that was read from a file may be a
+/// transposed view, which layers may sum over in another order: it would train to the same numbers
+/// but for their rounding, and a run could not be resumed exactly.
+pub(crate) fn laid_out<M: Module>(model: M) -> M {
+    struct Lay;
+    impl ModuleMapper for Lay {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| {
+                let (device, dtype) = (tensor.device(), tensor.dtype());
+                Tensor::from_data(tensor.into_data(), (&device, dtype))
+            })
+        }
+    }
+    model.map(&mut Lay)
+}
+
 /// Trainable numbers of a model on an autodiff device; Burn's own count includes running statistics.
 pub fn trainable<M: Module>(model: &M) -> usize {
     struct Count(usize);

@@ -72,8 +72,12 @@ impl Net {
 const ALL: usize = 16 + 16 + 2 * BLOCK + 18 + 16;
 const BLOCK: usize = 72;
 
+/// Held while numbers are drawn: the stream that adapters come from is the process's.
+static DRAWS: Mutex<()> = Mutex::new(());
+
 /// The same weights at every call.
 fn net() -> Net {
+    let _alone = DRAWS.lock().unwrap_or_else(|error| error.into_inner());
     let device = Device::flex();
     let mut stream = Stream::new(2);
     let mut linear = |inputs: usize, outputs: usize, bias: bool| {
@@ -125,8 +129,6 @@ struct Training<'a> {
 impl Training<'_> {
     /// The model, and how many numbers were trained.
     fn of(self, model: Net, recipe: &Recipe) -> Result<(Fitted<Net>, usize), FitError> {
-        // The stream that adapters are drawn from is the process's.
-        static DRAWS: Mutex<()> = Mutex::new(());
         let _alone = DRAWS.lock().unwrap_or_else(|error| error.into_inner());
         let mut trained = 0;
         let fit = Fit {
@@ -545,12 +547,4 @@ fn a_matrix_of_another_kind_gets_an_adapter_where_it_is_named() {
     assert_eq!(trained, 2 + 8);
     assert_eq!(changed(&before, &values(&model)), ["table.weight"]);
     assert_eq!(trainable(&number(model).train()), ALL);
-}
-
-#[test]
-fn debug_names() {
-    let values = values(&net());
-    eprintln!("{:?}", values.keys().collect::<Vec<_>>());
-    eprintln!("{:?}", values["stem.weight"]);
-    eprintln!("{:?}", net().stem.weight.val().into_data().iter::<f32>().collect::<Vec<_>>());
 }

@@ -126,6 +126,13 @@ pub(crate) fn leaves<M: Module>(model: &M) -> Vec<Leaf> {
     list.0
 }
 
+/// Burn's paths of a model's linear weights: the matrices that its products are with.
+pub fn linear_weights<M: Module>(model: &M) -> Vec<String> {
+    let leaves = leaves(model).into_iter();
+    let linear = leaves.filter(Leaf::is_linear_weight);
+    linear.map(|leaf| leaf.path).collect()
+}
+
 /// The trained numbers of a model, counted without drawing them: running statistics are not.
 pub fn parameters<M: Module>(model: &M) -> usize {
     let leaves = leaves(model).into_iter();

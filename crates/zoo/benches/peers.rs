@@ -97,6 +97,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         ),
         "resnet" => {
             let config = ResNetConfig {
+                block: zoo_cnn::BlockKind::Basic,
                 in_channels: 3,
                 stem: Stem::Cifar,
                 blocks: vec![1, 1, 1],

@@ -80,6 +80,7 @@ fn gpt(config: &GptConfig, batch: usize) {
 
 fn resnet(width: usize, side: usize, batch: usize) {
     let config = ResNetConfig {
+        block: zoo_cnn::BlockKind::Basic,
         in_channels: 3,
         stem: Stem::Cifar,
         blocks: vec![1, 1, 1],

@@ -30,17 +30,25 @@ pub enum Command {
     Predict(PredictArgs),
     /// Continue a text with a trained decoder
     Sample(SampleArgs),
+    /// Make a run of a folder from the Hugging Face hub (config.json, weights, tokenizer.json)
+    Import(ImportArgs),
+    /// Write a run's model for PyTorch: the weights, or a folder as on the Hugging Face hub
+    Export(ExportArgs),
     /// Compare backends: agreement, convergence, speed, cost
     Compare(Box<CompareArgs>),
     /// One worker of a comparison
     #[command(hide = true)]
     CompareWorker(WorkerArgs),
+    /// Hold a model at full size against its origin's own code in PyTorch
+    Parity(ParityArgs),
     /// List what exists
     List(ListArgs),
     /// Show a model's layers, shapes, parameters and multiply-adds
     Show(ShowArgs),
     /// List, fetch or verify data sets
     Data(DataArgs),
+    /// List, fetch or verify public pretrained weights
+    Weights(WeightsArgs),
     /// Try every backend and say what works here
     Doctor(DoctorArgs),
     /// Lend this machine's devices to `--backend remote:ws://HOST:PORT` of other machines
@@ -185,6 +193,9 @@ pub struct EvalArgs {
     /// Where data sets lie
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// With the weights of linear layers rounded to 8-bit integers
+    #[arg(long)]
+    pub int8: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -248,9 +259,93 @@ pub struct SampleArgs {
     /// Choose among the K likeliest tokens
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
+    /// Choose among the least number of likeliest tokens that have probability P together
+    #[arg(long, value_name = "P")]
+    pub top_p: Option<f64>,
+    /// Above 1 makes tokens of the text so far less likely
+    #[arg(long, value_name = "R", default_value_t = 1.0)]
+    pub repetition_penalty: f64,
+    /// End before this token, besides those that end the model's texts; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
     /// Another seed, another text
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// Where to compute
+    #[arg(long, value_name = "NAME[:INDEX]")]
+    pub backend: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// What to call the run [default: the folder's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Where run folders are made
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The folder of a finished run
+    pub run: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
+    pub format: ExportFormat,
+    /// The type of the numbers
+    #[arg(long, value_enum, default_value_t = FloatName::F32)]
+    pub dtype: FloatName,
+    /// The file or folder to write [default: export.safetensors or export/ in the run]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+}
+
+/// Forms of a model for other libraries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One file of weights, by the names of their origin.
+    Safetensors,
+    /// A folder: config.json, model.safetensors, and tokenizer.json where there is one.
+    Hf,
+}
+
+/// Float types of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FloatName {
+    /// Single precision.
+    F32,
+    /// Half precision.
+    F16,
+    /// Brain floating point.
+    Bf16,
+}
+
+/// `parity`
+#[derive(Debug, Args)]
+pub struct ParityArgs {
+    /// A preset, such as resnet50 (see `list models`)
+    pub model: String,
+    /// A Python that has PyTorch and the model's library: torchvision, timm or transformers
+    #[arg(long, value_name = "PYTHON")]
+    pub python: PathBuf,
+    /// Examples at once
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub batch: usize,
+    /// Compare outputs only, in half the memory
+    #[arg(long)]
+    pub no_gradients: bool,
     /// Where to compute
     #[arg(long, value_name = "NAME[:INDEX]")]
     pub backend: Option<String>,
@@ -430,7 +525,7 @@ pub struct ShowArgs {
 pub struct DataArgs {
     /// What to do
     #[arg(value_enum)]
-    pub action: DataAction,
+    pub action: SourceAction,
     /// Data sets; all that can be fetched if left out
     pub names: Vec<String>,
     /// Where data sets lie [default: $ZOO_DATA_DIR, else the user's cache folder]
@@ -444,9 +539,29 @@ pub struct DataArgs {
     pub quiet: bool,
 }
 
-/// What can be done with data sets.
+/// `weights`
+#[derive(Debug, Args)]
+pub struct WeightsArgs {
+    /// What to do
+    #[arg(value_enum)]
+    pub action: SourceAction,
+    /// Weights by name (see `weights list`); `list` and `verify` take all if left out
+    pub names: Vec<String>,
+    /// Where data sets lie, and the weights in weights/ [default: $ZOO_DATA_DIR, else the user's
+    /// cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bar
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// What can be done with data sets and with weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DataAction {
+pub enum SourceAction {
     /// What exists, and what is there already.
     List,
     /// Download, check, and put into place.

@@ -171,6 +171,17 @@ pub enum Codec {
         /// Class names by label.
         classes: Vec<String>,
     },
+    /// What a `tokenizer.json` makes of a text.
+    Tokenizer {
+        /// The file's text.
+        tokenizer: String,
+        /// Most tokens that are read.
+        max_length: usize,
+        /// Class names by label, of a classifier.
+        classes: Vec<String>,
+        /// Tokens that end a text.
+        stop: Vec<u32>,
+    },
     /// Characters in the order of their ids.
     Chars {
         /// The vocabulary.
@@ -285,6 +296,8 @@ struct ImageOptions {
     mean: Vec<f32>,
     /// Divides what is left, by channel.
     std: Vec<f32>,
+    /// Only the examples of these classes, which are numbered in this order; all if empty.
+    classes: Vec<String>,
     /// Training examples set aside to choose the best model.
     validation: usize,
     /// Training: shift by up to this many pixels, into zeros.
@@ -304,6 +317,7 @@ impl Default for ImageOptions {
             color: Color::Rgb,
             mean: vec![0.0],
             std: vec![1.0],
+            classes: Vec::new(),
             validation: 0,
             crop_padding: 0,
             horizontal_flip: false,
@@ -494,16 +508,28 @@ fn images(options: ImageOptions, directory: &Path, seed: u64) -> Result<Data, Er
             "data.std holds {value}: must be above 0"
         )));
     }
-    let (kept, held) = cut(train.len(), options.validation, seed)?;
+    let chosen = choose_classes(&options, train.classes())?;
+    let of_classes = |set: &ImageSet| -> Vec<u32> {
+        let all = 0..set.len() as u32;
+        all.filter(|index| chosen.contains(&set.label(*index as usize))).collect()
+    };
+    let train_examples = of_classes(&train);
+    let (kept, held) = cut(train_examples.len(), options.validation, seed)?;
+    let of_train = |part: Chosen| match part {
+        None => train_examples.clone(),
+        Some(part) => part.into_iter().map(|at| train_examples[at as usize]).collect(),
+    };
+    let classes: Vec<String> = (chosen.iter()).map(|label| train.classes()[*label].clone()).collect();
     let augment = Augment {
         crop_padding: options.crop_padding,
         horizontal_flip: options.horizontal_flip,
         cutout: options.cutout,
     };
-    let source = |set: &Arc<ImageSet>, only: Option<Vec<u32>>| -> Arc<dyn Source> {
+    let source = |set: &Arc<ImageSet>, examples: Vec<u32>| -> Arc<dyn Source> {
         Arc::new(Images {
             set: set.clone(),
-            only,
+            examples,
+            classes: chosen.clone(),
             mean: mean.clone(),
             std: std.clone(),
             augment: augment.clone(),
@@ -513,24 +539,51 @@ fn images(options: ImageOptions, directory: &Path, seed: u64) -> Result<Data, Er
         facts: Facts::Images {
             set: options.name.clone(),
             shape,
-            classes: train.classes().len(),
+            classes: classes.len(),
         },
         codec: Codec::Images {
             shape,
             mean: mean.clone(),
             std: std.clone(),
-            classes: train.classes().to_vec(),
+            classes,
         },
-        valid: held.map(|held| source(&train, Some(held))),
-        train: source(&train, kept),
-        test: Some(source(&test, None)),
+        valid: held.map(|held| source(&train, of_train(Some(held)))),
+        train: source(&train, of_train(kept)),
+        test: Some(source(&test, of_classes(&test))),
     })
+}
+
+/// The labels of the classes that are asked for, in their new order.
+fn choose_classes(options: &ImageOptions, known: &[String]) -> Result<Vec<usize>, Error> {
+    if options.classes.is_empty() {
+        return Ok((0..known.len()).collect());
+    }
+    let label = |name: &String| {
+        let found = known.iter().position(|class| class == name);
+        found.ok_or_else(|| {
+            let guess = DidYouMean(nearest(name, known.iter().map(String::as_str)));
+            Error::Request(format!(
+                "data.classes: {} has no class {name:?}{guess}; it has: {}",
+                options.name,
+                known.join(", ")
+            ))
+        })
+    };
+    let chosen: Vec<usize> = options.classes.iter().map(label).collect::<Result<_, _>>()?;
+    let twice = (1..chosen.len()).find(|at| chosen[..*at].contains(&chosen[*at]));
+    if let Some(at) = twice {
+        let name = &options.classes[at];
+        return Err(Error::Request(format!("data.classes names {name:?} twice")));
+    }
+    Ok(chosen)
 }
 
 struct Images {
     set: Arc<ImageSet>,
-    /// The examples that belong to this split, if not all do.
-    only: Option<Vec<u32>>,
+    /// The examples that belong to this split.
+    examples: Vec<u32>,
+    /// The set's labels of our classes.
+    classes: Vec<usize>,
     mean: Vec<f32>,
     std: Vec<f32>,
     augment: Augment,
@@ -538,15 +591,12 @@ struct Images {
 
 impl Source for Images {
     fn len(&self) -> usize {
-        self.only.as_ref().map_or(self.set.len(), Vec::len)
+        self.examples.len()
     }
 
     fn digest(&self, add: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
-        for index in 0..self.len() {
-            let example = self
-                .only
-                .as_ref()
-                .map_or(index, |only| only[index] as usize);
+        for example in &self.examples {
+            let example = *example as usize;
             add(&self.set.bytes(example)?);
             add(&(self.set.label(example) as u64).to_le_bytes());
         }
@@ -558,10 +608,7 @@ impl Source for Images {
         let mut pixels = Vec::with_capacity(indices.len() * c * h * w);
         let mut labels = Vec::with_capacity(indices.len());
         for &index in indices {
-            let example = self
-                .only
-                .as_ref()
-                .map_or(index, |only| only[index as usize]);
+            let example = self.examples[index as usize];
             let image = self.set.get(example as usize)?;
             let start = pixels.len();
             normalise(&image.pixels, &self.mean, &self.std, &mut pixels);
@@ -574,7 +621,8 @@ impl Source for Images {
                 // After normalisation, so that the zeros of crop and cutout are the mean.
                 self.augment.apply(&mut pixels[start..], [c, h, w], seed);
             }
-            labels.push(image.label as i32);
+            let class = self.classes.iter().position(|label| *label == image.label);
+            labels.push(class.map_or(-1, |class| class as i32));
         }
         let b = indices.len();
         Ok(Batch {

@@ -1,13 +1,13 @@
 //! `zoo data`: list, fetch, verify.
 
 use serde_json::json;
-use zoo_fetch::{Quiet, Source, Status, fetch, stderr_progress, verify};
-use zoo_train::{DidYouMean, nearest};
+use zoo_fetch::Source;
 
-use crate::cli::{DataAction, DataArgs};
+use crate::cli::{DataArgs, SourceAction};
 use crate::data;
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::progress::print_json;
+use crate::sources::{self, Command};
 
 macro_rules! source {
     ($modality:literal, $name:literal) => {
@@ -33,66 +33,27 @@ const SOURCES: &[&str] = &[
 /// Does what was asked for each data set in turn.
 pub fn run(args: &DataArgs) -> Result<(), Error> {
     let directory = data::directory(args.data_dir.as_deref());
-    let sources = chosen(&args.names)?;
-    if args.action == DataAction::List {
-        return list(args, &sources, &directory);
-    }
-    let mut wrong = Vec::new();
-    for source in &sources {
-        if args.action == DataAction::Fetch {
-            let mut quiet = Quiet;
-            let mut shown = stderr_progress();
-            let progress: &mut dyn zoo_fetch::Progress =
-                if args.quiet { &mut quiet } else { &mut *shown };
-            let report = fetch(source, &directory, progress)
-                .map_err(|error| Error::Failed(chain(&error)))?;
-            let place = source.folder(&directory);
-            if args.json {
-                print_json(&json!({
-                    "name": source.name, "folder": place, "fetched": report.fetched,
-                    "present": report.present, "received_bytes": report.received_bytes,
-                }));
-            } else {
-                println!(
-                    "{}: {} fetched, {} already there, in {}",
-                    source.name,
-                    report.fetched.len(),
-                    report.present.len(),
-                    place.display()
-                );
-            }
-            continue;
+    let command = Command {
+        name: "data",
+        what: "data set",
+        directory: &directory,
+        json: args.json,
+        quiet: args.quiet,
+    };
+    let sources = chosen(&command, &args.names)?;
+    match args.action {
+        SourceAction::List => {
+            list(args, &sources, &directory);
+            Ok(())
         }
-        for (path, status) in verify(source, &directory) {
-            if args.json {
-                print_json(
-                    &json!({ "name": source.name, "path": path, "ok": status == Status::Ok, "status": status.to_string() }),
-                );
-            } else {
-                println!("{}: {status}", path.display());
-            }
-            // Without names, a set that was never fetched is not a fault.
-            if status != Status::Ok && !(args.names.is_empty() && status == Status::Missing) {
-                wrong.push(source.name.clone());
-            }
-        }
+        SourceAction::Fetch => command.fetch(&sources),
+        SourceAction::Verify => command.verify(&sources, !args.names.is_empty()),
     }
-    wrong.dedup();
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Failed(format!(
-        "{} not as it should be; run `cargo xtask data fetch {}`",
-        wrong.join(", "),
-        wrong.join(" ")
-    )))
 }
 
-fn chosen(names: &[String]) -> Result<Vec<Source>, Error> {
-    let mut sources = Vec::new();
-    for text in SOURCES {
-        sources.push(Source::parse(text).map_err(|error| Error::Failed(chain(&error)))?);
-    }
+fn chosen(command: &Command<'_>, names: &[String]) -> Result<Vec<Source>, Error> {
+    let sources = SOURCES.iter().map(|text| sources::parse(text));
+    let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
     if names.is_empty() {
         return Ok(sources);
     }
@@ -107,18 +68,14 @@ fn chosen(names: &[String]) -> Result<Vec<Source>, Error> {
                 Some(_) => Error::Request(format!(
                     "data set {name} is your own files: there is nothing to fetch or verify"
                 )),
-                None => Error::Request(format!(
-                    "unknown data set {name:?}{}; known: {}",
-                    DidYouMean(nearest(name, known.iter().copied())),
-                    known.join(", ")
-                )),
+                None => command.unknown(name, &known),
             }
         })
     };
     names.iter().map(pick).collect()
 }
 
-fn list(args: &DataArgs, sources: &[Source], directory: &std::path::Path) -> Result<(), Error> {
+fn list(args: &DataArgs, sources: &[Source], directory: &std::path::Path) {
     if !args.json {
         println!("data directory: {}", directory.display());
     }
@@ -142,5 +99,4 @@ fn list(args: &DataArgs, sources: &[Source], directory: &std::path::Path) -> Res
             println!("  {:16} {state:15} {}", set.name, set.about);
         }
     }
-    Ok(())
 }

@@ -66,7 +66,10 @@ impl From<WeightsError> for Error {
 impl From<FitError> for Error {
     fn from(error: FitError) -> Self {
         match error {
-            FitError::EmptySplit(_) | FitError::Data(_) | FitError::UnknownMetric { .. } => {
+            FitError::EmptySplit(_)
+            | FitError::Data(_)
+            | FitError::Finetune(_)
+            | FitError::UnknownMetric { .. } => {
                 Self::request(error)
             }
             FitError::Weights(error) => error.into(),

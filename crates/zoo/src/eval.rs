@@ -2,6 +2,7 @@
 
 use crate::cli::{EvalArgs, SplitName};
 use crate::data;
+use crate::devices;
 use crate::error::Error;
 use crate::progress::{describe, print_json};
 use crate::saved::Saved;
@@ -10,7 +11,12 @@ use crate::saved::Saved;
 pub fn run(args: &EvalArgs) -> Result<(), Error> {
     let saved = Saved::open(&args.run, args.backend.as_deref())?;
     let directory = data::directory(args.data_dir.as_deref());
-    let recipe = &saved.recipe;
+    let recipe = saved.recipe.as_ref().ok_or_else(|| {
+        Error::Request(format!(
+            "{} has no recipe, which says on what data: it was not trained here",
+            args.run.display()
+        ))
+    })?;
     let data = data::open(
         &recipe.data,
         &directory,
@@ -33,9 +39,25 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             split.name()
         ))
     })?;
-    let metrics = saved
-        .ready
-        .evaluate(&recipe.task, &*source, recipe.train.eval_batch_size)
+    let quantized = match args.int8 {
+        true => Some(saved.ready.quantized().ok_or_else(|| {
+            Error::request("--int8 is of linear layers, of which this model has none")
+        })?),
+        false => None,
+    };
+    let ready = quantized.as_deref().unwrap_or(&*saved.ready);
+    let work = || ready.evaluate(&recipe.task, &*source, recipe.train.eval_batch_size);
+    let metrics = match args.int8 {
+        // Burn panics where a backend has no such operation.
+        true => devices::catch_panic(work).map_err(|message| {
+            Error::Failed(format!(
+                "{} does not compute with 8-bit weights: {message}",
+                saved.backend
+            ))
+        })?,
+        false => work(),
+    };
+    let metrics = metrics
         .map_err(|error| {
             Error::Request(format!(
                 "reading the {} split failed: {error}",
@@ -48,14 +70,16 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             "backend": saved.backend,
             "split": split.name(),
             "examples": source.len(),
+            "int8": args.int8,
             "metrics": metrics,
         }));
     } else {
         println!(
-            "{} of {} examples on {}: {}",
+            "{} of {} examples on {}{}: {}",
             split.name(),
             source.len(),
             saved.backend,
+            if args.int8 { ", 8-bit weights" } else { "" },
             describe(&metrics)
         );
     }

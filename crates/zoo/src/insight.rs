@@ -8,11 +8,13 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::rng::Stream;
+use zoo_transformer::generate::{Sampling, generate};
 use zoo_train::{Batch, Source, SourceError};
 
 use crate::data::{Codec, normalise};
 use crate::registry::{Answer, Ready};
-use crate::sample::choose;
+use crate::sample::unit;
+
 
 /// Mistakes that are shown.
 const MISTAKES: usize = 24;
@@ -129,15 +131,12 @@ fn samples(
             None => (0.8, WRITTEN_TOKENS),
         };
         let mut stream = Stream::new(1 + part as u64);
-        let mut written = Vec::new();
-        let mut logits = decoder.next(&prompt);
-        while written.len() < length {
-            let token = choose(&logits, temperature, None, &mut stream);
-            written.push(token);
-            if written.len() < length {
-                logits = decoder.next(&[token]);
-            }
-        }
+        let sampling = Sampling {
+            temperature,
+            ..Sampling::default()
+        };
+        let tokens = generate(&mut decoder, &prompt, &sampling, &[], || unit(&mut stream));
+        let written: Vec<u32> = tokens.take(length).collect();
         samples.push(Sample {
             prompt: view.text(&prompt),
             continuation: view.text(&written),
@@ -265,6 +264,8 @@ impl<'a> View<'a> {
                 }
             }
             Codec::Chars { chars, .. } => Self::Chars(CharVocabulary::from_chars(chars)?),
+            // Of models from elsewhere, which no training here looks at.
+            Codec::Tokenizer { .. } => return Err("a tokenizer's tokens are not shown".into()),
         })
     }
 

@@ -29,9 +29,14 @@ pub mod devices;
 mod doctor;
 mod error;
 mod eval;
+mod exchange;
+mod hub;
 mod insight;
+mod language;
 mod list;
+mod parity;
 mod predict;
+pub mod pretrained;
 mod progress;
 pub mod recipes;
 pub mod registry;
@@ -42,6 +47,7 @@ mod saved;
 mod serve;
 mod show;
 mod sink;
+mod sources;
 mod summary;
 mod trace;
 mod train;
@@ -50,7 +56,6 @@ mod worker;
 use clap::Parser;
 use cli::{Cli, Command};
 pub use error::Error;
-pub use sample::Decoder;
 pub use saved::Config;
 pub use summary::{Summary, SummaryError};
 pub use trace::layer_outputs;
@@ -68,9 +73,13 @@ pub fn run() -> Result<(), Error> {
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Import(args) => exchange::import(&args),
+        Command::Export(args) => exchange::export(&args),
+        Command::Parity(args) => parity::run(&args),
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Data(args) => datasets::run(&args),
+        Command::Weights(args) => pretrained::run(&args),
         Command::Doctor(args) => examine(args.json),
         Command::Compare(args) => compare::run(&args),
         Command::CompareWorker(args) => worker::run(&args),

@@ -1,21 +1,35 @@
-//! `zoo predict RUN INPUT…`: the likeliest classes of images or sentences.
+//! `zoo predict RUN INPUT…`: the likeliest classes of images or sentences, or a sentence encoder's
+//! embeddings.
 
 use std::path::Path;
 
 use burn::tensor::TensorData;
+use tokenizers::Tokenizer;
 use zoo_images::{Color, FolderOptions};
 use zoo_text::WordVocabulary;
 
 use crate::cli::PredictArgs;
 use crate::data::{Codec, normalise, pad};
 use crate::error::{Error, chain};
+use crate::language;
 use crate::progress::print_json;
+use crate::registry::Kind;
 use crate::saved::Saved;
 
-/// Classifies every input and prints its likeliest classes.
+/// Classifies every input and prints its likeliest classes, or embeds it and says how near it is to
+/// the first one.
 pub fn run(args: &PredictArgs) -> Result<(), Error> {
     let saved = Saved::open(&args.run, args.backend.as_deref())?;
     let reader = Reader::new(&saved.codec, args)?;
+    match saved.model.kind() {
+        Kind::Images => classify(args, &saved, &reader),
+        Kind::Sentences if reader.classes().is_empty() => embed(args, &saved, &reader),
+        Kind::Sentences => classify(args, &saved, &reader),
+        Kind::Maps | Kind::Decoder | Kind::Pairs => Err(wrong_kind(args)),
+    }
+}
+
+fn classify(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<(), Error> {
     for input in &args.inputs {
         let probabilities = saved
             .ready
@@ -48,9 +62,29 @@ pub fn run(args: &PredictArgs) -> Result<(), Error> {
     Ok(())
 }
 
+/// The embeddings have length one, so their product is the cosine of the angle between them.
+fn embed(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<(), Error> {
+    let mut first: Option<Vec<f64>> = None;
+    for input in &args.inputs {
+        let embedding = saved.ready.output(reader.read(input)?);
+        let embedding: Vec<f64> = embedding.iter::<f64>().collect();
+        let pairs = first.as_ref().unwrap_or(&embedding).iter().zip(&embedding);
+        let similarity: f64 = pairs.map(|(a, b)| a * b).sum();
+        if args.json {
+            print_json(&serde_json::json!({
+                "input": input, "embedding": embedding, "similarity_to_first": similarity,
+            }));
+        } else {
+            println!("{input}: {similarity:.4}");
+        }
+        first.get_or_insert(embedding);
+    }
+    Ok(())
+}
+
 fn wrong_kind(args: &PredictArgs) -> Error {
     Error::Request(format!(
-        "{} holds a decoder; predict needs a classifier, sample is for decoders",
+        "{} holds no classifier of images or sentences; sample is for decoders",
         args.run.display()
     ))
 }
@@ -65,6 +99,11 @@ enum Reader<'a> {
     },
     Words {
         vocabulary: WordVocabulary,
+        max_length: usize,
+        classes: &'a [String],
+    },
+    Tokens {
+        tokenizer: Box<Tokenizer>,
         max_length: usize,
         classes: &'a [String],
     },
@@ -98,13 +137,30 @@ impl<'a> Reader<'a> {
                     classes,
                 })
             }
+            Codec::Tokenizer {
+                tokenizer,
+                max_length,
+                classes,
+                ..
+            } => {
+                let tokenizer = language::tokenizer(tokenizer).map_err(|problem| {
+                    Error::Request(format!("{}: {problem}", args.run.display()))
+                })?;
+                Ok(Self::Tokens {
+                    tokenizer: Box::new(tokenizer),
+                    max_length: *max_length,
+                    classes,
+                })
+            }
             Codec::Chars { .. } => Err(wrong_kind(args)),
         }
     }
 
     fn classes(&self) -> &[String] {
         match self {
-            Self::Images { classes, .. } | Self::Words { classes, .. } => classes,
+            Self::Images { classes, .. }
+            | Self::Words { classes, .. }
+            | Self::Tokens { classes, .. } => classes,
         }
     }
 
@@ -135,6 +191,25 @@ impl<'a> Reader<'a> {
                 let ids = vocabulary.encode(input, *max_length);
                 if ids.is_empty() {
                     return Err(Error::Request(format!("{input:?} has no words")));
+                }
+                Ok(pad(std::iter::once(ids.as_slice()), ids.len()))
+            }
+            Self::Tokens {
+                tokenizer,
+                max_length,
+                ..
+            } => {
+                // With the tokens that its model expects around a sentence.
+                let encoding = tokenizer.encode(input, true);
+                let encoding = encoding.map_err(Error::request)?;
+                let mut ids = encoding.get_ids().to_vec();
+                // What is cut off is of the sentence, not the token that ends it.
+                if let (true, Some(last)) = (ids.len() > *max_length, ids.last().copied()) {
+                    ids.truncate(*max_length - 1);
+                    ids.push(last);
+                }
+                if ids.is_empty() {
+                    return Err(Error::Request(format!("{input:?} has no tokens")));
                 }
                 Ok(pad(std::iter::once(ids.as_slice()), ids.len()))
             }

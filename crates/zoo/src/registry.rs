@@ -404,6 +404,20 @@ pub static MODELS: &[&dyn Entry] = &[
     },
 ];
 
+/// The same model without dropout and stochastic depth: what is compared must have no chance in it.
+///
+/// # Errors
+/// None in practice: 0 is a value of both.
+pub fn without_chance(model: &dyn Model) -> Result<Box<dyn Model>, String> {
+    let mut table = model.table();
+    for key in ["dropout", "attention_dropout", "stochastic_depth"] {
+        if table.contains_key(key) {
+            table.insert(key.into(), Value::Float(0.0));
+        }
+    }
+    configure(&table, None)
+}
+
 fn usual_side(config: &ResNetConfig) -> usize {
     if config.stem == zoo_cnn::Stem::Imagenet {
         224

@@ -11,6 +11,7 @@ use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe};
 use crate::data::{Codec, Facts};
 use crate::devices;
 use crate::error::Error;
+use crate::hub;
 use crate::registry::{self, Input, Model, Ready};
 
 /// The file that says how a run's weights are used.
@@ -53,6 +54,16 @@ impl Config {
             Codec::Words { words, .. } => {
                 WordVocabulary::from_lines(words).map_err(|error| error.to_string())?;
             }
+            Codec::Tokenizer {
+                tokenizer,
+                max_length,
+                ..
+            } => {
+                crate::language::tokenizer(tokenizer)?;
+                if *max_length == 0 {
+                    return Err("codec.max_length = 0: must be 1 or more".into());
+                }
+            }
             Codec::Chars { chars, .. } => {
                 CharVocabulary::from_chars(chars).map_err(|error| error.to_string())?;
             }
@@ -67,6 +78,8 @@ impl Config {
     pub fn configure(&self) -> Result<Box<dyn Model>, String> {
         let set = "of the codec".to_owned();
         let facts = match &self.codec {
+            // The tokenizer came with the model, whose vocabulary may be padded to a round number.
+            Codec::Tokenizer { .. } => return registry::configure(&self.model, None),
             Codec::Images { shape, classes, .. } => Facts::Images {
                 set,
                 shape: *shape,
@@ -105,10 +118,10 @@ impl Config {
     }
 }
 
-/// A model from a run folder, ready on a device.
+/// A model from a run folder, or from a folder of the Hugging Face hub, ready on a device.
 pub struct Saved {
-    /// The resolved recipe.
-    pub recipe: Recipe,
+    /// The resolved recipe, where a training made the model.
+    pub recipe: Option<Recipe>,
     /// The model's configuration.
     pub model: Box<dyn Model>,
     /// The model with its weights.
@@ -120,31 +133,43 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// Opens a run folder on a backend (`NAME[:INDEX]`), by default the default one.
+    /// Opens a folder on a backend (`NAME[:INDEX]`), by default the default one.
     ///
     /// # Errors
-    /// A folder that is not a finished run, or a backend that does not work.
+    /// A folder that is neither a finished run nor one from the hub, or a backend that does not
+    /// work.
     pub fn open(run: &Path, backend: Option<&str>) -> Result<Self, Error> {
-        let read = |name: &str| {
-            let path = run.join(name);
-            fs::read_to_string(&path).map_err(|error| {
-                Error::Request(format!("{}: {error}; RUN must be the folder of a finished run, such as runs/mlp-glyphs-flex-1", path.display()))
-            })
+        let path = run.join(CONFIG_FILE);
+        let text = fs::read_to_string(&path).map_err(|error| {
+            Error::Request(format!(
+                "{}: {error}; RUN must be the folder of a finished run, such as \
+                 runs/mlp-glyphs-flex-1, or a folder from the Hugging Face hub",
+                path.display()
+            ))
+        })?;
+        let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
+        let json = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let (model, codec, weights) = if hub::is_origins(&json) {
+            let (model, codec) = hub::read(run, &json).map_err(wrong)?;
+            (model, codec, run.to_owned())
+        } else {
+            let config = Config::parse(&text).map_err(wrong)?;
+            let model = config.configure().map_err(wrong)?;
+            (model, config.codec, run.join(MODEL_FILE))
         };
-        let origin = run.join(RECIPE_FILE).display().to_string();
-        let recipe = Recipe::parse(&origin, &read(RECIPE_FILE)?, &[])?;
-        let origin = run.join(CONFIG_FILE).display().to_string();
-        let wrong = |problem: String| Error::Request(format!("{origin}: {problem}"));
-        let config = Config::parse(&read(CONFIG_FILE)?).map_err(wrong)?;
-        let model = config.configure().map_err(wrong)?;
+        let recipe = run.join(RECIPE_FILE);
+        let recipe = match fs::read_to_string(&recipe) {
+            Ok(text) => Some(Recipe::parse(&recipe.display().to_string(), &text, &[])?),
+            Err(_) => None,
+        };
         let selected =
             devices::open(backend.unwrap_or(devices::default_name())).map_err(Error::request)?;
-        let ready = model.load(&run.join(MODEL_FILE), &selected.device)?;
+        let ready = model.load(&weights, &selected.device)?;
         Ok(Self {
             recipe,
             model,
             ready,
-            codec: config.codec,
+            codec,
             backend: selected.backend.name,
         })
     }

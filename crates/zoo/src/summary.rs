@@ -531,7 +531,7 @@ fn work_of(operation: &OperationIr, output: &TensorIr) -> (Option<&'static str>,
 }
 
 /// `11689512` as `11,689,512`.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -21,6 +21,7 @@ use crate::data::{self, Data};
 use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
 use crate::insight::examine;
+use crate::pretrained;
 use crate::progress::{Progress, describe};
 use crate::recipes::{self, RECIPES};
 use crate::registry::{self, Job, Model, Ready};
@@ -162,9 +163,12 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
         let problem = "train.patience and train.validate_every_steps need validation data; set data.validation";
         return Err(wrong(problem.into()));
     }
-    let weights = recipe.model.get("weights").and_then(toml::Value::as_str);
+    let weights = start_weights(&recipe, &*model, &directory)?;
+    if let Some(finetune) = &recipe.finetune {
+        model.check_finetune(finetune).map_err(wrong)?;
+    }
     Ok(Prepared {
-        weights: weights.map(PathBuf::from),
+        weights,
         recipe: Recipe {
             model: model.table(),
             ..recipe
@@ -175,6 +179,25 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
         helpers,
         bands,
     })
+}
+
+/// The weights to go on from: a file or folder, or the name of a source that was fetched. They must
+/// fit, up to the head.
+fn start_weights(
+    recipe: &Recipe,
+    model: &dyn Model,
+    directory: &Path,
+) -> Result<Option<PathBuf>, Error> {
+    let Some(given) = recipe.model.get("weights") else {
+        return Ok(None);
+    };
+    let given = given.as_str().ok_or_else(|| Error::request("model.weights must be text"))?;
+    let path = pretrained::find_file(given, directory)?;
+    let anew = model.new_head(&path)?;
+    if !anew.is_empty() {
+        eprintln!("{given}: a new head of another size: {}", anew.join(", "));
+    }
+    Ok(Some(path))
 }
 
 /// The devices that are asked for, or else those of the run to resume.
@@ -286,7 +309,11 @@ fn changes(args: &TrainArgs) -> Result<Vec<Change>, Error> {
     let mut changes: Vec<Change> = args
         .set
         .iter()
-        .map(|text| Change::parse(text))
+        // Short for the key that fine-tuning is about.
+        .map(|text| match text.strip_prefix("weights=") {
+            Some(weights) => Ok(Change::new("model.weights", weights)),
+            None => Change::parse(text),
+        })
         .collect::<Result<_, _>>()
         .map_err(Error::Request)?;
     let mut count = |key: &str, value: Option<u64>| -> Result<(), Error> {
@@ -395,7 +422,7 @@ fn conclude(
         add("valid", values);
     }
     let part = run.folder().join(format!(".{MODEL_FILE}.part"));
-    ready.save(&part)?;
+    ready.save(&part, None)?;
     fs::rename(&part, run.folder().join(MODEL_FILE)).map_err(Error::failed)?;
     let looked_at = match (&data.test, &data.valid) {
         (Some(test), _) => Some(("test", test)),

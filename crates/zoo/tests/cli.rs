@@ -415,6 +415,11 @@ fn a_wrong_request_is_refused_with_what_to_do_and_leaves_nothing() {
             &["unknown data set", "did you mean mnist?"],
         ),
         (&["data", "fetch", "glyphs"], &["built in"]),
+        (
+            &["weights", "fetch", "resnet51"],
+            &["unknown weights", "did you mean resnet50?"],
+        ),
+        (&["weights", "fetch"], &["name the weights", "weights list"]),
     ];
     for (arguments, expected) in cases {
         let error = fail(folder.path(), arguments, 2);
@@ -427,6 +432,42 @@ fn a_wrong_request_is_refused_with_what_to_do_and_leaves_nothing() {
     }
     assert!(!folder.path().join("runs").exists(), "nothing was made");
     assert_eq!(zoo(folder.path(), &["nosuch"]).status.code(), Some(2));
+}
+
+#[test]
+fn weights_are_listed_with_what_is_there_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let own = data.join("weights/bert-tiny");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("tokenizer.json"), b"{}").unwrap();
+    let data = data.to_str().unwrap();
+    let list = ["weights", "list", "--json", "--data-dir", data];
+    let rows = json_lines(&succeed(folder.path(), &list));
+    let row = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(row("bert-tiny")["state"], "there in part");
+    let resnet = row("resnet50-v2");
+    assert_eq!(
+        (&resnet["preset"], &resnet["model"]),
+        (&"resnet50".into(), &"resnet".into())
+    );
+    assert_eq!(resnet["state"], "can be fetched");
+    assert_eq!(resnet["size_bytes"][1], 102_540_417);
+    let table = succeed(folder.path(), &["weights", "list", "--data-dir", data]);
+    assert!(
+        table.contains("resnet50-v2") && table.contains("BSD-3-Clause"),
+        "{table}"
+    );
+
+    // What was never fetched is a fault only if it is named.
+    let verify = ["weights", "verify", "--data-dir", data];
+    let error = fail(folder.path(), &verify, 1);
+    assert!(
+        error.contains("weights fetch bert-tiny") && !error.contains("resnet"),
+        "{error}"
+    );
+    let error = fail(folder.path(), &with(&verify, &["resnet18"]), 1);
+    assert!(error.contains("weights fetch resnet18"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 use zoo::devices;
 use zoo::registry::{self, MODELS};
+use zoo_weights::Tensors;
 use zoo_weights::golden::Golden;
 
 /// Enough for the tiniest instance of a deep network, and a reason to think where it is not.
@@ -85,8 +86,31 @@ fn every_architecture_has_small_golden_numbers_and_the_script_that_made_them() {
     }
 }
 
-/// A weight that is off by a hundredth, a bias that is missing from the sum, a wrong activation: the
-/// comparison sees each.
+/// What `load_state_dict(strict=True)` asks of a file: every tensor of the origin's state dict in its
+/// shape, and no other.
+#[test]
+fn saved_weights_are_the_origins_state_dict() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("model.safetensors");
+    let device = devices::open(devices::default_name()).unwrap().device;
+    let list = |tensors: &Tensors, prefix: &str| -> Vec<(String, Vec<usize>)> {
+        let names = tensors.names().filter_map(|name| {
+            let shape = tensors.shape(name).unwrap().to_vec();
+            Some((name.strip_prefix(prefix)?.to_owned(), shape))
+        });
+        names.collect()
+    };
+    for path in files() {
+        let golden = Golden::open(&path).unwrap();
+        let model = model_of(&golden);
+        model.fresh(1, &device).unwrap().save(&saved, None).unwrap();
+        let ours = list(&Tensors::open(&saved).unwrap(), "");
+        let theirs = list(&Tensors::open(&path).unwrap(), "weight.");
+        assert_eq!(ours, theirs, "{}", path.display());
+    }
+}
+
+/// Another activation, another number of heads: the weights fit, and the comparison sees it.
 #[cfg(feature = "flex")]
 #[test]
 fn a_model_that_computes_something_else_is_found_out() {
@@ -103,7 +127,7 @@ fn a_model_that_computes_something_else_is_found_out() {
         let model = registry::configure(&table, None).unwrap();
         model.against(&golden, &device, true).unwrap()
     };
-    // Tanh for ReLU, the exact GELU for its approximation, another number of heads: the weights fit.
+    // Tanh for ReLU, the exact GELU for its approximation, one head for two.
     let tanh = changed("mlp", "activation", "tanh".into());
     assert!(tanh.output > 1e-3 && !tanh.is_small(), "{tanh:?}");
     let exact = changed("gpt", "activation", "gelu".into());

@@ -10,10 +10,13 @@
 
 mod common;
 
+use std::fs;
 use std::path::Path;
 
 use common::{largest_difference, losses};
 use zoo::devices;
+use zoo::registry::configure;
+use zoo_weights::golden::Golden;
 
 const BOUND: f64 = 1e-3;
 const STEPS: usize = 20;
@@ -208,4 +211,34 @@ fn a_resumed_run_goes_on_as_the_whole_one_on_wgpu() {
     let (difference, step) = largest_difference(&whole, &resumed);
     println!("resumed on wgpu: largest relative difference {difference:.1e} at step {step}");
     assert!(whole.len() == 20 && resumed.len() == 20 && difference < 1e-5);
+}
+
+/// Every architecture's outputs against its origin's, as `origins` holds them on the CPU.
+#[test]
+fn outputs_are_those_of_the_origins() {
+    if !adapter() {
+        return;
+    }
+    let device = devices::open("wgpu").unwrap().device;
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let files = fs::read_dir(models)
+        .unwrap()
+        .map(|family| family.unwrap().path().join("tests/golden"))
+        .filter(|folder| folder.is_dir())
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"));
+    let mut failed = Vec::new();
+    for path in files {
+        let golden = Golden::open(&path).unwrap();
+        let table = serde_json::from_str::<serde_json::Value>(golden.model()).unwrap();
+        let table = toml::Table::try_from(table).unwrap();
+        let model = configure(&table, None).unwrap();
+        let distance = model.against(&golden, &device, false).unwrap();
+        println!("{}: {:.1e}", path.display(), distance.output);
+        if distance.output > BOUND {
+            failed.push(format!("{}: {distance:?}", path.display()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

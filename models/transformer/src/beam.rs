@@ -99,7 +99,8 @@ impl BeamSearch {
         let ([b, _], device) = (source.dims(), source.device());
         let [start, stop] = [model.start_token(), model.stop_token()].map(|token| token as u32);
         let (mut memory, mut cache) = (model.encode(source), model.cache());
-        // The targets so far, of which the cache holds all but the last token.
+        // The targets so far. The cache holds all but the last token of each, in the order of the
+        // call before; where rows moved it is filled anew.
         let mut targets: Vec<Vec<i32>> = vec![Vec::new(); b];
         self.search_with(b, [start, stop], |parents, last| {
             let rows = parents.iter().zip(last);

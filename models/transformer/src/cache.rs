@@ -1,9 +1,9 @@
 //! What a decoder keeps of earlier positions, so that a new token costs one position instead of
 //! all of them.
 //!
-//! Keys and values lie in buffers that double when they are full: a token is written in place
-//! where joining tensors would copy all that was there (measured on flex with GPT-2's 12 layers
-//! and 1,024 positions: see [`Seen`]).
+//! Keys and values lie in buffers that double when they are full, so that a token is written in
+//! place where joining tensors would copy all that was there. On flex, with the 12 layers of 12
+//! heads of the smallest GPT-2 and 1,000 positions, caching and attention take a third of the time.
 
 use std::{error, fmt};
 

@@ -34,18 +34,18 @@ const EPSILON: f64 = 1e-5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderDecoderConfig {
-    /// Number of different tokens, special ones included, 1 or more; source and target use the
-    /// same ids.
+    /// Number of different tokens, special ones included, 1 to 16,777,216; source and target
+    /// use the same ids.
     pub vocab_size: usize,
-    /// Most positions of a source, and of a target, 1 or more. No tensor depends on it.
+    /// Most positions of a source, and of a target, 1 to 16,777,216. No tensor depends on it.
     pub max_length: usize,
-    /// Layers of the encoder, and of the decoder, 1 or more: N.
+    /// Layers of the encoder, and of the decoder, 1 to 1024: N.
     pub num_layers: usize,
     /// Attention heads a layer; divides `width`: h.
     pub num_heads: usize,
-    /// Width of the residual stream, 1 or more: d_model.
+    /// Width of the residual stream, 1 to 16,777,216: d_model.
     pub width: usize,
-    /// Width inside the feed-forward, 1 or more: d_ff.
+    /// Width inside the feed-forward, 1 to 16,777,216: d_ff.
     pub hidden: usize,
     /// Probability of zeroing an embedding or a sub-layer's output, 0..1: P_drop.
     pub dropout: f64,
@@ -126,11 +126,12 @@ impl EncoderDecoderConfig {
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        check::at_least_one("vocab_size", self.vocab_size)?;
-        check::at_least_one("max_length", self.max_length)?;
-        check::at_least_one("num_layers", self.num_layers)?;
+        check::count("vocab_size", self.vocab_size, check::LARGEST)?;
+        check::count("max_length", self.max_length, check::LARGEST)?;
+        check::count("num_layers", self.num_layers, check::DEEPEST)?;
+        check::count("width", self.width, check::LARGEST)?;
         check::heads_divide_width(self.num_heads, self.width)?;
-        check::at_least_one("hidden", self.hidden)?;
+        check::count("hidden", self.hidden, check::LARGEST)?;
         check::dropout(self.dropout)?;
         for (key, token) in [
             ("pad_token", self.pad_token),
@@ -311,7 +312,8 @@ impl EncoderDecoder {
     }
 
     /// The residual streams `[b, s, c]` of the encoder and `[b, t, c]` of the decoder: the embedded
-    /// tokens first, then what each layer puts out. The last of each is what the other half reads.
+    /// tokens first, then what each layer puts out. The decoder attends to the encoder's last, and its
+    /// own last gives the logits.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).

@@ -136,7 +136,7 @@ impl LlamaConfig {
         }
     }
 
-    /// TinyLlama-1.1B (Zhang et al. 2024, "TinyLlama", table 2): 1,100,048,384 parameters, eight
+    /// TinyLlama-1.1B (Zhang et al. 2024, "TinyLlama", section 2.2): 1,100,048,384 parameters, eight
     /// heads of queries to one of keys and values, a free output.
     pub fn tinyllama_1_1b() -> Self {
         Self {

@@ -73,7 +73,7 @@ pub(crate) fn normal(x: f32) -> (f32, f32) {
 #[inline(always)]
 pub(crate) fn normal_by_tanh(x: f32) -> (f32, f32) {
     const CUBIC: f32 = 0.044_715;
-    const TWO_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWO_SQRT_2_OVER_PI: f32 = 1.595_769;
     // Beyond these ends Φ is 0 or 1 in single precision; within them no square is infinite.
     let x = x.clamp(-100.0, 100.0);
     let square = x * x;

@@ -112,7 +112,7 @@ fn of_recipe(
         .input();
     let data = data::open(&recipe.data, &directory, input, seed)?;
     let configured = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
-    let model = without_dropout(configured.table()).map_err(wrong)?;
+    let model = registry::without_chance(&*configured).map_err(wrong)?;
     let batches = first_batches(&*data.train, recipe.train.batch_size, steps, seed)
         .map_err(|error| wrong(format!("reading the data failed: {error}")))?;
     let total_steps = recipe.train.total_steps(data.train.len());
@@ -132,14 +132,6 @@ fn of_recipe(
         .and_then(Value::as_str)
         .map(Path::new);
     finish(spec, &*model, &batches, (seed, weights), folder)
-}
-
-/// Dropout draws from each backend's own stream, so it is off in what is compared.
-fn without_dropout(mut table: Table) -> Result<Box<dyn Model>, String> {
-    if table.contains_key("dropout") {
-        table.insert("dropout".into(), Value::Float(0.0));
-    }
-    registry::configure(&table, None)
 }
 
 /// The batches that a training begins with.
@@ -167,7 +159,7 @@ fn of_preset(
     let configured = entry
         .configure(preset, &Table::new(), None)
         .map_err(wrong)?;
-    let model = without_dropout(configured.table()).map_err(wrong)?;
+    let model = registry::without_chance(&*configured).map_err(wrong)?;
     let mut stream = Stream::new(derive(SEED, Purpose::Example, &[]));
     let count = MOST_BATCHES.min(steps);
     let batches: Vec<Batch> = (0..count).map(|_| made_up(&*model, &mut stream)).collect();

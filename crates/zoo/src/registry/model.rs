@@ -13,7 +13,7 @@ use toml::Table;
 use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
-use zoo_train::{Checkpoint, Event, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number};
+use zoo_train::{Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number};
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
 
@@ -82,6 +82,11 @@ pub trait Model {
     /// # Errors
     /// Weights that cannot be read or do not fit.
     fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error>;
+    /// Holds the names of a `[finetune]` table against it.
+    ///
+    /// # Errors
+    /// A pattern that names nothing, or a table that leaves nothing to train.
+    fn check_finetune(&self, finetune: &Finetune) -> Result<(), String>;
     /// How far it is from what its origin computed; gradients and losses only if it `trains`.
     ///
     /// # Errors
@@ -289,6 +294,10 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error> {
         let mut model = (self.init)(&self.config, &host(None));
         Ok(self.start_from(&mut model, weights)?.kept)
+    }
+
+    fn check_finetune(&self, finetune: &Finetune) -> Result<(), String> {
+        finetune.check_model(&(self.init)(&self.config, &host(None)))
     }
 
     fn against(

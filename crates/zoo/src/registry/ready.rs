@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::module::Module;
+use burn::module::{Module, ParamGroup, Quantizer};
 use burn::tensor::activation::{log_softmax, softmax};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::quantization::{Calibration, QuantValue};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use zoo_compare::worker;
 use zoo_train::{Batch, Metrics, Source, SourceError, TaskConfig, evaluate};
 use zoo_transformer::generate::Decoder;
@@ -69,11 +70,15 @@ pub trait Ready {
     fn probabilities(&self, input: TensorData) -> Option<Vec<f32>>;
     /// A text generator; `None` for a classifier.
     fn decoder(&self) -> Option<Decoder<'_>>;
-    /// Writes the weights, by the names of their origin.
+    /// The same model with the weights of its linear layers in 8-bit integers, symmetric, by Burn's
+    /// quantizer; `None` for a model without linear layers. Whether a backend computes with them is
+    /// seen when it does.
+    fn quantized(&self) -> Option<Box<dyn Ready>>;
+    /// Writes the weights, by the names of their origin; in a float type, if one is given.
     ///
     /// # Errors
     /// A file that cannot be written.
-    fn save(&self, path: &Path) -> Result<(), Error>;
+    fn save(&self, path: &Path, dtype: Option<DType>) -> Result<(), Error>;
 }
 
 pub(super) struct Opened<M> {
@@ -220,8 +225,31 @@ impl<M: Module + 'static> Ready for Opened<M> {
         }
     }
 
-    fn save(&self, path: &Path) -> Result<(), Error> {
-        Ok(zoo_weights::save(&self.model, path, &self.origin)?)
+    fn quantized(&self) -> Option<Box<dyn Ready>> {
+        let weights = zoo_weights::linear_weights(&self.model);
+        if weights.is_empty() {
+            return None;
+        }
+        let scheme = self.device.settings().quantization.scheme;
+        let scheme = scheme.with_value(QuantValue::Q8S);
+        let mut quantizer = Quantizer::new(Calibration::MinMax, scheme);
+        let group = ParamGroup::from_paths(weights);
+        let model = self.model.clone();
+        Some(Box::new(Self {
+            model: model.quantize_weights_group(&mut quantizer, group),
+            forward: self.forward,
+            embedded: self.embedded,
+            origin: self.origin.clone(),
+            device: self.device.clone(),
+        }))
+    }
+
+    fn save(&self, path: &Path, dtype: Option<DType>) -> Result<(), Error> {
+        match dtype {
+            Some(dtype) => zoo_weights::save_as(&self.model, path, &self.origin, dtype)?,
+            None => zoo_weights::save(&self.model, path, &self.origin)?,
+        }
+        Ok(())
     }
 }
 

@@ -257,6 +257,8 @@ pub trait Entry: Sync {
     ) -> Result<Box<dyn Model>, String>;
     /// The configuration for tests.
     fn tiny(&self) -> Box<dyn Model>;
+    /// Its `model_type` on the hub, where that configures it.
+    fn model_type(&self) -> Option<&'static str>;
     /// The model of a `config.json` of the hub, if it is one of this architecture.
     ///
     /// # Errors
@@ -316,6 +318,10 @@ where
 
     fn tiny(&self) -> Box<dyn Model> {
         Box::new(self.configured((self.tiny)()))
+    }
+
+    fn model_type(&self) -> Option<&'static str> {
+        self.hub.as_ref().map(|hub| hub.model_type)
     }
 
     fn from_hub(&self, config: &Json) -> Option<Result<Box<dyn Model>, String>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, TensorData};
 use toml::Table;
 use zoo::devices;
-use zoo::registry::{Entry, Input, Job, Kind, Model, published};
+use zoo::registry::{Entry, Input, Job, Kind, Model, Ready, published};
 use zoo_train::rng::Stream;
 use zoo_train::{Batch, Event, Helpers, OptimizerConfig, OptimizerName, Pass, Plan, Recipe, Source, SourceError};
 
@@ -119,17 +119,24 @@ pub fn finite(entry: &dyn Entry) -> Result<(), String> {
     Ok(())
 }
 
+/// After a few steps, since a layer may start at zero on purpose and hide those before it.
 pub fn gradients(entry: &dyn Entry) -> Result<(), String> {
+    const EXAMPLES: usize = 6;
+    const STEPS: usize = 3;
     let model = entry.tiny();
-    let ready = model.fresh(1, &device()).map_err(text)?;
-    let shape = &shapes_of(&*model, 6)[0];
+    let shape = &shapes_of(&*model, EXAMPLES)[0];
+    let (ready, _) = learn(&*model, shape, STEPS)?;
     let gradients = ready.gradients(noise(&*model, shape, 3), targets(&*model, shape, 4));
     expect(!gradients.is_empty(), || "no parameters".into())?;
     for (path, gradient) in gradients {
         let gradient = gradient.ok_or_else(|| format!("{path} has no gradient"))?;
         let values = floats(&gradient);
-        expect(values.iter().all(|value| value.is_finite()), || format!("{path}: not finite"))?;
-        expect(values.iter().any(|value| *value != 0.0), || format!("{path}: all zero"))?;
+        expect(values.iter().all(|value| value.is_finite()), || {
+            format!("{path}: not finite")
+        })?;
+        expect(values.iter().any(|value| *value != 0.0), || {
+            format!("{path}: all zero")
+        })?;
     }
     Ok(())
 }
@@ -265,21 +272,22 @@ fn learnable(model: &dyn Model, shape: &[usize], input: &TensorData) -> TensorDa
     TensorData::new(bright, [b * h * w])
 }
 
-pub fn overfit(entry: &dyn Entry) -> Result<(), String> {
-    const EXAMPLES: usize = 6;
-    const STEPS: usize = 150;
-    let model = entry.tiny();
-    let shape = &shapes_of(&*model, EXAMPLES)[0];
-    let input = noise(&*model, shape, 9);
+/// Trains on one batch of noise, and gives the losses.
+fn learn(
+    model: &dyn Model,
+    shape: &[usize],
+    steps: usize,
+) -> Result<(Box<dyn Ready>, Vec<f64>), String> {
+    let input = noise(model, shape, 9);
     let batch = Batch {
-        target: learnable(&*model, shape, &input),
+        target: learnable(model, shape, &input),
         input,
         scored: None,
     };
     let recipe = Recipe {
         train: Plan {
-            steps: Some(STEPS),
-            batch_size: EXAMPLES,
+            steps: Some(steps),
+            batch_size: shape[0],
             loader_threads: 0,
             log_every_steps: 1,
             ..Plan::default()
@@ -308,11 +316,19 @@ pub fn overfit(entry: &dyn Entry) -> Result<(), String> {
             }
         },
     };
-    if let Err(error) = model.train(job) {
-        return Err(error.to_string());
-    }
+    let (ready, _) = model.train(job).map_err(text)?;
+    Ok((ready, losses))
+}
+
+pub fn overfit(entry: &dyn Entry) -> Result<(), String> {
+    const EXAMPLES: usize = 6;
+    const STEPS: usize = 150;
+    let model = entry.tiny();
+    let (_, losses) = learn(&*model, &shapes_of(&*model, EXAMPLES)[0], STEPS)?;
     let (first, last) = (losses[0], losses[losses.len() - 1]);
-    expect(last < 0.1 * first, || format!("the loss went from {first:.3} to {last:.3} in {STEPS} steps"))
+    expect(last < 0.1 * first, || {
+        format!("the loss went from {first:.3} to {last:.3} in {STEPS} steps")
+    })
 }
 
 pub fn save_and_load(entry: &dyn Entry) -> Result<(), String> {
@@ -320,7 +336,7 @@ pub fn save_and_load(entry: &dyn Entry) -> Result<(), String> {
     let path = folder.path().join("model.safetensors");
     let model = entry.tiny();
     let ready = model.fresh(1, &device()).map_err(text)?;
-    ready.save(&path).map_err(text)?;
+    ready.save(&path, None).map_err(text)?;
     // Another seed: whatever was not in the file stays different.
     device().seed(99);
     let loaded = model.load(&path, &device()).map_err(text)?;

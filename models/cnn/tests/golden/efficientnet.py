@@ -40,10 +40,15 @@ model = EfficientNet(
     num_classes=4,
     last_channel=32,
 )
+model = golden.randomise(model.apply(he))
+# The gradient of weights before a batch norm is the larger the smaller they are. With a large one
+# in the network, the rounding in gradients that are zero (a narrow map's bias, which the next norm
+# cancels) is a small share of it.
+model.features[0][0].weight.data /= 8
 
 golden.write(
     __file__,
-    golden.randomise(model.apply(he)),
+    model,
     CONFIG,
     # An odd side: the halving layers round up.
     torch.randn(4, 3, 32, 25),

@@ -44,8 +44,8 @@ model.classifier[1] = nn.Linear(32, 4)
 model = golden.randomise(model.apply(he))
 # So wide that ReLU6 cuts some of it off, in training too.
 for module in model.modules():
-    if isinstance(module, nn.BatchNorm2d):
-        module.weight.data *= 3
+    if isinstance(module, Conv2dNormActivation):
+        module[1].weight.data *= 3
 
 golden.write(
     __file__,

@@ -388,24 +388,31 @@ fn a_configuration_survives_being_written_and_refuses_unknown_keys() {
 #[test]
 fn a_wrong_value_is_named() {
     type Fault = (fn(&mut EncoderDecoderConfig), &'static str);
-    let faults: [Fault; 8] = [
+    let faults: [Fault; 9] = [
         (
             |c| c.vocab_size = 0,
-            "model.vocab_size: expected 1 or more, got 0",
+            "model.vocab_size: expected 1 to 16777216, got 0",
         ),
         (
             |c| c.max_length = 0,
-            "model.max_length: expected 1 or more, got 0",
+            "model.max_length: expected 1 to 16777216, got 0",
         ),
         (
-            |c| c.num_layers = 0,
-            "model.num_layers: expected 1 or more, got 0",
+            |c| c.num_layers = 2000,
+            "model.num_layers: expected 1 to 1024, got 2000",
+        ),
+        (
+            |c| c.width = usize::MAX,
+            "model.width: expected 1 to 16777216, got 18446744073709551615",
         ),
         (
             |c| c.num_heads = 3,
             "model.num_heads: expected a divisor of model.width = 8, got 3",
         ),
-        (|c| c.hidden = 0, "model.hidden: expected 1 or more, got 0"),
+        (
+            |c| c.hidden = 0,
+            "model.hidden: expected 1 to 16777216, got 0",
+        ),
         (
             |c| c.dropout = 1.0,
             "model.dropout: expected at least 0 and below 1, got 1",

@@ -53,5 +53,6 @@ golden.write(
     CONFIG,
     tokens,
     library=f"transformers {transformers.__version__}",
+    learning_rate=0.02,
     forward=lambda model, tokens: model(tokens).logits,
 )

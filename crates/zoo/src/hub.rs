@@ -1,0 +1,191 @@
+//! Folders as the Hugging Face hub has them: `config.json` in the origin's form, weights,
+//! `tokenizer.json`.
+//!
+//! Architectures of `transformers` have a configuration of their own (`model_type`). Those of timm
+//! and torchvision are called by a name (`architecture`), with the number of classes and how images
+//! are normalised beside it, as timm's folders have it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+use toml::{Table, Value};
+
+use crate::data::Codec;
+use crate::registry::{self, Input, Kind, MODELS, Model};
+
+/// The tokenizer's file in a folder.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+
+/// What torchvision and timm normalise images with, by channel, where a folder does not say.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Whether a `config.json` is in an origin's form, rather than ours.
+pub fn is_origins(config: &Json) -> bool {
+    config.get("model_type").is_some() || config.get("architecture").is_some()
+}
+
+/// The model and the codec of a folder from the hub.
+///
+/// # Errors
+/// An architecture that is not here, or a value that cannot be represented.
+pub fn read(folder: &Path, config: &Json) -> Result<(Box<dyn Model>, Codec), String> {
+    let model = match config.get("architecture").and_then(Json::as_str) {
+        Some(name) => named(name, config)?,
+        None => configured(config)?,
+    };
+    let codec = codec(&*model, folder, config)?;
+    Ok((model, codec))
+}
+
+/// An architecture that `transformers` configures.
+fn configured(config: &Json) -> Result<Box<dyn Model>, String> {
+    let found = MODELS.iter().find_map(|entry| entry.from_hub(config));
+    found.unwrap_or_else(|| {
+        let known = MODELS.iter().filter_map(|entry| entry.model_type());
+        Err(format!(
+            "model_type = {}: not here; there are: {}",
+            config.get("model_type").unwrap_or(&Json::Null),
+            known.collect::<Vec<_>>().join(", ")
+        ))
+    })
+}
+
+/// A preset by its name at timm or torchvision.
+fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
+    // timm appends how the weights were trained: `resnet50.a1_in1k`.
+    let preset = name.split('.').next().unwrap_or(name);
+    let (entry, preset) = registry::find(preset).map_err(|problem| format!("architecture: {problem}"))?;
+    let mut overlay = Table::new();
+    let known = entry.configure(preset, &Table::new(), None)?.table();
+    let pretrained = |key: &str| config.get(key).or_else(|| config.get("pretrained_cfg")?.get(key));
+    let mut take = |key: &str, there: &[&str]| {
+        let value = there.iter().find_map(|key| pretrained(key)?.as_i64());
+        if let (Some(value), true) = (value, known.contains_key(key)) {
+            overlay.insert(key.into(), Value::Integer(value));
+        }
+    };
+    take("num_classes", &["num_classes"]);
+    take("in_channels", &["in_chans", "in_channels"]);
+    take("image_size", &["img_size", "image_size"]);
+    entry.configure(preset, &overlay, None)
+}
+
+fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, String> {
+    let classes = labels(config, model.outputs());
+    if let Input::Tokens { longest } = model.input() {
+        let path = folder.join(TOKENIZER_FILE);
+        let tokenizer = fs::read_to_string(&path).map_err(|error| {
+            format!("{}: {error}; text needs the folder's tokenizer", path.display())
+        })?;
+        crate::language::tokenizer(&tokenizer)?;
+        let ids = |value: &Json| match value {
+            Json::Array(ids) => ids.iter().filter_map(Json::as_u64).collect(),
+            other => other.as_u64().into_iter().collect::<Vec<_>>(),
+        };
+        let stop = config.get("eos_token_id").map(ids).unwrap_or_default();
+        return Ok(Codec::Tokenizer {
+            tokenizer,
+            max_length: longest,
+            classes: if classifies(model) { classes } else { Vec::new() },
+            stop: stop.into_iter().map(|id| id as u32).collect(),
+        });
+    }
+    let shape = match *model.usual_shape() {
+        [_, c, h, w] => [c, h, w],
+        _ => return Err("neither text nor images".into()),
+    };
+    let by_channel = |key: &str, usual: [f32; 3]| {
+        let given = config.get(key).or_else(|| config.get("pretrained_cfg")?.get(key));
+        let given = given.and_then(Json::as_array).map(|values| {
+            values.iter().filter_map(Json::as_f64).map(|value| value as f32).collect()
+        });
+        given.unwrap_or_else(|| match shape[0] {
+            3 => usual.to_vec(),
+            channels => vec![0.5; channels],
+        })
+    };
+    Ok(Codec::Images {
+        shape,
+        mean: by_channel("mean", IMAGENET_MEAN),
+        std: by_channel("std", IMAGENET_STD),
+        classes,
+    })
+}
+
+/// Whether a model of text has classes: a sentence encoder gives a vector, a decoder tokens.
+fn classifies(model: &dyn Model) -> bool {
+    model.kind() == Kind::Sentences && model.table().contains_key("num_classes") && !is_embedding(model)
+}
+
+fn is_embedding(model: &dyn Model) -> bool {
+    let table = model.table();
+    table.get("head").and_then(Value::as_str) == Some("sentence_embedding")
+}
+
+/// The names of the classes: Hugging Face's `id2label`, timm's `label_names`, or numbers.
+fn labels(config: &Json, classes: usize) -> Vec<String> {
+    let name = |class: usize| {
+        let by_id = config.get("id2label").and_then(|labels| labels.get(class.to_string()));
+        let in_order = config.get("label_names").and_then(|labels| labels.get(class));
+        let name = by_id.or(in_order).and_then(Json::as_str);
+        name.map_or_else(|| class.to_string(), str::to_owned)
+    };
+    (0..classes).map(name).collect()
+}
+
+/// A model's `config.json` in the form of its origin.
+///
+/// # Errors
+/// A configuration that has no name there.
+pub fn write(model: &dyn Model, codec: &Codec) -> Result<Json, String> {
+    if let Some(mut config) = model.to_hub() {
+        if let (Codec::Tokenizer { classes, .. } | Codec::Words { classes, .. }, Json::Object(config)) =
+            (codec, &mut config)
+            && model.kind() == Kind::Sentences
+            && !classes.is_empty()
+        {
+            let by_id = classes.iter().enumerate();
+            let labels: serde_json::Map<_, _> =
+                by_id.map(|(id, name)| (id.to_string(), json!(name))).collect();
+            config.insert("id2label".into(), Json::Object(labels));
+        }
+        return Ok(config);
+    }
+    let table = model.table();
+    let preset = preset_of(&table).ok_or_else(|| {
+        let name = table.get("name").and_then(Value::as_str).unwrap_or_default();
+        format!(
+            "no preset of {name} has this configuration, so it has no name at its origin; \
+             --format safetensors writes the weights alone"
+        )
+    })?;
+    let mut config = json!({ "architecture": preset, "num_classes": model.outputs() });
+    if let Codec::Images { shape, mean, std, classes } = codec {
+        config["pretrained_cfg"] = json!({ "input_size": shape, "mean": mean, "std": std });
+        config["in_chans"] = json!(shape[0]);
+        if table.contains_key("image_size") {
+            config["img_size"] = json!(shape[1]);
+        }
+        config["label_names"] = json!(classes);
+    }
+    Ok(config)
+}
+
+/// Keys in which a model may differ from the preset whose name it bears.
+const FREE: [&str; 4] = ["num_classes", "in_channels", "image_size", "dropout"];
+
+fn preset_of(table: &Table) -> Option<&'static str> {
+    let name = table.get("name")?.as_str()?;
+    let entry = MODELS.iter().find(|entry| entry.name() == name)?;
+    let fixed = |table: &Table| {
+        let mut table = table.clone();
+        table.retain(|key, _| !FREE.contains(&key));
+        table
+    };
+    entry.presets().into_iter().find(|preset| {
+        let there = entry.configure(preset, &Table::new(), None);
+        there.is_ok_and(|there| fixed(&there.table()) == fixed(table))
+    })
+}

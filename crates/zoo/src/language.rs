@@ -1,0 +1,181 @@
+//! Text as a model's tokens, and back: characters of a corpus, or a `tokenizer.json`.
+
+use tokenizers::Tokenizer;
+use zoo_text::CharVocabulary;
+
+use crate::data::Codec;
+use crate::error::chain;
+
+/// What turns text into tokens.
+pub enum Language {
+    /// One token a character.
+    Chars {
+        /// The characters.
+        vocabulary: CharVocabulary,
+        /// The character that ends a text.
+        stop: Option<char>,
+    },
+    /// A tokenizer of the crate `tokenizers`.
+    Tokens {
+        /// As its file describes it.
+        tokenizer: Box<Tokenizer>,
+        /// The tokens that end a text.
+        stop: Vec<u32>,
+    },
+}
+
+impl Language {
+    /// The language of a codec of texts; `None` for one of other inputs.
+    ///
+    /// # Errors
+    /// A damaged vocabulary or tokenizer.
+    pub fn of(codec: &Codec) -> Option<Result<Self, String>> {
+        match codec {
+            Codec::Chars { chars, stop } => {
+                let vocabulary = CharVocabulary::from_chars(chars);
+                Some(match vocabulary {
+                    Ok(vocabulary) => Ok(Self::Chars {
+                        vocabulary,
+                        stop: *stop,
+                    }),
+                    Err(error) => Err(chain(&error)),
+                })
+            }
+            Codec::Tokenizer {
+                tokenizer, stop, ..
+            } => Some(self::tokenizer(tokenizer).map(|tokenizer| Self::Tokens {
+                tokenizer: Box::new(tokenizer),
+                stop: stop.clone(),
+            })),
+            Codec::Images { .. } | Codec::Words { .. } => None,
+        }
+    }
+
+    /// The tokens of a text, without any that a tokenizer would put around it.
+    ///
+    /// # Errors
+    /// A character that is not in the vocabulary.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
+        match self {
+            Self::Chars { vocabulary, .. } => {
+                vocabulary.encode(text).map_err(|error| chain(&error))
+            }
+            Self::Tokens { tokenizer, .. } => {
+                let encoding = tokenizer.encode(text, false);
+                let encoding = encoding.map_err(|error| error.to_string())?;
+                Ok(encoding.get_ids().to_vec())
+            }
+        }
+    }
+
+    /// The text of tokens; tokens that are none of the vocabulary's are left out.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        match self {
+            Self::Chars { vocabulary, .. } => vocabulary.decode(tokens),
+            Self::Tokens { tokenizer, .. } => tokenizer.decode(tokens, false).unwrap_or_default(),
+        }
+    }
+
+    /// The tokens that end a text.
+    pub fn stop(&self) -> Vec<u32> {
+        match self {
+            Self::Chars { vocabulary, stop } => stop
+                .and_then(|stop| vocabulary.encode(&stop.to_string()).ok())
+                .unwrap_or_default(),
+            Self::Tokens { stop, .. } => stop.clone(),
+        }
+    }
+}
+
+/// A tokenizer from the text of its `tokenizer.json`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn tokenizer(json: &str) -> Result<Tokenizer, String> {
+    let mut tokenizer: Tokenizer = json
+        .parse()
+        .map_err(|error| format!("tokenizer.json: {error}"))?;
+    // Files for sentence encoders pad and cut to a fixed length; here the caller does.
+    tokenizer.with_padding(None);
+    tokenizer
+        .with_truncation(None)
+        .map_err(|error| format!("tokenizer.json: {error}"))?;
+    Ok(tokenizer)
+}
+
+/// Text that is decoded as its tokens come. A token may be a part of a character, and a decoder may
+/// set spaces by what follows: what is given out is what more tokens no longer change.
+pub struct Streaming<'a> {
+    language: &'a Language,
+    tokens: Vec<u32>,
+    given: usize,
+}
+
+impl<'a> Streaming<'a> {
+    /// A text that begins with these tokens, which are known already.
+    pub fn new(language: &'a Language, prompt: &[u32]) -> Self {
+        Self {
+            language,
+            tokens: prompt.to_vec(),
+            given: language.decode(prompt).len(),
+        }
+    }
+
+    /// What the text gains by a token.
+    pub fn push(&mut self, token: u32) -> String {
+        self.tokens.push(token);
+        let text = self.language.decode(&self.tokens);
+        // The rest of the character is to come.
+        if text.ends_with(char::REPLACEMENT_CHARACTER) {
+            return String::new();
+        }
+        let piece = text.get(self.given..).unwrap_or_default().to_owned();
+        self.given = self.given.max(text.len());
+        piece
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes as tokens, in the manner of GPT-2's, so that a character may take several.
+    const BYTES: &str = r#"{"version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "post_processor": null, "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+            "vocab": {"h": 0, "i": 1, "Ġ": 2, "Ã": 3, "¤": 4, "hi": 5}, "merges": [["h", "i"]]}}"#;
+
+    fn bytes() -> Language {
+        let codec = Codec::Tokenizer {
+            tokenizer: BYTES.into(),
+            max_length: 8,
+            classes: Vec::new(),
+            stop: vec![2],
+        };
+        Language::of(&codec).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_tokenizer_encodes_and_decodes() {
+        let language = bytes();
+        assert_eq!(language.encode("hi hä").unwrap(), [5, 2, 0, 3, 4]);
+        assert_eq!(language.decode(&[5, 2, 0, 3, 4]), "hi hä");
+        assert_eq!(language.stop(), [2]);
+    }
+
+    #[test]
+    fn half_a_character_waits_for_its_other_half() {
+        let language = bytes();
+        let mut text = Streaming::new(&language, &[5]);
+        let pieces: Vec<String> = [2, 3, 4, 1].map(|token| text.push(token)).to_vec();
+        assert_eq!(pieces, [" ", "", "ä", "i"]);
+    }
+
+    #[test]
+    fn a_damaged_tokenizer_is_an_error() {
+        assert!(tokenizer("{}").unwrap_err().contains("tokenizer.json"));
+    }
+}

@@ -1,0 +1,102 @@
+"""Builds a model by the code of its origin, at full size and with random weights, for `zoo parity`.
+
+Reads one JSON line: `folder`, `config` (as in config.json: `architectures` for transformers, or
+`architecture` for torchvision and timm), `input` (a shape), `vocabulary` and `train`. Writes
+`golden.safetensors` into the folder, says so, and then times one forward pass for each line it is given.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+import torch
+from safetensors.torch import save_file
+
+
+def build(config):
+    """The model, what gives its output, and its library with the version."""
+    if "architecture" in config:
+        name, classes = config["architecture"], config["num_classes"]
+        try:
+            import torchvision
+
+            model = torchvision.models.get_model(name, num_classes=classes)
+            library = f"torchvision {torchvision.__version__}"
+        except (ImportError, ValueError):
+            import timm
+
+            model = timm.create_model(name, num_classes=classes)
+            library = f"timm {timm.__version__}"
+        return model, lambda model, input: model(input), library
+    import transformers
+
+    library = f"transformers {transformers.__version__}"
+    kind = getattr(transformers, config["architectures"][0])
+    settings = transformers.AutoConfig.for_model(**config)
+    if kind.__name__ == "BertModel":
+        model = kind(settings, add_pooling_layer=False)
+
+        def embed(model, input):
+            hidden = model(input, attention_mask=torch.ones_like(input)).last_hidden_state
+            return torch.nn.functional.normalize(hidden.mean(1), dim=1)
+
+        return model, embed, library
+    return kind(settings), lambda model, input: model(input).logits, library
+
+
+def without_chance(model):
+    for module in model.modules():
+        for key in ("p", "drop_prob"):
+            if isinstance(getattr(module, key, None), float):
+                setattr(module, key, 0.0)
+
+
+def main():
+    request = json.loads(sys.stdin.readline())
+    torch.manual_seed(1)
+    model, forward, library = build(request["config"])
+    without_chance(model)
+    shape = request["input"]
+    if len(shape) == 4:
+        input = torch.randn(shape)
+    else:
+        # Token 0 pads.
+        input = torch.randint(1, request["vocabulary"], shape)
+    tensors = {f"weight.{name}": tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    model.eval()
+    with torch.no_grad():
+        output = forward(model, input)
+    rows = output.reshape(-1, output.shape[-1])
+    target = torch.randint(rows.shape[1], (rows.shape[0],))
+    losses = []
+    if request["train"]:
+        model.train()
+        logits = forward(model, input).reshape(rows.shape)
+        loss = torch.nn.functional.cross_entropy(logits, target)
+        loss.backward()
+        losses.append(loss.item())
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                tensors[f"grad.{name}"] = parameter.grad
+        model.eval()
+    tensors |= {
+        "input": input,
+        "target": target,
+        "output": output,
+        "losses": torch.tensor(losses, dtype=torch.float64),
+    }
+    tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+    path = pathlib.Path(request["folder"]) / "golden.safetensors"
+    save_file(tensors, path, {"format": "pt", "library": library, "learning_rate": "0"})
+    tensors.clear()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(json.dumps({"library": library, "parameters": parameters}), flush=True)
+    for _ in sys.stdin:
+        with torch.no_grad():
+            began = time.perf_counter()
+            forward(model, input)
+            print(json.dumps({"seconds": time.perf_counter() - began}), flush=True)
+
+
+main()

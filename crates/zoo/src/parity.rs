@@ -1,0 +1,224 @@
+//! `zoo parity PRESET --python PYTHON`: a preset at full size against its origin's own code, with the
+//! same random weights: the largest differences, and both speeds.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value as Json, json};
+use toml::{Table, Value};
+use zoo_weights::golden::{Distance, Golden};
+
+use crate::cli::ParityArgs;
+use crate::data::Codec;
+use crate::devices;
+use crate::error::Error;
+use crate::hub;
+use crate::progress::print_json;
+use crate::registry::{self, Input, Model};
+use crate::summary::grouped;
+
+/// The script that builds the origin's model.
+const SCRIPT: &str = include_str!("parity.py");
+
+/// The largest difference of an output that passes, in shares of the largest output: full-size
+/// networks add up thousands of products a layer, tiny ones a few.
+const BOUND: f64 = 1e-4;
+
+/// Timed passes of each, in turns.
+const ROUNDS: usize = 5;
+
+/// Tokens of a sequence, at most.
+const TOKENS: usize = 128;
+
+/// Compares, and prints what it found.
+pub fn run(args: &ParityArgs) -> Result<(), Error> {
+    let (entry, preset) = registry::find(&args.model).map_err(Error::Request)?;
+    let model = entry.configure(preset, &Table::new(), None).map_err(Error::Request)?;
+    let model = registry::without_chance(&*model).map_err(Error::Request)?;
+    let config = config(&*model, preset)?;
+    let selected = devices::open(args.backend.as_deref().unwrap_or(devices::default_name()))
+        .map_err(Error::request)?;
+
+    let folder = std::env::temp_dir().join(format!("zoo-parity-{}", std::process::id()));
+    fs::create_dir_all(&folder).map_err(Error::failed)?;
+    let folder = Folder(folder);
+    let script = folder.0.join("parity.py");
+    fs::write(&script, SCRIPT).map_err(Error::failed)?;
+    let mut origin = Origin::start(Command::new(&args.python).arg(&script))?;
+    let shape = shape(&*model, args.batch);
+    let said = origin.ask(&json!({
+        "folder": folder.0, "config": config, "input": shape,
+        "vocabulary": vocabulary(&*model), "train": !args.no_gradients,
+    }))?;
+    let library = said["library"].as_str().unwrap_or_default().to_owned();
+
+    let path = folder.0.join("golden.safetensors");
+    let golden = Golden::open(&path)?;
+    let distance = model.against(&golden, &selected.device, !args.no_gradients)?;
+    let ready = model.fresh(1, &selected.device)?;
+    let input = golden.input_data()?;
+    let [ours, theirs] = speeds(&mut origin, &|| drop(ready.output(input.clone())))?;
+
+    let parameters = model.parameters();
+    if args.json {
+        print_json(&json!({
+            "preset": preset, "origin": library, "backend": selected.backend.name, "input": shape,
+            "parameters": parameters, "origin_parameters": said["parameters"],
+            "output": distance.output,
+            "gradient": distance.gradient.as_ref().map(|(distance, _)| distance),
+            "gradient_of": distance.gradient.as_ref().map(|(_, name)| name),
+            "loss": distance.loss, "seconds": ours, "origin_seconds": theirs,
+        }));
+    } else {
+        print(preset, &library, &shape, parameters, &distance, [ours, theirs]);
+    }
+    if said["parameters"].as_u64() != Some(parameters as u64) {
+        return Err(Error::Failed(format!(
+            "{preset} has {parameters} parameters, {library} {}",
+            said["parameters"]
+        )));
+    }
+    if distance.output <= BOUND {
+        return Ok(());
+    }
+    Err(Error::Failed(format!(
+        "the output is {:.1e} from {library}'s; {BOUND:.0e} is allowed",
+        distance.output
+    )))
+}
+
+fn print(
+    preset: &str,
+    library: &str,
+    shape: &[usize],
+    parameters: usize,
+    distance: &Distance,
+    [ours, theirs]: [f64; 2],
+) {
+    println!("{preset} against {library}, input {shape:?}, {} parameters", grouped(parameters as u64));
+    println!("output    {:.1e} of its largest value", distance.output);
+    if let Some((gradient, name)) = &distance.gradient {
+        println!("gradients {gradient:.1e} of the tensor's largest, in {name}");
+    }
+    if let Some(loss) = distance.loss {
+        println!("loss      {loss:.1e} nats");
+    }
+    println!(
+        "a pass    {:.1} ms here, {:.1} ms there: ratio {:.2}",
+        ours * 1e3,
+        theirs * 1e3,
+        ours / theirs
+    );
+}
+
+/// The configuration that the script understands.
+fn config(model: &dyn Model, preset: &str) -> Result<Json, Error> {
+    let nothing = Codec::Words {
+        words: String::new(),
+        max_length: 1,
+        classes: Vec::new(),
+    };
+    let config = hub::write(model, &nothing).map_err(Error::Request)?;
+    // Of the presets without a library there is only what the golden numbers beside them say.
+    let has_library = config.get("architectures").is_some()
+        || ["resnet1", "resnet3", "resnet5", "vgg", "mobilenet", "convnext", "efficientnet", "mixer", "vit"]
+            .iter()
+            .any(|start| preset.starts_with(start) && !["resnet32", "resnet56"].contains(&preset));
+    if has_library {
+        return Ok(config);
+    }
+    Err(Error::Request(format!(
+        "{preset} comes from a paper, not from a library of PyTorch: there is nothing to run it against"
+    )))
+}
+
+fn shape(model: &dyn Model, batch: usize) -> Vec<usize> {
+    let mut shape = model.usual_shape();
+    shape[0] = batch;
+    if let Input::Tokens { longest } = model.input() {
+        shape[1] = longest.min(TOKENS);
+    }
+    shape
+}
+
+fn vocabulary(model: &dyn Model) -> Option<i64> {
+    model.table().get("vocab_size").and_then(Value::as_integer)
+}
+
+/// The median seconds of a pass, ours and the origin's, timed in turns.
+fn speeds(origin: &mut Origin, pass: &dyn Fn()) -> Result<[f64; 2], Error> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    // The first round of each warms up.
+    for round in 0..=ROUNDS {
+        let there = origin.ask(&json!({}))?["seconds"].as_f64().unwrap_or(f64::NAN);
+        let began = Instant::now();
+        pass();
+        let here = began.elapsed().as_secs_f64();
+        if round > 0 {
+            ours.push(here);
+            theirs.push(there);
+        }
+    }
+    Ok([ours, theirs].map(|mut seconds| {
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    }))
+}
+
+/// A folder that goes when it is no longer needed.
+struct Folder(std::path::PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays behind lies in the system's folder for such files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The script at work.
+struct Origin {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Origin {
+    fn start(command: &mut Command) -> Result<Self, Error> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command
+            .spawn()
+            .map_err(|error| Error::Request(format!("--python {name}: {error}")))?;
+        let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(Error::failed("the script has no pipes"));
+        };
+        Ok(Self {
+            process,
+            input,
+            output: BufReader::new(output),
+        })
+    }
+
+    /// Says one line and reads the answer.
+    fn ask(&mut self, request: &Json) -> Result<Json, Error> {
+        let failed = || {
+            Error::failed(
+                "the script ended early; its own words are above. It needs torch, safetensors, and \
+                 torchvision, timm or transformers",
+            )
+        };
+        writeln!(self.input, "{request}").and_then(|()| self.input.flush()).map_err(|_| failed())?;
+        let mut line = String::new();
+        self.output.read_line(&mut line).map_err(Error::failed)?;
+        serde_json::from_str(&line).map_err(|_| failed())
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,213 @@
+//! Folders of the Hugging Face hub: opened as they are, imported, exported, and gone on from.
+//!
+//! The folders are made here, of tiny configurations with random weights.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![cfg(feature = "flex")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{fail, succeed, write_folder};
+use serde_json::{Value, json};
+use zoo::devices;
+use zoo::registry::{self, MODELS, Model};
+use zoo_weights::Tensors;
+
+/// Letters and the space as tokens, one a byte, and a stop.
+fn tokenizer() -> String {
+    let vocabulary: serde_json::Map<_, _> = ["<stop>", "a", "b", "c", "d", "e", "Ġ", "f", "g", "h"]
+        .iter()
+        .enumerate()
+        .map(|(id, token)| ((*token).to_owned(), json!(id)))
+        .collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        "post_processor": null, "decoder": {"type": "ByteLevel"},
+        "model": {
+            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "ignore_merges": false, "vocab": vocabulary, "merges": [],
+        },
+    })
+    .to_string()
+}
+
+fn tiny(name: &str) -> Box<dyn Model> {
+    let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
+    entry.tiny()
+}
+
+/// A folder as the hub has it.
+fn hub_folder(root: &Path, name: &str) -> PathBuf {
+    let folder = root.join(format!("{name}-hub"));
+    fs::create_dir_all(&folder).unwrap();
+    let model = tiny(name);
+    let mut config = model.to_hub().unwrap();
+    config["eos_token_id"] = json!(0);
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
+    let device = devices::open("flex").unwrap().device;
+    let ready = model.fresh(3, &device).unwrap();
+    ready.save(&folder.join("model.safetensors"), None).unwrap();
+    folder
+}
+
+fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
+    let tensors = Tensors::open(path).unwrap();
+    let all = tensors.names().map(|name| {
+        let data = tensors.get(name).unwrap();
+        (name.to_owned(), data.iter::<f32>().collect())
+    });
+    all.collect()
+}
+
+#[test]
+fn a_decoders_folder_samples_as_it_is_and_survives_import_and_export() {
+    for name in ["gpt", "llama"] {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let hub = hub_folder(root, name);
+        let sample = |run: &str| {
+            let arguments = ["sample", run, "--prompt", "abc", "--tokens", "4", "--top-p", "0.9", "--json"];
+            let said: Value = serde_json::from_str(&succeed(root, &arguments)).unwrap();
+            said["text"].as_str().unwrap().to_owned()
+        };
+        let text = sample(hub.to_str().unwrap());
+        assert!(text.starts_with("abc"), "{text}");
+
+        let said = succeed(root, &["import", hub.to_str().unwrap(), "--json"]);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let run = said["run"].as_str().unwrap();
+        assert_eq!(said["parameters"], tiny(name).parameters());
+        assert_eq!(sample(run), text, "{name}: imported");
+
+        succeed(root, &["export", run, "--format", "hf", "--out", "again"]);
+        assert_eq!(tensors(&root.join("again")), tensors(&hub), "{name}");
+        assert_eq!(sample("again"), text, "{name}: exported");
+        let read = |folder: &Path| -> Value {
+            serde_json::from_str(&fs::read_to_string(folder.join("config.json")).unwrap()).unwrap()
+        };
+        let (before, after) = (read(&hub), read(&root.join("again")));
+        for key in ["model_type", "vocab_size", "architectures"] {
+            assert_eq!(after[key], before[key], "{name}: {key}");
+        }
+
+        // Half precision halves the file and still opens.
+        succeed(root, &["export", run, "--dtype", "bf16", "--out", "half.safetensors"]);
+        let size = |path: &Path| path.metadata().unwrap().len();
+        assert!(size(&root.join("half.safetensors")) < size(&hub.join("model.safetensors")) * 2 / 3);
+    }
+}
+
+#[test]
+fn a_stop_token_and_the_penalty_end_and_change_a_text() {
+    let root = tempfile::tempdir().unwrap();
+    let hub = hub_folder(root.path(), "gpt");
+    let hub = hub.to_str().unwrap();
+    let sample = |more: &[&str]| {
+        let start = ["sample", hub, "--prompt", "a", "--tokens", "40", "--temperature", "0", "--json"];
+        let said = succeed(root.path(), &[&start[..], more].concat());
+        serde_json::from_str::<Value>(&said).unwrap()
+    };
+    let plain = sample(&[]);
+    // Whatever it writes first, told to stop there it writes nothing.
+    let first = plain["text"].as_str().unwrap().chars().nth(1);
+    if let Some(first) = first {
+        let stopped = sample(&["--stop", &first.to_string()]);
+        assert_eq!((stopped["tokens"].as_u64(), stopped["stopped"].as_bool()), (Some(0), Some(true)));
+    }
+    assert_ne!(sample(&["--repetition-penalty", "5"])["text"], plain["text"]);
+    let error = fail(root.path(), &["sample", hub, "--prompt", "a", "--top-p", "2"], 2);
+    assert!(error.contains("--top-p"), "{error}");
+    let error = fail(root.path(), &["sample", hub, "--prompt", "a", "--stop", "abc"], 2);
+    assert!(error.contains("3 tokens"), "{error}");
+}
+
+#[test]
+fn a_sentence_encoders_folder_embeds_and_a_classifiers_classifies() {
+    let root = tempfile::tempdir().unwrap();
+    let hub = hub_folder(root.path(), "bert");
+    let said = succeed(root.path(), &["predict", hub.to_str().unwrap(), "ab c", "--json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let classes = said["classes"].as_array().unwrap();
+    let total: f64 = classes.iter().map(|class| class["probability"].as_f64().unwrap()).sum();
+    assert!((total - 1.0).abs() < 1e-5, "{said}");
+
+    let mut table = tiny("bert").table();
+    table.insert("head".into(), "sentence_embedding".into());
+    let model = registry::configure(&table, None).unwrap();
+    let folder = root.path().join("sentences");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.json"), model.to_hub().unwrap().to_string()).unwrap();
+    fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
+    let device = devices::open("flex").unwrap().device;
+    let ready = model.fresh(3, &device).unwrap();
+    ready.save(&folder.join("model.safetensors"), None).unwrap();
+    let said = succeed(root.path(), &["predict", "sentences", "ab c", "ab c", "gh"]);
+    let similarity: Vec<f64> = said
+        .lines()
+        .map(|line| line.rsplit_once(": ").unwrap().1.parse().unwrap())
+        .collect();
+    assert_eq!(similarity[..2], [1.0, 1.0], "{said}");
+    assert!(similarity[2] < 0.9999, "{said}");
+}
+
+#[test]
+fn an_architecture_of_timm_and_torchvision_goes_by_its_name() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_folder(&root.join("images"), 6);
+    let train = [
+        "train", "resnet20-folder", "--set", "data.path=images", "--set", "data.size=[8,8]",
+        "--set", "data.validation=2", "--epochs", "1", "--set", "train.batch_size=4", "--no-report", "--quiet",
+    ];
+    succeed(root, &train);
+    let run = "runs/resnet20-folder-flex-1";
+    succeed(root, &["export", run, "--format", "hf", "--out", "named"]);
+    let config = fs::read_to_string(root.join("named/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["architecture"], "resnet20");
+    assert_eq!(config["num_classes"], 2);
+    let image = "images/test/dark/0.png";
+    let predict = |run: &str| succeed(root, &["predict", run, image, "--json"]);
+    let (before, after) = (predict(run), predict("named"));
+    let probability = |said: &str| {
+        let said: Value = serde_json::from_str(said).unwrap();
+        (said["classes"][0]["class"].clone(), said["classes"][0]["probability"].as_f64().unwrap())
+    };
+    // The exported folder takes images of the architecture's usual size.
+    assert_eq!(probability(&before).0.is_string(), probability(&after).0.is_string());
+
+    // Going on from it: the same classes keep the head, others get a new one.
+    succeed(root, &[&train[..], &["--set", "weights=named"]].concat());
+    let other = [&train[..], &["--set", "weights=named", "--set", "model.num_classes=3"]].concat();
+    let error = fail(root, &other, 2);
+    assert!(error.contains("3 outputs"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_said_before_anything_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    let hub = hub_folder(root.path(), "gpt");
+    let config = |change: &dyn Fn(&mut Value)| {
+        let path = hub.join("config.json");
+        let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        change(&mut config);
+        fs::write(path, config.to_string()).unwrap();
+    };
+    let import = || fail(root.path(), &["import", hub.to_str().unwrap()], 2);
+    config(&|config| config["n_layer"] = json!(3));
+    let error = import();
+    assert!(error.contains("missing transformer.h.2.attn.c_attn.weight"), "{error}");
+    config(&|config| config["activation_function"] = json!("swish"));
+    assert!(import().contains("activation_function"), "{}", import());
+    config(&|config| config["model_type"] = json!("mamba"));
+    let error = import();
+    assert!(error.contains("mamba") && error.contains("gpt2"), "{error}");
+    assert!(!root.path().join("runs").exists(), "a refused import left a folder");
+}

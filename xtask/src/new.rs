@@ -51,7 +51,9 @@ pub(crate) fn command(mut args: lexopt::Parser) -> Result<(), Failure> {
         return Err(Failure::Request("usage: cargo xtask new model NAME".into()));
     };
     if kind != "model" {
-        return Err(Failure::Request(format!("new {kind}: only `model` can be made")));
+        return Err(Failure::Request(format!(
+            "new {kind}: only `model` can be made"
+        )));
     }
     write(&root(), name)?;
     println!(
@@ -73,7 +75,10 @@ fn write(root: &Path, name: &str) -> Result<(), Failure> {
     }
     let folder = root.join("models").join(name);
     if folder.exists() {
-        return Err(Failure::Request(format!("{}: exists already", folder.display())));
+        return Err(Failure::Request(format!(
+            "{}: exists already",
+            folder.display()
+        )));
     }
     let fill = |text: &str| {
         text.replace("PASCAL", &pascal(name))
@@ -156,10 +161,16 @@ mod tests {
         assert!(text("Cargo.toml").contains("zoo-tiny-net2 = { path = \"models/tiny_net2\" }"));
         assert!(text("crates/zoo/Cargo.toml").contains("zoo-tiny-net2.workspace = true"));
         let registry = text("crates/zoo/src/registry.rs");
-        assert!(registry.contains("zoo_tiny_net2::TinyNet2Config"), "{registry}");
+        assert!(
+            registry.contains("zoo_tiny_net2::TinyNet2Config"),
+            "{registry}"
+        );
         assert!(text("models/tiny_net2/src/tiny_net2.rs").contains("pub struct TinyNet2"));
         for (file, _) in FILES {
-            let text = text(&format!("models/tiny_net2/{}", file.replace("NAME", "tiny_net2")));
+            let text = text(&format!(
+                "models/tiny_net2/{}",
+                file.replace("NAME", "tiny_net2")
+            ));
             for left in ["NAME", "PASCAL", "KEBAB"] {
                 assert!(!text.contains(left), "{file}: {left} was left");
             }
@@ -171,10 +182,16 @@ mod tests {
         let copy = workspace();
         let before = read(&copy.path().join("Cargo.toml")).unwrap();
         for name in ["", "Big", "../up", "9lives", "a-b"] {
-            assert!(matches!(write(copy.path(), name), Err(Failure::Request(_))), "{name}");
+            assert!(
+                matches!(write(copy.path(), name), Err(Failure::Request(_))),
+                "{name}"
+            );
         }
         fs::create_dir_all(copy.path().join("models/mine")).unwrap();
-        assert!(matches!(write(copy.path(), "mine"), Err(Failure::Request(_))));
+        assert!(matches!(
+            write(copy.path(), "mine"),
+            Err(Failure::Request(_))
+        ));
         assert_eq!(read(&copy.path().join("Cargo.toml")).unwrap(), before);
     }
 }

@@ -466,14 +466,24 @@ impl Replace for Fill {
         let Some((data, transposed)) = self.0.remove(&leaf.path) else {
             return param;
         };
+        let data = if transposed { transpose(&data) } else { data };
         // In the device's own type, whatever the file's is.
         let tensor = Tensor::<D>::from_data(data, &param.lazy_device());
-        let tensor = if transposed {
-            tensor.swap_dims(0, 1)
-        } else {
-            tensor
-        };
         let id = param.id;
         param.transform_for_load(tensor, id)
     }
+}
+
+/// A matrix with its axes swapped, in memory too: a device's products round differently over a view.
+fn transpose(data: &TensorData) -> TensorData {
+    let [rows, columns] = [data.shape()[0], data.shape()[1]];
+    let (bytes, size) = (data.as_bytes(), data.dtype().size());
+    let mut swapped = Vec::with_capacity(bytes.len());
+    for column in 0..columns {
+        for row in 0..rows {
+            let at = (row * columns + column) * size;
+            swapped.extend_from_slice(&bytes[at..at + size]);
+        }
+    }
+    TensorData::from_bytes_vec(swapped, [columns, rows], data.dtype())
 }

@@ -76,7 +76,11 @@ fn weights_and_running_statistics_survive_a_round_trip_under_other_names() {
     ];
     assert_eq!(names(&path), expected);
     let tensors = Tensors::open(&path).unwrap();
-    assert_eq!(tensors.shape("base.dense.weight").unwrap(), [2, 3], "[out, in]");
+    assert_eq!(
+        tensors.shape("base.dense.weight").unwrap(),
+        [2, 3],
+        "[out, in]"
+    );
 
     let mut restored = net(2, &device);
     assert_ne!(bits(&restored), bits(&trained));
@@ -136,14 +140,27 @@ fn every_mismatch_is_named_at_once_and_the_model_is_as_it_was() {
     let WeightsError::Mismatch { problems, .. } = &error else {
         panic!("{error}");
     };
-    for name in ["fc.weight is [2, 3], expected [5, 3]", "fc.bias", "norm.weight", "norm.running_mean"] {
-        assert!(problems.iter().any(|problem| problem.contains(name)), "{name}: {problems:?}");
+    for name in [
+        "fc.weight is [2, 3], expected [5, 3]",
+        "fc.bias",
+        "norm.weight",
+        "norm.running_mean",
+    ] {
+        assert!(
+            problems.iter().any(|problem| problem.contains(name)),
+            "{name}: {problems:?}"
+        );
     }
     assert_eq!(bits(&other), before);
 
     let mut layer = LinearConfig::new(3, 2).init(&device);
-    let error = load(&mut layer, &path, &Origin::default()).unwrap_err().to_string();
-    assert!(error.contains("missing weight") && error.contains("unexpected fc.weight"), "{error}");
+    let error = load(&mut layer, &path, &Origin::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("missing weight") && error.contains("unexpected fc.weight"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -167,7 +184,10 @@ fn a_new_head_keeps_its_values_and_the_rest_is_read() {
     let loaded = load_except(&mut other, &path, &Origin::default(), &may_keep).unwrap();
     assert_eq!(loaded.kept, ["fc.weight", "fc.bias"]);
     assert_eq!(other.fc.weight.val().into_data(), head);
-    assert_eq!(other.norm.running_mean.value().into_data(), bits(&trained)[3]);
+    assert_eq!(
+        other.norm.running_mean.value().into_data(),
+        bits(&trained)[3]
+    );
 }
 
 #[test]
@@ -178,7 +198,14 @@ fn half_precision_is_read_and_written() {
     for (dtype, error) in [(DType::F16, 1e-3), (DType::BF16, 1e-2)] {
         let path = folder.path().join("half.safetensors");
         save_as(&trained, &path, &Origin::default(), dtype).unwrap();
-        assert_eq!(Tensors::open(&path).unwrap().get("fc.weight").unwrap().dtype(), dtype);
+        assert_eq!(
+            Tensors::open(&path)
+                .unwrap()
+                .get("fc.weight")
+                .unwrap()
+                .dtype(),
+            dtype
+        );
         let mut restored = net(2, &device);
         load(&mut restored, &path, &Origin::default()).unwrap();
         assert_eq!(restored.fc.weight.val().dtype(), DType::F32);
@@ -208,13 +235,25 @@ fn shards_open_by_their_index_and_as_a_folder() {
             .collect();
         let views = data.iter().map(|(name, data)| {
             let shape = data.shape().to_vec();
-            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, data.as_bytes());
+            let view = safetensors::tensor::TensorView::new(
+                safetensors::Dtype::F32,
+                shape,
+                data.as_bytes(),
+            );
             (name.clone(), view.unwrap())
         });
         safetensors::serialize_to_file(views, None, &folder.path().join(name)).unwrap();
     };
-    write("model-00001-of-00002.safetensors", &["fc.weight", "fc.bias"]);
-    let norm = ["norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"];
+    write(
+        "model-00001-of-00002.safetensors",
+        &["fc.weight", "fc.bias"],
+    );
+    let norm = [
+        "norm.weight",
+        "norm.bias",
+        "norm.running_mean",
+        "norm.running_var",
+    ];
     write("model-00002-of-00002.safetensors", &norm);
     let map = |second: &str| {
         let mut map = serde_json::Map::new();
@@ -252,7 +291,9 @@ fn damaged_files_are_errors() {
         fs::write(&path, bytes).unwrap();
         Tensors::open(&path).err().unwrap().to_string()
     };
-    let missing = Tensors::open(&folder.path().join("none.safetensors")).err().unwrap();
+    let missing = Tensors::open(&folder.path().join("none.safetensors"))
+        .err()
+        .unwrap();
     assert!(missing.to_string().contains("no such file"), "{missing}");
     assert!(fail(b"not").contains("not safetensors"));
     assert!(fail(b"not safetensors").contains("longer than the file"));
@@ -278,8 +319,8 @@ fn counting_draws_no_weight() {
 /// The archive that `torch.save` writes: a pickle and the raw numbers beside it.
 fn torch_file(path: &Path, pickle: &[u8], storages: &[(&str, &[u8])]) {
     let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
-    let options = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Stored);
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut add = |name: &str, bytes: &[u8]| {
         zip.start_file(format!("archive/{name}"), options).unwrap();
         zip.write_all(bytes).unwrap();
@@ -295,7 +336,12 @@ fn torch_file(path: &Path, pickle: &[u8], storages: &[(&str, &[u8])]) {
 
 /// Short binary text.
 fn text(value: &str) -> Vec<u8> {
-    [b"X", &(value.len() as u32).to_le_bytes()[..], value.as_bytes()].concat()
+    [
+        b"X",
+        &(value.len() as u32).to_le_bytes()[..],
+        value.as_bytes(),
+    ]
+    .concat()
 }
 
 /// `torch._utils._rebuild_tensor_v2(storage, 0, shape, strides, False, OrderedDict())`
@@ -327,7 +373,10 @@ fn tensor(key: &str, shape: &[u8], strides: &[u8]) -> Vec<u8> {
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 /// A dictionary of a linear layer's two tensors, with `more` before its end.
@@ -347,7 +396,11 @@ fn linear_pickle(more: &[u8]) -> Vec<u8> {
 fn torch_path(folder: &tempfile::TempDir, pickle: &[u8]) -> PathBuf {
     let path = folder.path().join("model.pt");
     let weight = floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    torch_file(&path, pickle, &[("0", &weight), ("1", &floats(&[7.0, 8.0]))]);
+    torch_file(
+        &path,
+        pickle,
+        &[("0", &weight), ("1", &floats(&[7.0, 8.0]))],
+    );
     path
 }
 
@@ -392,10 +445,18 @@ fn a_pickle_that_tries_to_run_a_command_runs_nothing() {
         .spawn()
     {
         let mut python = python;
-        let alone = [b"\x80\x02cposix\nsystem\n(".to_vec(), text(&command), b"tR.".to_vec()].concat();
+        let alone = [
+            b"\x80\x02cposix\nsystem\n(".to_vec(),
+            text(&command),
+            b"tR.".to_vec(),
+        ]
+        .concat();
         python.stdin.take().unwrap().write_all(&alone).unwrap();
         python.wait().unwrap();
-        assert!(proof.exists(), "the command would not have been run anywhere");
+        assert!(
+            proof.exists(),
+            "the command would not have been run anywhere"
+        );
     }
 }
 
@@ -405,9 +466,15 @@ fn a_damaged_pickle_is_an_error() {
     let whole = linear_pickle(b"");
     for cut in [3, whole.len() / 2, whole.len() - 1] {
         let path = torch_path(&folder, &whole[..cut]);
-        assert!(matches!(Tensors::open(&path), Err(WeightsError::Read { .. })), "cut at {cut}");
+        assert!(
+            matches!(Tensors::open(&path), Err(WeightsError::Read { .. })),
+            "cut at {cut}"
+        );
     }
     let path = folder.path().join("text.pt");
     fs::write(&path, "not a pickle").unwrap();
-    assert!(matches!(Tensors::open(&path), Err(WeightsError::Read { .. })));
+    assert!(matches!(
+        Tensors::open(&path),
+        Err(WeightsError::Read { .. })
+    ));
 }

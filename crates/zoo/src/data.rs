@@ -511,15 +511,21 @@ fn images(options: ImageOptions, directory: &Path, seed: u64) -> Result<Data, Er
     let chosen = choose_classes(&options, train.classes())?;
     let of_classes = |set: &ImageSet| -> Vec<u32> {
         let all = 0..set.len() as u32;
-        all.filter(|index| chosen.contains(&set.label(*index as usize))).collect()
+        all.filter(|index| chosen.contains(&set.label(*index as usize)))
+            .collect()
     };
     let train_examples = of_classes(&train);
     let (kept, held) = cut(train_examples.len(), options.validation, seed)?;
     let of_train = |part: Chosen| match part {
         None => train_examples.clone(),
-        Some(part) => part.into_iter().map(|at| train_examples[at as usize]).collect(),
+        Some(part) => part
+            .into_iter()
+            .map(|at| train_examples[at as usize])
+            .collect(),
     };
-    let classes: Vec<String> = (chosen.iter()).map(|label| train.classes()[*label].clone()).collect();
+    let classes: Vec<String> = (chosen.iter())
+        .map(|label| train.classes()[*label].clone())
+        .collect();
     let augment = Augment {
         crop_padding: options.crop_padding,
         horizontal_flip: options.horizontal_flip,
@@ -569,7 +575,11 @@ fn choose_classes(options: &ImageOptions, known: &[String]) -> Result<Vec<usize>
             ))
         })
     };
-    let chosen: Vec<usize> = options.classes.iter().map(label).collect::<Result<_, _>>()?;
+    let chosen: Vec<usize> = options
+        .classes
+        .iter()
+        .map(label)
+        .collect::<Result<_, _>>()?;
     let twice = (1..chosen.len()).find(|at| chosen[..*at].contains(&chosen[*at]));
     if let Some(at) = twice {
         let name = &options.classes[at];

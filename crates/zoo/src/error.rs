@@ -69,9 +69,7 @@ impl From<FitError> for Error {
             FitError::EmptySplit(_)
             | FitError::Data(_)
             | FitError::Finetune(_)
-            | FitError::UnknownMetric { .. } => {
-                Self::request(error)
-            }
+            | FitError::UnknownMetric { .. } => Self::request(error),
             FitError::Weights(error) => error.into(),
             FitError::Interrupted { .. } => Self::Interrupted(error.to_string()),
             // A folder that stops being writable in the middle of a run is not a wrong request.

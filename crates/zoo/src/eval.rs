@@ -57,13 +57,12 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
         })?,
         false => work(),
     };
-    let metrics = metrics
-        .map_err(|error| {
-            Error::Request(format!(
-                "reading the {} split failed: {error}",
-                split.name()
-            ))
-        })?;
+    let metrics = metrics.map_err(|error| {
+        Error::Request(format!(
+            "reading the {} split failed: {error}",
+            split.name()
+        ))
+    })?;
     if args.json {
         print_json(&serde_json::json!({
             "run": args.run,

@@ -18,10 +18,18 @@ use crate::summary::grouped;
 pub fn import(args: &ImportArgs) -> Result<(), Error> {
     let saved = Saved::open(&args.folder, None)?;
     let table = saved.model.table();
-    let architecture = table.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+    let architecture = table
+        .get("name")
+        .and_then(toml::Value::as_str)
+        .unwrap_or_default();
     let name = args.name.clone().unwrap_or_else(|| {
-        let folder = args.folder.canonicalize().unwrap_or_else(|_| args.folder.clone());
-        let folder = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let folder = args
+            .folder
+            .canonicalize()
+            .unwrap_or_else(|_| args.folder.clone());
+        let folder = folder
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         folder.unwrap_or_else(|| architecture.to_owned())
     });
     let folder = fresh(&args.out, &format!("{name}-import"))?;

@@ -56,10 +56,15 @@ fn configured(config: &Json) -> Result<Box<dyn Model>, String> {
 fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
     // timm appends how the weights were trained: `resnet50.a1_in1k`.
     let preset = name.split('.').next().unwrap_or(name);
-    let (entry, preset) = registry::find(preset).map_err(|problem| format!("architecture: {problem}"))?;
+    let (entry, preset) =
+        registry::find(preset).map_err(|problem| format!("architecture: {problem}"))?;
     let mut overlay = Table::new();
     let known = entry.configure(preset, &Table::new(), None)?.table();
-    let pretrained = |key: &str| config.get(key).or_else(|| config.get("pretrained_cfg")?.get(key));
+    let pretrained = |key: &str| {
+        config
+            .get(key)
+            .or_else(|| config.get("pretrained_cfg")?.get(key))
+    };
     let mut take = |key: &str, there: &[&str]| {
         let value = there.iter().find_map(|key| pretrained(key)?.as_i64());
         if let (Some(value), true) = (value, known.contains_key(key)) {
@@ -77,7 +82,10 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
     if let Input::Tokens { longest } = model.input() {
         let path = folder.join(TOKENIZER_FILE);
         let tokenizer = fs::read_to_string(&path).map_err(|error| {
-            format!("{}: {error}; text needs the folder's tokenizer", path.display())
+            format!(
+                "{}: {error}; text needs the folder's tokenizer",
+                path.display()
+            )
         })?;
         crate::language::tokenizer(&tokenizer)?;
         let ids = |value: &Json| match value {
@@ -88,7 +96,11 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         return Ok(Codec::Tokenizer {
             tokenizer,
             max_length: longest,
-            classes: if classifies(model) { classes } else { Vec::new() },
+            classes: if classifies(model) {
+                classes
+            } else {
+                Vec::new()
+            },
             stop: stop.into_iter().map(|id| id as u32).collect(),
         });
     }
@@ -97,9 +109,15 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         _ => return Err("neither text nor images".into()),
     };
     let by_channel = |key: &str, usual: [f32; 3]| {
-        let given = config.get(key).or_else(|| config.get("pretrained_cfg")?.get(key));
+        let given = config
+            .get(key)
+            .or_else(|| config.get("pretrained_cfg")?.get(key));
         let given = given.and_then(Json::as_array).map(|values| {
-            values.iter().filter_map(Json::as_f64).map(|value| value as f32).collect()
+            values
+                .iter()
+                .filter_map(Json::as_f64)
+                .map(|value| value as f32)
+                .collect()
         });
         given.unwrap_or_else(|| match shape[0] {
             3 => usual.to_vec(),
@@ -116,7 +134,9 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
 
 /// Whether a model of text has classes: a sentence encoder gives a vector, a decoder tokens.
 fn classifies(model: &dyn Model) -> bool {
-    model.kind() == Kind::Sentences && model.table().contains_key("num_classes") && !is_embedding(model)
+    model.kind() == Kind::Sentences
+        && model.table().contains_key("num_classes")
+        && !is_embedding(model)
 }
 
 fn is_embedding(model: &dyn Model) -> bool {
@@ -127,8 +147,12 @@ fn is_embedding(model: &dyn Model) -> bool {
 /// The names of the classes: Hugging Face's `id2label`, timm's `label_names`, or numbers.
 fn labels(config: &Json, classes: usize) -> Vec<String> {
     let name = |class: usize| {
-        let by_id = config.get("id2label").and_then(|labels| labels.get(class.to_string()));
-        let in_order = config.get("label_names").and_then(|labels| labels.get(class));
+        let by_id = config
+            .get("id2label")
+            .and_then(|labels| labels.get(class.to_string()));
+        let in_order = config
+            .get("label_names")
+            .and_then(|labels| labels.get(class));
         let name = by_id.or(in_order).and_then(Json::as_str);
         name.map_or_else(|| class.to_string(), str::to_owned)
     };
@@ -140,29 +164,42 @@ fn labels(config: &Json, classes: usize) -> Vec<String> {
 /// # Errors
 /// A configuration that has no name there.
 pub fn write(model: &dyn Model, codec: &Codec) -> Result<Json, String> {
-    if let Some(mut config) = model.to_hub() {
-        if let (Codec::Tokenizer { classes, .. } | Codec::Words { classes, .. }, Json::Object(config)) =
-            (codec, &mut config)
+    if let Some(config) = model.to_hub() {
+        let mut config = config?;
+        if let (
+            Codec::Tokenizer { classes, .. } | Codec::Words { classes, .. },
+            Json::Object(config),
+        ) = (codec, &mut config)
             && model.kind() == Kind::Sentences
             && !classes.is_empty()
         {
             let by_id = classes.iter().enumerate();
-            let labels: serde_json::Map<_, _> =
-                by_id.map(|(id, name)| (id.to_string(), json!(name))).collect();
+            let labels: serde_json::Map<_, _> = by_id
+                .map(|(id, name)| (id.to_string(), json!(name)))
+                .collect();
             config.insert("id2label".into(), Json::Object(labels));
         }
         return Ok(config);
     }
     let table = model.table();
     let preset = preset_of(&table).ok_or_else(|| {
-        let name = table.get("name").and_then(Value::as_str).unwrap_or_default();
+        let name = table
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         format!(
             "no preset of {name} has this configuration, so it has no name at its origin; \
              --format safetensors writes the weights alone"
         )
     })?;
     let mut config = json!({ "architecture": preset, "num_classes": model.outputs() });
-    if let Codec::Images { shape, mean, std, classes } = codec {
+    if let Codec::Images {
+        shape,
+        mean,
+        std,
+        classes,
+    } = codec
+    {
         config["pretrained_cfg"] = json!({ "input_size": shape, "mean": mean, "std": std });
         config["in_chans"] = json!(shape[0]);
         if table.contains_key("image_size") {

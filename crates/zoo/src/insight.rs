@@ -8,13 +8,12 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::rng::Stream;
-use zoo_transformer::generate::{Sampling, generate};
 use zoo_train::{Batch, Source, SourceError};
+use zoo_transformer::generate::{Sampling, generate};
 
 use crate::data::{Codec, normalise};
 use crate::registry::{Answer, Ready};
 use crate::sample::unit;
-
 
 /// Mistakes that are shown.
 const MISTAKES: usize = 24;

@@ -143,7 +143,7 @@ mod tests {
     const BYTES: &str = r#"{"version": "1.0", "truncation": null, "padding": null,
         "added_tokens": [], "normalizer": null,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "post_processor": null, "decoder": {"type": "ByteLevel"},
+        "post_processor": null, "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
             "vocab": {"h": 0, "i": 1, "Ġ": 2, "Ã": 3, "¤": 4, "hi": 5}, "merges": [["h", "i"]]}}"#;

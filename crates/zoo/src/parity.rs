@@ -35,7 +35,9 @@ const TOKENS: usize = 128;
 /// Compares, and prints what it found.
 pub fn run(args: &ParityArgs) -> Result<(), Error> {
     let (entry, preset) = registry::find(&args.model).map_err(Error::Request)?;
-    let model = entry.configure(preset, &Table::new(), None).map_err(Error::Request)?;
+    let model = entry
+        .configure(preset, &Table::new(), None)
+        .map_err(Error::Request)?;
     let model = registry::without_chance(&*model).map_err(Error::Request)?;
     let config = config(&*model, preset)?;
     let selected = devices::open(args.backend.as_deref().unwrap_or(devices::default_name()))
@@ -72,7 +74,14 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
             "loss": distance.loss, "seconds": ours, "origin_seconds": theirs,
         }));
     } else {
-        print(preset, &library, &shape, parameters, &distance, [ours, theirs]);
+        print(
+            preset,
+            &library,
+            &shape,
+            parameters,
+            &distance,
+            [ours, theirs],
+        );
     }
     if said["parameters"].as_u64() != Some(parameters as u64) {
         return Err(Error::Failed(format!(
@@ -97,7 +106,10 @@ fn print(
     distance: &Distance,
     [ours, theirs]: [f64; 2],
 ) {
-    println!("{preset} against {library}, input {shape:?}, {} parameters", grouped(parameters as u64));
+    println!(
+        "{preset} against {library}, input {shape:?}, {} parameters",
+        grouped(parameters as u64)
+    );
     println!("output    {:.1e} of its largest value", distance.output);
     if let Some((gradient, name)) = &distance.gradient {
         println!("gradients {gradient:.1e} of the tensor's largest, in {name}");
@@ -123,9 +135,19 @@ fn config(model: &dyn Model, preset: &str) -> Result<Json, Error> {
     let config = hub::write(model, &nothing).map_err(Error::Request)?;
     // Of the presets without a library there is only what the golden numbers beside them say.
     let has_library = config.get("architectures").is_some()
-        || ["resnet1", "resnet3", "resnet5", "vgg", "mobilenet", "convnext", "efficientnet", "mixer", "vit"]
-            .iter()
-            .any(|start| preset.starts_with(start) && !["resnet32", "resnet56"].contains(&preset));
+        || [
+            "resnet1",
+            "resnet3",
+            "resnet5",
+            "vgg",
+            "mobilenet",
+            "convnext",
+            "efficientnet",
+            "mixer",
+            "vit",
+        ]
+        .iter()
+        .any(|start| preset.starts_with(start) && !["resnet32", "resnet56"].contains(&preset));
     if has_library {
         return Ok(config);
     }
@@ -152,7 +174,9 @@ fn speeds(origin: &mut Origin, pass: &dyn Fn()) -> Result<[f64; 2], Error> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // The first round of each warms up.
     for round in 0..=ROUNDS {
-        let there = origin.ask(&json!({}))?["seconds"].as_f64().unwrap_or(f64::NAN);
+        let there = origin.ask(&json!({}))?["seconds"]
+            .as_f64()
+            .unwrap_or(f64::NAN);
         let began = Instant::now();
         pass();
         let here = began.elapsed().as_secs_f64();
@@ -209,7 +233,9 @@ impl Origin {
                  torchvision, timm or transformers",
             )
         };
-        writeln!(self.input, "{request}").and_then(|()| self.input.flush()).map_err(|_| failed())?;
+        writeln!(self.input, "{request}")
+            .and_then(|()| self.input.flush())
+            .map_err(|_| failed())?;
         let mut line = String::new();
         self.output.read_line(&mut line).map_err(Error::failed)?;
         serde_json::from_str(&line).map_err(|_| failed())

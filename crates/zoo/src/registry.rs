@@ -275,18 +275,19 @@ pub static MODELS: &[&dyn Entry] = &[
             logits: |model, x, _| last(model.forward_embedded(x)),
         }),
         origin: |config| {
+            let is_tied = config.output == gpt::Output::Tied;
             let config = config.clone();
             Origin::named(move |ours| config.origin_name(ours))
                 .with_prefix("transformer.")
                 .with_conv1d(gpt::CONV1D)
-                .with_tied(gpt::TIED)
+                .with_tied(if is_tied { gpt::TIED } else { &[] })
                 .with_ignored(gpt::IGNORED)
         },
         head: |_| named(&["wte.", "lm_head."]),
         hub: Some(Hub {
             model_type: "gpt2",
             read: from_hub::<GptConfig, HfGpt2>,
-            write: to_hub::<GptConfig, HfGpt2>,
+            write: gpt_to_hub,
         }),
     },
     &Row::<LlamaConfig, Llama> {
@@ -308,10 +309,11 @@ pub static MODELS: &[&dyn Entry] = &[
             logits: |model, x, _| last(model.forward_embedded(x)),
         }),
         origin: |config| {
+            let is_tied = config.output == gpt::Output::Tied;
             let config = config.clone();
             Origin::named(move |ours| config.origin_name(ours))
                 .with_prefix("model.")
-                .with_tied(llama::TIED)
+                .with_tied(if is_tied { llama::TIED } else { &[] })
                 .with_ignored(llama::IGNORED)
         },
         head: |_| named(&["embed_tokens.", "lm_head."]),
@@ -485,11 +487,23 @@ where
     config.try_into()
 }
 
-fn to_hub<C, H>(config: &C) -> Json
+fn to_hub<C, H>(config: &C) -> Result<Json, String>
 where
     H: Serialize + for<'a> From<&'a C>,
 {
-    serde_json::to_value(H::from(config)).unwrap_or_default()
+    serde_json::to_value(H::from(config)).map_err(|error| error.to_string())
+}
+
+/// GPT-2's form knows neither a model without biases nor a bias of the output layer.
+fn gpt_to_hub(config: &GptConfig) -> Result<Json, String> {
+    if config.bias && config.output == gpt::Output::Tied {
+        return to_hub::<GptConfig, HfGpt2>(config);
+    }
+    Err(
+        "GPT-2's configuration has no place for model.bias = false or model.output = \"free\"; \
+         --format safetensors writes the weights alone"
+            .into(),
+    )
 }
 
 /// Finds a model by its architecture's name (its first preset) or by a preset's name.

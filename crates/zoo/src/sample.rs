@@ -20,8 +20,8 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
             args.run.display()
         )));
     };
-    let language = language
-        .map_err(|problem| Error::Request(format!("{}: {problem}", args.run.display())))?;
+    let language =
+        language.map_err(|problem| Error::Request(format!("{}: {problem}", args.run.display())))?;
     let sampling = sampling(args)?;
     let prompt = language
         .encode(&args.prompt)
@@ -47,7 +47,9 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
     let mut stream = Stream::new(args.seed);
     let mut written = Streaming::new(&language, &prompt);
     let mut count = 0;
-    let tokens = generate(&mut decoder, &prompt, &sampling, &stop, || unit(&mut stream));
+    let tokens = generate(&mut decoder, &prompt, &sampling, &stop, || {
+        unit(&mut stream)
+    });
     for token in tokens.take(args.tokens) {
         let piece = written.push(token);
         print(&piece)?;

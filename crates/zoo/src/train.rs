@@ -191,7 +191,9 @@ fn start_weights(
     let Some(given) = recipe.model.get("weights") else {
         return Ok(None);
     };
-    let given = given.as_str().ok_or_else(|| Error::request("model.weights must be text"))?;
+    let given = given
+        .as_str()
+        .ok_or_else(|| Error::request("model.weights must be text"))?;
     let path = pretrained::find_file(given, directory)?;
     let anew = model.new_head(&path)?;
     if !anew.is_empty() {

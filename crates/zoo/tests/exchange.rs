@@ -27,7 +27,7 @@ fn tokenizer() -> String {
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
         "normalizer": null,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "post_processor": null, "decoder": {"type": "ByteLevel"},
+        "post_processor": null, "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
         "model": {
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
@@ -47,7 +47,7 @@ fn hub_folder(root: &Path, name: &str) -> PathBuf {
     let folder = root.join(format!("{name}-hub"));
     fs::create_dir_all(&folder).unwrap();
     let model = tiny(name);
-    let mut config = model.to_hub().unwrap();
+    let mut config = model.to_hub().unwrap().unwrap();
     config["eos_token_id"] = json!(0);
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
@@ -73,7 +73,9 @@ fn a_decoders_folder_samples_as_it_is_and_survives_import_and_export() {
         let root = root.path();
         let hub = hub_folder(root, name);
         let sample = |run: &str| {
-            let arguments = ["sample", run, "--prompt", "abc", "--tokens", "4", "--top-p", "0.9", "--json"];
+            let arguments = [
+                "sample", run, "--prompt", "abc", "--tokens", "4", "--top-p", "0.9", "--json",
+            ];
             let said: Value = serde_json::from_str(&succeed(root, &arguments)).unwrap();
             said["text"].as_str().unwrap().to_owned()
         };
@@ -98,9 +100,21 @@ fn a_decoders_folder_samples_as_it_is_and_survives_import_and_export() {
         }
 
         // Half precision halves the file and still opens.
-        succeed(root, &["export", run, "--dtype", "bf16", "--out", "half.safetensors"]);
+        succeed(
+            root,
+            &[
+                "export",
+                run,
+                "--dtype",
+                "bf16",
+                "--out",
+                "half.safetensors",
+            ],
+        );
         let size = |path: &Path| path.metadata().unwrap().len();
-        assert!(size(&root.join("half.safetensors")) < size(&hub.join("model.safetensors")) * 2 / 3);
+        assert!(
+            size(&root.join("half.safetensors")) < size(&hub.join("model.safetensors")) * 2 / 3
+        );
     }
 }
 
@@ -110,7 +124,17 @@ fn a_stop_token_and_the_penalty_end_and_change_a_text() {
     let hub = hub_folder(root.path(), "gpt");
     let hub = hub.to_str().unwrap();
     let sample = |more: &[&str]| {
-        let start = ["sample", hub, "--prompt", "a", "--tokens", "40", "--temperature", "0", "--json"];
+        let start = [
+            "sample",
+            hub,
+            "--prompt",
+            "a",
+            "--tokens",
+            "40",
+            "--temperature",
+            "0",
+            "--json",
+        ];
         let said = succeed(root.path(), &[&start[..], more].concat());
         serde_json::from_str::<Value>(&said).unwrap()
     };
@@ -119,12 +143,26 @@ fn a_stop_token_and_the_penalty_end_and_change_a_text() {
     let first = plain["text"].as_str().unwrap().chars().nth(1);
     if let Some(first) = first {
         let stopped = sample(&["--stop", &first.to_string()]);
-        assert_eq!((stopped["tokens"].as_u64(), stopped["stopped"].as_bool()), (Some(0), Some(true)));
+        assert_eq!(
+            (stopped["tokens"].as_u64(), stopped["stopped"].as_bool()),
+            (Some(0), Some(true))
+        );
     }
-    assert_ne!(sample(&["--repetition-penalty", "5"])["text"], plain["text"]);
-    let error = fail(root.path(), &["sample", hub, "--prompt", "a", "--top-p", "2"], 2);
+    assert_ne!(
+        sample(&["--repetition-penalty", "5"])["text"],
+        plain["text"]
+    );
+    let error = fail(
+        root.path(),
+        &["sample", hub, "--prompt", "a", "--top-p", "2"],
+        2,
+    );
     assert!(error.contains("--top-p"), "{error}");
-    let error = fail(root.path(), &["sample", hub, "--prompt", "a", "--stop", "abc"], 2);
+    let error = fail(
+        root.path(),
+        &["sample", hub, "--prompt", "a", "--stop", "abc"],
+        2,
+    );
     assert!(error.contains("3 tokens"), "{error}");
 }
 
@@ -132,10 +170,16 @@ fn a_stop_token_and_the_penalty_end_and_change_a_text() {
 fn a_sentence_encoders_folder_embeds_and_a_classifiers_classifies() {
     let root = tempfile::tempdir().unwrap();
     let hub = hub_folder(root.path(), "bert");
-    let said = succeed(root.path(), &["predict", hub.to_str().unwrap(), "ab c", "--json"]);
+    let said = succeed(
+        root.path(),
+        &["predict", hub.to_str().unwrap(), "ab c", "--json"],
+    );
     let said: Value = serde_json::from_str(&said).unwrap();
     let classes = said["classes"].as_array().unwrap();
-    let total: f64 = classes.iter().map(|class| class["probability"].as_f64().unwrap()).sum();
+    let total: f64 = classes
+        .iter()
+        .map(|class| class["probability"].as_f64().unwrap())
+        .sum();
     assert!((total - 1.0).abs() < 1e-5, "{said}");
 
     let mut table = tiny("bert").table();
@@ -143,7 +187,11 @@ fn a_sentence_encoders_folder_embeds_and_a_classifiers_classifies() {
     let model = registry::configure(&table, None).unwrap();
     let folder = root.path().join("sentences");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("config.json"), model.to_hub().unwrap().to_string()).unwrap();
+    fs::write(
+        folder.join("config.json"),
+        model.to_hub().unwrap().unwrap().to_string(),
+    )
+    .unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
     let device = devices::open("flex").unwrap().device;
     let ready = model.fresh(3, &device).unwrap();
@@ -163,8 +211,20 @@ fn an_architecture_of_timm_and_torchvision_goes_by_its_name() {
     let root = root.path();
     write_folder(&root.join("images"), 6);
     let train = [
-        "train", "resnet20-folder", "--set", "data.path=images", "--set", "data.size=[8,8]",
-        "--set", "data.validation=2", "--epochs", "1", "--set", "train.batch_size=4", "--no-report", "--quiet",
+        "train",
+        "resnet20-folder",
+        "--set",
+        "data.path=images",
+        "--set",
+        "data.size=[8,8]",
+        "--set",
+        "data.validation=2",
+        "--epochs",
+        "1",
+        "--set",
+        "train.batch_size=4",
+        "--no-report",
+        "--quiet",
     ];
     succeed(root, &train);
     let run = "runs/resnet20-folder-flex-1";
@@ -178,14 +238,24 @@ fn an_architecture_of_timm_and_torchvision_goes_by_its_name() {
     let (before, after) = (predict(run), predict("named"));
     let probability = |said: &str| {
         let said: Value = serde_json::from_str(said).unwrap();
-        (said["classes"][0]["class"].clone(), said["classes"][0]["probability"].as_f64().unwrap())
+        (
+            said["classes"][0]["class"].clone(),
+            said["classes"][0]["probability"].as_f64().unwrap(),
+        )
     };
     // The exported folder takes images of the architecture's usual size.
-    assert_eq!(probability(&before).0.is_string(), probability(&after).0.is_string());
+    assert_eq!(
+        probability(&before).0.is_string(),
+        probability(&after).0.is_string()
+    );
 
     // Going on from it: the same classes keep the head, others get a new one.
     succeed(root, &[&train[..], &["--set", "weights=named"]].concat());
-    let other = [&train[..], &["--set", "weights=named", "--set", "model.num_classes=3"]].concat();
+    let other = [
+        &train[..],
+        &["--set", "weights=named", "--set", "model.num_classes=3"],
+    ]
+    .concat();
     let error = fail(root, &other, 2);
     assert!(error.contains("3 outputs"), "{error}");
 }
@@ -203,11 +273,17 @@ fn what_does_not_fit_is_said_before_anything_is_written() {
     let import = || fail(root.path(), &["import", hub.to_str().unwrap()], 2);
     config(&|config| config["n_layer"] = json!(3));
     let error = import();
-    assert!(error.contains("missing transformer.h.2.attn.c_attn.weight"), "{error}");
+    assert!(
+        error.contains("missing transformer.h.2.attn.c_attn.weight"),
+        "{error}"
+    );
     config(&|config| config["activation_function"] = json!("swish"));
     assert!(import().contains("activation_function"), "{}", import());
     config(&|config| config["model_type"] = json!("mamba"));
     let error = import();
     assert!(error.contains("mamba") && error.contains("gpt2"), "{error}");
-    assert!(!root.path().join("runs").exists(), "a refused import left a folder");
+    assert!(
+        !root.path().join("runs").exists(),
+        "a refused import left a folder"
+    );
 }

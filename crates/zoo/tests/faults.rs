@@ -224,7 +224,12 @@ fn prepared(folder: &Path) -> Prepared {
     const BATCHES: usize = 3;
     const STEPS: usize = 6;
     let device = Device::flex();
-    zoo_weights::save(&Net::new(&device), &folder.join("weights.safetensors"), &Origin::default()).unwrap();
+    zoo_weights::save(
+        &Net::new(&device),
+        &folder.join("weights.safetensors"),
+        &Origin::default(),
+    )
+    .unwrap();
     let mut stream = Stream::new(5);
     let batches: Vec<Batch> = (0..BATCHES)
         .map(|_| {

@@ -71,7 +71,11 @@ fn every_architecture_has_small_golden_numbers_and_the_script_that_made_them() {
         let size = path.metadata().unwrap().len();
         assert!(size < MOST_BYTES, "{}: {size} bytes", path.display());
         let golden = Golden::open(&path).unwrap();
-        assert!(!golden.library().is_empty(), "{}: of which library?", path.display());
+        assert!(
+            !golden.library().is_empty(),
+            "{}: of which library?",
+            path.display()
+        );
         let table = model_of(&golden).table();
         seen.insert(table["name"].as_str().unwrap().to_owned());
         let folder = path.parent().unwrap();
@@ -79,10 +83,17 @@ fn every_architecture_has_small_golden_numbers_and_the_script_that_made_them() {
         // `resnet_bottleneck.safetensors` may be of `resnet.py`.
         let starts = (0..=stem.len()).filter(|end| stem.is_char_boundary(*end));
         let written = starts.map(|end| folder.join(format!("{}.py", &stem[..end])));
-        assert!(written.into_iter().any(|script| script.is_file()), "{stem}: no script");
+        assert!(
+            written.into_iter().any(|script| script.is_file()),
+            "{stem}: no script"
+        );
     }
     for entry in MODELS {
-        assert!(seen.contains(entry.name()), "{} has no golden numbers", entry.name());
+        assert!(
+            seen.contains(entry.name()),
+            "{} has no golden numbers",
+            entry.name()
+        );
     }
 }
 
@@ -116,14 +127,19 @@ fn saved_weights_are_the_origins_state_dict() {
 fn a_model_that_computes_something_else_is_found_out() {
     let device = devices::open("flex").unwrap().device;
     let golden = |stem: &str| {
-        let path = files().into_iter().find(|path| path.file_stem().unwrap() == stem);
+        let path = files()
+            .into_iter()
+            .find(|path| path.file_stem().unwrap() == stem);
         Golden::open(&path.unwrap()).unwrap()
     };
     let changed = |stem: &str, key: &str, value: toml::Value| {
         let golden = golden(stem);
         let json: serde_json::Value = serde_json::from_str(golden.model()).unwrap();
         let mut table = Table::try_from(json).unwrap();
-        assert!(table.insert(key.into(), value).is_some(), "{stem} has {key}");
+        assert!(
+            table.insert(key.into(), value).is_some(),
+            "{stem} has {key}"
+        );
         let model = registry::configure(&table, None).unwrap();
         model.against(&golden, &device, true).unwrap()
     };

@@ -99,29 +99,19 @@ impl BeamSearch {
         let ([b, _], device) = (source.dims(), source.device());
         let [start, stop] = [model.start_token(), model.stop_token()].map(|token| token as u32);
         let (mut memory, mut cache) = (model.encode(source), model.cache());
-        // The targets so far. The cache holds all but the last token of each, in the order of the
-        // call before; where rows moved it is filled anew.
-        let mut targets: Vec<Vec<i32>> = vec![Vec::new(); b];
         self.search_with(b, [start, stop], |parents, last| {
-            let rows = parents.iter().zip(last);
-            targets = rows
-                .map(|(parent, token)| [&targets[*parent][..], &[*token as i32]].concat())
-                .collect();
-            let mut fresh = 1;
             if !parents.iter().copied().eq(0..memory.batch()) {
                 let rows: Vec<i32> = parents.iter().map(|row| *row as i32).collect();
-                memory = memory.select(&Tensor::from_data(rows.as_slice(), &device));
-                fresh = cache.len() + 1;
-                cache.clear();
+                let rows = Tensor::from_data(rows.as_slice(), &device);
+                memory = memory.select(&rows);
+                cache.select(&rows);
             }
-            let ends = targets
-                .iter()
-                .flat_map(|target| &target[target.len() - fresh..]);
-            let ends = TensorData::new(ends.copied().collect(), [targets.len(), fresh]);
+            let last: Vec<i32> = last.iter().map(|token| *token as i32).collect();
+            let last = TensorData::new(last, [parents.len(), 1]);
             let logits = model
-                .forward_cached(Tensor::from_data(ends, &device), &memory, &mut cache)
+                .forward_cached(Tensor::from_data(last, &device), &memory, &mut cache)
                 .map_err(|fault| fault.to_string())?;
-            Ok(logits.narrow(1, fresh - 1, 1).flatten(0, 1))
+            Ok(logits.flatten(0, 1))
         })
     }
 

@@ -7,7 +7,7 @@
 
 use std::{error, fmt};
 
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Int, Tensor, assert_shape};
 
 // b sequences, h heads, t new positions, s positions in all, d head width.
 
@@ -44,6 +44,14 @@ impl Cache {
     pub fn clear(&mut self) {
         self.layers.fill(Seen::default());
         self.len = 0;
+    }
+
+    /// Keeps the sequences of these `rows [r]`, in this order and as often as each is named.
+    pub fn select(&mut self, rows: &Tensor<1, Int>) {
+        for Seen { buffers, .. } in &mut self.layers {
+            let pick = |buffer: Tensor<4>| buffer.select(0, rows.clone());
+            *buffers = buffers.take().map(|both| both.map(pick));
+        }
     }
 
     /// Whether `new` positions fit into a context.

@@ -213,11 +213,17 @@ fn made_up(model: &dyn Model, stream: &mut Stream) -> Batch {
             .into_iter()
             .map(|id| id + 1)
             .collect::<Vec<_>>();
-        (TensorData::new(ids, shape.clone()), model.kind().targets(&shape))
+        (
+            TensorData::new(ids, shape.clone()),
+            model.kind().targets(&shape),
+        )
     } else {
         let steps = below(4096, numbers).into_iter();
         let pixels: Vec<f32> = steps.map(|level| level as f32 / 1024.0 - 2.0).collect();
-        (TensorData::new(pixels, shape.clone()), model.kind().targets(&shape))
+        (
+            TensorData::new(pixels, shape.clone()),
+            model.kind().targets(&shape),
+        )
     };
     Batch {
         input,

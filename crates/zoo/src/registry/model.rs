@@ -13,7 +13,9 @@ use toml::Table;
 use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
-use zoo_train::{Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number};
+use zoo_train::{
+    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number,
+};
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
 
@@ -98,7 +100,7 @@ pub trait Model {
         trains: bool,
     ) -> Result<Distance, WeightsError>;
     /// Its `config.json` in the hub's form, where the hub has one of its own for it.
-    fn to_hub(&self) -> Option<Json>;
+    fn to_hub(&self) -> Option<Result<Json, String>>;
 }
 
 /// A training run, without the model.
@@ -147,7 +149,7 @@ pub(super) struct Configured<C, M> {
     pub(super) embedded: Option<Embedded<M>>,
     pub(super) origin: Origin,
     pub(super) head: Vec<String>,
-    pub(super) to_hub: Option<fn(&C) -> Json>,
+    pub(super) to_hub: Option<fn(&C) -> Result<Json, String>>,
     pub(super) config: C,
 }
 
@@ -172,9 +174,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
             Tensor::<4>::zeros([shape[0], shape[1], shape[2], shape[3]], device)
         };
         // No token is padding.
-        let tokens = |shape: &[usize], device: &Device| {
-            Tensor::<2, Int>::ones([shape[0], shape[1]], device)
-        };
+        let tokens =
+            |shape: &[usize], device: &Device| Tensor::<2, Int>::ones([shape[0], shape[1]], device);
         match self.forward {
             Forward::Images(forward) => {
                 summarize(model, |model, device| forward(model, images(shape, device)))
@@ -312,7 +313,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         golden.compare(model, &self.origin, device, &rows, trains)
     }
 
-    fn to_hub(&self) -> Option<Json> {
+    fn to_hub(&self) -> Option<Result<Json, String>> {
         self.to_hub.map(|write| write(&self.config))
     }
 }
@@ -371,4 +372,3 @@ impl<C, M: Module + 'static> Configured<C, M> {
         })
     }
 }
-

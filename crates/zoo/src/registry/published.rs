@@ -47,11 +47,25 @@ const fn count(preset: &'static str, parameters: usize, source: &'static str) ->
 
 /// Every preset of the table of models. Papers count GPTs and BERTs in rounded parameters only.
 pub static SIZES: &[Size] = &[
-    size("intro", 101_770, [0.000_101_632, 0.0], "784·128 + 128·10 and its biases"),
+    size(
+        "intro",
+        101_770,
+        [0.000_101_632, 0.0],
+        "784·128 + 128·10 and its biases",
+    ),
     size("mixer_s16_224", 18_528_264, [3.8, 0.05], TIMM),
     size("mixer_b16_224", 59_880_472, [12.6, 0.05], TIMM),
-    size("lenet5", 61_706, [0.000_416_520, 0.0], "the layers of figure 2"),
-    count("pytorch_mnist", 1_199_882, "PyTorch's example, counted there"),
+    size(
+        "lenet5",
+        61_706,
+        [0.000_416_520, 0.0],
+        "the layers of figure 2",
+    ),
+    count(
+        "pytorch_mnist",
+        1_199_882,
+        "PyTorch's example, counted there",
+    ),
     size("vgg11_bn", 132_868_840, [7.609, 0.0005], TORCHVISION),
     size("vgg16_bn", 138_365_992, [15.47, 0.005], TORCHVISION),
     size("resnet18", 11_689_512, [1.814, 0.0005], TORCHVISION),
@@ -66,8 +80,16 @@ pub static SIZES: &[Size] = &[
     size("convnext_tiny", 28_589_128, [4.456, 0.0005], TORCHVISION),
     size("convnext_small", 50_223_688, [8.684, 0.0005], TORCHVISION),
     size("efficientnet_b0", 5_288_548, [0.386, 0.0005], TORCHVISION),
-    count("unet", 31_037_698, "figure 1 with padding and batch norm, counted in PyTorch"),
-    count("unet_nearest", 17_263_042, "the same with half the channels below, counted in PyTorch"),
+    count(
+        "unet",
+        31_037_698,
+        "figure 1 with padding and batch norm, counted in PyTorch",
+    ),
+    count(
+        "unet_nearest",
+        17_263_042,
+        "the same with half the channels below, counted in PyTorch",
+    ),
     size("vit_tiny_patch16_224", 5_717_416, [1.3, 0.05], TIMM),
     size("vit_small_patch16_224", 22_050_664, [4.6, 0.05], TIMM),
     size("vit_base_patch16_224", 86_567_656, [17.6, 0.05], TIMM),
@@ -88,8 +110,16 @@ pub static SIZES: &[Size] = &[
     count("bert-small", 28_764_674, HUGGING_FACE),
     count("bert-base-uncased", 109_483_778, HUGGING_FACE),
     count("all-MiniLM-L6-v2", 22_565_376, HUGGING_FACE),
-    count("transformer_base", 63_082_496, "Vaswani et al. 2017, table 3: 65M"),
-    count("transformer_big", 214_245_376, "Vaswani et al. 2017, table 3: 213M"),
+    count(
+        "transformer_base",
+        63_082_496,
+        "Vaswani et al. 2017, table 3: 65M",
+    ),
+    count(
+        "transformer_big",
+        214_245_376,
+        "Vaswani et al. 2017, table 3: 213M",
+    ),
 ];
 
 /// The size of a preset.

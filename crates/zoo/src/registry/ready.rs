@@ -253,7 +253,6 @@ impl<M: Module + 'static> Ready for Opened<M> {
     }
 }
 
-
 /// The same numbers in another shape.
 fn shaped(data: &TensorData, shape: Vec<usize>) -> TensorData {
     TensorData::from_bytes_vec(data.as_bytes().to_vec(), shape, data.dtype())

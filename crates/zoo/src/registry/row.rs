@@ -7,7 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 use toml::Table;
 use zoo_compare::worker;
-use zoo_train::{Classify, DidYouMean, NextToken, Task, TaskConfig, check_keys, fields_of, from_table, nearest};
+use zoo_train::{
+    Classify, DidYouMean, NextToken, Task, TaskConfig, check_keys, fields_of, from_table, nearest,
+};
 use zoo_transformer::generate::Decoder;
 use zoo_weights::{Origin, golden};
 
@@ -198,7 +200,7 @@ pub struct Hub<C> {
     /// What our configuration is of it; the error names the key that cannot be represented.
     pub read: fn(&Json) -> Result<C, String>,
     /// What it is of our configuration.
-    pub write: fn(&C) -> Json,
+    pub write: fn(&C) -> Result<Json, String>,
 }
 
 /// One architecture of the table. A table of one's own may have rows too: every field is plain.

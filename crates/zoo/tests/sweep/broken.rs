@@ -81,7 +81,9 @@ impl Images {
         let logits = self.fc.forward(x);
         match (self.fault, &self.hidden) {
             (Fault::Shape, _) => logits.narrow(1, 0, CLASSES - 1),
-            (Fault::Detached, _) => logits.clone().detach() + (logits.clone() - logits).mul_scalar(0.0),
+            (Fault::Detached, _) => {
+                logits.clone().detach() + (logits.clone() - logits).mul_scalar(0.0)
+            }
             (_, Some(Hidden(shift))) => logits + shift.clone().unsqueeze(),
             _ => logits,
         }
@@ -123,7 +125,8 @@ impl Tokens {
 
     /// Padding counts as a word.
     fn classify(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
-        self.fc.forward(self.embedding.forward(tokens).mean_dim(1).squeeze_dim(1))
+        self.fc
+            .forward(self.embedding.forward(tokens).mean_dim(1).squeeze_dim(1))
     }
 }
 
@@ -137,12 +140,20 @@ impl CachedDecoder for Tokens {
     }
 
     /// Forgets what came before.
-    fn forward_cached(&self, tokens: Tensor<2, Int>, _: &mut Cache) -> Result<Tensor<3>, ContextFull> {
+    fn forward_cached(
+        &self,
+        tokens: Tensor<2, Int>,
+        _: &mut Cache,
+    ) -> Result<Tensor<3>, ContextFull> {
         Ok(self.forward(tokens))
     }
 }
 
-const fn images(about: &'static str, fault: fn() -> Config, presets: fn() -> Vec<(&'static str, Config)>) -> Row<Config, Images> {
+const fn images(
+    about: &'static str,
+    fault: fn() -> Config,
+    presets: fn() -> Vec<(&'static str, Config)>,
+) -> Row<Config, Images> {
     Row {
         name: "broken",
         family: "broken",
@@ -162,7 +173,11 @@ const fn images(about: &'static str, fault: fn() -> Config, presets: fn() -> Vec
     }
 }
 
-const fn tokens(about: &'static str, fault: fn() -> Config, forward: Forward<Tokens>) -> Row<Config, Tokens> {
+const fn tokens(
+    about: &'static str,
+    fault: fn() -> Config,
+    forward: Forward<Tokens>,
+) -> Row<Config, Tokens> {
     Row {
         name: "broken",
         family: "broken",
@@ -187,35 +202,61 @@ const DECODER: Forward<Tokens> =
 
 macro_rules! broken {
     ($kind:ident, $about:literal, $fault:ident, $last:expr) => {
-        $kind($about, || Config { fault: Fault::$fault }, $last)
+        $kind(
+            $about,
+            || Config {
+                fault: Fault::$fault,
+            },
+            $last,
+        )
     };
 }
 
 pub static SHAPE: Row<Config, Images> = broken!(images, "a class too few", Shape, Vec::new);
-pub static INFINITE: Row<Config, Images> =
-    broken!(images, "a division by the deviation of a black image", Infinite, Vec::new);
-pub static IDLE: Row<Config, Images> =
-    broken!(images, "a layer that nothing uses", Idle, Vec::new);
+pub static INFINITE: Row<Config, Images> = broken!(
+    images,
+    "a division by the deviation of a black image",
+    Infinite,
+    Vec::new
+);
+pub static IDLE: Row<Config, Images> = broken!(images, "a layer that nothing uses", Idle, Vec::new);
 pub static DETACHED: Row<Config, Images> =
     broken!(images, "logits cut off from the graph", Detached, Vec::new);
-pub static BATCH_MEAN: Row<Config, Images> =
-    broken!(images, "the mean of the batch in every example", BatchMean, Vec::new);
+pub static BATCH_MEAN: Row<Config, Images> = broken!(
+    images,
+    "the mean of the batch in every example",
+    BatchMean,
+    Vec::new
+);
 pub static UNSAVED: Row<Config, Images> =
     broken!(images, "a bias outside of the module", Unsaved, Vec::new);
 /// Its presets bear the names of published models.
 pub static PARAMETERS: Row<Config, Images> =
-    broken!(images, "another number of parameters", Parameters, || vec![(
-        "resnet18",
-        Config { fault: Fault::Parameters }
-    )]);
-pub static MULTIPLY_ADDS: Row<Config, Images> =
-    broken!(images, "LeNet's parameters with fewer multiply-adds", MultiplyAdds, || vec![(
+    broken!(images, "another number of parameters", Parameters, || vec![
+        (
+            "resnet18",
+            Config {
+                fault: Fault::Parameters
+            }
+        )
+    ]);
+pub static MULTIPLY_ADDS: Row<Config, Images> = broken!(
+    images,
+    "LeNet's parameters with fewer multiply-adds",
+    MultiplyAdds,
+    || vec![(
         "lenet5",
-        Config { fault: Fault::MultiplyAdds }
-    )]);
+        Config {
+            fault: Fault::MultiplyAdds
+        }
+    )]
+);
 pub static FUTURE: Row<Config, Tokens> =
     broken!(tokens, "a decoder that sees the future", Future, DECODER);
-pub static CACHE: Row<Config, Tokens> =
-    broken!(tokens, "a cache that forgets", Cache, DECODER);
-pub static PADDING: Row<Config, Tokens> =
-    broken!(tokens, "padding that counts", Padding, Forward::Sentences(Tokens::classify));
+pub static CACHE: Row<Config, Tokens> = broken!(tokens, "a cache that forgets", Cache, DECODER);
+pub static PADDING: Row<Config, Tokens> = broken!(
+    tokens,
+    "padding that counts",
+    Padding,
+    Forward::Sentences(Tokens::classify)
+);

@@ -9,7 +9,9 @@ use toml::Table;
 use zoo::devices;
 use zoo::registry::{Entry, Input, Job, Kind, Model, Ready, published};
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Event, Helpers, OptimizerConfig, OptimizerName, Pass, Plan, Recipe, Source, SourceError};
+use zoo_train::{
+    Batch, Event, Helpers, OptimizerConfig, OptimizerName, Pass, Plan, Recipe, Source, SourceError,
+};
 
 /// What is wrong with a model, if anything.
 pub type Check = fn(&dyn Entry) -> Result<(), String>;
@@ -35,7 +37,10 @@ fn shapes_of(model: &dyn Model, b: usize) -> Vec<Vec<usize>> {
 }
 
 fn vocabulary(model: &dyn Model) -> usize {
-    let size = model.table().get("vocab_size").and_then(toml::Value::as_integer);
+    let size = model
+        .table()
+        .get("vocab_size")
+        .and_then(toml::Value::as_integer);
     size.map_or(model.outputs(), |size| size as usize)
 }
 
@@ -73,7 +78,13 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
         return f64::INFINITY;
     }
     let pairs = a.iter().zip(b).map(|(a, b)| (a - b).abs());
-    pairs.fold(0.0, |most, one| if one.is_nan() { f64::INFINITY } else { f64::max(most, one) })
+    pairs.fold(0.0, |most, one| {
+        if one.is_nan() {
+            f64::INFINITY
+        } else {
+            f64::max(most, one)
+        }
+    })
 }
 
 fn expect(holds: bool, problem: impl FnOnce() -> String) -> Result<(), String> {
@@ -91,7 +102,9 @@ pub fn shapes(entry: &dyn Entry) -> Result<(), String> {
             let output = ready.output(noise(&*model, &shape, 1));
             let expected = model.kind().output(&shape, model.outputs());
             let found = output.shape().to_vec();
-            expect(found == expected, || format!("{shape:?} gave {found:?}, expected {expected:?}"))?;
+            expect(found == expected, || {
+                format!("{shape:?} gave {found:?}, expected {expected:?}")
+            })?;
         }
     }
     Ok(())
@@ -113,7 +126,9 @@ pub fn finite(entry: &dyn Entry) -> Result<(), String> {
         }
         for input in inputs {
             let output = floats(&ready.output(input));
-            expect(output.iter().all(|value| value.is_finite()), || format!("{shape:?} gave {output:?}"))?;
+            expect(output.iter().all(|value| value.is_finite()), || {
+                format!("{shape:?} gave {output:?}")
+            })?;
         }
     }
     Ok(())
@@ -153,8 +168,13 @@ pub fn batch_independence(entry: &dyn Entry) -> Result<(), String> {
     for example in 0..shape[0] {
         let range = example * size..(example + 1) * size;
         let alone = ready.output(part(&batch, range, &one));
-        let distance = distance(&floats(&alone), &together[example * each..(example + 1) * each]);
-        expect(distance < ROUNDING, || format!("example {example} differs by {distance:e} alone"))?;
+        let distance = distance(
+            &floats(&alone),
+            &together[example * each..(example + 1) * each],
+        );
+        expect(distance < ROUNDING, || {
+            format!("example {example} differs by {distance:e} alone")
+        })?;
     }
     Ok(())
 }
@@ -192,7 +212,9 @@ pub fn causal(entry: &dyn Entry) -> Result<(), String> {
         let after = floats(&ready.output(sequence(&other)));
         let seen = (changed - first) * outputs;
         let past = distance(&before[..seen], &after[..seen]);
-        expect(past < 1e-6, || format!("token {changed} moved earlier logits by {past:e}"))?;
+        expect(past < 1e-6, || {
+            format!("token {changed} moved earlier logits by {past:e}")
+        })?;
         let present = distance(&before[seen..], &after[seen..]);
         expect(present > 1e-6, || format!("token {changed} moved nothing"))?;
     }
@@ -214,7 +236,9 @@ pub fn padding(entry: &dyn Entry) -> Result<(), String> {
                 let padded = [sentence, &vec![PAD; pads]].concat();
                 let long = floats(&ready.output(sequence(&padded)));
                 let distance = distance(&short, &long);
-                expect(distance < ROUNDING, || format!("{pads} padded positions moved the output by {distance:e}"))?;
+                expect(distance < ROUNDING, || {
+                    format!("{pads} padded positions moved the output by {distance:e}")
+                })?;
             }
             Ok(())
         }
@@ -227,7 +251,9 @@ pub fn padding(entry: &dyn Entry) -> Result<(), String> {
             let joined = [source, &[PAD], target, &[PAD]].concat();
             let long = floats(&ready.output(sequence(&joined)));
             let distance = distance(&short, &long[..short.len()]);
-            expect(distance < ROUNDING, || format!("a padded position moved the logits by {distance:e}"))
+            expect(distance < ROUNDING, || {
+                format!("a padded position moved the logits by {distance:e}")
+            })
         }
         Kind::Images | Kind::Maps | Kind::Decoder => Ok(()),
     }
@@ -322,7 +348,7 @@ fn learn(
 
 pub fn overfit(entry: &dyn Entry) -> Result<(), String> {
     const EXAMPLES: usize = 6;
-    const STEPS: usize = 150;
+    const STEPS: usize = 300;
     let model = entry.tiny();
     let (_, losses) = learn(&*model, &shapes_of(&*model, EXAMPLES)[0], STEPS)?;
     let (first, last) = (losses[0], losses[losses.len() - 1]);
@@ -343,7 +369,9 @@ pub fn save_and_load(entry: &dyn Entry) -> Result<(), String> {
     for shape in shapes_of(&*model, 2) {
         let input = noise(&*model, &shape, 11);
         let (before, after) = (ready.output(input.clone()), loaded.output(input));
-        expect(before == after, || "the output of what was loaded differs".into())?;
+        expect(before == after, || {
+            "the output of what was loaded differs".into()
+        })?;
     }
     Ok(())
 }
@@ -357,7 +385,10 @@ pub fn published(entry: &dyn Entry) -> Result<(), String> {
         };
         let parameters = model.parameters();
         expect(parameters == size.parameters, || {
-            format!("{preset} has {parameters} parameters, published are {} ({})", size.parameters, size.source)
+            format!(
+                "{preset} has {parameters} parameters, published are {} ({})",
+                size.parameters, size.source
+            )
         })?;
         let Some(expected) = size.multiply_adds else {
             continue;
@@ -366,7 +397,10 @@ pub fn published(entry: &dyn Entry) -> Result<(), String> {
         let found = model.summary(&shape).map_err(text)?.multiply_adds;
         let allowed = size.rounding.max(0.01 * expected);
         expect((found as f64 - expected).abs() <= allowed, || {
-            format!("{preset} has {found} multiply-adds, published are {expected:e} ({})", size.source)
+            format!(
+                "{preset} has {found} multiply-adds, published are {expected:e} ({})",
+                size.source
+            )
         })?;
     }
     Ok(())

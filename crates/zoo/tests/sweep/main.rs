@@ -16,7 +16,10 @@ fn sweep(check: Check, broken: &[&dyn Entry]) {
         .filter_map(|entry| Some(format!("{}: {}", entry.name(), check(*entry).err()?)))
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert!(!broken.is_empty(), "a check that nothing fails proves nothing");
+    assert!(
+        !broken.is_empty(),
+        "a check that nothing fails proves nothing"
+    );
     for entry in broken {
         let found = check(*entry);
         let about = entry.about();
@@ -72,5 +75,8 @@ fn saved_and_loaded_weights_give_the_same_output() {
 
 #[test]
 fn sizes_are_the_published_ones() {
-    sweep(checks::published, &[&broken::PARAMETERS, &broken::MULTIPLY_ADDS]);
+    sweep(
+        checks::published,
+        &[&broken::PARAMETERS, &broken::MULTIPLY_ADDS],
+    );
 }

@@ -168,6 +168,27 @@ pub fn max_pool2d(layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
     layer.forward(x)
 }
 
+/// Stochastic depth (Huang, Sun, Liu, Sedra and Weinberger 2016, "Deep Networks with Stochastic
+/// Depth"): what a residual branch adds, `x [b, …]` or `[b·t, c]`, is left out in training for a
+/// whole sample with the probability of `layer`.
+///
+/// Departure, as torchvision and timm have it: each of the `batch` samples draws for itself, where
+/// the paper draws once for all; and what is kept is scaled up in training, where the paper scales
+/// down in evaluation.
+///
+/// # Panics
+///
+/// If the values are no multiple of the batch.
+pub fn stochastic_depth<const D: usize>(layer: &Dropout, x: Tensor<D>, batch: usize) -> Tensor<D> {
+    if layer.prob == 0.0 || !x.device().is_autodiff() {
+        return x;
+    }
+    let shape = x.dims();
+    let values: usize = shape.iter().product();
+    let kept = layer.forward(Tensor::<2>::ones([batch, 1], (&x.device(), x.dtype())));
+    (x.reshape([batch, values / batch]) * kept).reshape(shape)
+}
+
 /// Who attends to whom, and in how many heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attend {

@@ -228,25 +228,6 @@ impl Golden {
     }
 }
 
-/// Asserts that a model computes what its origin did, on a device and with gradients.
-///
-/// # Panics
-/// With every distance, where one is out of bounds, or the file does not fit the model.
-pub fn check<M: Module>(
-    path: &Path,
-    device: &Device,
-    model: M,
-    origin: &Origin,
-    forward: impl Fn(&M, Input) -> Tensor<2>,
-) {
-    let golden = Golden::open(path).unwrap_or_else(|error| panic!("{error}"));
-    let distance = golden
-        .compare(model, origin, device, &forward, true)
-        .unwrap_or_else(|error| panic!("{error}"));
-    println!("{}: {distance:?}", path.display());
-    assert!(distance.is_small(), "{}: {distance:?}", path.display());
-}
-
 fn floats(data: TensorData) -> Vec<f64> {
     data.iter::<f64>().collect()
 }

@@ -364,7 +364,8 @@ pub struct CompareArgs {
     /// Recipes by name or path
     #[arg(value_name = "RECIPE")]
     pub recipes: Vec<String>,
-    /// Models on made-up inputs: all, or names with * in them, such as resnet*
+    /// Models on made-up inputs: the smallest of every architecture, on small images (all), or names
+    /// with * in them, such as resnet*
     #[arg(long, value_name = "all|GLOB", conflicts_with = "recipes")]
     pub models: Option<String>,
     /// What to compare, the first being the base of all ratios: flex,ndarray,wgpu,remote:ws://HOST:PORT

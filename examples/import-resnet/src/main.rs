@@ -1,21 +1,37 @@
-//! What an outside program needs to use a model of the zoo: Burn, the model's crate, nothing else.
+//! What an outside program needs to use a model of the zoo: Burn and the model's crate; and
+//! `zoo-weights`, to open weights that were trained elsewhere.
 //!
 //! Builds the ResNet-18 of ImageNet on the CPU, passes one picture through it and prints the shape
-//! of what comes out and the class that scored highest. The weights are fresh and the picture is
-//! noise, so the class means nothing yet; `zoo_cnn` names its tensors as torchvision does, so that
-//! trained weights can be read from a safetensors file.
+//! of what comes out and the class that scored highest. The picture is noise, and the weights are
+//! fresh unless a file is named, such as torchvision's:
+//!
+//! ```text
+//! cargo xtask weights fetch resnet18
+//! cargo run --release -- ~/.cache/burn-zoo/weights/resnet18/resnet18-f37072fd.pth
+//! ```
+
+use std::path::Path;
+use std::process::ExitCode;
 
 use burn::tensor::{Device, Distribution, Tensor};
 use zoo_cnn::{ResNet, ResNetConfig};
+use zoo_weights::{Origin, load};
 
-fn main() {
+fn main() -> ExitCode {
     let device = Device::flex();
     device.seed(1);
-    let model = ResNetConfig::resnet18().init(&device);
+    let mut model = ResNetConfig::resnet18().init(&device);
+    if let Some(file) = std::env::args_os().nth(1)
+        && let Err(error) = load(&mut model, Path::new(&file), &Origin::default())
+    {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     let picture = Tensor::random([1, 3, 224, 224], Distribution::Normal(0.0, 1.0), &device);
 
     let (shape, class) = classify(&model, picture);
     println!("logits {shape:?}, highest for class {class}");
+    ExitCode::SUCCESS
 }
 
 /// The shape of the logits `[b, k]` for `pictures [b, c, h, w]`, and the first picture's top class.

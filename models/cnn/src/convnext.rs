@@ -3,7 +3,7 @@
 //! convolution of every channel for itself, a layer norm, and two linear layers with GELU between.
 //!
 //! The tensors are torchvision's, which are the authors' under other names. Departures: none but
-//! where stochastic depth is drawn, for which see `stochastic_depth.rs`.
+//! where stochastic depth is drawn, for which see [`zoo_kernels::stochastic_depth`].
 //!
 //! Convolutions and linear layers start as N(0, 0.02²) with biases at zero (torchvision cuts the
 //! distribution off a hundred deviations away), layer norms as the identity.
@@ -12,14 +12,15 @@
 
 use burn::module::Param;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, PaddingConfig2d};
+use burn::nn::{
+    Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear, PaddingConfig2d,
+};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv2d, layer_norm, linear};
+use zoo_kernels::{Activation, conv2d, layer_norm, linear, stochastic_depth};
 
 use crate::origin::rename;
 use crate::range::{CHANNELS, CLASSES, WIDTHS, check, check_probability, check_stages};
-use crate::stochastic_depth::StochasticDepth;
 
 /// Of every layer norm.
 const EPSILON: f64 = 1e-6;
@@ -305,7 +306,7 @@ pub struct ConvNeXtBlock {
     /// What every channel of the result is multiplied by, `[c, 1, 1]` (Touvron et al. 2021, "Going
     /// deeper with Image Transformers").
     pub layer_scale: Param<Tensor<3>>,
-    stochastic_depth: StochasticDepth,
+    stochastic_depth: Dropout,
 }
 
 impl ConvNeXtBlock {
@@ -320,7 +321,7 @@ impl ConvNeXtBlock {
             expand: init_linear([channels, 4 * channels], device),
             project: init_linear([4 * channels, channels], device),
             layer_scale: layer_scale.init([channels, 1, 1], device),
-            stochastic_depth: StochasticDepth::new(left_out),
+            stochastic_depth: DropoutConfig::new(left_out).init(),
         }
     }
 
@@ -332,7 +333,7 @@ impl ConvNeXtBlock {
         let y = linear(&self.expand, y, Activation::Gelu); // [b·h·w, 4c]
         let y = linear(&self.project, y, Activation::None);
         let y = y * self.layer_scale.val().reshape([1, c]);
-        x + self.stochastic_depth.forward(image(y, [b, c, h, w]))
+        x + stochastic_depth(&self.stochastic_depth, image(y, [b, c, h, w]), b)
     }
 }
 

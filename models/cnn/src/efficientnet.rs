@@ -5,7 +5,7 @@
 //! Departures, all of them torchvision's, whose tensors these are: batch norm with PyTorch's epsilon
 //! (1e-5) and momentum (0.1 of the new batch), where the authors' release has 1e-3 and 0.01;
 //! symmetric padding, where TensorFlow's "same" padding puts more at the end of an even size; for
-//! stochastic depth see `stochastic_depth.rs`, and for Burn's running variance the departures of
+//! stochastic depth see [`zoo_kernels::stochastic_depth`], and for Burn's running variance the departures of
 //! ResNet, in `resnet.rs`.
 //!
 //! Convolutions start as N(0, 2 / fan-out) with biases at zero, batch norms as the identity, the
@@ -18,14 +18,13 @@ use burn::nn::{BatchNorm, Dropout, DropoutConfig, Initializer, Linear};
 use burn::prelude::*;
 use burn::tensor::activation::{sigmoid, silu};
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv_norm, conv2d, linear};
+use zoo_kernels::{Activation, conv_norm, conv2d, linear, stochastic_depth};
 
 use crate::conv_bn::{conv_bn, depthwise_bn, kaiming};
 use crate::origin::rename;
 use crate::range::{
     CHANNELS, CLASSES, WIDTHS, check, check_dropout, check_probability, check_stages,
 };
-use crate::stochastic_depth::StochasticDepth;
 
 /// What an [`EfficientNet`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -297,7 +296,7 @@ pub struct MbConv {
     pub project: (Conv2d, BatchNorm),
     /// Whether what comes in is added to what leaves: where they have the same shape.
     pub residual: bool,
-    stochastic_depth: StochasticDepth,
+    stochastic_depth: Dropout,
 }
 
 impl MbConv {
@@ -319,7 +318,7 @@ impl MbConv {
             excitation: SqueezeExcitation::new(hidden, squeezed, device),
             project: conv_bn([hidden, channels], 1, 1, device),
             residual: stride == 1 && inputs == channels,
-            stochastic_depth: StochasticDepth::new(left_out),
+            stochastic_depth: DropoutConfig::new(left_out).init(),
         }
     }
 
@@ -334,7 +333,10 @@ impl MbConv {
         let (conv, norm) = &self.project;
         let x = conv_norm(conv, norm, x, None, Activation::None);
         match residual {
-            Some(residual) => residual + self.stochastic_depth.forward(x),
+            Some(residual) => {
+                let [b, _, _, _] = x.dims();
+                residual + stochastic_depth(&self.stochastic_depth, x, b)
+            }
             None => x,
         }
     }

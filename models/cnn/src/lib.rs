@@ -16,7 +16,6 @@ mod mobilenet;
 mod origin;
 mod range;
 mod resnet;
-mod stochastic_depth;
 mod unet;
 mod vgg;
 

@@ -14,7 +14,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv2d, layer_norm, linear};
+use zoo_kernels::{Activation, conv2d, layer_norm, linear, stochastic_depth};
 
 use crate::range::{check, check_probability};
 
@@ -302,10 +302,10 @@ impl MixerBlock {
         let y = y.reshape([b, t, c]).swap_dims(1, 2).reshape([b * c, t]); // [b·c, t]
         let y = self.mlp_tokens.forward(y);
         let y = y.reshape([b, c, t]).swap_dims(1, 2).reshape([rows, c]); // [b·t, c]
-        let x = x + leave_out(&self.stochastic_depth, y, b);
+        let x = x + stochastic_depth(&self.stochastic_depth, y, b);
 
         let y = layer_norm(&self.norm2, EPSILON, x.clone());
-        x + leave_out(&self.stochastic_depth, self.mlp_channels.forward(y), b)
+        x + stochastic_depth(&self.stochastic_depth, self.mlp_channels.forward(y), b)
     }
 }
 
@@ -326,17 +326,6 @@ impl FeedForward {
         let x = self.drop.forward(linear(&self.fc1, x, Activation::Gelu));
         self.drop.forward(linear(&self.fc2, x, Activation::None))
     }
-}
-
-/// Stochastic depth (Huang et al. 2016): what a branch adds, `x [b·t, c]`, is zeroed for a whole
-/// sample with the probability of `drop`, and scaled up for the others.
-fn leave_out(drop: &Dropout, x: Tensor<2>, batch: usize) -> Tensor<2> {
-    if drop.prob == 0.0 || !x.device().is_autodiff() {
-        return x;
-    }
-    let [rows, c] = x.dims();
-    let kept = drop.forward(Tensor::<3>::ones([batch, 1, 1], (&x.device(), x.dtype())));
-    (x.reshape([batch, rows / batch, c]) * kept).reshape([rows, c])
 }
 
 fn init_norm(width: usize, device: &Device) -> LayerNorm {

@@ -15,7 +15,9 @@ use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-use zoo_kernels::{Activation, Attend, conv2d, layer_norm, linear, self_attention};
+use zoo_kernels::{
+    Activation, Attend, conv2d, layer_norm, linear, self_attention, stochastic_depth,
+};
 
 use crate::block::{INITIAL_STD, init_linear, normal};
 use crate::check::{self, DEEPEST, LARGEST};
@@ -323,9 +325,9 @@ impl Block {
         let [b, t, c] = x.dims();
         let x = x.reshape([b * t, c]); // [b·t, c]
         let y = self.attn.forward(norm(&self.norm1, x.clone()), b);
-        let x = x + leave_out(&self.stochastic_depth, y, b);
+        let x = x + stochastic_depth(&self.stochastic_depth, y, b);
         let y = self.mlp.forward(norm(&self.norm2, x.clone()));
-        let x = x + leave_out(&self.stochastic_depth, y, b);
+        let x = x + stochastic_depth(&self.stochastic_depth, y, b);
         x.reshape([b, t, c])
     }
 }
@@ -372,17 +374,6 @@ impl FeedForward {
         let x = self.drop.forward(linear(&self.fc1, x, Activation::Gelu));
         self.drop.forward(linear(&self.fc2, x, Activation::None))
     }
-}
-
-/// Stochastic depth (Huang et al. 2016): what a branch adds, `x [b·t, c]`, is zeroed for a whole
-/// sample with the probability of `drop`, and scaled up for the others.
-fn leave_out(drop: &Dropout, x: Tensor<2>, batch: usize) -> Tensor<2> {
-    if drop.prob == 0.0 || !x.device().is_autodiff() {
-        return x;
-    }
-    let [rows, c] = x.dims();
-    let kept = drop.forward(Tensor::<3>::ones([batch, 1, 1], (&x.device(), x.dtype())));
-    (x.reshape([batch, rows / batch, c]) * kept).reshape([rows, c])
 }
 
 fn init_norm(width: usize, device: &Device) -> LayerNorm {

@@ -22,6 +22,8 @@ use crate::{data, recipes};
 
 /// Batches are used again after so many steps: more would only make the files larger.
 const MOST_BATCHES: usize = 8;
+/// Images of a larger side are large: a step on them takes seconds.
+const LARGE_SIDE: usize = 64;
 const WEIGHTS: &str = "weights.safetensors";
 const BATCHES: &str = "batches.safetensors";
 
@@ -29,8 +31,8 @@ const BATCHES: &str = "batches.safetensors";
 pub enum Choice {
     /// A recipe.
     Recipe(Box<Recipe>),
-    /// A preset of a model.
-    Preset(&'static dyn Entry, &'static str),
+    /// A preset of a model, and the largest side of its images.
+    Preset(&'static dyn Entry, &'static str, usize),
 }
 
 /// What the command line asks for.
@@ -39,7 +41,12 @@ pub enum Choice {
 /// Unknown names.
 pub fn choose(args: &CompareArgs) -> Result<Vec<Choice>, Error> {
     if let Some(pattern) = &args.models {
-        let pattern = if pattern == "all" { "*" } else { pattern };
+        if pattern == "all" {
+            let smallest = MODELS
+                .iter()
+                .map(|entry| Choice::Preset(*entry, entry.presets()[0], LARGE_SIDE));
+            return Ok(smallest.collect());
+        }
         let matcher = WildMatch::new(pattern);
         let presets = MODELS.iter().flat_map(|entry| {
             let presets = entry.presets().into_iter();
@@ -47,7 +54,7 @@ pub fn choose(args: &CompareArgs) -> Result<Vec<Choice>, Error> {
         });
         let chosen: Vec<Choice> = presets
             .filter(|(entry, preset)| matcher.matches(preset) || matcher.matches(entry.name()))
-            .map(|(entry, preset)| Choice::Preset(entry, preset))
+            .map(|(entry, preset)| Choice::Preset(entry, preset, usize::MAX))
             .collect();
         if chosen.is_empty() {
             let all: Vec<&str> = MODELS.iter().flat_map(|entry| entry.presets()).collect();
@@ -77,7 +84,7 @@ impl Choice {
     pub fn name(&self) -> &str {
         match self {
             Self::Recipe(recipe) => &recipe.name,
-            Self::Preset(_, preset) => preset,
+            Self::Preset(_, preset, _) => preset,
         }
     }
 
@@ -93,7 +100,7 @@ impl Choice {
     ) -> Result<Prepared, Error> {
         match self {
             Self::Recipe(recipe) => of_recipe(recipe, args, steps, folder),
-            Self::Preset(entry, preset) => of_preset(*entry, preset, steps, folder),
+            Self::Preset(entry, preset, side) => of_preset(*entry, preset, *side, steps, folder),
         }
     }
 }
@@ -151,6 +158,7 @@ fn first_batches(
 fn of_preset(
     entry: &dyn Entry,
     preset: &'static str,
+    most_side: usize,
     steps: usize,
     folder: PathBuf,
 ) -> Result<Prepared, Error> {
@@ -162,7 +170,9 @@ fn of_preset(
     let model = registry::without_chance(&*configured).map_err(wrong)?;
     let mut stream = Stream::new(derive(SEED, Purpose::Example, &[]));
     let count = MOST_BATCHES.min(steps);
-    let batches: Vec<Batch> = (0..count).map(|_| made_up(&*model, &mut stream)).collect();
+    let batches: Vec<Batch> = (0..count)
+        .map(|_| made_up(&*model, most_side, &mut stream))
+        .collect();
     let optimizer = OptimizerConfig {
         momentum: 0.9,
         ..OptimizerConfig::default()
@@ -177,23 +187,24 @@ fn of_preset(
 }
 
 /// A batch of noise: enough to compute on.
-fn made_up(model: &dyn Model, stream: &mut Stream) -> Batch {
+fn made_up(model: &dyn Model, most_side: usize, stream: &mut Stream) -> Batch {
     const BATCH: usize = 8;
     /// Of large images, since a step on them takes seconds.
     const SMALL_BATCH: usize = 2;
-    const LARGE_SIDE: usize = 64;
     const TOKENS: usize = 64;
     let outputs = model.outputs();
     let (b, shape) = match model.input() {
         Input::Features(features) => (BATCH, vec![1, 1, features]),
+        Input::Image(shape) if shape[1] > LARGE_SIDE => (SMALL_BATCH, shape.to_vec()),
         Input::Image(shape) => (BATCH, shape.to_vec()),
         Input::AnyImage { channels, usual } => {
+            let side = usual.min(most_side);
             let b = if usual > LARGE_SIDE {
                 SMALL_BATCH
             } else {
                 BATCH
             };
-            (b, vec![channels, usual, usual])
+            (b, vec![channels, side, side])
         }
         Input::Tokens { longest } => (BATCH, vec![longest.min(TOKENS)]),
     };

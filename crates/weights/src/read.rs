@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, Param};
@@ -126,14 +127,15 @@ impl Tensors {
                 (bytes, *dtype)
             }
             Bytes::Pickled(tensor) => {
-                let bytes = tensor
-                    .to_bytes()
+                let bytes = catch_unwind(AssertUnwindSafe(|| tensor.to_bytes()))
+                    .map_err(|_| fail(&format!("{name}: not a tensor of torch.save")))?
                     .map_err(|error| fail(&format!("{name}: {error}")))?;
                 (bytes.to_vec(), tensor.dtype)
             }
         };
-        let values: usize = entry.shape.iter().product();
-        if bytes.len() != values * dtype.size() {
+        let expected =
+            (entry.shape.iter()).try_fold(dtype.size(), |size, side| size.checked_mul(*side));
+        if expected != Some(bytes.len()) {
             let problem = format!(
                 "{name}: {} bytes for {:?} of {dtype:?}",
                 bytes.len(),
@@ -214,7 +216,11 @@ impl Tensors {
         let fail = |problem: &dyn ToString| WeightsError::read(path, problem.to_string());
         let read = |store: PytorchStore| {
             let mut store = store;
-            let tensors = store.get_all_tensors().map_err(|error| fail(&error))?;
+            // The reader is not ours, and a file may be anything.
+            let all = AssertUnwindSafe(|| store.get_all_tensors().cloned());
+            let tensors = catch_unwind(all)
+                .map_err(|_| fail(&"not a file of torch.save"))?
+                .map_err(|error| fail(&error))?;
             let entries = tensors.iter().map(|(name, tensor)| {
                 let entry = Entry {
                     shape: tensor.shape.to_vec(),

@@ -48,28 +48,25 @@ fn all_families_agree_down_to_the_layers() {
     }
 }
 
-/// Burn 0.22.1's own fault, as a user of `compare` finds it: ndarray's GELU is exact, its gradient is
-/// that of the tanh approximation (burn-backend, `ops/activation.rs`). flex and PyTorch have the
-/// exact one. If this fails after an update of Burn, it was mended: say so in the README.
+/// Burn 0.22.1's gradient of GELU is that of the tanh approximation on ndarray, which a comparison
+/// found in this very model; ours is taken apart, and the two agree.
 #[test]
-fn the_gradient_of_gelu_is_found_to_differ_on_ndarray() {
+fn a_decoder_agrees_gelu_and_cache_included() {
     let folder = tempfile::tempdir().unwrap();
-    let small = ["--steps", "2", "--measure", "agreement", "--json"];
-    let which = ["compare", "--models", "sums", "--backends", "flex,ndarray"];
-    let output = zoo(folder.path(), &[&which[..], &small].concat());
-    assert_eq!(output.status.code(), Some(1));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let flex = agreement(&report, 0, 0);
-    assert_eq!(flex["verdict"], "agrees", "{flex}");
-    let layers = flex["layers"].as_array().unwrap();
-    assert!(layers.iter().any(|row| row["name"] == "h.0.attn.c_attn"));
-    // A decoder with its cache gives what the full pass gives.
-    let quantities = flex["quantities"].as_array().unwrap();
-    assert!(quantities.iter().any(|one| one["name"] == "decoding"));
-
+    let which = ["--models", "sums", "--backends", "flex,ndarray"];
+    let small = ["--steps", "2", "--measure", "agreement"];
+    let report = report(folder.path(), &[&which[..], &small].concat());
+    for column in [0, 1] {
+        let one = agreement(&report, 0, column);
+        assert_eq!(one["verdict"], "agrees", "{one}");
+        let layers = one["layers"].as_array().unwrap();
+        assert!(layers.iter().any(|row| row["name"] == "h.0.attn.c_attn"));
+        // A decoder with its cache gives what the full pass gives.
+        let quantities = one["quantities"].as_array().unwrap();
+        assert!(quantities.iter().any(|one| one["name"] == "decoding"));
+    }
     let check = &report["subjects"][0]["reference"]["check"];
-    assert!(check["worst"].as_f64().unwrap() > 1e6, "{check}");
-    assert_eq!(check["what"], "gradients: gradient of h.2.mlp.c_fc.weight");
+    assert!(check["worst"].as_f64().unwrap() < 1.0, "{check}");
 }
 
 #[test]
@@ -224,7 +221,7 @@ fn a_breach_ends_with_status_1_and_a_wrong_request_with_2() {
     }
     let error = fail(
         folder.path(),
-        &["compare", "--models", "vgg*", "--backends", "flex"],
+        &["compare", "--models", "nosuch*", "--backends", "flex"],
         2,
     );
     assert!(error.contains("resnet18"), "{error}");

@@ -313,6 +313,18 @@ where
         (self.validate)(&config)?;
         let configured = self.configured(config);
         if let Some(facts) = facts {
+            let what = match self.forward.kind() {
+                Kind::Maps => Some("a class for each pixel"),
+                Kind::Pairs => Some("pairs of texts"),
+                Kind::Images | Kind::Sentences | Kind::Decoder => None,
+            };
+            if let Some(what) = what {
+                return Err(format!(
+                    "model {} learns from {what}, which no data set here has; train it from a \
+                     program of your own, as examples/own-model does",
+                    self.name
+                ));
+            }
             facts.fit(self.name, configured.input, configured.outputs)?;
         }
         Ok(Box::new(configured))

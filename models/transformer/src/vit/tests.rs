@@ -90,31 +90,6 @@ fn every_parameter_learns() {
 }
 
 #[test]
-fn stochastic_depth_leaves_out_whole_samples_in_training() {
-    let device = Device::flex().autodiff();
-    let drop = DropoutConfig::new(0.5).init();
-    let x = Tensor::<2>::ones([64 * 3, 2], &device);
-    let rows = values(leave_out(&drop, x.clone(), 64));
-    let samples: Vec<&[f32]> = rows.chunks(6).collect();
-    let kept = samples.iter().filter(|sample| **sample == [2.0; 6]).count();
-    let left_out = samples.iter().filter(|sample| **sample == [0.0; 6]).count();
-    assert_eq!(kept + left_out, 64);
-    assert!(kept > 0 && left_out > 0, "{kept} of 64 kept");
-
-    let plain = x.without_autodiff();
-    assert_eq!(values(leave_out(&drop, plain.clone(), 64)), values(plain));
-
-    let config = VitConfig {
-        num_layers: 3,
-        stochastic_depth: 0.2,
-        ..VitConfig::tiny()
-    };
-    let rates = config.init(&device).blocks.into_iter();
-    let rates: Vec<f64> = rates.map(|block| block.stochastic_depth.prob).collect();
-    assert_eq!(rates, [0.0, 0.1, 0.2]);
-}
-
-#[test]
 #[should_panic(expected = "assert_shape!")]
 fn images_of_another_size_are_refused() {
     let device = Device::flex();

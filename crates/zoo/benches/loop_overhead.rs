@@ -72,7 +72,7 @@ struct Bench<M> {
 /// What a block took in all, and the loss of its last step.
 type Block = (Duration, f32);
 
-impl<M: Module> Bench<M> {
+impl<M: Module + 'static> Bench<M> {
     /// Runs every kind of loop in turn, `rounds` times, and prints how they compare.
     fn compare(&self, rounds: usize, device: &Device) -> Result<(), Box<dyn Error>> {
         let batches: Arc<[Batch]> = (0..BATCHES as u64).map(random_batch).collect();

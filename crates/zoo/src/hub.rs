@@ -41,7 +41,7 @@ pub fn read(folder: &Path, config: &Json) -> Result<(Box<dyn Model>, Codec), Str
 
 /// An architecture that `transformers` configures.
 fn configured(config: &Json) -> Result<Box<dyn Model>, String> {
-    let found = MODELS.iter().find_map(|entry| entry.from_hub(config));
+    let found = MODELS.iter().find_map(|entry| entry.of_hub(config));
     found.unwrap_or_else(|| {
         let known = MODELS.iter().filter_map(|entry| entry.model_type());
         Err(format!(

@@ -32,7 +32,7 @@ use crate::data::Facts;
 
 pub use model::{Job, Model, Outcome};
 pub use ready::{Answer, Ready};
-pub use row::{Embedded, Entry, Forward, Hub, Input, Kind, Row};
+pub use row::{Embedded, Entry, Forward, Hub, Input, Kind, Row, ToHub};
 
 /// Every architecture, by family.
 pub static MODELS: &[&dyn Entry] = &[

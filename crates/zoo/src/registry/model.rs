@@ -20,7 +20,7 @@ use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
 
 use super::ready::{Opened, Ready};
-use super::row::{Embedded, Forward, Input, Kind, to_table};
+use super::row::{Embedded, Forward, Input, Kind, ToHub, to_table};
 use crate::devices::{self, Selected};
 use crate::error::Error;
 use crate::summary::{Summary, SummaryError, summarize};
@@ -149,7 +149,7 @@ pub(super) struct Configured<C, M> {
     pub(super) embedded: Option<Embedded<M>>,
     pub(super) origin: Origin,
     pub(super) head: Vec<String>,
-    pub(super) to_hub: Option<fn(&C) -> Result<Json, String>>,
+    pub(super) to_hub: Option<ToHub<C>>,
     pub(super) config: C,
 }
 

@@ -193,6 +193,9 @@ impl<M> Clone for Embedded<M> {
 
 impl<M> Copy for Embedded<M> {}
 
+/// A configuration in the form of its origin, or why it has none there.
+pub type ToHub<C> = fn(&C) -> Result<Json, String>;
+
 /// A `config.json` as the origin writes it.
 pub struct Hub<C> {
     /// Its `model_type`.
@@ -200,7 +203,7 @@ pub struct Hub<C> {
     /// What our configuration is of it; the error names the key that cannot be represented.
     pub read: fn(&Json) -> Result<C, String>,
     /// What it is of our configuration.
-    pub write: fn(&C) -> Result<Json, String>,
+    pub write: ToHub<C>,
 }
 
 /// One architecture of the table. A table of one's own may have rows too: every field is plain.
@@ -265,7 +268,7 @@ pub trait Entry: Sync {
     ///
     /// # Errors
     /// A configuration that cannot be represented, by key.
-    fn from_hub(&self, config: &Json) -> Option<Result<Box<dyn Model>, String>>;
+    fn of_hub(&self, config: &Json) -> Option<Result<Box<dyn Model>, String>>;
 }
 
 impl<C, M> Entry for Row<C, M>
@@ -338,7 +341,7 @@ where
         self.hub.as_ref().map(|hub| hub.model_type)
     }
 
-    fn from_hub(&self, config: &Json) -> Option<Result<Box<dyn Model>, String>> {
+    fn of_hub(&self, config: &Json) -> Option<Result<Box<dyn Model>, String>> {
         let hub = self.hub.as_ref()?;
         if config.get("model_type")?.as_str()? != hub.model_type {
             return None;

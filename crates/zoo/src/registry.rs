@@ -120,10 +120,7 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: classes,
         outputs: |config| config.num_classes(),
         embedded: None,
-        origin: |config| {
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
-        },
+        origin: |config| origin(config, VggConfig::origin_name),
         head: |_| named(&["classifier.2."]),
         hub: None,
     },
@@ -163,10 +160,7 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: classes,
         outputs: |config| config.num_classes(),
         embedded: None,
-        origin: |config| {
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
-        },
+        origin: |config| origin(config, MobileNetV2Config::origin_name),
         head: |_| named(&["classifier."]),
         hub: None,
     },
@@ -186,10 +180,7 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: classes,
         outputs: |config| config.num_classes(),
         embedded: None,
-        origin: |config| {
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
-        },
+        origin: |config| origin(config, ConvNeXtConfig::origin_name),
         head: |_| named(&["classifier."]),
         hub: None,
     },
@@ -209,10 +200,7 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: classes,
         outputs: |config| config.num_classes(),
         embedded: None,
-        origin: |config| {
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
-        },
+        origin: |config| origin(config, EfficientNetConfig::origin_name),
         head: |_| named(&["classifier."]),
         hub: None,
     },
@@ -232,10 +220,7 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: |_| Table::new(),
         outputs: |config| config.num_classes(),
         embedded: None,
-        origin: |config| {
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
-        },
+        origin: |config| origin(config, UNetConfig::origin_name),
         head: |_| named(&["outc."]),
         hub: None,
     },
@@ -276,8 +261,7 @@ pub static MODELS: &[&dyn Entry] = &[
         }),
         origin: |config| {
             let is_tied = config.output == gpt::Output::Tied;
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
+            origin(config, GptConfig::origin_name)
                 .with_prefix("transformer.")
                 .with_conv1d(gpt::CONV1D)
                 .with_tied(if is_tied { gpt::TIED } else { &[] })
@@ -310,8 +294,7 @@ pub static MODELS: &[&dyn Entry] = &[
         }),
         origin: |config| {
             let is_tied = config.output == gpt::Output::Tied;
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
+            origin(config, LlamaConfig::origin_name)
                 .with_prefix("model.")
                 .with_tied(if is_tied { llama::TIED } else { &[] })
                 .with_ignored(llama::IGNORED)
@@ -370,8 +353,7 @@ pub static MODELS: &[&dyn Entry] = &[
             logits: |model, x, tokens| model.forward_embedded(x, model.padding_mask(&tokens)),
         }),
         origin: |config| {
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
+            origin(config, BertConfig::origin_name)
                 .with_prefix("bert.")
                 .with_ignored(bert::IGNORED)
         },
@@ -397,10 +379,7 @@ pub static MODELS: &[&dyn Entry] = &[
         from_data: vocabulary,
         outputs: |config| config.vocab_size,
         embedded: None,
-        origin: |config| {
-            let config = config.clone();
-            Origin::named(move |ours| config.origin_name(ours))
-        },
+        origin: |config| origin(config, EncoderDecoderConfig::origin_name),
         head: |_| named(&["embedding.", "target_embedding.", "output."]),
         hub: None,
     },
@@ -457,6 +436,15 @@ fn integer(value: usize) -> Value {
 
 fn named(starts: &[&str]) -> Vec<String> {
     starts.iter().map(|start| (*start).to_owned()).collect()
+}
+
+/// An origin whose names a configuration knows.
+fn origin<C>(config: &C, name: fn(&C, &str) -> String) -> Origin
+where
+    C: Clone + Send + Sync + 'static,
+{
+    let config = config.clone();
+    Origin::named(move |ours| name(&config, ours))
 }
 
 /// The logits after the last token: `[b, t, k]` -> `[b, k]`.

@@ -4,10 +4,10 @@
 //! where norms have `weight` and `bias` as PyTorch's do. In a pattern, `*` stands for any text, dots
 //! included: `layer1.*` is all of `layer1`, and `*.bias` are all biases.
 
-use burn::module::{Flag, Lora, Module, ModuleVisitor, Param, ParamGroup, ParamId};
+use burn::module::{Lora, Module, ParamGroup, ParamId};
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
-use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use zoo_weights::{Leaf, Switch};
 
 use crate::keys::{DidYouMean, nearest};
 use crate::params::number;
@@ -71,7 +71,7 @@ impl Finetune {
     /// A pattern that names nothing, with what it may have meant; nothing left to train; a rank
     /// above a matrix's.
     pub fn check_model<M: Module>(&self, model: &M) -> Result<(), String> {
-        self.choose(&Leaves::of(model)).map(|_| ())
+        self.choose(&Names::of(model)).map(|_| ())
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -113,7 +113,7 @@ impl Finetune {
             frozen,
             whole,
             adapted,
-        } = self.choose(&Leaves::of(&model))?;
+        } = self.choose(&Names::of(&model))?;
         let Some(lora) = &self.lora else {
             return Ok(model.freeze_group(ParamGroup::from_ids(frozen)));
         };
@@ -129,8 +129,8 @@ impl Finetune {
         Ok(number(model))
     }
 
-    fn choose(&self, leaves: &Leaves) -> Result<Chosen, String> {
-        let all: Vec<&Leaf> = leaves.parameters.iter().collect();
+    fn choose(&self, names: &Names) -> Result<Chosen, String> {
+        let all: Vec<&Leaf> = names.parameters.iter().collect();
         let mut chosen = Chosen::default();
         let stays: Vec<&Leaf> = match &self.lora {
             None => named("finetune.freeze", &self.freeze, &all)?,
@@ -146,22 +146,25 @@ impl Finetune {
         if self.lora.is_none() && stays.len() == all.len() {
             return Err(format!(
                 "finetune.freeze leaves nothing to train; leave out the last layer, {}",
-                all.last().map_or("", |leaf| layer(&leaf.name))
+                all.last().map_or("", |leaf| layer(&leaf.path))
             ));
         }
         chosen.frozen = ids(&stays);
-        for flag in &leaves.flags {
+        for switch in &names.switches {
             let mut below = all
                 .iter()
-                .filter(|leaf| leaf.is_below(&flag.owner))
+                .filter(|leaf| is_below(leaf, &switch.owner))
                 .peekable();
             let is_frozen = match below.peek() {
                 // Dropout and its like.
-                None => self.freeze.iter().any(|pattern| fits(pattern, &flag.name)),
+                None => self
+                    .freeze
+                    .iter()
+                    .any(|pattern| fits(pattern, &switch.path)),
                 Some(_) => below.all(|leaf| stays.contains(leaf)),
             };
             if is_frozen {
-                chosen.frozen.push(flag.id);
+                chosen.frozen.push(switch.id);
             }
         }
         Ok(chosen)
@@ -173,7 +176,7 @@ impl LoraConfig {
     fn adapted<'a>(&self, all: &[&'a Leaf], whole: &[&Leaf]) -> Result<Vec<&'a Leaf>, String> {
         let matrices = all.iter().copied().filter(|leaf| leaf.shape.len() == 2);
         let mut adapted: Vec<&Leaf> = if self.on.is_empty() {
-            matrices.filter(|leaf| leaf.kind == "Linear").collect()
+            matrices.filter(|leaf| leaf.is_linear_weight()).collect()
         } else {
             named("finetune.lora.on", &self.on, &matrices.collect::<Vec<_>>())?
         };
@@ -194,7 +197,7 @@ impl LoraConfig {
             Some(leaf) => Err(format!(
                 "finetune.lora.rank = {rank}: {} is {:?}, which has no higher rank than its smaller \
                  side; lower the rank, or name the matrix in finetune.lora.train",
-                leaf.name, leaf.shape
+                leaf.path, leaf.shape
             )),
         }
     }
@@ -223,18 +226,18 @@ fn ids(leaves: &[&Leaf]) -> Vec<ParamId> {
 
 /// The leaves among `all` that some pattern fits, if every pattern fits some.
 fn named<'a>(key: &str, patterns: &[String], all: &[&'a Leaf]) -> Result<Vec<&'a Leaf>, String> {
-    let is_named = |pattern: &String| all.iter().any(|leaf| fits(pattern, &leaf.name));
+    let is_named = |pattern: &String| all.iter().any(|leaf| fits(pattern, &leaf.path));
     let Some(stray) = patterns.iter().find(|pattern| !is_named(pattern)) else {
-        let some = |leaf: &&&Leaf| patterns.iter().any(|pattern| fits(pattern, &leaf.name));
+        let some = |leaf: &&&Leaf| patterns.iter().any(|pattern| fits(pattern, &leaf.path));
         return Ok(all.iter().filter(some).copied().collect());
     };
     let mut likely: Vec<String> = Vec::new();
     let mut first_names: Vec<&str> = Vec::new();
     for leaf in all {
-        let modules = leaf.name.match_indices('.');
-        likely.extend(modules.map(|(end, _)| format!("{}.*", &leaf.name[..end])));
-        likely.push(leaf.name.clone());
-        let first = leaf.name.split('.').next().unwrap_or_default();
+        let modules = leaf.path.match_indices('.');
+        likely.extend(modules.map(|(end, _)| format!("{}.*", &leaf.path[..end])));
+        likely.push(leaf.path.clone());
+        let first = leaf.path.split('.').next().unwrap_or_default();
         if !first_names.contains(&first) {
             first_names.push(first);
         }
@@ -288,8 +291,8 @@ impl Rates {
     /// Each layer's share of the full rate, for a `decay` of one or less.
     pub(crate) fn by_layer<M: Module>(model: &M, decay: f64) -> Self {
         let mut layers: Vec<(String, Vec<ParamId>)> = Vec::new();
-        for leaf in Leaves::of(model).parameters {
-            let name = layer(&leaf.name);
+        for leaf in Names::of(model).parameters {
+            let name = layer(&leaf.path);
             match layers.iter_mut().find(|(known, _)| known == name) {
                 Some((_, ids)) => ids.push(leaf.id),
                 None => layers.push((name.to_owned(), vec![leaf.id])),
@@ -311,101 +314,26 @@ impl Rates {
     }
 }
 
-/// What a model's parameters and flags are called, in its own order.
-#[derive(Default)]
-struct Leaves {
+/// What a model's parameters and switches are called, in its own order.
+struct Names {
     parameters: Vec<Leaf>,
-    flags: Vec<Control>,
-    path: Vec<String>,
-    kinds: Vec<String>,
+    switches: Vec<Switch>,
 }
 
-#[derive(PartialEq)]
-struct Leaf {
-    name: String,
-    id: ParamId,
-    /// The type that holds it.
-    kind: String,
-    shape: Vec<usize>,
-}
-
-impl Leaf {
-    fn is_below(&self, module: &str) -> bool {
-        let rest = self.name.strip_prefix(module);
-        module.is_empty() || rest.is_some_and(|rest| rest.starts_with('.'))
-    }
-}
-
-/// The flag that switches a layer's behaviour in training.
-struct Control {
-    name: String,
-    id: ParamId,
-    /// The name of the module that it is a part of.
-    owner: String,
-}
-
-/// Norms, whose gain and offset PyTorch calls weight and bias.
-const NORMS: &[&str] = &[
-    "BatchNorm",
-    "GroupNorm",
-    "InstanceNorm",
-    "LayerNorm",
-    "RmsNorm",
-];
-
-impl Leaves {
+impl Names {
     fn of<M: Module>(model: &M) -> Self {
-        let mut leaves = Self::default();
-        model.visit(&mut leaves);
-        leaves
+        let mut parameters = zoo_weights::leaves(model);
+        parameters.retain(|leaf| !leaf.is_statistic());
+        Self {
+            parameters,
+            switches: zoo_weights::switches(model),
+        }
     }
 }
 
-impl ModuleVisitor for Leaves {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(name.to_owned());
-        // `Struct:Linear`, `Enum:Norm`, `Vec`
-        let kind = container
-            .split_once(':')
-            .map_or(container, |(_, kind)| kind);
-        self.kinds.push(kind.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-        self.kinds.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let kind = self.kinds.last().cloned().unwrap_or_default();
-        let is_statistic = |name: &String| name == "running_mean" || name == "running_var";
-        if kind == "BatchNorm" && self.path.last().is_some_and(is_statistic) {
-            return;
-        }
-        let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        if let (true, Some(last)) = (NORMS.contains(&kind.as_str()), path.last_mut()) {
-            *last = match *last {
-                "gamma" => "weight",
-                "beta" => "bias",
-                other => other,
-            };
-        }
-        self.parameters.push(Leaf {
-            name: path.join("."),
-            id: param.id,
-            kind,
-            shape: param.lazy_shape().to_vec(),
-        });
-    }
-
-    fn visit_flag(&mut self, flag: &Param<Flag>) {
-        let owner = self.path.split_last().map_or(&[][..], |(_, owner)| owner);
-        self.flags.push(Control {
-            name: self.path.join("."),
-            id: flag.id,
-            owner: owner.join("."),
-        });
-    }
+fn is_below(leaf: &Leaf, module: &str) -> bool {
+    let rest = leaf.path.strip_prefix(module);
+    module.is_empty() || rest.is_some_and(|rest| rest.starts_with('.'))
 }
 
 #[cfg(test)]

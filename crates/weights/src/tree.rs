@@ -1,6 +1,6 @@
 //! A model's tensors with their paths, as PyTorch would list them.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
 /// Where a walk over a module is: names and types from the root on.
@@ -18,7 +18,12 @@ impl Place {
         self.0.pop();
     }
 
-    fn leaf(&self, shape: &[usize]) -> Leaf {
+    fn path(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(".")
+    }
+
+    fn leaf<const D: usize>(&self, param: &Param<Tensor<D>>) -> Leaf {
         let kind = self.0.last().map_or("", |(_, kind)| kind.as_str());
         let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
         let is_norm = [
@@ -39,30 +44,45 @@ impl Place {
         Leaf {
             path: names.join("."),
             kind: kind.to_owned(),
-            shape: shape.to_vec(),
+            shape: param.lazy_shape().to_vec(),
+            id: param.id,
         }
     }
 }
 
 /// One tensor of a model.
-#[derive(Clone, Debug)]
-pub(crate) struct Leaf {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaf {
     /// The path, with PyTorch's names for what a norm holds.
-    pub(crate) path: String,
+    pub path: String,
     /// The type of the module that holds it.
-    pub(crate) kind: String,
-    pub(crate) shape: Vec<usize>,
+    pub kind: String,
+    /// Its shape; a linear layer's weight is `[in, out]`.
+    pub shape: Vec<usize>,
+    /// What Burn knows it by.
+    pub id: ParamId,
+}
+
+/// The flag that switches what a layer does in training: a norm's statistics, dropout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Switch {
+    /// The path of the module that it switches.
+    pub owner: String,
+    /// Its own.
+    pub path: String,
+    /// What Burn knows it by.
+    pub id: ParamId,
 }
 
 impl Leaf {
     /// A running statistic of a batch norm, which is moved, not trained.
-    pub(crate) fn is_statistic(&self) -> bool {
+    pub fn is_statistic(&self) -> bool {
         self.kind == "BatchNorm"
             && (self.path.ends_with("running_mean") || self.path.ends_with("running_var"))
     }
 
     /// A linear layer's weight, which PyTorch keeps as `[out, in]` and Burn as `[in, out]`.
-    pub(crate) fn is_linear_weight(&self) -> bool {
+    pub fn is_linear_weight(&self) -> bool {
         self.kind == "Linear" && self.shape.len() == 2
     }
 }
@@ -90,7 +110,7 @@ pub(crate) fn show<M: Module>(model: &M, to: &mut impl Look) {
             self.0.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.look(self.0.leaf(&param.lazy_shape()), param);
+            self.1.look(self.0.leaf(param), param);
         }
     }
     model.visit(&mut Walk(Place::default(), to));
@@ -107,14 +127,14 @@ pub(crate) fn replace<M: Module>(model: M, by: &mut impl Replace) -> M {
             self.0.exit();
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            self.1.replace(self.0.leaf(&param.lazy_shape()), param)
+            self.1.replace(self.0.leaf(&param), param)
         }
     }
     model.map(&mut Walk(Place::default(), by))
 }
 
-/// Every tensor of a model, by path and shape.
-pub(crate) fn leaves<M: Module>(model: &M) -> Vec<Leaf> {
+/// Every tensor of a model, in its own order, without drawing any.
+pub fn leaves<M: Module>(model: &M) -> Vec<Leaf> {
     struct List(Vec<Leaf>);
     impl Look for List {
         fn look<const D: usize>(&mut self, leaf: Leaf, _: &Param<Tensor<D>>) {
@@ -126,11 +146,29 @@ pub(crate) fn leaves<M: Module>(model: &M) -> Vec<Leaf> {
     list.0
 }
 
-/// Burn's paths of a model's linear weights: the matrices that its products are with.
-pub fn linear_weights<M: Module>(model: &M) -> Vec<String> {
-    let leaves = leaves(model).into_iter();
-    let linear = leaves.filter(Leaf::is_linear_weight);
-    linear.map(|leaf| leaf.path).collect()
+/// Every switch of a model.
+pub fn switches<M: Module>(model: &M) -> Vec<Switch> {
+    struct List(Place, Vec<Switch>);
+    impl ModuleVisitor for List {
+        fn enter_module(&mut self, name: &str, kind: &str) {
+            self.0.enter(name, kind);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.exit();
+        }
+        fn visit_flag(&mut self, flag: &Param<Flag>) {
+            let path = self.0.path();
+            let owner = path.rsplit_once('.').map_or("", |(owner, _)| owner);
+            self.1.push(Switch {
+                owner: owner.to_owned(),
+                path,
+                id: flag.id,
+            });
+        }
+    }
+    let mut list = List(Place::default(), Vec::new());
+    model.visit(&mut list);
+    list.1
 }
 
 /// The trained numbers of a model, counted without drawing them: running statistics are not.

@@ -41,7 +41,7 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
     })?;
     let quantized = match args.int8 {
         true => Some(saved.ready.quantized().ok_or_else(|| {
-            Error::request("--int8 is of linear layers, of which this model has none")
+            Error::request("--int8 is of linear layers whose outputs are a multiple of four; this model has none")
         })?),
         false => None,
     };

@@ -7,9 +7,10 @@ use burn::tensor::DType;
 use zoo_train::MODEL_FILE;
 
 use crate::cli::{ExportArgs, ExportFormat, FloatName, ImportArgs};
-use crate::data::Codec;
+use crate::devices;
 use crate::error::Error;
 use crate::hub;
+use crate::language;
 use crate::progress::print_json;
 use crate::saved::{CONFIG_FILE, Config, Saved};
 use crate::summary::grouped;
@@ -81,10 +82,19 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
     let config = hub::write(&*saved.model, &saved.codec).map_err(Error::Request)?;
     fs::create_dir_all(&out)
         .map_err(|error| Error::Request(format!("{}: {error}", out.display())))?;
-    saved.ready.save(&out.join(MODEL_FILE), Some(dtype))?;
+    let weights = out.join(MODEL_FILE);
+    let there = hub::model(&config).map_err(Error::failed)?;
+    if there.parameters() == saved.model.parameters() {
+        saved.ready.save(&weights, Some(dtype))?;
+    } else {
+        saved.ready.save(&weights, None)?;
+        let host = devices::open(devices::default_name()).map_err(Error::request)?;
+        let grown = there.load_without_biases(&weights, &host.device)?;
+        grown.save(&weights, Some(dtype))?;
+    }
     let json = serde_json::to_vec_pretty(&config).map_err(Error::failed)?;
     write(&out.join(CONFIG_FILE), &json)?;
-    if let Codec::Tokenizer { tokenizer, .. } = &saved.codec {
+    if let Some(tokenizer) = language::file(&saved.codec) {
         write(&out.join(hub::TOKENIZER_FILE), tokenizer.as_bytes())?;
     }
     println!("{}", out.display());

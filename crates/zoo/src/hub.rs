@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use toml::{Table, Value};
 
 use crate::data::Codec;
+use crate::language::Language;
 use crate::registry::{self, Input, Kind, MODELS, Model};
 
 /// The tokenizer's file in a folder.
@@ -31,12 +32,20 @@ pub fn is_origins(config: &Json) -> bool {
 /// # Errors
 /// An architecture that is not here, or a value that cannot be represented.
 pub fn read(folder: &Path, config: &Json) -> Result<(Box<dyn Model>, Codec), String> {
-    let model = match config.get("architecture").and_then(Json::as_str) {
-        Some(name) => named(name, config)?,
-        None => configured(config)?,
-    };
+    let model = model(config)?;
     let codec = codec(&*model, folder, config)?;
     Ok((model, codec))
+}
+
+/// The model of a `config.json` in an origin's form.
+///
+/// # Errors
+/// An architecture that is not here, or a value that cannot be represented.
+pub fn model(config: &Json) -> Result<Box<dyn Model>, String> {
+    match config.get("architecture").and_then(Json::as_str) {
+        Some(name) => named(name, config),
+        None => configured(config),
+    }
 }
 
 /// An architecture that `transformers` configures.
@@ -178,6 +187,14 @@ pub fn write(model: &dyn Model, codec: &Codec) -> Result<Json, String> {
                 .map(|(id, name)| (id.to_string(), json!(name)))
                 .collect();
             config.insert("id2label".into(), Json::Object(labels));
+        }
+        if let Some(language) = Language::of(codec).transpose()? {
+            let stop = language.stop();
+            if let [token] = *stop {
+                config["eos_token_id"] = json!(token);
+            } else if !stop.is_empty() {
+                config["eos_token_id"] = json!(stop);
+            }
         }
         return Ok(config);
     }

@@ -1,7 +1,8 @@
 //! Text as a model's tokens, and back: characters of a corpus, or a `tokenizer.json`.
 
+use serde_json::{Value as Json, json};
 use tokenizers::Tokenizer;
-use zoo_text::CharVocabulary;
+use zoo_text::{CharVocabulary, UNKNOWN};
 
 use crate::data::Codec;
 use crate::error::chain;
@@ -85,6 +86,45 @@ impl Language {
             Self::Tokens { stop, .. } => stop.clone(),
         }
     }
+}
+
+/// The `tokenizer.json` that does what a codec of texts does; `None` for one of other inputs.
+pub fn file(codec: &Codec) -> Option<String> {
+    let numbered = |tokens: &mut dyn Iterator<Item = String>| -> Json {
+        let numbered = tokens.enumerate();
+        Json::Object(numbered.map(|(id, token)| (token, json!(id))).collect())
+    };
+    let (normalizer, splits, model, decoder) = match codec {
+        Codec::Tokenizer { tokenizer, .. } => return Some(tokenizer.clone()),
+        Codec::Images { .. } => return None,
+        // Pairs of which none is ever merged.
+        Codec::Chars { chars, .. } => (
+            Json::Null,
+            Json::Null,
+            json!({
+                "type": "BPE", "dropout": null, "unk_token": null,
+                "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+                "byte_fallback": false, "ignore_merges": false, "merges": [],
+                "vocab": numbered(&mut chars.chars().map(String::from)),
+            }),
+            json!({ "type": "Fuse" }),
+        ),
+        Codec::Words { words, .. } => (
+            json!({ "type": "Lowercase" }),
+            json!({ "type": "WhitespaceSplit" }),
+            json!({
+                "type": "WordLevel", "unk_token": words.lines().nth(UNKNOWN as usize),
+                "vocab": numbered(&mut words.lines().map(str::to_owned)),
+            }),
+            Json::Null,
+        ),
+    };
+    let file = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": normalizer, "pre_tokenizer": splits, "post_processor": null,
+        "decoder": decoder, "model": model,
+    });
+    Some(file.to_string())
 }
 
 /// A tokenizer from the text of its `tokenizer.json`.
@@ -172,6 +212,33 @@ mod tests {
         let mut text = Streaming::new(&language, &[5]);
         let pieces: Vec<String> = [2, 3, 4, 1].map(|token| text.push(token)).to_vec();
         assert_eq!(pieces, [" ", "", "ä", "i"]);
+    }
+
+    #[test]
+    fn characters_and_words_have_a_file_that_does_what_they_do() {
+        let chars = Codec::Chars {
+            chars: "\n !aäb".into(),
+            stop: Some('\n'),
+        };
+        let written = tokenizer(&file(&chars).unwrap()).unwrap();
+        let ours = Language::of(&chars).unwrap().unwrap();
+        let text = "ab  ä!\n";
+        let tokens = ours.encode(text).unwrap();
+        assert_eq!(written.encode(text, false).unwrap().get_ids(), tokens);
+        assert_eq!(written.decode(&tokens, false).unwrap(), text);
+
+        let lines = "<pad>\n<unk>\nthe\néclair\n";
+        let words = Codec::Words {
+            words: lines.into(),
+            max_length: 8,
+            classes: Vec::new(),
+        };
+        let written = tokenizer(&file(&words).unwrap()).unwrap();
+        let ours = zoo_text::WordVocabulary::from_lines(lines).unwrap();
+        let text = "The  ÉCLAIR\tate the,";
+        let tokens = ours.encode(text, 8);
+        assert_eq!(tokens, [2, 3, 1, 1]);
+        assert_eq!(written.encode(text, false).unwrap().get_ids(), tokens);
     }
 
     #[test]

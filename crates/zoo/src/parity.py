@@ -1,10 +1,12 @@
 """Builds a model by the code of its origin, at full size and with random weights, for `zoo parity`.
 
 Reads one JSON line: `folder`, `config` (as in config.json: `architectures` for transformers, or
-`architecture` for torchvision and timm), `input` (a shape), `vocabulary` and `train`. Writes
-`golden.safetensors` into the folder, says so, and then times one forward pass for each line it is given.
+`architecture` for torchvision and timm; and `library`, which of them), `input` (a shape),
+`vocabulary` and `train`. Writes `golden.safetensors` into the folder, says so, and then times one
+forward pass for each line it is given.
 """
 
+import importlib
 import json
 import pathlib
 import sys
@@ -16,24 +18,15 @@ from safetensors.torch import save_file
 
 def build(config):
     """The model, what gives its output, and its library with the version."""
-    if "architecture" in config:
-        name, classes = config["architecture"], config["num_classes"]
-        try:
-            import torchvision
-
-            model = torchvision.models.get_model(name, num_classes=classes)
-            library = f"torchvision {torchvision.__version__}"
-        except (ImportError, ValueError):
-            import timm
-
-            model = timm.create_model(name, num_classes=classes)
-            library = f"timm {timm.__version__}"
+    name = config.pop("library")
+    package = importlib.import_module(name)
+    library = f"{name} {package.__version__}"
+    if name != "transformers":
+        create = package.create_model if name == "timm" else package.models.get_model
+        model = create(config["architecture"], num_classes=config["num_classes"])
         return model, lambda model, input: model(input), library
-    import transformers
-
-    library = f"transformers {transformers.__version__}"
-    kind = getattr(transformers, config["architectures"][0])
-    settings = transformers.AutoConfig.for_model(**config)
+    kind = getattr(package, config["architectures"][0])
+    settings = package.AutoConfig.for_model(**config)
     if kind.__name__ == "BertModel":
         model = kind(settings, add_pooling_layer=False)
 

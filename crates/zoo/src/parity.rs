@@ -127,33 +127,19 @@ fn print(
 
 /// The configuration that the script understands.
 fn config(model: &dyn Model, preset: &str) -> Result<Json, Error> {
+    let Some(library) = model.library() else {
+        return Err(Error::Request(format!(
+            "{preset} comes from a paper, not from a library of PyTorch: there is nothing to run it against"
+        )));
+    };
     let nothing = Codec::Words {
         words: String::new(),
         max_length: 1,
         classes: Vec::new(),
     };
-    let config = hub::write(model, &nothing).map_err(Error::Request)?;
-    // Of the presets without a library there is only what the golden numbers beside them say.
-    let has_library = config.get("architectures").is_some()
-        || [
-            "resnet1",
-            "resnet3",
-            "resnet5",
-            "vgg",
-            "mobilenet",
-            "convnext",
-            "efficientnet",
-            "mixer",
-            "vit",
-        ]
-        .iter()
-        .any(|start| preset.starts_with(start) && !["resnet32", "resnet56"].contains(&preset));
-    if has_library {
-        return Ok(config);
-    }
-    Err(Error::Request(format!(
-        "{preset} comes from a paper, not from a library of PyTorch: there is nothing to run it against"
-    )))
+    let mut config = hub::write(model, &nothing).map_err(Error::Request)?;
+    config["library"] = json!(library);
+    Ok(config)
 }
 
 fn shape(model: &dyn Model, batch: usize) -> Vec<usize> {

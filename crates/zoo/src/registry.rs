@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use toml::{Table, Value};
 use zoo_cnn::{
     ConvNeXt, ConvNeXtConfig, ConvNet, ConvNetConfig, EfficientNet, EfficientNetConfig, LeNet,
-    LeNetConfig, MobileNetV2, MobileNetV2Config, ResNet, ResNetConfig, UNet, UNetConfig, Vgg,
+    LeNetConfig, MobileNetV2, MobileNetV2Config, ResNet, ResNetConfig, Stem, UNet, UNetConfig, Vgg,
     VggConfig,
 };
 use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
@@ -51,6 +51,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |_| Origin::default(),
         head: |config| vec![format!("layers.{}.", config.widths.len() - 2)],
+        library: |_| None,
         hub: None,
     },
     &Row::<MixerConfig, Mixer> {
@@ -68,6 +69,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |_| Origin::default(),
         head: |_| named(&["head."]),
+        library: |_| Some("timm"),
         hub: None,
     },
     &Row::<LeNetConfig, LeNet> {
@@ -85,6 +87,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |_| Origin::default(),
         head: |_| named(&["fc3."]),
+        library: |_| None,
         hub: None,
     },
     &Row::<ConvNetConfig, ConvNet> {
@@ -102,6 +105,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |_| Origin::default(),
         head: |_| named(&["fc2."]),
+        library: |_| None,
         hub: None,
     },
     &Row::<VggConfig, Vgg> {
@@ -122,6 +126,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |config| origin(config, VggConfig::origin_name),
         head: |_| named(&["classifier.2."]),
+        library: |_| Some("torchvision"),
         hub: None,
     },
     &Row::<ResNetConfig, ResNet> {
@@ -142,6 +147,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |_| Origin::default(),
         head: |_| named(&["fc."]),
+        library: |config| (config.stem == Stem::Imagenet).then_some("torchvision"),
         hub: None,
     },
     &Row::<MobileNetV2Config, MobileNetV2> {
@@ -162,6 +168,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |config| origin(config, MobileNetV2Config::origin_name),
         head: |_| named(&["classifier."]),
+        library: |_| Some("torchvision"),
         hub: None,
     },
     &Row::<ConvNeXtConfig, ConvNeXt> {
@@ -182,6 +189,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |config| origin(config, ConvNeXtConfig::origin_name),
         head: |_| named(&["classifier."]),
+        library: |_| Some("torchvision"),
         hub: None,
     },
     &Row::<EfficientNetConfig, EfficientNet> {
@@ -202,6 +210,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |config| origin(config, EfficientNetConfig::origin_name),
         head: |_| named(&["classifier."]),
+        library: |_| Some("torchvision"),
         hub: None,
     },
     &Row::<UNetConfig, UNet> {
@@ -222,6 +231,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |config| origin(config, UNetConfig::origin_name),
         head: |_| named(&["outc."]),
+        library: |_| None,
         hub: None,
     },
     &Row::<VitConfig, Vit> {
@@ -239,6 +249,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |_| Origin::default(),
         head: |_| named(&["head."]),
+        library: |_| Some("timm"),
         hub: None,
     },
     &Row::<GptConfig, Gpt> {
@@ -268,6 +279,7 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_ignored(gpt::IGNORED)
         },
         head: |_| named(&["wte.", "lm_head."]),
+        library: |_| Some("transformers"),
         hub: Some(Hub {
             model_type: "gpt2",
             read: from_hub::<GptConfig, HfGpt2>,
@@ -300,6 +312,7 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_ignored(llama::IGNORED)
         },
         head: |_| named(&["embed_tokens.", "lm_head."]),
+        library: |_| Some("transformers"),
         hub: Some(Hub {
             model_type: "llama",
             read: from_hub::<LlamaConfig, HfLlama>,
@@ -329,6 +342,7 @@ pub static MODELS: &[&dyn Entry] = &[
         }),
         origin: |_| Origin::default(),
         head: |_| named(&["classifier."]),
+        library: |_| None,
         hub: None,
     },
     &Row::<BertConfig, Bert> {
@@ -358,6 +372,7 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_ignored(bert::IGNORED)
         },
         head: |_| named(&["classifier."]),
+        library: |_| Some("transformers"),
         hub: Some(Hub {
             model_type: "bert",
             read: from_hub::<BertConfig, HfBert>,
@@ -381,6 +396,7 @@ pub static MODELS: &[&dyn Entry] = &[
         embedded: None,
         origin: |config| origin(config, EncoderDecoderConfig::origin_name),
         head: |_| named(&["embedding.", "target_embedding.", "output."]),
+        library: |_| None,
         hub: None,
     },
 ];
@@ -400,7 +416,7 @@ pub fn without_chance(model: &dyn Model) -> Result<Box<dyn Model>, String> {
 }
 
 fn usual_side(config: &ResNetConfig) -> usize {
-    if config.stem == zoo_cnn::Stem::Imagenet {
+    if config.stem == Stem::Imagenet {
         224
     } else {
         32
@@ -482,14 +498,14 @@ where
     serde_json::to_value(H::from(config)).map_err(|error| error.to_string())
 }
 
-/// GPT-2's form knows neither a model without biases nor a bias of the output layer.
+/// GPT-2's form always has biases, and never one of the output layer.
 fn gpt_to_hub(config: &GptConfig) -> Result<Json, String> {
-    if config.bias && config.output == gpt::Output::Tied {
+    if config.output == gpt::Output::Tied {
         return to_hub::<GptConfig, HfGpt2>(config);
     }
     Err(
-        "GPT-2's configuration has no place for model.bias = false or model.output = \"free\"; \
-         --format safetensors writes the weights alone"
+        "GPT-2's configuration has no place for model.output = \"free\"; --format safetensors \
+         writes the weights alone"
             .into(),
     )
 }

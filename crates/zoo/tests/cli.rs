@@ -76,6 +76,12 @@ fn training_writes_a_run_that_eval_and_predict_use() {
         "eval repeats train's own test"
     );
 
+    let rounded = ["eval", "runs/mlp-glyphs-flex-1", "--int8", "--json"];
+    let metrics = json_lines(&succeed(folder.path(), &rounded))[0]["metrics"].clone();
+    let loss = |metrics: &Value| metrics["loss"].as_f64().unwrap();
+    let cost = (loss(&metrics) - loss(&eval["metrics"])).abs();
+    assert!(cost > 0.0 && cost < 0.01, "8-bit weights cost {cost} nats");
+
     write_folder(&folder.path().join("pictures"), 2);
     let out = succeed(
         folder.path(),

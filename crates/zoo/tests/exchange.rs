@@ -119,6 +119,34 @@ fn a_decoders_folder_samples_as_it_is_and_survives_import_and_export() {
 }
 
 #[test]
+fn a_gpt_without_biases_is_exported_with_zeros_for_them() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let short = ["train", "gpt-sums", "--short", "--no-report", "--quiet"];
+    succeed(root, &short);
+    let run = "runs/gpt-sums-flex-1";
+    succeed(root, &["export", run, "--format", "hf", "--out", "there"]);
+    let there = tensors(&root.join("there"));
+    let biases = there.iter().filter(|(name, _)| name.ends_with(".bias"));
+    let zeros = biases.map(|(_, bias)| bias.iter().all(|number| *number == 0.0));
+    let zeros: Vec<bool> = zeros.collect();
+    // Six a layer and the last norm's.
+    assert_eq!(zeros, [true; 3 * 6 + 1]);
+    let sample = |folder: &str| {
+        let arguments = [
+            "sample", folder, "--prompt", "12+34=", "--tokens", "5", "--json",
+        ];
+        let said: Value = serde_json::from_str(&succeed(root, &arguments)).unwrap();
+        (
+            said["text"].clone(),
+            said["tokens"].clone(),
+            said["stopped"].clone(),
+        )
+    };
+    assert_eq!(sample("there"), sample(run));
+}
+
+#[test]
 fn a_stop_token_and_the_penalty_end_and_change_a_text() {
     let root = tempfile::tempdir().unwrap();
     let hub = hub_folder(root.path(), "gpt");

@@ -5,10 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+mod common;
 
+use std::collections::BTreeSet;
+
+use common::{golden_files, golden_model};
 use toml::Table;
 use zoo::devices;
 use zoo::registry::{self, MODELS};
@@ -18,34 +19,15 @@ use zoo_weights::golden::Golden;
 /// Enough for the tiniest instance of a deep network, and a reason to think where it is not.
 const MOST_BYTES: u64 = 300_000;
 
-fn files() -> Vec<PathBuf> {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
-    let folders = fs::read_dir(models).unwrap();
-    let folders = folders.map(|family| family.unwrap().path().join("tests/golden"));
-    let files = folders
-        .filter(|folder| folder.is_dir())
-        .flat_map(|folder| fs::read_dir(folder).unwrap())
-        .map(|file| file.unwrap().path());
-    let mut files: Vec<PathBuf> = files
-        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
-        .collect();
-    files.sort();
-    files
-}
-
-fn model_of(golden: &Golden) -> Box<dyn registry::Model> {
-    let json: serde_json::Value = serde_json::from_str(golden.model()).unwrap();
-    let table = Table::try_from(json).unwrap();
-    registry::configure(&table, None).unwrap()
-}
-
 fn agree(backend: &str, trains: bool) {
     let device = devices::open(backend).unwrap().device;
     let mut failed = Vec::new();
-    for path in files() {
+    for path in golden_files() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let golden = Golden::open(&path).unwrap();
-        let distance = model_of(&golden).against(&golden, &device, trains).unwrap();
+        let distance = golden_model(&golden)
+            .against(&golden, &device, trains)
+            .unwrap();
         println!("{backend} {name} ({}): {distance:?}", golden.library());
         if !distance.is_small() {
             failed.push(format!("{name}: {distance:?}"));
@@ -69,7 +51,7 @@ fn ndarray_computes_what_the_origins_do() {
 #[test]
 fn every_architecture_has_small_golden_numbers_and_the_script_that_made_them() {
     let mut seen = BTreeSet::new();
-    for path in files() {
+    for path in golden_files() {
         let size = path.metadata().unwrap().len();
         assert!(size < MOST_BYTES, "{}: {size} bytes", path.display());
         let golden = Golden::open(&path).unwrap();
@@ -78,7 +60,7 @@ fn every_architecture_has_small_golden_numbers_and_the_script_that_made_them() {
             "{}: of which library?",
             path.display()
         );
-        let table = model_of(&golden).table();
+        let table = golden_model(&golden).table();
         seen.insert(table["name"].as_str().unwrap().to_owned());
         let folder = path.parent().unwrap();
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -113,9 +95,9 @@ fn saved_weights_are_the_origins_state_dict() {
         });
         names.collect()
     };
-    for path in files() {
+    for path in golden_files() {
         let golden = Golden::open(&path).unwrap();
-        let model = model_of(&golden);
+        let model = golden_model(&golden);
         model.fresh(1, &device).unwrap().save(&saved, None).unwrap();
         let ours = list(&Tensors::open(&saved).unwrap(), "");
         let theirs = list(&Tensors::open(&path).unwrap(), "weight.");
@@ -129,7 +111,7 @@ fn saved_weights_are_the_origins_state_dict() {
 fn a_model_that_computes_something_else_is_found_out() {
     let device = devices::open("flex").unwrap().device;
     let golden = |stem: &str| {
-        let path = files()
+        let path = golden_files()
             .into_iter()
             .find(|path| path.file_stem().unwrap() == stem);
         Golden::open(&path.unwrap()).unwrap()

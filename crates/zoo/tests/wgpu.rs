@@ -13,9 +13,10 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{largest_difference, losses};
+use burn::tensor::TensorData;
+use common::{golden_files, golden_model, largest_difference, losses};
 use zoo::devices;
-use zoo::registry::configure;
+use zoo::registry::MODELS;
 use zoo_weights::golden::Golden;
 
 const BOUND: f64 = 1e-3;
@@ -220,25 +221,46 @@ fn outputs_are_those_of_the_origins() {
         return;
     }
     let device = devices::open("wgpu").unwrap().device;
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
-    let files = fs::read_dir(models)
-        .unwrap()
-        .map(|family| family.unwrap().path().join("tests/golden"))
-        .filter(|folder| folder.is_dir())
-        .flat_map(|folder| fs::read_dir(folder).unwrap())
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"));
     let mut failed = Vec::new();
-    for path in files {
+    for path in golden_files() {
         let golden = Golden::open(&path).unwrap();
-        let table = serde_json::from_str::<serde_json::Value>(golden.model()).unwrap();
-        let table = toml::Table::try_from(table).unwrap();
-        let model = configure(&table, None).unwrap();
-        let distance = model.against(&golden, &device, false).unwrap();
+        let distance = golden_model(&golden).against(&golden, &device, false);
+        let distance = distance.unwrap();
         println!("{}: {:.1e}", path.display(), distance.output);
         if distance.output > BOUND {
             failed.push(format!("{}: {distance:?}", path.display()));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn eight_bit_weights_compute_as_on_flex() {
+    if !adapter() {
+        return;
+    }
+    for (name, input) in [
+        ("mlp", TensorData::new(vec![0.5_f32; 16], [1, 1, 1, 16])),
+        ("gpt", TensorData::new(vec![1_i64, 5, 9, 2], [1, 4])),
+    ] {
+        let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
+        // `fresh` draws on the host: the same weights on both.
+        let output = |backend: &str, quantized: bool| -> Vec<f64> {
+            let device = devices::open(backend).unwrap().device;
+            let mut ready = entry.tiny().fresh(1, &device).unwrap();
+            if quantized {
+                ready = ready.quantized().unwrap();
+            }
+            ready.output(input.clone()).iter::<f64>().collect()
+        };
+        let [here, there] = ["flex", "wgpu"].map(|backend| output(backend, true));
+        let distance = |a: &[f64], b: &[f64]| {
+            let pairs = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+            pairs.fold(0.0, f64::max)
+        };
+        let rounded = distance(&output("flex", false), &here);
+        let apart = distance(&here, &there);
+        assert!(rounded > 1e-4, "{name}: nothing was rounded");
+        assert!(apart < rounded / 10.0, "{name}: {apart} of {rounded}");
+    }
 }

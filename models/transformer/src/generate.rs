@@ -175,15 +175,16 @@ pub trait CachedDecoder {
     /// An empty cache.
     fn cache(&self) -> Cache;
 
-    /// Continues the sequences in `cache` with `tokens [b, t]` -> `logits [b, t, vocab]`.
+    /// Continues the sequences in `cache` with `tokens [b, t]` -> `logits [b, vocab]` of what follows
+    /// the last.
     ///
     /// # Errors
     /// [`ContextFull`] if the tokens do not fit, with the cache as it was.
-    fn forward_cached(
+    fn next_logits(
         &self,
         tokens: Tensor<2, Int>,
         cache: &mut Cache,
-    ) -> Result<Tensor<3>, ContextFull>;
+    ) -> Result<Tensor<2>, ContextFull>;
 }
 
 impl CachedDecoder for Gpt {
@@ -195,12 +196,12 @@ impl CachedDecoder for Gpt {
         self.cache()
     }
 
-    fn forward_cached(
+    fn next_logits(
         &self,
         tokens: Tensor<2, Int>,
         cache: &mut Cache,
-    ) -> Result<Tensor<3>, ContextFull> {
-        self.forward_cached(tokens, cache)
+    ) -> Result<Tensor<2>, ContextFull> {
+        self.next_logits(tokens, cache)
     }
 }
 
@@ -213,12 +214,12 @@ impl CachedDecoder for Llama {
         self.cache()
     }
 
-    fn forward_cached(
+    fn next_logits(
         &self,
         tokens: Tensor<2, Int>,
         cache: &mut Cache,
-    ) -> Result<Tensor<3>, ContextFull> {
-        self.forward_cached(tokens, cache)
+    ) -> Result<Tensor<2>, ContextFull> {
+        self.next_logits(tokens, cache)
     }
 }
 
@@ -280,10 +281,9 @@ impl<'a> Decoder<'a> {
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, t]), self.device);
         let logits = self
             .model
-            .forward_cached(ids, &mut self.cache)
+            .next_logits(ids, &mut self.cache)
             .expect("the cache was cleared where the tokens did not fit");
-        let [_, _, vocab] = logits.dims();
-        logits.slice([0..1, t - 1..t, 0..vocab]).into_data()
+        logits.into_data()
     }
 }
 

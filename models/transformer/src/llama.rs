@@ -350,11 +350,42 @@ impl Llama {
         tokens: Tensor<2, Int>,
         cache: &mut Cache,
     ) -> Result<Tensor<3>, ContextFull> {
-        let [b, new] = tokens.dims();
+        let [b, _] = tokens.dims();
+        Ok(self.logits(self.continued(tokens, cache)?, b))
+    }
+
+    /// [`forward_cached`](Self::forward_cached), of which only the last position is asked for:
+    /// `tokens [b, t]` -> `logits [b, vocab]`. A long prompt is spared the output layer.
+    ///
+    /// # Errors
+    /// As [`forward_cached`](Self::forward_cached).
+    ///
+    /// # Panics
+    /// If `b` differs from that of the first call, or there is no token.
+    pub fn next_logits(
+        &self,
+        tokens: Tensor<2, Int>,
+        cache: &mut Cache,
+    ) -> Result<Tensor<2>, ContextFull> {
+        let [b, t] = tokens.dims();
+        assert!(t > 0, "no token to continue from");
+        let x = self.continued(tokens, cache)?; // [b·t, c]
+        let [_, c] = x.dims();
+        let last = x.reshape([b, t, c]).narrow(1, t - 1, 1).reshape([b, c]);
+        Ok(self.logits(last, b).squeeze_dim(1))
+    }
+
+    /// Continues the sequences in `cache` with `tokens [b, t]` -> `[b·t, c]`, normed.
+    fn continued(
+        &self,
+        tokens: Tensor<2, Int>,
+        cache: &mut Cache,
+    ) -> Result<Tensor<2>, ContextFull> {
+        let [_, new] = tokens.dims();
         cache.check_room(self.context, new)?;
-        let logits = self.logits(self.blocks(self.embed(tokens), Some(cache), |_| ()), b);
+        let x = self.blocks(self.embed(tokens), Some(cache), |_| ());
         cache.advance(new);
-        Ok(logits)
+        Ok(x)
     }
 
     /// Most positions the model can see at once.

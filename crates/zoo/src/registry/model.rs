@@ -73,6 +73,13 @@ pub trait Model {
     /// # Errors
     /// Weights that cannot be read or do not fit.
     fn load(&self, weights: &Path, device: &Device) -> Result<Box<dyn Ready>, Error>;
+    /// [`load`](Self::load) from a file of a model that has no biases, where this one has: they are
+    /// what they are in a fresh model, zeros.
+    ///
+    /// # Errors
+    /// Weights that cannot be read or do not fit.
+    fn load_without_biases(&self, weights: &Path, device: &Device)
+    -> Result<Box<dyn Ready>, Error>;
     /// Builds it with the weights that a training with `seed` starts from.
     ///
     /// # Errors
@@ -99,6 +106,8 @@ pub trait Model {
         device: &Device,
         trains: bool,
     ) -> Result<Distance, WeightsError>;
+    /// The PyPI package that has the original; none for what only a paper has.
+    fn library(&self) -> Option<&'static str>;
     /// Its `config.json` in the hub's form, where the hub has one of its own for it.
     fn to_hub(&self) -> Option<Result<Json, String>>;
 }
@@ -149,6 +158,7 @@ pub(super) struct Configured<C, M> {
     pub(super) embedded: Option<Embedded<M>>,
     pub(super) origin: Origin,
     pub(super) head: Vec<String>,
+    pub(super) library: Option<&'static str>,
     pub(super) to_hub: Option<ToHub<C>>,
     pub(super) config: C,
 }
@@ -287,6 +297,13 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         Ok(self.ready(model.valid(), device))
     }
 
+    fn load_without_biases(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
+        let mut model = (self.init)(&self.config, device);
+        let is_bias = |name: &str| name.ends_with(".bias");
+        zoo_weights::load_except(&mut model, path, &self.origin, &is_bias)?;
+        Ok(self.ready(model.valid(), device))
+    }
+
     fn fresh(&self, seed: u64, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let model = self.initial(seed, None, device)?;
         Ok(self.ready(model.to_device(device).valid(), device))
@@ -311,6 +328,10 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let forward = self.forward;
         let rows = move |model: &M, input| forward.rows(model, input);
         golden.compare(model, &self.origin, device, &rows, trains)
+    }
+
+    fn library(&self) -> Option<&'static str> {
+        self.library
     }
 
     fn to_hub(&self) -> Option<Result<Json, String>> {

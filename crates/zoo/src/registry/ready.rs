@@ -71,8 +71,8 @@ pub trait Ready {
     /// A text generator; `None` for a classifier.
     fn decoder(&self) -> Option<Decoder<'_>>;
     /// The same model with the weights of its linear layers in 8-bit integers, symmetric, by Burn's
-    /// quantizer; `None` for a model without linear layers. Whether a backend computes with them is
-    /// seen when it does.
+    /// quantizer, where their outputs are a multiple of four; `None` for a model without such
+    /// layers. Whether a backend computes with them is seen when it does.
     fn quantized(&self) -> Option<Box<dyn Ready>>;
     /// Writes the weights, by the names of their origin; in a float type, if one is given.
     ///
@@ -226,14 +226,20 @@ impl<M: Module + 'static> Ready for Opened<M> {
     }
 
     fn quantized(&self) -> Option<Box<dyn Ready>> {
-        let weights = zoo_weights::linear_weights(&self.model);
+        /// Burn's GPU backends pack so many along the outputs, and have no part of a word. A layer
+        /// of another width keeps its floats, on every backend: all shall compute the same.
+        const IN_A_WORD: usize = 4;
+        let weights = zoo_weights::leaves(&self.model).into_iter();
+        let weights = weights
+            .filter(|leaf| leaf.is_linear_weight() && leaf.shape[1].is_multiple_of(IN_A_WORD));
+        let weights: Vec<_> = weights.map(|leaf| leaf.id).collect();
         if weights.is_empty() {
             return None;
         }
         let scheme = self.device.settings().quantization.scheme;
         let scheme = scheme.with_value(QuantValue::Q8S);
         let mut quantizer = Quantizer::new(Calibration::MinMax, scheme);
-        let group = ParamGroup::from_paths(weights);
+        let group = ParamGroup::from_ids(weights);
         let model = self.model.clone();
         Some(Box::new(Self {
             model: model.quantize_weights_group(&mut quantizer, group),

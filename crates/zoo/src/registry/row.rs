@@ -236,6 +236,8 @@ pub struct Row<C: 'static, M> {
     pub origin: fn(&C) -> Origin,
     /// Paths of the tensors that a new number of outputs makes anew begin with one of these.
     pub head: fn(&C) -> Vec<String>,
+    /// The PyPI package that has the original, under the preset's name or by the hub's configuration.
+    pub library: fn(&C) -> Option<&'static str>,
     /// Its configuration on the Hugging Face hub, where that has one of its own.
     pub hub: Option<Hub<C>>,
 }
@@ -364,6 +366,7 @@ impl<C, M> Row<C, M> {
             embedded: self.embedded,
             origin: (self.origin)(&config),
             head: (self.head)(&config),
+            library: (self.library)(&config),
             to_hub: self.hub.as_ref().map(|hub| hub.write),
             config,
         }

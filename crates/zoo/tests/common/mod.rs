@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
-use zoo::registry::{Job, configure};
+use zoo::registry::{Job, Model, configure};
 use zoo::{data, devices, recipes};
 use zoo_train::{Change, Event, Helpers};
+use zoo_weights::golden::Golden;
 
 /// The folder of real data, or `None` with a line that says what is skipped.
 pub fn real_data(test: &str) -> Option<PathBuf> {
@@ -18,6 +19,28 @@ pub fn real_data(test: &str) -> Option<PathBuf> {
         println!("SKIPPED {test}: ZOO_DATA_DIR is not set, and this test needs real data");
     }
     folder
+}
+
+/// The numbers that origins computed for tiny models: `models/*/tests/golden/*.safetensors`.
+pub fn golden_files() -> Vec<PathBuf> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let folders = fs::read_dir(models).unwrap();
+    let folders = folders.map(|family| family.unwrap().path().join("tests/golden"));
+    let files = folders
+        .filter(|folder| folder.is_dir())
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+        .map(|file| file.unwrap().path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The model that golden numbers are of.
+pub fn golden_model(golden: &Golden) -> Box<dyn Model> {
+    let json: serde_json::Value = serde_json::from_str(golden.model()).unwrap();
+    configure(&toml::Table::try_from(json).unwrap(), None).unwrap()
 }
 
 /// The loss of every step of a recipe on a backend. Initial weights and batches depend on the seed

@@ -140,12 +140,9 @@ impl CachedDecoder for Tokens {
     }
 
     /// Forgets what came before.
-    fn forward_cached(
-        &self,
-        tokens: Tensor<2, Int>,
-        _: &mut Cache,
-    ) -> Result<Tensor<3>, ContextFull> {
-        Ok(self.forward(tokens))
+    fn next_logits(&self, tokens: Tensor<2, Int>, _: &mut Cache) -> Result<Tensor<2>, ContextFull> {
+        let [_, t] = tokens.dims();
+        Ok(self.forward(tokens).narrow(1, t - 1, 1).squeeze_dim(1))
     }
 }
 
@@ -169,6 +166,7 @@ const fn images(
         embedded: None,
         origin: |_| Origin::default(),
         head: |_| Vec::new(),
+        library: |_| None,
         hub: None,
     }
 }
@@ -193,6 +191,7 @@ const fn tokens(
         embedded: None,
         origin: |_| Origin::default(),
         head: |_| Vec::new(),
+        library: |_| None,
         hub: None,
     }
 }

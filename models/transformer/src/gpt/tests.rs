@@ -207,6 +207,10 @@ fn the_cache_gives_the_logits_of_a_full_pass() {
             let cached = in_chunks(&model, lengths, &device);
             assert!(distance(whole.clone(), cached) < 1e-5, "chunks {lengths:?}");
         }
+        let mut cache = model.cache();
+        let next = model.next_logits(tokens(BATCH, &device), &mut cache);
+        let last = whole.narrow(1, 5, 1);
+        assert!(distance(last, next.unwrap().unsqueeze_dim(1)) < 1e-5);
     }
 }
 

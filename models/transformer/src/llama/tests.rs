@@ -196,6 +196,10 @@ fn the_cache_gives_the_logits_of_a_full_pass() {
             cache.clear();
             let primed = model.forward_cached(tokens(&device), &mut cache).unwrap();
             assert!(distance(whole.clone(), primed) < 1e-5);
+            cache.clear();
+            let next = model.next_logits(tokens(&device), &mut cache).unwrap();
+            let last = whole.clone().narrow(1, 7, 1);
+            assert!(distance(last, next.unsqueeze_dim(1)) < 1e-5);
         }
     }
 }

@@ -62,12 +62,57 @@ impl Observed {
     }
 }
 
-/// The reference, and runs of it with everything moved by one rounding of a type.
+/// How far runs of the reference with everything moved by roundings of a type, its twins, were from
+/// it: the most by element. The twins themselves would take as much memory each as the reference.
+#[derive(Clone, Debug, Default)]
+pub struct Spread {
+    outputs: BTreeMap<String, Values>,
+    gradients: BTreeMap<String, Values>,
+    losses: Vec<f64>,
+}
+
+impl Spread {
+    /// Widens it by one more twin of `run`.
+    pub fn add(&mut self, run: &Observed, twin: &Observed) {
+        widen(&mut self.outputs, &run.outputs, &twin.outputs);
+        widen(&mut self.gradients, &run.gradients, &twin.gradients);
+        self.losses.resize(run.losses.len(), 0.0);
+        let pairs = twin.losses.iter().zip(&run.losses);
+        for (widest, (twin, loss)) in self.losses.iter_mut().zip(pairs) {
+            *widest = widest.max((twin - loss).abs());
+        }
+    }
+}
+
+fn widen(
+    widest: &mut BTreeMap<String, Values>,
+    run: &BTreeMap<String, Values>,
+    twin: &BTreeMap<String, Values>,
+) {
+    for (name, expected) in run {
+        let Some(found) = twin.get(name) else {
+            continue;
+        };
+        if found.data.len() != expected.data.len() {
+            continue;
+        }
+        let widest = widest.entry(name.clone()).or_insert_with(|| Values {
+            data: vec![0.0; expected.data.len()],
+            ..expected.clone()
+        });
+        let pairs = found.data.iter().zip(&expected.data);
+        for (widest, (found, expected)) in widest.data.iter_mut().zip(pairs) {
+            *widest = widest.max(difference(*found, *expected));
+        }
+    }
+}
+
+/// The reference, and what rounding may do to it.
 pub struct Reference<'a> {
     /// The float64 run.
     pub run: &'a Observed,
-    /// The perturbed runs.
-    pub twins: &'a [Observed],
+    /// How far its twins were from it.
+    pub spread: &'a Spread,
 }
 
 /// Holds a run against the reference.
@@ -78,7 +123,7 @@ pub fn judge(
     dtype: Dtype,
     tolerance: &Tolerance,
 ) -> Agreement {
-    let twins = reference.twins;
+    let spread = reference.spread;
     let whole = &reference.run.outputs;
     let total_depth: f64 = depths(&reference.run.layers).last().copied().unwrap_or(0.0);
     let compare = |name: &str, kind: &str, quantity: &str, depth: f64, tensor: Tensor<'_>| {
@@ -94,10 +139,7 @@ pub fn judge(
         let tensor = Tensor {
             expected,
             found: run.outputs.get("outputs"),
-            twins: twins
-                .iter()
-                .filter_map(|twin| twin.outputs.get("outputs"))
-                .collect(),
+            spread: spread.outputs.get("outputs").map(data),
             least_scale: 0.0,
         };
         quantities.push(compare("outputs", "logits", "outputs", total_depth, tensor));
@@ -109,15 +151,11 @@ pub fn judge(
                 logits.shape.clone_from(&decoded.shape);
                 logits
             };
-            let twins: Vec<Values> = twins
-                .iter()
-                .filter_map(|twin| twin.outputs.get("outputs").cloned())
-                .map(first_row)
-                .collect();
+            let spread = spread.outputs.get("outputs").cloned().map(first_row);
             let tensor = Tensor {
                 expected: &first_row(expected.clone()),
                 found: run.outputs.get("decoding"),
-                twins: twins.iter().collect(),
+                spread: spread.as_ref().map(data),
                 least_scale: 0.0,
             };
             quantities.push(compare(
@@ -148,10 +186,7 @@ pub fn judge(
             let tensor = Tensor {
                 expected,
                 found,
-                twins: twins
-                    .iter()
-                    .filter_map(|twin| twin.outputs.get(&key))
-                    .collect(),
+                spread: spread.outputs.get(&key).map(data),
                 least_scale: 0.0,
             };
             Some(compare(name, kind, "layers", depth, tensor))
@@ -171,10 +206,7 @@ pub fn judge(
             let tensor = Tensor {
                 expected: &expected[&name],
                 found,
-                twins: twins
-                    .iter()
-                    .filter_map(|twin| twin.gradients.get(&name))
-                    .collect(),
+                spread: spread.gradients.get(&name).map(data),
                 least_scale: GRADIENT_SCALE * largest,
             };
             // To the loss and back.
@@ -277,13 +309,8 @@ fn training(
     let mut all = Vec::new();
     for (step, loss) in expected.iter().enumerate() {
         let scale = loss.abs().max(0.01 * largest);
-        for twin in reference
-            .twins
-            .iter()
-            .filter_map(|twin| twin.losses.get(step))
-        {
-            sensitivity = sensitivity.max((twin - loss).abs() / scale);
-        }
+        let apart = reference.spread.losses.get(step).copied().unwrap_or(0.0);
+        sensitivity = sensitivity.max(apart / scale);
         let quantity = if step == 0 { "loss" } else { "training" };
         let found = run.losses.get(step).copied();
         all.push(Departure {
@@ -303,11 +330,15 @@ fn training(
     all
 }
 
-/// One tensor of the reference, what was found in its place, and what the twins had there.
+fn data(values: &Values) -> &[f64] {
+    &values.data
+}
+
+/// One tensor of the reference, what was found in its place, and how far the twins were from it.
 struct Tensor<'a> {
     expected: &'a Values,
     found: Option<&'a Values>,
-    twins: Vec<&'a Values>,
+    spread: Option<&'a [f64]>,
     least_scale: f64,
 }
 
@@ -335,10 +366,6 @@ impl Tensor<'_> {
         else {
             return worst;
         };
-        let twins: Vec<&[f64]> = (self.twins.iter())
-            .filter(|twin| twin.data.len() == expected.len())
-            .map(|twin| twin.data.as_slice())
-            .collect();
         worst.error = 0.0;
         for (index, (value, reference)) in found.data.iter().zip(expected).enumerate() {
             let error = difference(*value, *reference) / scale;
@@ -346,10 +373,8 @@ impl Tensor<'_> {
             if error / bound(0.0) <= worst.error / worst.bound {
                 continue;
             }
-            let apart = twins
-                .iter()
-                .map(|twin| difference(twin[index], *reference) / scale);
-            let bound = bound(apart.fold(0.0, f64::max));
+            let apart = self.spread.map_or(0.0, |spread| spread[index]);
+            let bound = bound(apart / scale);
             if error / bound > worst.error / worst.bound {
                 worst.error = finite(error);
                 worst.bound = bound;
@@ -428,9 +453,13 @@ mod tests {
 
     fn against(run: &Observed, twins: &[Observed]) -> Agreement {
         let reference = observed();
+        let mut spread = Spread::default();
+        for twin in twins {
+            spread.add(&reference, twin);
+        }
         let reference = Reference {
             run: &reference,
-            twins,
+            spread: &spread,
         };
         judge(&reference, run, Dtype::F32, &Tolerance::default())
     }

@@ -15,9 +15,10 @@ the operation depth, the sum of the square roots of the lengths of all inner pro
 rounding errors of n summands grow like the square root of n (Higham and Mary 2019). The second is \
 what the model itself makes of rounding errors: four times the departure, in the same element, of \
 float64 runs whose weights and inputs were each moved at random by up to four roundings of the type. \
-It widens where a result is ill-conditioned and nowhere else: where a ReLU's input is as good as \
-zero, so that rounding decides whether a gradient passes, or over many steps of a fresh network with \
-batch norm, which is chaotic. \
+There are six such runs, and up to 24 before a gradient or a training loss is said to depart. It \
+widens where a result is ill-conditioned and nowhere else: where a ReLU's input is as good as zero, so \
+that rounding decides whether a gradient passes, or over many steps of a fresh network with batch \
+norm, which is chaotic. \
 Green is at most half the bound, amber within it, red beyond it.";
 
 /// Roundings of the type itself that any result may carry.
@@ -26,7 +27,7 @@ const ROUNDINGS: f64 = 8.0;
 /// 4 leaves room for a maximum over many elements.
 const INNER_PRODUCT: f64 = 4.0;
 /// How far weights and inputs of a perturbed reference are moved, in roundings: far enough that
-/// every ReLU that rounding could switch is switched in one of a few such runs.
+/// every ReLU that rounding could switch is switched in about every third such run.
 pub(crate) const MOVED: f64 = 4.0;
 /// How much further than a perturbed reference a backend may be, which rounds every intermediate
 /// result too.

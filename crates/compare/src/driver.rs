@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::agree::{Observed, Reference, judge};
+use crate::agree::{Observed, Reference, Spread, judge};
 use crate::bounds::Tolerance;
 use crate::machine;
 use crate::process::{Introduction, Process};
@@ -102,7 +102,7 @@ pub fn compare(
     prepared: Prepared,
 ) -> Result<Subject, String> {
     let mut subject = prepared.subject.clone();
-    let judged = if plan.measures.agreement {
+    let mut judged = if plan.measures.agreement {
         Some(Judge::prepare(
             plan,
             references,
@@ -117,11 +117,13 @@ pub fn compare(
     for (index, lane) in lanes.iter().enumerate() {
         (plan.progress)(&format!("{}: {}", subject.name, lane.column.name));
         let mut one = start(plan, lane, &prepared, index);
-        if let Some(judged) = &judged {
-            one.agree(plan, lane, &prepared, judged, index);
+        if let Some(judged) = &mut judged {
+            one.agree(plan, lane, &prepared, judged, index)?;
         }
         running.push(one);
     }
+    // The reference is of no more use, and must not take memory from what is timed.
+    drop(judged);
     if plan.measures.limit {
         for (index, (one, lane)) in running.iter().zip(lanes.iter_mut()).enumerate() {
             if one.process.is_some() && lane.column.peak_multiply_adds_per_second.is_none() {
@@ -205,16 +207,25 @@ pub fn add_shares_of_limits(columns: &[Column], subjects: &mut [Subject]) {
     }
 }
 
-/// The reference's results and its twins', by type.
+/// The reference's results, what rounding may do to them in each type, and the process that tells
+/// more of that when asked.
 struct Judge {
+    process: Process,
+    folder: PathBuf,
+    name: String,
+    steps: usize,
     reference: Observed,
-    twins: Vec<(Dtype, Vec<Observed>)>,
+    spreads: Vec<(Dtype, Spread, u64)>,
 }
 
 /// Perturbed references a type; the largest departure counts.
 const TWINS: u64 = 6;
 /// How many of them train; the others compute a first gradient.
 const TRAINED_TWINS: u64 = 3;
+/// Perturbed references before a gradient or a training loss is said to depart. A ReLU whose input is
+/// as good as zero switches in about every third of them, and a large network has a few such: six are
+/// too few to see each of them switch.
+const MOST_TWINS: u64 = 24;
 
 impl Judge {
     fn prepare(
@@ -229,94 +240,146 @@ impl Judge {
             "{}: reference, {}",
             subject.name, lane.column.name
         ));
-        let failed = |failure: Failure| {
-            format!(
-                "the reference ({}) failed during {}: {}",
-                lane.column.name, failure.during, failure.message
-            )
-        };
         let spec = write_spec(lane, prepared, "reference")?;
         let log = prepared.folder.join("reference.log");
-        let (mut process, _) =
-            Process::start((lane.command)(&spec), &log, plan.silence).map_err(failed)?;
-        let mut observe = |name: String, steps: usize, perturb: Option<(Dtype, u64)>| {
-            let folder = prepared.folder.join(name);
-            let observed = agree(&mut process, &folder, steps, perturb).map_err(failed);
-            observed.and_then(|(observed, _)| observed)
+        let started = Process::start((lane.command)(&spec), &log, plan.silence);
+        let (mut process, _) = started.map_err(|failure| failed(&lane.column.name, &failure))?;
+        let folder = prepared.folder.join("reference");
+        let reference = agree(&mut process, &folder, plan.steps, None);
+        let (reference, _) = reference.map_err(|failure| failed(&lane.column.name, &failure))?;
+        let mut judge = Self {
+            process,
+            folder: prepared.folder.clone(),
+            name: lane.column.name.clone(),
+            steps: plan.steps,
+            reference: reference?,
+            spreads: Vec::new(),
         };
-        let reference = observe("reference".into(), plan.steps, None)?;
-        let mut twins: Vec<(Dtype, Vec<Observed>)> = Vec::new();
         for lane in lanes {
-            if twins.iter().any(|(dtype, _)| *dtype == lane.dtype) {
-                continue;
+            while judge.twins(lane.dtype) < TWINS {
+                let trains = judge.twins(lane.dtype) < TRAINED_TWINS;
+                judge.add_twin(lane.dtype, if trains { plan.steps } else { 1 })?;
             }
-            let runs = (1..=TWINS)
-                .map(|seed| {
-                    let name = format!("twin-{}-{seed}", lane.dtype.name());
-                    let steps = if seed <= TRAINED_TWINS { plan.steps } else { 1 };
-                    observe(name, steps, Some((lane.dtype, seed)))
-                })
-                .collect::<Result<_, _>>()?;
-            twins.push((lane.dtype, runs));
         }
-        subject.reference.losses = reference.losses().to_vec();
+        subject.reference.losses = judge.reference.losses().to_vec();
         subject.reference.backend.clone_from(&lane.column.name);
         if let Some(lane) = &references.check {
-            let twins = (1..=TRAINED_TWINS)
-                .map(|seed| observe(format!("twin-f64-{seed}"), 1, Some((Dtype::F64, seed))))
-                .collect::<Result<Vec<_>, _>>()?;
-            subject.reference.check = Some(check(plan, lane, prepared, &reference, &twins)?);
+            while judge.twins(Dtype::F64) < TRAINED_TWINS {
+                judge.add_twin(Dtype::F64, 1)?;
+            }
+            subject.reference.check = Some(judge.check(plan, lane, prepared)?);
         }
-        Ok(Self { reference, twins })
+        Ok(judge)
     }
 
-    fn judge(&self, observed: &Observed, dtype: Dtype, tolerance: &Tolerance) -> Agreement {
-        let twins = self.twins.iter().find(|(of, _)| *of == dtype);
-        let reference = Reference {
-            run: &self.reference,
-            twins: twins.map_or(&[], |(_, runs)| runs),
+    /// How many perturbed references of a type there were.
+    fn twins(&self, dtype: Dtype) -> u64 {
+        let found = self.spreads.iter().find(|(of, ..)| *of == dtype);
+        found.map_or(0, |(.., twins)| *twins)
+    }
+
+    /// Runs one more, of this many steps.
+    fn add_twin(&mut self, dtype: Dtype, steps: usize) -> Result<(), String> {
+        let seed = self.twins(dtype) + 1;
+        let folder = self.folder.join("twin");
+        let twin = agree(&mut self.process, &folder, steps, Some((dtype, seed)));
+        let (twin, _) = twin.map_err(|failure| failed(&self.name, &failure))?;
+        if seed == 1 {
+            self.spreads.push((dtype, Spread::default(), 0));
+        }
+        for (of, spread, twins) in &mut self.spreads {
+            if *of == dtype {
+                spread.add(&self.reference, twin.as_ref().map_err(Clone::clone)?);
+                *twins = seed;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds a run against the reference, and asks more perturbed ones before it says no where a
+    /// switch may be the reason: outputs do not jump where a ReLU switches, gradients do.
+    fn judge(
+        &mut self,
+        observed: &Observed,
+        dtype: Dtype,
+        tolerance: &Tolerance,
+    ) -> Result<Agreement, String> {
+        loop {
+            let agreement = self.against(&self.reference, observed, dtype, tolerance);
+            let over = |of: &str| {
+                let quantities = agreement.quantities.iter();
+                let mut named = quantities.filter(|quantity| quantity.name == of);
+                named.any(|quantity| quantity.error > quantity.bound)
+            };
+            let jumps = over("gradients") || over("training");
+            let flows = ["outputs", "loss", "decoding", "layers"];
+            if !jumps || flows.into_iter().any(over) || self.twins(dtype) >= MOST_TWINS {
+                return Ok(agreement);
+            }
+            let steps = if over("training") { self.steps } else { 1 };
+            self.add_twin(dtype, steps)?;
+        }
+    }
+
+    fn against(
+        &self,
+        run: &Observed,
+        observed: &Observed,
+        dtype: Dtype,
+        tolerance: &Tolerance,
+    ) -> Agreement {
+        let none = Spread::default();
+        let found = self.spreads.iter().find(|(of, ..)| *of == dtype);
+        let spread = found.map_or(&none, |(_, spread, _)| spread);
+        judge(&Reference { run, spread }, observed, dtype, tolerance)
+    }
+
+    /// Holds a second float64 run against the first: where they differ, neither can judge others.
+    fn check(
+        &self,
+        plan: &Plan<'_>,
+        lane: &Lane<'_>,
+        prepared: &Prepared,
+    ) -> Result<Check, String> {
+        (plan.progress)(&format!(
+            "{}: check of the reference",
+            prepared.subject.name
+        ));
+        let spec = write_spec(lane, prepared, "check")?;
+        let log = prepared.folder.join("check.log");
+        let result = Process::start((lane.command)(&spec), &log, plan.silence).and_then(
+            |(mut process, _)| agree(&mut process, &prepared.folder.join("check"), 1, None),
+        );
+        let mut check = Check {
+            backend: lane.column.name.clone(),
+            worst: None,
+            what: String::new(),
         };
-        judge(&reference, observed, dtype, tolerance)
+        match result {
+            Ok((observed, _)) => {
+                let first = self.reference.first_step();
+                let agreement = self.against(&first, &observed?, Dtype::F64, &Tolerance::default());
+                check.worst = Some(agreement.worst);
+                check.what = match agreement.first {
+                    Some(first) => {
+                        format!("{}: {} of {}", agreement.worst_of, first.of, first.name)
+                    }
+                    None => agreement.worst_of,
+                };
+            }
+            Err(failure) => {
+                check.what = format!("failed during {}: {}", failure.during, failure.message)
+            }
+        }
+        Ok(check)
     }
 }
 
-/// Holds a second float64 run against the first: where they differ, neither can judge others.
-fn check(
-    plan: &Plan<'_>,
-    lane: &Lane<'_>,
-    prepared: &Prepared,
-    reference: &Observed,
-    twins: &[Observed],
-) -> Result<Check, String> {
-    (plan.progress)(&format!(
-        "{}: check of the reference",
-        prepared.subject.name
-    ));
-    let spec = write_spec(lane, prepared, "check")?;
-    let log = prepared.folder.join("check.log");
-    let result = Process::start((lane.command)(&spec), &log, plan.silence)
-        .and_then(|(mut process, _)| agree(&mut process, &prepared.folder.join("check"), 1, None));
-    let mut check = Check {
-        backend: lane.column.name.clone(),
-        worst: None,
-        what: String::new(),
-    };
-    match result {
-        Ok((observed, _)) => {
-            let first = reference.first_step();
-            let reference = Reference { run: &first, twins };
-            let agreement = judge(&reference, &observed?, Dtype::F64, &Tolerance::default());
-            check.worst = Some(agreement.worst);
-            check.what = match agreement.first {
-                Some(first) => format!("{}: {} of {}", agreement.worst_of, first.of, first.name),
-                None => agreement.worst_of,
-            };
-        }
-        Err(failure) => {
-            check.what = format!("failed during {}: {}", failure.during, failure.message)
-        }
-    }
-    Ok(check)
+fn failed(reference: &str, failure: &Failure) -> String {
+    format!(
+        "the reference ({reference}) failed during {}: {}",
+        failure.during, failure.message
+    )
 }
 
 fn agree(
@@ -454,16 +517,16 @@ impl Running {
         plan: &Plan<'_>,
         lane: &Lane<'_>,
         prepared: &Prepared,
-        judged: &Judge,
+        judged: &mut Judge,
         index: usize,
-    ) {
+    ) -> Result<(), String> {
         let Some(process) = &mut self.process else {
-            return;
+            return Ok(());
         };
         let folder = prepared.folder.join(format!("column-{index}"));
         match agree(process, &folder, plan.steps, None) {
             Ok((Ok(observed), cold)) => {
-                let agreement = judged.judge(&observed, lane.dtype, &plan.tolerance);
+                let agreement = judged.judge(&observed, lane.dtype, &plan.tolerance)?;
                 self.outcome.agreement = Some(agreement);
                 if let Some(total) = &mut self.outcome.cold {
                     total.first_forward_seconds = cold.first_forward_seconds;
@@ -478,6 +541,7 @@ impl Running {
             }),
             Err(failure) => self.fail(failure),
         }
+        Ok(())
     }
 
     /// One turn: seconds an iteration, and how many there were.

@@ -13,8 +13,8 @@ use burn::nn::conv::Conv2d;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear};
-use burn::tensor::activation::{gelu, gelu_approximate, relu, softmax};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::activation::{self, gelu, gelu_approximate, relu, softmax, tanh};
+use burn::tensor::{DType, Int, Tensor};
 
 #[cfg(not(feature = "flex"))]
 const NOT_SERVED: &str = "zoo-kernels is built without the feature `flex`, so it serves no tensor:";
@@ -54,6 +54,20 @@ impl Activation {
     fn follows_convolutions(self) -> bool {
         matches!(self, Self::None | Self::Relu)
     }
+}
+
+/// 1 / (1 + e⁻ˣ) of every element, in the tensor's own precision: Burn 0.22.1 computes it in single
+/// precision on every backend but flex.
+pub fn sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if x.dtype() == DType::F64 {
+        return tanh(x * 0.5) * 0.5 + 0.5;
+    }
+    activation::sigmoid(x)
+}
+
+/// x · [`sigmoid`]\(x), also called swish (Elfwing et al. 2018; Ramachandran et al. 2017).
+pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.clone() * sigmoid(x)
 }
 
 /// `x [r, i]` -> `activation(x·weight + bias) [r, o]`

@@ -152,6 +152,14 @@ impl Run {
     /// # Errors
     /// A folder that cannot be created.
     pub fn create(root: &Path, name: &str, origin: Origin) -> Result<Self, RunError> {
+        Self::open(&Self::create_folder(root, name)?, origin)
+    }
+
+    /// Creates the folder alone, for results that no training made.
+    ///
+    /// # Errors
+    /// A folder that cannot be created.
+    pub fn create_folder(root: &Path, name: &str) -> Result<PathBuf, RunError> {
         fs::create_dir_all(root).map_err(io_error(root, "creating the output folder"))?;
         let taken = numbered(root, name)?
             .last()
@@ -159,7 +167,7 @@ impl Run {
         for number in taken + 1.. {
             let folder = root.join(format!("{name}-{number}"));
             match fs::create_dir(&folder) {
-                Ok(()) => return Self::open(&folder, origin),
+                Ok(()) => return Ok(folder),
                 // Another process took the number between the look and the step.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(io_error(&folder, "creating the run folder")(error)),

@@ -1,10 +1,10 @@
 //! `zoo import DIR` and `zoo export RUN`: from and to the folders of the Hugging Face hub.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::DType;
-use zoo_train::MODEL_FILE;
+use zoo_train::{MODEL_FILE, Run};
 
 use crate::cli::{ExportArgs, ExportFormat, FloatName, ImportArgs};
 use crate::devices;
@@ -33,7 +33,7 @@ pub fn import(args: &ImportArgs) -> Result<(), Error> {
             .map(|name| name.to_string_lossy().into_owned());
         folder.unwrap_or_else(|| architecture.to_owned())
     });
-    let folder = fresh(&args.out, &format!("{name}-import"))?;
+    let folder = Run::create_folder(&args.out, &format!("{name}-import"))?;
     let config = Config {
         model: table.clone(),
         codec: saved.codec,
@@ -103,19 +103,4 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::write(path, bytes).map_err(|error| Error::Failed(format!("{}: {error}", path.display())))
-}
-
-/// A new folder `<name>-<number>` in `root`.
-fn fresh(root: &Path, name: &str) -> Result<PathBuf, Error> {
-    let fail = |path: &Path, error| Error::Request(format!("{}: {error}", path.display()));
-    fs::create_dir_all(root).map_err(|error| fail(root, error))?;
-    for number in 1.. {
-        let folder = root.join(format!("{name}-{number}"));
-        match fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(fail(&folder, error)),
-        }
-    }
-    unreachable!("numbers do not run out")
 }

@@ -16,9 +16,8 @@
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, Dropout, DropoutConfig, Initializer, Linear};
 use burn::prelude::*;
-use burn::tensor::activation::{sigmoid, silu};
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv_norm, conv2d, linear, stochastic_depth};
+use zoo_kernels::{Activation, conv_norm, conv2d, linear, sigmoid, silu, stochastic_depth};
 
 use crate::conv_bn::{conv_bn, depthwise_bn, kaiming};
 use crate::origin::rename;

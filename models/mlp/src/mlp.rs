@@ -11,9 +11,9 @@
 
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::activation::{gelu, relu, sigmoid, tanh};
+use burn::tensor::activation::{gelu, relu, tanh};
 use serde::{Deserialize, Serialize};
-use zoo_kernels::linear;
+use zoo_kernels::{linear, sigmoid};
 
 use crate::range::{check, check_probability};
 

@@ -13,11 +13,11 @@ use burn::module::Module;
 use burn::nn::{
     Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, RmsNorm, RmsNormConfig,
 };
-use burn::tensor::activation::{silu, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use zoo_kernels::{Activation, Attend, causal_mask, linear, self_attention};
+use zoo_kernels::{Activation, Attend, causal_mask, linear, self_attention, silu};
 
 use crate::block::{INITIAL_STD, init_linear, normal};
 use crate::cache::{Cache, ContextFull, Seen};

@@ -116,6 +116,26 @@ fn main() {
         );
     }
 
+    for (name, channels, side, kernel, stride) in [
+        ("depthwise 3x3, 144 of 56x56", 144, 56, 3, 1),
+        ("depthwise 3x3, 96 of 112x112 by 2", 96, 112, 3, 2),
+        ("depthwise 7x7, 96 of 56x56", 96, 56, 7, 1),
+        ("depthwise 7x7, 384 of 14x14", 384, 14, 7, 1),
+    ] {
+        let pad = kernel / 2;
+        let layer: Conv2d = Conv2dConfig::new([channels, channels], [kernel, kernel])
+            .with_groups(channels)
+            .with_stride([stride, stride])
+            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+            .init(&device);
+        let x = images([8, channels, side, side]).require_grad();
+        turns(
+            name,
+            || train(conv2d(&layer, x.clone(), Activation::None)),
+            || train(layer.forward(x.clone())),
+        );
+    }
+
     let pool: MaxPool2d = MaxPool2dConfig::new([2, 2]).init();
     let x = images([64, 64, 24, 24]).require_grad();
     turns(

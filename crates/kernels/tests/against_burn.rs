@@ -248,9 +248,13 @@ fn a_target_that_is_no_class_is_told() {
     let _ = cross_entropy(logits, Tensor::<1, Int>::from_data([3], &device));
 }
 
-/// A convolution of any shape that fits the image.
+/// A convolution of any shape that fits the image, every third of channels by themselves.
 fn convolution(draw: &mut Draw, has_bias: bool) -> (Conv2d, [usize; 4]) {
-    let (batch, inputs, outputs) = (draw.below(12), 1 + draw.below(6), 1 + draw.below(20));
+    let (batch, inputs, mut outputs) = (draw.below(12), 1 + draw.below(6), 1 + draw.below(20));
+    let mut groups = 1;
+    if draw.below(3) == 0 {
+        (outputs, groups) = (inputs, inputs);
+    }
     let kernel = [1 + draw.below(4), 1 + draw.below(4)];
     let stride = [1 + draw.below(2), 1 + draw.below(2)];
     let [top, left, bottom, right] = [0; 4].map(|_| draw.below(3));
@@ -259,8 +263,9 @@ fn convolution(draw: &mut Draw, has_bias: bool) -> (Conv2d, [usize; 4]) {
     let mut layer = Conv2dConfig::new([inputs, outputs], kernel)
         .with_stride(stride)
         .with_padding(padding)
+        .with_groups(groups)
         .init(&draw.device);
-    layer.weight = draw.param([outputs, inputs, kernel[0], kernel[1]]);
+    layer.weight = draw.param([outputs, inputs / groups, kernel[0], kernel[1]]);
     layer.bias = has_bias.then(|| draw.param([outputs]));
     (layer, [batch, inputs, image[0], image[1]])
 }

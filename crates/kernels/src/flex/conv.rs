@@ -10,6 +10,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Saved;
+use super::depthwise::{self, Depthwise};
 use super::linear::{add_rows, relu_slope};
 use super::matrix::{Into, Mat, MatMut, grain, product, threads_for};
 use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
@@ -98,7 +99,26 @@ pub(crate) struct Finish {
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-pub(crate) struct Conv {
+pub(crate) enum Conv {
+    /// Of channels that all go into each result.
+    Dense(Dense),
+    /// Of channels by themselves.
+    Depthwise(Depthwise),
+}
+
+impl Saved for Conv {
+    /// Gradients of `x`, `weight` and the bias.
+    fn backward(self, grad: Values, wanted: &[bool]) -> Vec<Option<Values>> {
+        match self {
+            Self::Dense(conv) => conv.backward(grad, wanted),
+            Self::Depthwise(conv) => conv.backward(grad, wanted),
+        }
+    }
+}
+
+/// What the backward pass of a dense convolution needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Dense {
     x: Values,
     weight: Values,
     /// The result, where ReLU was applied.
@@ -170,8 +190,19 @@ impl Shape {
     }
 }
 
-/// `x [b, i, h, w]`, `weight [o, i, kernel height, kernel width]` -> `[b, o, rows, columns]`
+/// `x [b, i, h, w]`, `weight [o, i, kernel height, kernel width]` -> `[b, o, rows, columns]`; or, with
+/// as many results as channels and a `weight [i, 1, …]`, each channel by itself.
 pub(crate) fn forward(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, Conv) {
+    let ([_, inputs, _, _], [_, of_each, _, _]) = (dims(&x), dims(&weight));
+    if of_each == 1 && inputs > 1 {
+        let (out, saved) = depthwise::forward(x, weight, finish, window);
+        return (out, Conv::Depthwise(saved));
+    }
+    let (out, saved) = dense(x, weight, finish, window);
+    (out, Conv::Dense(saved))
+}
+
+fn dense(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, Dense) {
     let (x, weight) = (contiguous(x), contiguous(weight));
     let finish = Finish {
         scale: finish.scale.map(contiguous),
@@ -241,7 +272,7 @@ pub(crate) fn forward(x: Values, weight: Values, finish: Finish, window: Window)
         out,
         [shape.batch, shape.outputs, shape.out[0], shape.out[1]],
     );
-    let saved = Conv {
+    let saved = Dense {
         x,
         weight,
         out: finish.relu.then(|| out.clone()),
@@ -251,7 +282,12 @@ pub(crate) fn forward(x: Values, weight: Values, finish: Finish, window: Window)
 }
 
 #[multiversion(targets = "simd")]
-fn finish_row(out: &mut [f32], affine: Option<(f32, f32)>, residual: Option<&[f32]>, relu: bool) {
+pub(super) fn finish_row(
+    out: &mut [f32],
+    affine: Option<(f32, f32)>,
+    residual: Option<&[f32]>,
+    relu: bool,
+) {
     let least = if relu { 0.0 } else { f32::NEG_INFINITY };
     match (affine, residual) {
         (None, None) if !relu => {}
@@ -446,8 +482,7 @@ struct Part<'a> {
     for_bias: &'a mut [f32],
 }
 
-impl Saved for Conv {
-    /// Gradients of `x`, `weight` and the bias.
+impl Dense {
     fn backward(self, grad: Values, wanted: &[bool]) -> Vec<Option<Values>> {
         let grad = contiguous(grad);
         let shape = self.shape;
@@ -499,7 +534,7 @@ impl Saved for Conv {
     }
 }
 
-impl Conv {
+impl Dense {
     fn part_backward(
         &self,
         grad: &[f32],

@@ -4,6 +4,7 @@
 mod attention;
 mod batch_norm;
 mod conv;
+mod depthwise;
 mod layer_norm;
 mod linear;
 mod loss;
@@ -46,10 +47,12 @@ pub(crate) fn serves<const D: usize>(x: &Tensor<D>) -> bool {
     }
 }
 
-/// The window of a convolution without groups and gaps.
+/// The window of a convolution without gaps, of all channels together or of each by itself.
 pub(crate) fn conv_window(layer: &Conv2d) -> Option<Window> {
-    let plain = layer.groups == 1 && layer.dilation == [1, 1];
-    window(layer.kernel_size, layer.stride, &layer.padding).filter(|_| plain)
+    let [outputs, of_each, _, _] = layer.weight.dims();
+    let is_depthwise = of_each == 1 && outputs == layer.groups;
+    let served = (layer.groups == 1 || is_depthwise) && layer.dilation == [1, 1];
+    window(layer.kernel_size, layer.stride, &layer.padding).filter(|_| served)
 }
 
 /// The window of a pooling without gaps, if its taps can be counted in a byte.

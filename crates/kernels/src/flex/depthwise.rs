@@ -1,0 +1,414 @@
+//! Depthwise convolution: each channel with a window of its own (Howard et al. 2017, section 3.1).
+//!
+//! A plane is laid out so that every tap of the window is the whole plane, shifted: padded, and cut
+//! into phases by the remainders of rows and columns modulo the stride. The result of all rows is
+//! then one long sum of shifted vectors, which stays in registers, and so are both gradients.
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::conv::{Finish, Window, finish_row};
+use super::linear::relu_slope;
+use super::matrix::{grain, threads_for};
+use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
+use super::vector::{sum2, total};
+
+// b batch, c channels, h height, w width
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Depthwise {
+    x: Values,
+    weight: Values,
+    /// The result, where ReLU was applied.
+    out: Option<Values>,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    batch: usize,
+    channels: usize,
+    image: [usize; 2],
+    out: [usize; 2],
+    window: Window,
+}
+
+impl Shape {
+    fn pixels(&self) -> usize {
+        self.image[0] * self.image[1]
+    }
+
+    fn out_pixels(&self) -> usize {
+        self.out[0] * self.out[1]
+    }
+
+    fn taps(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    fn multiplications(&self) -> usize {
+        self.batch * self.channels * self.taps() * self.out_pixels()
+    }
+
+    /// Rows and elements a row of one phase.
+    fn phase(&self) -> [usize; 2] {
+        std::array::from_fn(|axis| {
+            let Window { before, after, .. } = self.window;
+            let padded = before[axis] + self.image[axis] + after[axis];
+            padded.div_ceil(self.window.stride[axis])
+        })
+    }
+
+    fn phase_len(&self) -> usize {
+        let [rows, pitch] = self.phase();
+        rows * pitch
+    }
+
+    fn phases(&self) -> usize {
+        self.window.stride[0] * self.window.stride[1]
+    }
+
+    /// Elements from the result's first to its last, where its rows lie as far apart as a phase's.
+    fn span(&self) -> usize {
+        let [_, pitch] = self.phase();
+        (self.out[0] - 1) * pitch + self.out[1]
+    }
+
+    /// Calls `copy` with each row's part in a phase: the start in the phases, the number of
+    /// elements, and the start in the image; the elements are a stride apart in the image.
+    #[inline(always)]
+    fn for_each_row(&self, mut copy: impl FnMut(usize, usize, usize)) {
+        let ([height, width], [_, pitch]) = (self.image, self.phase());
+        let ([down, right], [above, left]) = (self.window.stride, self.window.before);
+        for y in 0..height {
+            let row = y + above;
+            for offset in 0..right.min(width) {
+                let column = offset + left;
+                let phase = (row % down) * right + column % right;
+                let start = phase * self.phase_len() + (row / down) * pitch + column / right;
+                copy(start, (width - offset).div_ceil(right), y * width + offset);
+            }
+        }
+    }
+}
+
+/// Where the taps of a window lie.
+struct Taps {
+    /// Of each tap the phase that it reads, and its shift there.
+    places: Vec<(usize, usize)>,
+    /// The largest shift.
+    reach: usize,
+}
+
+impl Taps {
+    fn new(shape: Shape) -> Self {
+        let [_, pitch] = shape.phase();
+        let ([down, right], [_, width]) = (shape.window.stride, shape.window.kernel);
+        let place = |tap: usize| {
+            let [dy, dx] = [tap / width, tap % width];
+            let phase = (dy % down) * right + dx % right;
+            (phase, (dy / down) * pitch + dx / right)
+        };
+        let places: Vec<(usize, usize)> = (0..shape.taps()).map(place).collect();
+        let reach = places.iter().map(|(_, shift)| *shift).max().unwrap_or(0);
+        Self { places, reach }
+    }
+}
+
+/// `x [b, c, h, w]`, `weight [c, 1, kernel height, kernel width]` -> `[b, c, rows, columns]`
+pub(crate) fn forward(
+    x: Values,
+    weight: Values,
+    finish: Finish,
+    window: Window,
+) -> (Values, Depthwise) {
+    let (x, weight) = (contiguous(x), contiguous(weight));
+    let [batch, channels, height, width] = dims(&x);
+    let [of_weight, _, _, _] = dims(&weight);
+    assert!(
+        channels == of_weight,
+        "{channels} channels for {of_weight} windows"
+    );
+    let image = [height, width];
+    let shape = Shape {
+        batch,
+        channels,
+        image,
+        out: window.positions(image),
+        window,
+    };
+    let scale = finish.scale.map(contiguous);
+    let shift = finish.shift.map(contiguous);
+    let residual = finish.residual.map(contiguous);
+    let (pixels, taps) = (shape.out_pixels(), Taps::new(shape));
+    let [_, pitch] = shape.phase();
+    let mut out = unwritten(batch * channels * pixels);
+    let threads = threads_for(shape.multiplications());
+    let room = || Room::new(shape);
+    if !out.is_empty() {
+        (out.par_chunks_exact_mut(pixels))
+            .enumerate()
+            .with_min_len(grain(threads, batch * channels))
+            .for_each_init(room, |room, (at, out)| {
+                let channel = at % channels;
+                let plane = &slice(&x)[at * shape.pixels()..][..shape.pixels()];
+                room.lay_out(shape, plane);
+                room.taps.clear();
+                let weight = slice(&weight)[channel * shape.taps()..].iter();
+                let placed = taps.places.iter().zip(weight);
+                room.taps.extend(
+                    placed.map(|((phase, shift), weight)| {
+                        (phase * shape.phase_len() + shift, *weight)
+                    }),
+                );
+                correlate(&mut room.sums, &room.phases, &room.taps);
+                let rows = out.chunks_exact_mut(shape.out[1]);
+                for (row, sums) in rows.zip(room.sums.chunks(pitch)) {
+                    row.copy_from_slice(&sums[..shape.out[1]]);
+                }
+                let of = |values: &Option<Values>| values.as_ref().map(|all| slice(all)[channel]);
+                let affine = match (of(&scale), of(&shift)) {
+                    (None, None) => None,
+                    (scale, shift) => Some((scale.unwrap_or(1.0), shift.unwrap_or(0.0))),
+                };
+                let residual = residual.as_ref();
+                let residual = residual.map(|all| &slice(all)[at * pixels..][..pixels]);
+                finish_row(out, affine, residual, finish.relu);
+            });
+    }
+    let out = tensor(out, [batch, channels, shape.out[0], shape.out[1]]);
+    let saved = Depthwise {
+        x,
+        weight,
+        out: finish.relu.then(|| out.clone()),
+        shape,
+    };
+    (out, saved)
+}
+
+/// What a thread works in.
+struct Room {
+    /// A plane, phase by phase; its padding stays zero.
+    phases: Vec<f32>,
+    /// Where in the phases each tap begins, and its weight.
+    taps: Vec<(usize, f32)>,
+    /// What comes out, with rows as far apart as a phase's.
+    sums: Vec<f32>,
+    /// A gradient of what came out, in the same way, after as many zeros as the largest shift.
+    grad: Vec<f32>,
+}
+
+impl Room {
+    fn new(shape: Shape) -> Self {
+        Self {
+            phases: vec![0.0; shape.phases() * shape.phase_len()],
+            taps: Vec::with_capacity(shape.taps()),
+            sums: vec![0.0; shape.span()],
+            grad: Vec::new(),
+        }
+    }
+
+    fn for_backward(shape: Shape, reach: usize) -> Self {
+        Self {
+            grad: vec![0.0; reach + shape.phase_len()],
+            ..Self::new(shape)
+        }
+    }
+
+    fn lay_out(&mut self, shape: Shape, plane: &[f32]) {
+        let right = shape.window.stride[1];
+        shape.for_each_row(|start, len, from| {
+            let to = &mut self.phases[start..start + len];
+            if right == 1 {
+                to.copy_from_slice(&plane[from..from + len]);
+            } else {
+                for (to, from) in to.iter_mut().zip(plane[from..].iter().step_by(right)) {
+                    *to = *from;
+                }
+            }
+        });
+    }
+
+    fn lay_out_grad(&mut self, shape: Shape, reach: usize, grad: &[f32]) {
+        let [_, pitch] = shape.phase();
+        let rows = self.grad[reach..].chunks_mut(pitch);
+        for (to, from) in rows.zip(grad.chunks_exact(shape.out[1])) {
+            to[..shape.out[1]].copy_from_slice(from);
+        }
+    }
+}
+
+/// `sums[i] = Σ weight · from[start + i]` over the taps.
+#[multiversion(targets = "simd")]
+fn correlate(sums: &mut [f32], from: &[f32], taps: &[(usize, f32)]) {
+    // Four vectors of AVX-512: additions do not wait for each other.
+    const WIDE: usize = 64;
+    const NARROW: usize = 16;
+    let len = sums.len();
+    let (wide, rest) = sums.as_chunks_mut::<WIDE>();
+    let done = len - rest.len();
+    for (block, sums) in wide.iter_mut().enumerate() {
+        *sums = sum_of_taps(from, taps, block * WIDE);
+    }
+    let (narrow, rest) = rest.as_chunks_mut::<NARROW>();
+    let last = len - rest.len();
+    for (block, sums) in narrow.iter_mut().enumerate() {
+        *sums = sum_of_taps(from, taps, done + block * NARROW);
+    }
+    for (i, sum) in rest.iter_mut().enumerate() {
+        let [found] = sum_of_taps::<1>(from, taps, last + i);
+        *sum = found;
+    }
+}
+
+#[inline(always)]
+fn sum_of_taps<const N: usize>(from: &[f32], taps: &[(usize, f32)], at: usize) -> [f32; N] {
+    let mut sums = [0.0; N];
+    for (start, weight) in taps {
+        let from = &from[start + at..][..N];
+        for i in 0..N {
+            sums[i] += weight * from[i];
+        }
+    }
+    sums
+}
+
+/// `sums[tap] += Σ grad[i] · phases[start + i]`, where `phase_len` and the places say the start.
+#[multiversion(targets = "simd")]
+fn add_products(
+    sums: &mut [f32],
+    grad: &[f32],
+    phases: &[f32],
+    phase_len: usize,
+    places: &[(usize, usize)],
+) {
+    for (sum, (phase, shift)) in sums.iter_mut().zip(places) {
+        let image = &phases[phase * phase_len + shift..][..grad.len()];
+        *sum += sum2(grad, image, |a, b| a * b);
+    }
+}
+
+/// What one channel gives; `for_x` has a plane for each example.
+struct Part<'a> {
+    channel: usize,
+    for_x: Vec<&'a mut [f32]>,
+    for_weight: &'a mut [f32],
+    for_bias: &'a mut f32,
+}
+
+impl Depthwise {
+    /// Gradients of `x`, `weight` and the bias.
+    pub(crate) fn backward(self, grad: Values, wanted: &[bool]) -> Vec<Option<Values>> {
+        let grad = contiguous(grad);
+        let shape = self.shape;
+        let Shape {
+            batch, channels, ..
+        } = shape;
+        let [wants_x, wants_weight] = [wanted[0], wanted[1]];
+        let wants_bias = wanted.get(2).is_some_and(|wanted| *wanted);
+        let mut for_x = unwritten(if wants_x {
+            batch * channels * shape.pixels()
+        } else {
+            0
+        });
+        let mut for_weight = vec![0.0; channels * shape.taps()];
+        let mut for_bias = vec![0.0; channels];
+        let mut parts: Vec<Part<'_>> = for_weight
+            .chunks_exact_mut(shape.taps())
+            .zip(&mut for_bias)
+            .enumerate()
+            .map(|(channel, (for_weight, for_bias))| Part {
+                channel,
+                for_x: Vec::with_capacity(batch),
+                for_weight,
+                for_bias,
+            })
+            .collect();
+        let planes = for_x.chunks_exact_mut(shape.pixels().max(1));
+        for (at, plane) in planes.enumerate() {
+            parts[at % channels].for_x.push(plane);
+        }
+        let threads = threads_for(2 * shape.multiplications());
+        let taps = Taps::new(shape);
+        if shape.out_pixels() > 0 {
+            parts
+                .into_par_iter()
+                .with_min_len(grain(threads, channels))
+                .for_each_init(
+                    || {
+                        let room = Room::for_backward(shape, taps.reach);
+                        (room, unwritten(shape.out_pixels()))
+                    },
+                    |(room, masked), part| {
+                        let grad = slice(&grad);
+                        self.channel_backward(grad, part, &taps, (room, masked), wants_weight);
+                    },
+                );
+        }
+        let [height, width] = shape.image;
+        let [kernel_height, kernel_width] = shape.window.kernel;
+        vec![
+            wants_x.then(|| tensor(for_x, [batch, channels, height, width])),
+            wants_weight.then(|| tensor(for_weight, [channels, 1, kernel_height, kernel_width])),
+            wants_bias.then(|| tensor(for_bias, [channels])),
+        ]
+    }
+
+    fn channel_backward(
+        &self,
+        grad: &[f32],
+        part: Part<'_>,
+        taps: &Taps,
+        (room, masked): (&mut Room, &mut [f32]),
+        wants_weight: bool,
+    ) {
+        let shape = self.shape;
+        let (pixels, out_pixels, reach) = (shape.pixels(), shape.out_pixels(), taps.reach);
+        let weight = &slice(&self.weight)[part.channel * shape.taps()..];
+        // Every phase is a sum of the gradient, shifted the other way.
+        let places = || taps.places.iter().zip(weight);
+        let of_phase = |phase| {
+            let found = places().filter(move |((of, _), _)| *of == phase);
+            found
+                .map(|((_, shift), weight)| (reach - shift, *weight))
+                .collect()
+        };
+        let back: Vec<Vec<(usize, f32)>> = (0..shape.phases()).map(of_phase).collect();
+        let mut for_x = part.for_x.into_iter();
+        for example in 0..shape.batch {
+            let at = example * shape.channels + part.channel;
+            let mut grad = &grad[at * out_pixels..][..out_pixels];
+            if let Some(out) = &self.out {
+                masked.copy_from_slice(grad);
+                relu_slope(masked, &slice(out)[at * out_pixels..][..out_pixels]);
+                grad = masked;
+            }
+            *part.for_bias += total(grad);
+            room.lay_out_grad(shape, reach, grad);
+            if wants_weight {
+                room.lay_out(shape, &slice(&self.x)[at * pixels..][..pixels]);
+                let grad = &room.grad[reach..][..shape.span()];
+                let (phases, len) = (&room.phases, shape.phase_len());
+                add_products(part.for_weight, grad, phases, len, &taps.places);
+            }
+            if let Some(plane) = for_x.next() {
+                // They take the place of the image in the room.
+                let phases = room.phases.chunks_exact_mut(shape.phase_len());
+                for (phase, taps) in phases.zip(&back) {
+                    correlate(phase, &room.grad, taps);
+                }
+                let right = shape.window.stride[1];
+                shape.for_each_row(|start, len, to| {
+                    let from = &room.phases[start..start + len];
+                    let to = plane[to..].iter_mut().step_by(right);
+                    for (to, from) in to.zip(from) {
+                        *to = *from;
+                    }
+                });
+                // The padding was given a gradient, which is nobody's.
+                room.phases.fill(0.0);
+            }
+        }
+    }
+}

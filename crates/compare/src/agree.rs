@@ -52,6 +52,13 @@ impl Observed {
         &self.losses
     }
 
+    /// The terms of the longest inner product.
+    #[must_use]
+    pub fn longest_product(&self) -> u64 {
+        let lengths = self.layers.iter().map(|(_, _, inner)| *inner);
+        lengths.max().unwrap_or(0)
+    }
+
     /// The same with no more than the first step of training.
     #[must_use]
     pub fn first_step(&self) -> Self {

@@ -15,8 +15,9 @@ the operation depth, the sum of the square roots of the lengths of all inner pro
 rounding errors of n summands grow like the square root of n (Higham and Mary 2019). The second is \
 what the model itself makes of rounding errors: four times the departure, in the same element, of \
 float64 runs whose weights and inputs were each moved at random by up to four roundings of the type. \
-There are six such runs, and up to 24 before a gradient or a training loss is said to depart. It \
-widens where a result is ill-conditioned and nowhere else: where a ReLU's input is as good as zero, so \
+There are six such runs; before a gradient or a training loss is said to depart there are up to 18 \
+more, moved by half the square root of the longest inner product, which is what adding it up term by \
+term may lose. The bound widens where a result is ill-conditioned and nowhere else: where a ReLU's input is as good as zero, so \
 that rounding decides whether a gradient passes, or over many steps of a fresh network with batch \
 norm, which is chaotic. \
 Green is at most half the bound, amber within it, red beyond it.";
@@ -26,9 +27,16 @@ const ROUNDINGS: f64 = 8.0;
 /// Allowance on the probabilistic error of an inner product. Its constant is about 1 in theory;
 /// 4 leaves room for a maximum over many elements.
 const INNER_PRODUCT: f64 = 4.0;
-/// How far weights and inputs of a perturbed reference are moved, in roundings: far enough that
-/// every ReLU that rounding could switch is switched in about every third such run.
+/// How far weights and inputs of a perturbed reference are moved, in roundings.
 pub(crate) const MOVED: f64 = 4.0;
+
+/// How far those of a further one are moved, for a longest inner product of `inner` terms. Sums of 1
+/// to `inner` terms, rounded one after the other, are off by as much as the whole is where each term
+/// is moved by √inner / 2 roundings: both errors have the deviation inner / √6 of a rounding of a term.
+pub(crate) fn moved_further(inner: u64) -> f64 {
+    ((inner as f64).sqrt() / 2.0).max(MOVED)
+}
+
 /// How much further than a perturbed reference a backend may be, which rounds every intermediate
 /// result too.
 const SENSITIVITY: f64 = 4.0;

@@ -6,14 +6,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::agree::{Observed, Reference, Spread, judge};
-use crate::bounds::Tolerance;
+use crate::bounds::{MOVED, Tolerance, moved_further};
 use crate::machine;
 use crate::process::{Introduction, Process};
 use crate::report::{
     Agreement, Check, Cold, Column, Cost, Failure, FailureKind, LayerSeconds, Outcome, Pace, Speed,
     Subject, Verdict, Work,
 };
-use crate::spec::{Dtype, Reply, Request, Spec};
+use crate::spec::{Dtype, Perturb, Reply, Request, Spec};
 use crate::stats::{leak, median, quantile, ratio};
 
 /// What to measure.
@@ -223,8 +223,8 @@ const TWINS: u64 = 6;
 /// How many of them train; the others compute a first gradient.
 const TRAINED_TWINS: u64 = 3;
 /// Perturbed references before a gradient or a training loss is said to depart. A ReLU whose input is
-/// as good as zero switches in about every third of them, and a large network has a few such: six are
-/// too few to see each of them switch.
+/// as good as zero, or a maximum of two as good as equal, switches in about every third of them, and a
+/// large network has a few such: six are too few to see each of them switch.
 const MOST_TWINS: u64 = 24;
 
 impl Judge {
@@ -282,7 +282,15 @@ impl Judge {
     fn add_twin(&mut self, dtype: Dtype, steps: usize) -> Result<(), String> {
         let seed = self.twins(dtype) + 1;
         let folder = self.folder.join("twin");
-        let twin = agree(&mut self.process, &folder, steps, Some((dtype, seed)));
+        let perturb = Perturb {
+            dtype,
+            roundings: match seed <= TWINS {
+                true => MOVED,
+                false => moved_further(self.reference.longest_product()),
+            },
+            seed,
+        };
+        let twin = agree(&mut self.process, &folder, steps, Some(perturb));
         let (twin, _) = twin.map_err(|failure| failed(&self.name, &failure))?;
         if seed == 1 {
             self.spreads.push((dtype, Spread::default(), 0));
@@ -386,7 +394,7 @@ fn agree(
     process: &mut Process,
     folder: &Path,
     steps: usize,
-    perturb: Option<(Dtype, u64)>,
+    perturb: Option<Perturb>,
 ) -> Result<(Result<Observed, String>, Cold), Failure> {
     if let Err(error) = std::fs::create_dir_all(folder) {
         return Ok((

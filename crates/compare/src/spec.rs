@@ -135,6 +135,17 @@ pub struct SpecTask {
     pub config: TaskConfig,
 }
 
+/// How weights and inputs are moved at random.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Perturb {
+    /// The type whose roundings count.
+    pub dtype: Dtype,
+    /// By how many of them at most.
+    pub roundings: f64,
+    /// Where the numbers come from.
+    pub seed: u64,
+}
+
 /// What the driver asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -145,8 +156,8 @@ pub enum Request {
         out: String,
         /// Training steps.
         steps: usize,
-        /// Move every weight and input by a few roundings of this type, from this seed.
-        perturb: Option<(Dtype, u64)>,
+        /// Move every weight and input at random.
+        perturb: Option<Perturb>,
     },
     /// Work for about so many seconds.
     Time {

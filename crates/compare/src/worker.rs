@@ -15,10 +15,9 @@ use zoo_train::rng::{Stream, derive};
 use zoo_train::{Batch, Task, clip_by_global_norm, number};
 use zoo_weights::Origin;
 
-use crate::bounds::MOVED;
 use crate::machine;
 use crate::report::{Convergence, FailureKind, LayerSeconds, Work};
-use crate::spec::{Dtype, Reply, Request, Spec};
+use crate::spec::{Perturb, Reply, Request, Spec};
 use crate::tensors;
 
 /// What a model is fed, on its device.
@@ -248,14 +247,14 @@ impl<'a, M: Module> Worker<'a, M> {
         &mut self,
         out: &Path,
         steps: usize,
-        perturb: Option<(Dtype, u64)>,
+        perturb: Option<Perturb>,
         say: Say<'_>,
     ) -> Result<Reply, String> {
         let device = self.subject.device.clone();
         let mut batches = self.batches.clone();
         let mut model = self.subject.model.valid();
-        if let Some((dtype, seed)) = perturb {
-            let mut noise = Noise::new(dtype, seed);
+        if let Some(perturb) = perturb {
+            let mut noise = Noise::new(perturb);
             model = model.map(&mut noise);
             for batch in batches
                 .iter_mut()
@@ -510,10 +509,10 @@ struct Noise {
 }
 
 impl Noise {
-    fn new(dtype: Dtype, seed: u64) -> Self {
+    fn new(perturb: Perturb) -> Self {
         Self {
-            most: MOVED * dtype.unit_roundoff(),
-            stream: Stream::new(derive(seed, zoo_train::rng::Purpose::Weights, &[])),
+            most: perturb.roundings * perturb.dtype.unit_roundoff(),
+            stream: Stream::new(derive(perturb.seed, zoo_train::rng::Purpose::Weights, &[])),
         }
     }
 

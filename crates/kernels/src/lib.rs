@@ -243,6 +243,8 @@ pub fn self_attention(
         "{width} columns for {h} heads"
     );
     let (t, d) = (rows / b, width / (3 * h));
+    // A mask is made in the device's own type, which the model need not have.
+    let mask = mask.map(|mask| mask.cast(qkv.dtype()));
     // What dropout zeroes has a weight, so the weights must be there.
     #[cfg(feature = "flex")]
     if serves(&qkv) && !(qkv.device().is_autodiff() && dropout.prob > 0.0) {
@@ -271,7 +273,10 @@ pub fn attention(
     // Adding to a score is cheaper to train through than filling by a boolean mask, whose gradient
     // is one more pass over the scores.
     let scores = match mask {
-        Some(mask) => scores + mask,
+        Some(mask) => {
+            let dtype = scores.dtype();
+            scores + mask.cast(dtype)
+        }
         None => scores,
     };
     let weights = dropout.forward(softmax(scores, 3));

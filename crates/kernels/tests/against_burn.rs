@@ -248,6 +248,23 @@ fn a_target_that_is_no_class_is_told() {
     let _ = cross_entropy(logits, Tensor::<1, Int>::from_data([3], &device));
 }
 
+/// A padding mask is made in the device's own type, whatever the model's is.
+#[test]
+fn a_mask_of_another_type_fits() {
+    let mut draw = Draw::new(5, DType::F64);
+    let qkv = draw.leaf([6, 24]);
+    let mask = Tensor::<2>::from_data([[0.0, 0.0, -1e4], [0.0, 0.0, 0.0]], &draw.device);
+    let dropout = DropoutConfig::new(0.0).init();
+    let how = Attend {
+        batch: 2,
+        heads: 2,
+        causal: false,
+    };
+    let out = |mask| values(self_attention(qkv.clone(), Some(mask), &dropout, how));
+    assert_eq!(mask.dtype(), DType::F32);
+    assert_eq!(out(mask.clone()), out(mask.cast(DType::F64)));
+}
+
 /// A convolution of any shape that fits the image, every third of channels by themselves.
 fn convolution(draw: &mut Draw, has_bias: bool) -> (Conv2d, [usize; 4]) {
     let (batch, inputs, mut outputs) = (draw.below(12), 1 + draw.below(6), 1 + draw.below(20));

@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Gradients, Int, Tensor, TensorData};
 
 use crate::{Origin, Tensors, WeightsError};
 
@@ -108,10 +108,20 @@ impl Golden {
         };
         if trains {
             let device = device.clone().autodiff();
-            let model = model.valid().to_device(&device).train();
+            let mut model = model.valid().to_device(&device);
+            if self.trains_in_double() {
+                model = in_double(model);
+            }
+            let model = model.train();
             self.train(model, origin, &device, forward, &mut distance)?;
         }
         Ok(distance)
+    }
+
+    /// Whether gradients and losses were computed in double precision, as they then are here: a network
+    /// at full size has a few ReLUs that single precision may switch.
+    fn trains_in_double(&self) -> bool {
+        self.tensors.metadata("trained_in") == Some("float64")
     }
 
     fn output_distance<M: Module>(
@@ -120,7 +130,8 @@ impl Golden {
         device: &Device,
         forward: &dyn Fn(&M, Input) -> Tensor<2>,
     ) -> Result<f64, WeightsError> {
-        let output = floats(forward(model, self.input(device)?).into_data());
+        let input = self.input(device, DType::F32)?;
+        let output = floats(forward(model, input).into_data());
         let data = self.tensors.get("output")?;
         // The classes of a map are its second dimension; rows have them last.
         let expected = match *data.shape().as_slice() {
@@ -154,11 +165,15 @@ impl Golden {
         let target = Tensor::<1, Int>::from_data(self.tensors.get("target")?, device);
         let cross_entropy = CrossEntropyLossConfig::new().init(device);
         let mut optimizer = SgdConfig::new().init();
+        let dtype = match self.trains_in_double() {
+            true => DType::F64,
+            false => DType::F32,
+        };
         let mut losses = Vec::new();
         for step in 0..expected.len() {
-            let logits = forward(&model, self.input(device)?);
+            let logits = forward(&model, self.input(device, dtype)?);
             let loss = cross_entropy.forward(logits, target.clone());
-            losses.push(f64::from(loss.clone().into_scalar::<f32>()));
+            losses.extend(floats(loss.clone().into_data()));
             let gradients = loss.backward();
             if step == 0 {
                 distance.gradient = Some(self.gradient_distance(&model, origin, &gradients)?);
@@ -218,14 +233,27 @@ impl Golden {
         self.tensors.get("input")
     }
 
-    fn input(&self, device: &Device) -> Result<Input, WeightsError> {
+    fn input(&self, device: &Device, dtype: DType) -> Result<Input, WeightsError> {
         let data = self.input_data()?;
         Ok(if data.shape().len() == 4 {
-            Input::Images(Tensor::from_data(data, device))
+            Input::Images(Tensor::from_data(
+                data.convert_dtype(dtype),
+                (device, dtype),
+            ))
         } else {
             Input::Tokens(Tensor::from_data(data, device))
         })
     }
+}
+
+fn in_double<M: Module>(model: M) -> M {
+    struct Cast;
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor.cast(FloatDType::F64))
+        }
+    }
+    model.map(&mut Cast)
 }
 
 fn floats(data: TensorData) -> Vec<f64> {

@@ -228,7 +228,13 @@ pub fn write(model: &dyn Model, codec: &Codec) -> Result<Json, String> {
 }
 
 /// Keys in which a model may differ from the preset whose name it bears.
-const FREE: [&str; 4] = ["num_classes", "in_channels", "image_size", "dropout"];
+const FREE: [&str; 5] = [
+    "num_classes",
+    "in_channels",
+    "image_size",
+    "dropout",
+    "stochastic_depth",
+];
 
 fn preset_of(table: &Table) -> Option<&'static str> {
     let name = table.get("name")?.as_str()?;

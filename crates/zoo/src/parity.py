@@ -2,8 +2,9 @@
 
 Reads one JSON line: `folder`, `config` (as in config.json: `architectures` for transformers, or
 `architecture` for torchvision and timm; and `library`, which of them), `input` (a shape),
-`vocabulary` and `train`. Writes `golden.safetensors` into the folder, says so, and then times one
-forward pass for each line it is given.
+`vocabulary`, `train` (gradients too) and `double` (those in double precision). Writes
+`golden.safetensors` into the folder, says so, and then times one forward pass for each line it is
+given.
 """
 
 import importlib
@@ -45,6 +46,23 @@ def without_chance(model):
                 setattr(module, key, 0.0)
 
 
+@torch.no_grad()
+def enliven(model, forward, input):
+    """Gives every layer something to say: fresh weights leave heads of zeros, branches scaled by a
+    millionth, and batch norms that have seen nothing, behind which an output is as good as zero."""
+    for parameter in model.parameters():
+        if parameter.min() == parameter.max():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    model.train()
+    forward(model, input)
+    for norm, momentum in zip(norms, usual):
+        norm.momentum = momentum
+
+
 def main():
     request = json.loads(sys.stdin.readline())
     torch.manual_seed(1)
@@ -56,6 +74,7 @@ def main():
     else:
         # Token 0 pads.
         input = torch.randint(1, request["vocabulary"], shape)
+    enliven(model, forward, input)
     tensors = {f"weight.{name}": tensor.detach().clone() for name, tensor in model.state_dict().items()}
     model.eval()
     with torch.no_grad():
@@ -63,16 +82,22 @@ def main():
     rows = output.reshape(-1, output.shape[-1])
     target = torch.randint(rows.shape[1], (rows.shape[0],))
     losses = []
+    metadata = {"format": "pt", "library": library, "learning_rate": "0"}
     if request["train"]:
         model.train()
-        logits = forward(model, input).reshape(rows.shape)
+        if request["double"]:
+            model.double()
+            metadata["trained_in"] = "float64"
+        exact = input.double() if request["double"] and input.is_floating_point() else input
+        logits = forward(model, exact).reshape(rows.shape)
         loss = torch.nn.functional.cross_entropy(logits, target)
         loss.backward()
         losses.append(loss.item())
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
-                tensors[f"grad.{name}"] = parameter.grad
-        model.eval()
+                tensors[f"grad.{name}"] = parameter.grad.float()
+        model.zero_grad()
+        model.float().eval()
     tensors |= {
         "input": input,
         "target": target,
@@ -81,7 +106,7 @@ def main():
     }
     tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
     path = pathlib.Path(request["folder"]) / "golden.safetensors"
-    save_file(tensors, path, {"format": "pt", "library": library, "learning_rate": "0"})
+    save_file(tensors, path, metadata)
     tensors.clear()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(json.dumps({"library": library, "parameters": parameters}), flush=True)

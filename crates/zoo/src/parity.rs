@@ -38,8 +38,8 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
     let model = entry
         .configure(preset, &Table::new(), None)
         .map_err(Error::Request)?;
-    let model = registry::without_chance(&*model).map_err(Error::Request)?;
     let config = config(&*model, preset)?;
+    let model = registry::without_chance(&*model).map_err(Error::Request)?;
     let selected = devices::open(args.backend.as_deref().unwrap_or(devices::default_name()))
         .map_err(Error::request)?;
 
@@ -50,9 +50,12 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
     fs::write(&script, SCRIPT).map_err(Error::failed)?;
     let mut origin = Origin::start(Command::new(&args.python).arg(&script))?;
     let shape = shape(&*model, args.batch);
+    // In single precision, rounding switches a few ReLUs of a network of full size, and gradients
+    // jump: they are compared in double, where the backend has it.
+    let double = selected.kind == devices::Kind::Cpu;
     let said = origin.ask(&json!({
         "folder": folder.0, "config": config, "input": shape,
-        "vocabulary": vocabulary(&*model), "train": !args.no_gradients,
+        "vocabulary": vocabulary(&*model), "train": !args.no_gradients, "double": double,
     }))?;
     let library = said["library"].as_str().unwrap_or_default().to_owned();
 
@@ -70,6 +73,7 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
             "parameters": parameters, "origin_parameters": said["parameters"],
             "output": distance.output,
             "gradient": distance.gradient.as_ref().map(|(distance, _)| distance),
+            "gradient_in": if double { "float64" } else { "float32" },
             "gradient_of": distance.gradient.as_ref().map(|(_, name)| name),
             "loss": distance.loss, "seconds": ours, "origin_seconds": theirs,
         }));
@@ -79,7 +83,7 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
             &library,
             &shape,
             parameters,
-            &distance,
+            (&distance, double),
             [ours, theirs],
         );
     }
@@ -103,7 +107,7 @@ fn print(
     library: &str,
     shape: &[usize],
     parameters: usize,
-    distance: &Distance,
+    (distance, double): (&Distance, bool),
     [ours, theirs]: [f64; 2],
 ) {
     println!(
@@ -112,7 +116,10 @@ fn print(
     );
     println!("output    {:.1e} of its largest value", distance.output);
     if let Some((gradient, name)) = &distance.gradient {
-        println!("gradients {gradient:.1e} of the tensor's largest, in {name}");
+        let precision = if double { "double" } else { "single" };
+        println!(
+            "gradients {gradient:.1e} of the tensor's largest, in {name}, in {precision} precision"
+        );
     }
     if let Some(loss) = distance.loss {
         println!("loss      {loss:.1e} nats");

@@ -411,7 +411,7 @@ impl Bert {
 /// The mean of `x [b, t, c]` over the positions not in `padding [b, t]`, scaled to length one ->
 /// `[b, c]`.
 fn unit_mean(x: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<2> {
-    let kept = padding.bool_not().float(); // [b, t]
+    let kept = padding.bool_not().float().cast(x.dtype()); // [b, t]
     // At least one, so that a sentence of padding alone does not divide by zero; nor does it below,
     // where the bound is PyTorch's for a length (1e-12), squared: a root has no gradient at zero.
     let count = kept.clone().sum_dim(1).clamp_min(1.0); // [b, 1]

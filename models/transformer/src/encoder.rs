@@ -221,7 +221,7 @@ impl Encoder {
         let [b, _, c] = x.dims();
         match self.pooling {
             Pooling::Mean => {
-                let kept = padding.bool_not().float(); // [b, t]
+                let kept = padding.bool_not().float().cast(x.dtype()); // [b, t]
                 // At least one, so that a sentence of padding alone does not divide by zero.
                 let count = kept.clone().sum_dim(1).clamp_min(1.0); // [b, 1]
                 (x * kept.unsqueeze_dim(2)).sum_dim(1).reshape([b, c]) / count

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn characters_and_words_have_a_file_that_does_what_they_do() {
         let chars = Codec::Chars {
-            chars: "\n !aäb".into(),
+            chars: "\n !abä".into(),
             stop: Some('\n'),
         };
         let written = tokenizer(&file(&chars).unwrap()).unwrap();

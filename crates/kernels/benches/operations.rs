@@ -136,6 +136,13 @@ fn main() {
         );
     }
 
+    let x = images([8, 96, 56, 56]).require_grad();
+    turns(
+        "SiLU, 96 of 56x56",
+        || train(zoo_kernels::silu(x.clone())),
+        || train(burn::tensor::activation::silu(x.clone())),
+    );
+
     let pool: MaxPool2d = MaxPool2dConfig::new([2, 2]).init();
     let x = images([64, 64, 24, 24]).require_grad();
     turns(

@@ -67,6 +67,10 @@ pub fn sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// x · [`sigmoid`]\(x), also called swish (Elfwing et al. 2018; Ramachandran et al. 2017).
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if serves(&x) {
+        return flex::silu(x);
+    }
     x.clone() * sigmoid(x)
 }
 

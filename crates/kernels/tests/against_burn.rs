@@ -15,7 +15,7 @@ use burn::nn::{
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 use zoo_kernels::{
     Activation, AdamStep, Attend, conv_norm, conv2d, cross_entropy, layer_norm, linear, max_pool2d,
-    self_attention, serves, sgd,
+    self_attention, serves, sgd, silu,
 };
 
 /// Draws sizes and elements: splitmix64 (Steele, Lea and Flood 2014).
@@ -246,6 +246,25 @@ fn a_target_that_is_no_class_is_told() {
     let device = Device::flex();
     let logits = Tensor::<2>::zeros([1, 3], &device);
     let _ = cross_entropy(logits, Tensor::<1, Int>::from_data([3], &device));
+}
+
+#[test]
+fn silu_agrees() {
+    for case in 0..20 {
+        agree(&format!("SiLU {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let shape = [draw.below(4), 1 + draw.below(60), 1 + draw.below(900)];
+            let x = draw.leaf(shape);
+            let seen = x.clone().swap_dims(1, 2) * 8.0;
+            let out = silu(seen);
+            let gradients = backward(&out, &mut draw);
+            vec![("out", values(out)), ("x", gradient(&x, &gradients))]
+        });
+    }
+    let far = Tensor::<1>::from_data([-1e30, -100.0, 0.0, 100.0, 1e30], &Device::flex());
+    let found = values(silu(far));
+    assert!(found[..2].iter().all(|y| y.abs() < 1e-6), "{found:?}");
+    assert_eq!(found[2..], [0.0, 100.0, f64::from(1e30_f32)]);
 }
 
 /// A padding mask is made in the device's own type, whatever the model's is.

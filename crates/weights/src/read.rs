@@ -230,9 +230,10 @@ impl Tensors {
             });
             Ok::<_, WeightsError>(entries.collect::<BTreeMap<_, _>>())
         };
-        // Trainers put the weights under a key of their own, beside the optimizer's state.
+        // Trainers put the weights under a key of their own, beside the optimizer's state; `model` is
+        // one, too, but may be a part of the model's own names: see `load`.
         let mut entries = read(PytorchStore::from_file(path))?;
-        for key in ["state_dict", "model_state_dict", "model"] {
+        for key in ["state_dict", "model_state_dict"] {
             let prefix = format!("{key}.");
             if entries.keys().any(|name| name.starts_with(&prefix)) {
                 entries.retain(|name, _| name.starts_with(&prefix));
@@ -364,13 +365,13 @@ impl Tensors {
         may_keep: &dyn Fn(&str) -> bool,
     ) -> Result<Loaded, WeightsError> {
         let leaves = leaves(model);
-        // A checkpoint of ours has our own names.
+        let within = self.below("model.").unwrapped();
+        if within.fitting(&leaves, origin) > self.fitting(&leaves, origin) {
+            return within.load(model, origin, may_keep);
+        }
+        // A checkpoint of ours has our own names, and layouts.
         let ours = Origin::default();
-        let known = |origin: &Origin| {
-            let places = leaves.iter().filter_map(|leaf| self.place(leaf, origin));
-            places.count()
-        };
-        let origin = if known(&ours) > known(origin) {
+        let origin = if self.fitting(&leaves, &ours) > self.fitting(&leaves, origin) {
             &ours
         } else {
             origin
@@ -434,6 +435,18 @@ impl Tensors {
             entries: entries.collect(),
             metadata: BTreeMap::new(),
         }
+    }
+
+    /// How many tensors of ours the file holds in their shapes.
+    fn fitting(&self, leaves: &[Leaf], origin: &Origin) -> usize {
+        let fits = |leaf: &&Leaf| {
+            let place = self.place(leaf, origin);
+            place.is_some_and(|place| {
+                let stored = self.shape(&place.name).unwrap_or_default();
+                stored == place.stored_shape(leaf)
+            })
+        };
+        leaves.iter().filter(fits).count()
     }
 
     /// Where the file holds a tensor of ours, if it does.

@@ -115,6 +115,47 @@ fn a_file_without_the_prefix_opens_and_so_does_one_of_a_wrapper() {
     }
 }
 
+/// The names of a file of ours may be an origin's, whose layouts are not ours.
+#[test]
+fn layouts_tell_whose_a_file_is_where_names_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let device = Device::flex();
+    let trained = moved(&device);
+    let there = Origin::named(|ours| format!("base.{ours}"))
+        .with_prefix("base.")
+        .with_conv1d(&["fc.weight"]);
+    for origin in [Origin::default(), there.clone()] {
+        save(&trained, &path, &origin).unwrap();
+        let mut restored = net(2, &device);
+        load(&mut restored, &path, &there).unwrap();
+        assert_eq!(bits(&restored), bits(&trained));
+    }
+}
+
+/// Trainers keep weights under `model`, and Llama's names begin so.
+#[test]
+fn model_is_a_wrapper_or_a_part_of_the_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let device = Device::flex();
+    let trained = moved(&device);
+    let wrapped = Origin::named(|ours| format!("model.{ours}"));
+    save(&trained, &path, &wrapped).unwrap();
+    let mut restored = net(2, &device);
+    load(&mut restored, &path, &Origin::default()).unwrap();
+    assert_eq!(bits(&restored), bits(&trained));
+
+    let part = Origin::named(|ours| match ours.strip_prefix("fc.") {
+        Some(rest) => format!("lm_head.{rest}"),
+        None => format!("model.{ours}"),
+    });
+    save(&trained, &path, &part).unwrap();
+    let mut restored = net(2, &device);
+    load(&mut restored, &path, &part.with_prefix("model.")).unwrap();
+    assert_eq!(bits(&restored), bits(&trained));
+}
+
 #[test]
 fn equal_weights_are_equal_files() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_images::{Augment, Color, FolderOptions, ImageSet};
 use zoo_text::{
-    CharVocabulary, Corpus, LabelledLines, LabelledSet, PAD, Split, Sums, Windows, WordVocabulary,
+    CharVocabulary, Corpus, LabelledLines, LabelledSet, PAD, Split, Sums, Tokens, Windows,
+    WordVocabulary,
 };
 use zoo_train::rng::{Purpose, derive, permutation};
 use zoo_train::{
@@ -19,6 +20,7 @@ use zoo_train::{
 };
 
 use crate::error::{Error, chain};
+use crate::language;
 use crate::registry::Input;
 
 // b batch, c channels, h height, w width, t time
@@ -102,6 +104,10 @@ impl Facts {
                     Input::AnyImage { channels, .. } if channels != *c => Err(format!(
                         "model {model} takes images of {channels} channels, but {gives}; set model.in_channels = {c}"
                     )),
+                    Input::AnyImage { least, .. } if least > *h.min(w) => Err(format!(
+                        "model {model} takes images of {least}x{least} or more, but {gives}; choose a \
+                         model for small images, such as resnet20, or a larger data.size of a folder"
+                    )),
                     Input::Tokens { .. } => Err(format!(
                         "model {model} takes text, but {gives}; choose mlp, lenet, convnet or resnet"
                     )),
@@ -137,7 +143,8 @@ impl Facts {
                 if let Some(classes) = self.classes().filter(|classes| *classes != outputs) {
                     return Err(format!(
                         "model {model} has {outputs} outputs, but data set {set} has {classes} classes; \
-                         set model.num_classes = {classes}"
+                         set model.num_classes = {classes}, and for a sentence encoder model.head = \
+                         \"classifier\""
                     ));
                 }
                 Ok(())
@@ -335,6 +342,9 @@ struct CharOptions {
     path: Option<PathBuf>,
     /// Share of the text, at its end, that validates.
     valid_fraction: f64,
+    /// A `tokenizer.json`, or the folder that has one, whose tokens take the place of characters:
+    /// that of the weights to go on from.
+    tokenizer: Option<PathBuf>,
 }
 
 impl Default for CharOptions {
@@ -343,6 +353,7 @@ impl Default for CharOptions {
             name: String::new(),
             path: None,
             valid_fraction: Corpus::VALID_FRACTION,
+            tokenizer: None,
         }
     }
 }
@@ -382,8 +393,11 @@ struct LabelledOptions {
     max_words: usize,
     /// Words seen less often are unknown.
     min_count: usize,
-    /// Words of a sentence that are read at most.
+    /// Words, or tokens, of a sentence that are read at most.
     max_length: usize,
+    /// A `tokenizer.json`, or the folder that has one, whose tokens take the place of words: that of
+    /// the weights to go on from.
+    tokenizer: Option<PathBuf>,
 }
 
 impl Default for LabelledOptions {
@@ -394,6 +408,7 @@ impl Default for LabelledOptions {
             max_words: 20_000,
             min_count: 2,
             max_length: 64,
+            tokenizer: None,
         }
     }
 }
@@ -654,7 +669,7 @@ pub fn normalise(pixels: &[u8], mean: &[f32], std: &[f32], out: &mut Vec<f32>) {
 fn characters(options: CharOptions, directory: &Path, input: Input) -> Result<Data, Error> {
     let corpus = match options.name.as_str() {
         "chars" => Corpus::open(
-            needs_path(options.path, "chars", "book.txt")?,
+            needs_path(options.path.clone(), "chars", "book.txt")?,
             options.valid_fraction,
         ),
         _ => Corpus::tinyshakespeare(directory),
@@ -666,6 +681,9 @@ fn characters(options: CharOptions, directory: &Path, input: Input) -> Result<Da
             options.name
         )));
     };
+    if let Some(path) = &options.tokenizer {
+        return tokens(&options, &corpus, context, path);
+    }
     let windows = |split| corpus.windows(split, context).map_err(unreadable);
     Ok(Data {
         facts: Facts::Sequences {
@@ -684,6 +702,49 @@ fn characters(options: CharOptions, directory: &Path, input: Input) -> Result<Da
             None
         },
         test: None,
+    })
+}
+
+/// A corpus in the tokens of a tokenizer.
+fn tokens(
+    options: &CharOptions,
+    corpus: &Corpus,
+    context: usize,
+    path: &Path,
+) -> Result<Data, Error> {
+    let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
+    let windows = |split: &str, part: &Tokens| {
+        let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
+        let encoding = tokenizer.encode(part, false).map_err(Error::request)?;
+        let ids = encoding.get_ids();
+        Windows::new(Tokens::Wide(ids.into()), context).ok_or_else(|| {
+            Error::Request(format!(
+                "the {split} split of data set {} has {} tokens; model.context = {context} takes \
+                 twice as many",
+                options.name,
+                ids.len()
+            ))
+        })
+    };
+    Ok(Data {
+        facts: Facts::Sequences {
+            set: options.name.clone(),
+            vocabulary: tokenizer.get_vocab_size(true),
+            length: context,
+        },
+        train: Arc::new(Text(windows("train", &corpus.train)?)),
+        valid: if options.valid_fraction > 0.0 {
+            Some(Arc::new(Text(windows("valid", &corpus.valid)?)))
+        } else {
+            None
+        },
+        test: None,
+        codec: Codec::Tokenizer {
+            tokenizer: text,
+            max_length: context,
+            classes: Vec::new(),
+            stop: Vec::new(),
+        },
     })
 }
 
@@ -796,14 +857,40 @@ fn labelled(options: LabelledOptions, directory: &Path, input: Input) -> Result<
     if max_length == 0 {
         return Err(Error::request("data.max_length = 0: must be 1 or more"));
     }
-    let vocabulary =
-        WordVocabulary::build(set.train.sentences(), options.max_words, options.min_count)
-            .map_err(unreadable)?;
+    let classes = set.class_names.clone();
+    let (vocabulary, codec, encode): (usize, Codec, Encode) = match &options.tokenizer {
+        Some(path) => {
+            let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
+            let codec = Codec::Tokenizer {
+                tokenizer: text,
+                max_length,
+                classes,
+                stop: Vec::new(),
+            };
+            let size = tokenizer.get_vocab_size(true);
+            let encode = move |text: &str| language::sentence(&tokenizer, text, max_length);
+            (size, codec, Box::new(encode))
+        }
+        None => {
+            let (most, least) = (options.max_words, options.min_count);
+            let words = WordVocabulary::build(set.train.sentences(), most, least);
+            let words = words.map_err(unreadable)?;
+            let codec = Codec::Words {
+                words: words.to_lines(),
+                max_length,
+                classes,
+            };
+            let size = words.len();
+            let encode = move |text: &str| Ok(words.encode(text, max_length));
+            (size, codec, Box::new(encode))
+        }
+    };
     let source = |lines: &LabelledLines| -> Result<Arc<dyn Source>, Error> {
         let mut sentences = Vec::with_capacity(lines.len());
         for index in 0..lines.len() {
             let line = lines.get(index).map_err(unreadable)?;
-            sentences.push((vocabulary.encode(&line.text, max_length), line.label as i32));
+            let ids = encode(&line.text).map_err(Error::Request)?;
+            sentences.push((ids, line.label as i32));
         }
         Ok(Arc::new(Sentences {
             sentences,
@@ -813,19 +900,18 @@ fn labelled(options: LabelledOptions, directory: &Path, input: Input) -> Result<
     Ok(Data {
         facts: Facts::Sentences {
             set: options.name.clone(),
-            vocabulary: vocabulary.len(),
+            vocabulary,
             classes: set.class_names.len(),
         },
-        codec: Codec::Words {
-            words: vocabulary.to_lines(),
-            max_length,
-            classes: set.class_names.clone(),
-        },
+        codec,
         train: source(&set.train)?,
         valid: Some(source(&set.valid)?),
         test: Some(source(&set.test)?),
     })
 }
+
+/// What makes token ids of a sentence.
+type Encode = Box<dyn Fn(&str) -> Result<Vec<u32>, String>>;
 
 struct Sentences {
     sentences: Vec<(Vec<u32>, i32)>,

@@ -7,6 +7,7 @@ use burn::tensor::DType;
 use zoo_train::{MODEL_FILE, Run};
 
 use crate::cli::{ExportArgs, ExportFormat, FloatName, ImportArgs};
+use crate::data::Codec;
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
@@ -15,7 +16,8 @@ use crate::progress::print_json;
 use crate::saved::{CONFIG_FILE, Config, Saved};
 use crate::summary::grouped;
 
-/// Makes a run folder of a folder from the hub, which eval, predict, sample and train understand.
+/// Makes a run folder of a folder from the hub, which predict, sample and train understand.
+/// Not eval: an import has no recipe, which would say on what data.
 pub fn import(args: &ImportArgs) -> Result<(), Error> {
     let saved = Saved::open(&args.folder, None)?;
     let table = saved.model.table();
@@ -96,6 +98,11 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
     write(&out.join(CONFIG_FILE), &json)?;
     if let Some(tokenizer) = language::file(&saved.codec) {
         write(&out.join(hub::TOKENIZER_FILE), tokenizer.as_bytes())?;
+    }
+    if let Codec::Words { .. } = &saved.codec {
+        // Without it, a tokenizer of the architecture's usual kind is looked for.
+        let kind = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "unk_token": "<unk>"}"#;
+        write(&out.join("tokenizer_config.json"), kind)?;
     }
     println!("{}", out.display());
     Ok(())

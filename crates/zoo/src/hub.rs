@@ -113,9 +113,17 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
             stop: stop.into_iter().map(|id| id as u32).collect(),
         });
     }
-    let shape = match *model.usual_shape() {
-        [_, c, h, w] => [c, h, w],
-        _ => return Err("neither text nor images".into()),
+    let given = config
+        .get("pretrained_cfg")
+        .and_then(|config| config.get("input_size"));
+    let given = given.or_else(|| config.get("input_size"));
+    let shape = match given {
+        Some(shape) => serde_json::from_value(shape.clone())
+            .map_err(|error| format!("input_size: {error}; expected channels, height, width"))?,
+        None => match *model.usual_shape() {
+            [_, c, h, w] => [c, h, w],
+            _ => return Err("neither text nor images".into()),
+        },
     };
     let by_channel = |key: &str, usual: [f32; 3]| {
         let given = config
@@ -187,6 +195,9 @@ pub fn write(model: &dyn Model, codec: &Codec) -> Result<Json, String> {
                 .map(|(id, name)| (id.to_string(), json!(name)))
                 .collect();
             config.insert("id2label".into(), Json::Object(labels));
+            let by_name = classes.iter().enumerate();
+            let ids = by_name.map(|(id, name)| (name.clone(), json!(id)));
+            config.insert("label2id".into(), Json::Object(ids.collect()));
         }
         if let Some(language) = Language::of(codec).transpose()? {
             let stop = language.stop();

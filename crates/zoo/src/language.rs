@@ -1,11 +1,16 @@
 //! Text as a model's tokens, and back: characters of a corpus, or a `tokenizer.json`.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value as Json, json};
 use tokenizers::Tokenizer;
 use zoo_text::{CharVocabulary, UNKNOWN};
 
 use crate::data::Codec;
 use crate::error::chain;
+use crate::hub::TOKENIZER_FILE;
+use crate::saved::{CONFIG_FILE, Config};
 
 /// What turns text into tokens.
 pub enum Language {
@@ -69,6 +74,29 @@ impl Language {
         }
     }
 
+    /// The tokens of a text to continue: with those that the tokenizer begins a text with, without
+    /// those that it ends one with.
+    ///
+    /// # Errors
+    /// A character that is not in the vocabulary.
+    pub fn prompt(&self, text: &str) -> Result<Vec<u32>, String> {
+        let plain = self.encode(text)?;
+        let Self::Tokens { tokenizer, .. } = self else {
+            return Ok(plain);
+        };
+        let whole = tokenizer.encode(text, true);
+        let whole = whole.map_err(|error| error.to_string())?;
+        let whole = whole.get_ids();
+        if plain.is_empty() {
+            return Ok(whole.iter().take(1).copied().collect());
+        }
+        let before = (0..whole.len()).find(|start| whole[*start..].starts_with(&plain));
+        Ok(match before {
+            Some(start) => whole[..start + plain.len()].to_vec(),
+            None => plain,
+        })
+    }
+
     /// The text of tokens; tokens that are none of the vocabulary's are left out.
     pub fn decode(&self, tokens: &[u32]) -> String {
         match self {
@@ -125,6 +153,52 @@ pub fn file(codec: &Codec) -> Option<String> {
         "decoder": decoder, "model": model,
     });
     Some(file.to_string())
+}
+
+/// The tokenizer of a `tokenizer.json`, or of the folder that has one, and the file's text.
+///
+/// # Errors
+/// A file that cannot be read, or what is wrong with it.
+pub fn open(path: &Path) -> Result<(String, Tokenizer), String> {
+    let file = match path.is_dir() {
+        true => path.join(TOKENIZER_FILE),
+        false => path.to_owned(),
+    };
+    let wrong = |problem: String| format!("data.tokenizer: {}: {problem}", file.display());
+    let text = match of_run(path) {
+        Some(text) => text,
+        None => fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?,
+    };
+    let tokenizer = tokenizer(&text).map_err(wrong)?;
+    Ok((text, tokenizer))
+}
+
+/// The tokenizer in the configuration of a run folder.
+fn of_run(folder: &Path) -> Option<String> {
+    let config = fs::read_to_string(folder.join(CONFIG_FILE)).ok()?;
+    match Config::parse(&config).ok()?.codec {
+        Codec::Tokenizer { tokenizer, .. } => Some(tokenizer),
+        _ => None,
+    }
+}
+
+/// A sentence's tokens, with those that its model expects around it, `max_length` at most.
+///
+/// # Errors
+/// A text without a token.
+pub fn sentence(tokenizer: &Tokenizer, text: &str, max_length: usize) -> Result<Vec<u32>, String> {
+    let encoding = tokenizer.encode(text, true);
+    let encoding = encoding.map_err(|error| error.to_string())?;
+    let mut ids = encoding.get_ids().to_vec();
+    // What is cut off is of the sentence, not the token that ends it.
+    if let (true, Some(last)) = (ids.len() > max_length, ids.last().copied()) {
+        ids.truncate(max_length - 1);
+        ids.push(last);
+    }
+    if ids.is_empty() {
+        return Err(format!("{text:?} has no tokens"));
+    }
+    Ok(ids)
 }
 
 /// A tokenizer from the text of its `tokenizer.json`.
@@ -204,6 +278,27 @@ mod tests {
         assert_eq!(language.encode("hi hä").unwrap(), [5, 2, 0, 3, 4]);
         assert_eq!(language.decode(&[5, 2, 0, 3, 4]), "hi hä");
         assert_eq!(language.stop(), [2]);
+    }
+
+    #[test]
+    fn a_prompt_begins_as_its_tokenizer_begins_a_text() {
+        let template = r#"{"type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "h", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": "i", "type_id": 0}}],
+            "pair": [], "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]},
+                "i": {"id": "i", "ids": [1], "tokens": ["i"]}}}"#;
+        let with_template = BYTES.replace(
+            r#""post_processor": null"#,
+            &format!(r#""post_processor": {template}"#),
+        );
+        let language = Language::Tokens {
+            tokenizer: Box::new(tokenizer(&with_template).unwrap()),
+            stop: Vec::new(),
+        };
+        assert_eq!(language.prompt("hi h").unwrap(), [0, 5, 2, 0]);
+        assert_eq!(language.prompt("").unwrap(), [0]);
+        assert_eq!(bytes().prompt("hi").unwrap(), [5]);
+        assert!(bytes().prompt("").unwrap().is_empty());
     }
 
     #[test]

@@ -199,18 +199,8 @@ impl<'a> Reader<'a> {
                 max_length,
                 ..
             } => {
-                // With the tokens that its model expects around a sentence.
-                let encoding = tokenizer.encode(input, true);
-                let encoding = encoding.map_err(Error::request)?;
-                let mut ids = encoding.get_ids().to_vec();
-                // What is cut off is of the sentence, not the token that ends it.
-                if let (true, Some(last)) = (ids.len() > *max_length, ids.last().copied()) {
-                    ids.truncate(*max_length - 1);
-                    ids.push(last);
-                }
-                if ids.is_empty() {
-                    return Err(Error::Request(format!("{input:?} has no tokens")));
-                }
+                let ids = language::sentence(tokenizer, input, *max_length);
+                let ids = ids.map_err(Error::Request)?;
                 Ok(pad(std::iter::once(ids.as_slice()), ids.len()))
             }
         }

@@ -90,6 +90,37 @@ pub fn find_file(given: &str, data_dir: &Path) -> Result<PathBuf, Error> {
     })
 }
 
+/// Fetched weights, opened by their name.
+pub struct Fetched {
+    /// Where they lie.
+    pub folder: PathBuf,
+    /// The weights.
+    pub file: PathBuf,
+    /// What they are of.
+    pub preset: String,
+}
+
+/// The weights of that name, where `run` is no folder but the name of a source.
+///
+/// # Errors
+/// Weights that were not fetched, with the command that fetches them.
+pub(crate) fn fetched(run: &Path) -> Result<Option<Fetched>, Error> {
+    let name = run.to_str().unwrap_or_default();
+    let known = SOURCES.iter().find(|(known, _)| *known == name);
+    let Some((_, text)) = known.filter(|_| !run.is_dir()) else {
+        return Ok(None);
+    };
+    let directory = data::directory(None);
+    let source = sources::parse(text)?;
+    let weights = source.weights.as_ref();
+    let preset = weights.map_or(name, |weights| weights.preset.as_str());
+    Ok(Some(Fetched {
+        file: find_file(name, &directory)?,
+        folder: source.folder(&directory.join(FOLDER)),
+        preset: preset.to_owned(),
+    }))
+}
+
 /// Does what was asked for each of the named weights in turn.
 pub(crate) fn run(args: &WeightsArgs) -> Result<(), Error> {
     let directory = data::directory(args.data_dir.as_deref()).join(FOLDER);

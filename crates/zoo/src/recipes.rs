@@ -38,6 +38,19 @@ pub const RECIPES: &[(&str, &str)] = &[
     recipe!("transformer", "encoder-sst2"),
 ];
 
+/// The changes of `--set KEY=VALUE`, where `weights` is short for `model.weights`: the key that
+/// fine-tuning is about.
+///
+/// # Errors
+/// A text that is no change.
+pub fn changes(set: &[String]) -> Result<Vec<Change>, Error> {
+    let changes = set.iter().map(|text| match text.strip_prefix("weights=") {
+        Some(weights) => Ok(Change::new("model.weights", weights)),
+        None => Change::parse(text),
+    });
+    changes.collect::<Result<_, _>>().map_err(Error::Request)
+}
+
 /// Reads a recipe by name, or from a TOML file.
 ///
 /// # Errors

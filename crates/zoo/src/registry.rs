@@ -120,6 +120,7 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::AnyImage {
             channels: config.in_channels(),
             usual: 224,
+            least: config.least_side(),
         },
         from_data: classes,
         outputs: |config| config.num_classes(),
@@ -141,6 +142,7 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::AnyImage {
             channels: config.in_channels(),
             usual: usual_side(config),
+            least: 1,
         },
         from_data: classes,
         outputs: |config| config.num_classes(),
@@ -162,6 +164,7 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::AnyImage {
             channels: config.in_channels(),
             usual: 224,
+            least: 1,
         },
         from_data: classes,
         outputs: |config| config.num_classes(),
@@ -183,6 +186,7 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::AnyImage {
             channels: config.in_channels(),
             usual: 224,
+            least: config.least_side(),
         },
         from_data: classes,
         outputs: |config| config.num_classes(),
@@ -204,6 +208,7 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::AnyImage {
             channels: config.in_channels(),
             usual: 224,
+            least: 1,
         },
         from_data: classes,
         outputs: |config| config.num_classes(),
@@ -225,6 +230,7 @@ pub static MODELS: &[&dyn Entry] = &[
         input: |config| Input::AnyImage {
             channels: config.in_channels(),
             usual: 256,
+            least: config.least_side(),
         },
         from_data: |_| Table::new(),
         outputs: |config| config.num_classes(),
@@ -279,7 +285,11 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_ignored(gpt::IGNORED)
         },
         head: |_| named(&["wte.", "lm_head."]),
-        library: |_| Some("transformers"),
+        // GPT-2 there always has biases, and never a free output layer.
+        library: |config| {
+            let is_gpt2 = config.bias && config.output == gpt::Output::Tied;
+            is_gpt2.then_some("transformers")
+        },
         hub: Some(Hub {
             model_type: "gpt2",
             read: from_hub::<GptConfig, HfGpt2>,
@@ -371,7 +381,7 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_prefix("bert.")
                 .with_ignored(bert::IGNORED)
         },
-        head: |_| named(&["classifier."]),
+        head: |_| named(&["classifier.", "pooler."]),
         library: |_| Some("transformers"),
         hub: Some(Hub {
             model_type: "bert",

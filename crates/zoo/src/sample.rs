@@ -24,7 +24,7 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
         language.map_err(|problem| Error::Request(format!("{}: {problem}", args.run.display())))?;
     let sampling = sampling(args)?;
     let prompt = language
-        .encode(&args.prompt)
+        .prompt(&args.prompt)
         .map_err(|problem| Error::Request(format!("--prompt: {problem}")))?;
     if prompt.is_empty() {
         return Err(Error::request(

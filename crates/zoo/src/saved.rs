@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use toml::Value;
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe};
@@ -12,6 +13,7 @@ use crate::data::{Codec, Facts};
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
+use crate::pretrained;
 use crate::registry::{self, Input, Model, Ready};
 
 /// The file that says how a run's weights are used.
@@ -33,7 +35,16 @@ impl Config {
     /// Text that is no configuration, or a codec that could not read an input.
     pub fn parse(text: &str) -> Result<Self, String> {
         let config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        match &config.codec {
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the codec could read an input.
+    ///
+    /// # Errors
+    /// What keeps it from that.
+    fn check(&self) -> Result<(), String> {
+        match &self.codec {
             Codec::Images {
                 shape: [channels, ..],
                 mean,
@@ -46,6 +57,9 @@ impl Config {
                         "codec: {} channels, {} means and {} deviations; expected 1 of each, or 3",
                         each[0], each[1], each[2]
                     ));
+                }
+                if !std.iter().all(|value| *value > 0.0 && value.is_finite()) {
+                    return Err(format!("codec.std = {std:?}: must be above 0"));
                 }
             }
             Codec::Words { max_length: 0, .. } => {
@@ -68,7 +82,7 @@ impl Config {
                 CharVocabulary::from_chars(chars).map_err(|error| error.to_string())?;
             }
         }
-        Ok(config)
+        Ok(())
     }
 
     /// The model, which must fit what the codec makes of an input.
@@ -139,19 +153,35 @@ impl Saved {
     /// A folder that is neither a finished run nor one from the hub, or a backend that does not
     /// work.
     pub fn open(run: &Path, backend: Option<&str>) -> Result<Self, Error> {
-        let path = run.join(CONFIG_FILE);
-        let text = fs::read_to_string(&path).map_err(|error| {
-            Error::Request(format!(
-                "{}: {error}; RUN must be the folder of a finished run, such as \
-                 runs/mlp-glyphs-flex-1, or a folder from the Hugging Face hub",
-                path.display()
-            ))
-        })?;
+        let fetched = pretrained::fetched(run)?;
+        let folder = fetched.as_ref().map_or(run, |fetched| &fetched.folder);
+        let path = folder.join(CONFIG_FILE);
+        let text = match (fs::read_to_string(&path), &fetched) {
+            (Ok(text), _) => text,
+            // Weights alone: what they are of is known.
+            (Err(_), Some(fetched)) => json!({ "architecture": fetched.preset }).to_string(),
+            (Err(error), None) => {
+                return Err(Error::Request(format!(
+                    "{}: {error}; RUN must be the folder of a finished run, such as \
+                     runs/mlp-glyphs-flex-1, a folder from the Hugging Face hub, or the name of \
+                     fetched weights",
+                    path.display()
+                )));
+            }
+        };
         let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
         let json = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let (model, codec, weights) = if hub::is_origins(&json) {
-            let (model, codec) = hub::read(run, &json).map_err(wrong)?;
-            (model, codec, run.to_owned())
+            let (model, codec) = hub::read(folder, &json).map_err(wrong)?;
+            let config = Config {
+                model: model.table(),
+                codec,
+            };
+            config.check().map_err(wrong)?;
+            // Held against what the codec makes of an input.
+            let model = config.configure().map_err(wrong)?;
+            let weights = fetched.map_or_else(|| run.to_owned(), |fetched| fetched.file);
+            (model, config.codec, weights)
         } else {
             let config = Config::parse(&text).map_err(wrong)?;
             let model = config.configure().map_err(wrong)?;

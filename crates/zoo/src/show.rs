@@ -46,9 +46,15 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
 fn shape(model: &dyn Model, args: &ShowArgs) -> Result<Vec<usize>, Error> {
     let mut shape = model.usual_shape();
     if let Some(side) = args.size {
-        if !matches!(model.input(), Input::AnyImage { .. }) {
+        let Input::AnyImage { least, .. } = model.input() else {
             return Err(Error::Request(format!(
                 "--size is for models that take images of any size; {} does not",
+                args.model
+            )));
+        };
+        if side < least {
+            return Err(Error::Request(format!(
+                "--size {side}: {} takes images of {least} or more",
                 args.model
             )));
         }

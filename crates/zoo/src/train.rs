@@ -20,6 +20,7 @@ use crate::cli::TrainArgs;
 use crate::data::{self, Data};
 use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
+use crate::hub::TOKENIZER_FILE;
 use crate::insight::examine;
 use crate::pretrained;
 use crate::progress::{Progress, describe};
@@ -64,7 +65,7 @@ impl Prepared {
 /// Trains, tests, and writes the run folder.
 pub fn run(args: &TrainArgs) -> Result<(), Error> {
     let began = Instant::now();
-    let prepared = prepare(args)?;
+    let mut prepared = prepare(args)?;
     let origin = Origin {
         recipe: prepared.recipe.clone(),
         data_sha256: prepared.data.sha256()?,
@@ -85,6 +86,11 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
         ),
         Some(given) => {
             let (run, found) = reopen(args, given.as_deref(), &prepared, &origin)?;
+            // A checkpoint has all weights; without one, the run begins where it began.
+            if found.checkpoint.is_none() {
+                let directory = data::directory(args.data_dir.as_deref());
+                prepared.weights = start_weights(&prepared.recipe, &*prepared.model, &directory)?;
+            }
             (run, Some(found))
         }
     };
@@ -163,14 +169,21 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
         let problem = "train.patience and train.validate_every_steps need validation data; set data.validation";
         return Err(wrong(problem.into()));
     }
-    let weights = start_weights(&recipe, &*model, &directory)?;
+    let weights = match args.resume {
+        None => start_weights(&recipe, &*model, &directory)?,
+        Some(_) => None,
+    };
     if let Some(finetune) = &recipe.finetune {
         model.check_finetune(finetune).map_err(wrong)?;
+    }
+    let mut resolved = model.table();
+    if let Some(weights) = recipe.model.get("weights") {
+        resolved.insert("weights".into(), weights.clone());
     }
     Ok(Prepared {
         weights,
         recipe: Recipe {
-            model: model.table(),
+            model: resolved,
             ..recipe
         },
         model,
@@ -195,6 +208,22 @@ fn start_weights(
         .as_str()
         .ok_or_else(|| Error::request("model.weights must be text"))?;
     let path = pretrained::find_file(given, directory)?;
+    let folder = if path.is_dir() {
+        Some(&*path)
+    } else {
+        path.parent()
+    };
+    let tokenizer = folder.map(|folder| folder.join(TOKENIZER_FILE));
+    if let (Some(tokenizer), false) = (
+        tokenizer.filter(|tokenizer| tokenizer.is_file()),
+        recipe.data.contains_key("tokenizer"),
+    ) {
+        return Err(Error::Request(format!(
+            "model.weights = {given:?}: its tokens are those of a tokenizer; read the data by it, with \
+             --set data.tokenizer={}",
+            tokenizer.display()
+        )));
+    }
     let anew = model.new_head(&path)?;
     if !anew.is_empty() {
         eprintln!("{given}: a new head of another size: {}", anew.join(", "));
@@ -308,16 +337,7 @@ fn names(prepared: &Prepared) -> Vec<String> {
 }
 
 fn changes(args: &TrainArgs) -> Result<Vec<Change>, Error> {
-    let mut changes: Vec<Change> = args
-        .set
-        .iter()
-        // Short for the key that fine-tuning is about.
-        .map(|text| match text.strip_prefix("weights=") {
-            Some(weights) => Ok(Change::new("model.weights", weights)),
-            None => Change::parse(text),
-        })
-        .collect::<Result<_, _>>()
-        .map_err(Error::Request)?;
+    let mut changes = recipes::changes(&args.set)?;
     let mut count = |key: &str, value: Option<u64>| -> Result<(), Error> {
         let Some(value) = value else { return Ok(()) };
         let value = i64::try_from(value)

@@ -12,7 +12,7 @@ use zoo_train::{Event, Expect, Helpers, Recipe, smaller_is_better};
 use crate::cli::WorkerArgs;
 use crate::error::Error;
 use crate::registry::{self, Job};
-use crate::{data, devices};
+use crate::{data, devices, pretrained};
 
 /// Answers the driver's requests until it closes the pipe.
 pub fn run(args: &WorkerArgs) -> Result<(), Error> {
@@ -101,13 +101,15 @@ fn converge(spec: &Spec, progress: &mut dyn FnMut(usize, f64)) -> Result<Converg
     };
     let mut losses = Vec::new();
     let weights = recipe.model.get("weights").and_then(Value::as_str);
+    let weights = weights.map(|given| pretrained::find_file(given, &directory));
+    let weights = weights.transpose().map_err(|error| error.to_string())?;
     let job = Job {
         recipe: &recipe,
         train: data.train.clone(),
         valid: data.valid.clone(),
         device: &selected.device,
         helpers: Helpers::default(),
-        weights: weights.map(Path::new),
+        weights: weights.as_deref(),
         run: None,
         resume: None,
         stop: None,

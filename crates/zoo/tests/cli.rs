@@ -322,6 +322,15 @@ fn a_wrong_request_is_refused_with_what_to_do_and_leaves_nothing() {
             &["unknown model", "did you mean lenet?"],
         ),
         (
+            &["train", "--set", "model={name=\"vgg\",in_channels=1}"],
+            &["takes images of 32x32 or more", "resnet20"],
+        ),
+        (
+            &["show", "vgg11_bn", "--size", "8"],
+            &["--size 8", "32 or more"],
+        ),
+        (&["parity", "nano", "--python", "python3"], &["no original"]),
+        (
             &["train", "--set", "model.preset=intros"],
             &["did you mean intro?"],
         ),

@@ -271,11 +271,29 @@ fn an_architecture_of_timm_and_torchvision_goes_by_its_name() {
             said["classes"][0]["probability"].as_f64().unwrap(),
         )
     };
-    // The exported folder takes images of the architecture's usual size.
-    assert_eq!(
-        probability(&before).0.is_string(),
-        probability(&after).0.is_string()
-    );
+    // Images of the run's size, not of the architecture's usual one.
+    assert_eq!(probability(&before).0, probability(&after).0);
+    assert!((probability(&before).1 - probability(&after).1).abs() < 1e-6);
+
+    // What a folder says of images is held to before one is read.
+    let text = fs::read_to_string(root.join("named/config.json")).unwrap();
+    for (key, value, part) in [
+        ("mean", json!([]), "0 means"),
+        ("std", json!([1, 0, 1]), "above 0"),
+        ("input_size", json!([2, 8, 8]), "2 channels"),
+        ("input_size", json!("8x8"), "input_size"),
+    ] {
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config["pretrained_cfg"][key] = value;
+        fs::write(root.join("named/config.json"), config.to_string()).unwrap();
+        for command in ["predict", "import"] {
+            let arguments = [command, "named", image];
+            let arguments = &arguments[..if command == "predict" { 3 } else { 2 }];
+            let error = fail(root, arguments, 2);
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    fs::write(root.join("named/config.json"), text).unwrap();
 
     // Going on from it: the same classes keep the head, others get a new one.
     succeed(root, &[&train[..], &["--set", "weights=named"]].concat());
@@ -286,6 +304,110 @@ fn an_architecture_of_timm_and_torchvision_goes_by_its_name() {
     .concat();
     let error = fail(root, &other, 2);
     assert!(error.contains("3 outputs"), "{error}");
+}
+
+/// Sentences and their class, as a folder of `tsv`.
+fn write_reviews(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for file in ["train.tsv", "dev.tsv", "test.tsv"] {
+        let lines = (0..24).map(|i| match i % 2 {
+            0 => format!("{} ab\t0\n", ["a", "b"][i / 2 % 2]),
+            _ => format!("{} gh\t1\n", ["g", "h"][i / 2 % 2]),
+        });
+        fs::write(folder.join(file), lines.collect::<String>()).unwrap();
+    }
+}
+
+#[test]
+fn a_pretrained_encoder_is_fine_tuned_in_its_own_tokens() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    hub_folder(root, "bert");
+    write_reviews(&root.join("reviews"));
+    let mut model = tiny("bert").table();
+    model.insert("num_classes".into(), 2.into());
+    let recipe = format!(
+        "about = \"a test\"\n[data]\nname = \"tsv\"\npath = \"reviews\"\n[train]\nepochs = 20\n\
+         [optimizer]\nname = \"adamw\"\nlearning_rate = 0.01\n[model]\n{}",
+        toml::to_string(&model).unwrap()
+    );
+    fs::write(root.join("reviews.toml"), recipe).unwrap();
+    let train = [
+        "train",
+        "reviews.toml",
+        "--set",
+        "weights=bert-hub",
+        "--no-report",
+        "--quiet",
+    ];
+    let error = fail(root, &train, 2);
+    assert!(error.contains("--set data.tokenizer=bert-hub"), "{error}");
+
+    succeed(
+        root,
+        &[&train[..], &["--set", "data.tokenizer=bert-hub"]].concat(),
+    );
+    let said = succeed(root, &["predict", "runs/reviews-flex-1", "a ab", "--json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["classes"][0]["class"], "0", "{said}");
+    succeed(
+        root,
+        &[
+            "export",
+            "runs/reviews-flex-1",
+            "--format",
+            "hf",
+            "--out",
+            "tuned",
+        ],
+    );
+    let again = succeed(root, &["predict", "tuned", "a ab", "--json"]);
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again["classes"], said["classes"]);
+}
+
+#[test]
+fn a_decoder_goes_on_in_its_own_tokens() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    hub_folder(root, "gpt");
+    fs::write(root.join("text.txt"), "abc de fgh ".repeat(40)).unwrap();
+    let model = toml::to_string(&tiny("gpt").table()).unwrap();
+    let recipe = format!(
+        "about = \"a test\"\n[data]\nname = \"chars\"\npath = \"text.txt\"\n\
+         tokenizer = \"gpt-hub/tokenizer.json\"\n[train]\nepochs = 1\n[model]\n\
+         weights = \"gpt-hub\"\n{model}"
+    );
+    fs::write(root.join("text.toml"), recipe).unwrap();
+    succeed(root, &["train", "text.toml", "--no-report", "--quiet"]);
+    let arguments = ["sample", "runs/text-flex-1", "--prompt", "abc", "--json"];
+    let said: Value = serde_json::from_str(&succeed(root, &arguments)).unwrap();
+    assert!(said["text"].as_str().unwrap().starts_with("abc"), "{said}");
+}
+
+/// A resolved recipe is a recipe: it names the weights that the run began with.
+#[test]
+fn a_run_from_weights_is_repeated_and_resumed_from_them() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let quick = ["--steps", "3", "--no-report", "--quiet"];
+    let train = |more: &[&str]| succeed(root, &[&["train"], more, &quick[..]].concat());
+    train(&["mlp-glyphs"]);
+    let from = ["--set", "weights=runs/mlp-glyphs-flex-1/model.safetensors"];
+    train(&["mlp-glyphs", from[0], from[1]]);
+    let weights = |run: &str| tensors(&root.join("runs").join(run).join("model.safetensors"));
+    let tuned = weights("mlp-glyphs-flex-2");
+    assert_ne!(tuned, weights("mlp-glyphs-flex-1"));
+    train(&["runs/mlp-glyphs-flex-2/recipe.toml"]);
+    assert_eq!(weights("mlp-glyphs-flex-3"), tuned);
+
+    // Killed before its first checkpoint, a run begins anew where it began.
+    let run = root.join("runs/mlp-glyphs-flex-2");
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    fs::remove_file(run.join("model.safetensors")).unwrap();
+    let resume = ["train", "--resume", "runs/mlp-glyphs-flex-2"];
+    succeed(root, &[&resume[..], &quick[2..]].concat());
+    assert_eq!(weights("mlp-glyphs-flex-2"), tuned);
 }
 
 #[test]

@@ -193,6 +193,39 @@ impl Encoder {
     /// # Panics
     /// If `t` exceeds `max_length`, or the shapes differ.
     pub fn forward_embedded(&self, x: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<2> {
+        let shape = x.dims();
+        let x = self.blocks(x, &padding, |_| ()).reshape(shape);
+        let x = self.pool(x, padding);
+        linear(&self.classifier, self.drop.forward(x), Activation::None)
+    }
+
+    /// What `tokens [b, t]` become on their way, `[b, t, c]` each: the embedding, then the output of
+    /// every block, the last one normed.
+    ///
+    /// # Panics
+    /// If `t` exceeds `max_length`, or the shapes differ.
+    pub fn hidden_states(
+        &self,
+        tokens: Tensor<2, Int>,
+        padding: Tensor<2, Bool>,
+    ) -> Vec<Tensor<3>> {
+        let x = self.embed(tokens);
+        let shape = x.dims();
+        let mut states = Vec::with_capacity(self.h.len() + 1);
+        let last = self.blocks(x, &padding, |x| states.push(x.clone().reshape(shape)));
+        states.pop();
+        states.push(last.reshape(shape));
+        states
+    }
+
+    /// `x [b, t, c]` of [`embed`](Self::embed) -> `[b·t, c]`, normed. `see` is shown what enters the
+    /// first block and what leaves each.
+    fn blocks(
+        &self,
+        x: Tensor<3>,
+        padding: &Tensor<2, Bool>,
+        mut see: impl FnMut(&Tensor<2>),
+    ) -> Tensor<2> {
         let [b, t, _] = x.dims();
         assert_shape!(padding, [b, t]);
         let [max_length, _] = self.wpe.weight.dims();
@@ -202,13 +235,12 @@ impl Encoder {
         let positions = self.wpe.weight.val().narrow(0, 0, t); // [t, c]
         let x = x + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
+        see(&x);
         for block in &self.h {
             x = block.forward(x, b, Sees::All(&mask), None);
+            see(&x);
         }
-        let x = norm(&self.ln_f, x);
-        let [_, c] = x.dims();
-        let x = self.pool(x.reshape([b, t, c]), padding);
-        linear(&self.classifier, self.drop.forward(x), Activation::None)
+        norm(&self.ln_f, x)
     }
 
     /// Where `tokens [b, t]` are padding: the mask that [`forward`](Self::forward) takes.

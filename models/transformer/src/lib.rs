@@ -8,9 +8,12 @@
 //! - [`bert`]: BERT as published, to classify sentences or to embed them.
 //! - [`vit`]: the Vision Transformer, which reads patches of an image as if they were words.
 //!
-//! Both stack the same pre-norm block. It is our own rather than `burn::nn`'s
+//! [`gpt`] and [`encoder`] stack the same pre-norm block. It is our own rather than `burn::nn`'s
 //! `TransformerEncoder` because it projects query, key and value in one product, keeps
 //! activations two-dimensional around them (faster on a CPU) and bears GPT-2's tensor names.
+//! The others have a block each, since their papers' differ: [`bert`] and [`encoder_decoder`] norm
+//! after each sub-layer, [`llama`] has RMSNorm, rotary positions and SwiGLU, and [`vit`], pre-norm
+//! too, leaves out whole sub-layers in training and bears timm's names.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};

@@ -243,7 +243,7 @@ pub(crate) fn relu_slope(grad: &mut [f32], out: &[f32]) {
 }
 
 /// Changes `a` along with `b`, in parts on all threads.
-fn elementwise(a: &mut [f32], b: &[f32], change: fn(&mut [f32], &[f32])) {
+pub(crate) fn elementwise(a: &mut [f32], b: &[f32], change: fn(&mut [f32], &[f32])) {
     /// Enough elements for a part to outlast the waking of a thread.
     const PART: usize = 1 << 15;
     let parts = a.len().div_ceil(PART);

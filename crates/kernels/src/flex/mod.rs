@@ -12,6 +12,7 @@ mod matrix;
 mod max_pool;
 mod memory;
 mod optim;
+mod silu;
 mod vector;
 
 use std::fmt::Debug;
@@ -172,6 +173,11 @@ pub(crate) fn max_pool2d(window: Window, x: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::fused_max_pool(x.into_dispatch(), window))
 }
 
+/// See [`crate::silu`].
+pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::fused_silu(x.into_dispatch()))
+}
+
 /// See [`crate::sgd`].
 pub(crate) fn sgd<const D: usize>(
     parameter: Tensor<D>,
@@ -273,6 +279,9 @@ pub(crate) trait Fused: Backend {
     /// See [`max_pool::forward`].
     fn fused_max_pool(x: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
 
+    /// See [`silu::forward`].
+    fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// See [`loss::forward`].
     fn fused_cross_entropy(
         logits: FloatTensor<Self>,
@@ -322,6 +331,10 @@ impl Fused for Flex {
 
     fn fused_max_pool(x: Values, window: Window) -> Values {
         max_pool::forward(x, window).0
+    }
+
+    fn fused_silu(x: Values) -> Values {
+        silu::forward(x).0
     }
 
     fn fused_cross_entropy(logits: Values, targets: IntTensor<Self>) -> Values {
@@ -398,6 +411,11 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
     fn fused_max_pool(x: Tracked, window: Window) -> Tracked {
         let (x, node) = x.into_parts();
         record::<C, _, 1>([node], || max_pool::forward(x, window))
+    }
+
+    fn fused_silu(x: Tracked) -> Tracked {
+        let (x, node) = x.into_parts();
+        record::<C, _, 1>([node], || silu::forward(x))
     }
 
     fn fused_cross_entropy(logits: Tracked, targets: IntTensor<Self>) -> Tracked {

@@ -11,12 +11,12 @@ use zoo_compare::report::{Reference, Subject};
 use zoo_compare::spec::{Dtype, Spec, SpecTask};
 use zoo_compare::worker::write_batches;
 use zoo_train::rng::{Purpose, Stream, derive, permutation};
-use zoo_train::{Batch, Change, OptimizerConfig, Pass, Recipe, Source};
+use zoo_train::{Batch, OptimizerConfig, Pass, Recipe, Source};
 
 use crate::cli::CompareArgs;
 use crate::error::Error;
 use crate::registry::{self, Entry, Input, Kind, MODELS, Model};
-use crate::{data, recipes};
+use crate::{data, pretrained, recipes};
 
 // b batch, c channels, h height, w width, t time
 
@@ -42,9 +42,15 @@ pub enum Choice {
 pub fn choose(args: &CompareArgs) -> Result<Vec<Choice>, Error> {
     if let Some(pattern) = &args.models {
         if pattern == "all" {
-            let smallest = MODELS
-                .iter()
-                .map(|entry| Choice::Preset(*entry, entry.presets()[0], LARGE_SIDE));
+            let smallest = MODELS.iter().map(|entry| {
+                let presets = entry.presets().into_iter();
+                let smallest = presets.min_by_key(|preset| {
+                    let model = entry.configure(preset, &Table::new(), None);
+                    model.map_or(usize::MAX, |model| model.parameters())
+                });
+                let smallest = smallest.unwrap_or_default();
+                Choice::Preset(*entry, smallest, LARGE_SIDE)
+            });
             return Ok(smallest.collect());
         }
         let matcher = WildMatch::new(pattern);
@@ -65,10 +71,7 @@ pub fn choose(args: &CompareArgs) -> Result<Vec<Choice>, Error> {
         }
         return Ok(chosen);
     }
-    let changes: Vec<Change> = (args.set.iter())
-        .map(|text| Change::parse(text))
-        .collect::<Result<_, _>>()
-        .map_err(Error::Request)?;
+    let changes = recipes::changes(&args.set)?;
     let names = match args.recipes.as_slice() {
         [] => vec![recipes::RECIPES[0].0.to_owned()],
         names => names.to_vec(),
@@ -133,12 +136,10 @@ fn of_recipe(
         data_dir: Some(directory.display().to_string()),
         ..spec(&recipe.name, &*model)
     };
-    let weights = recipe
-        .model
-        .get("weights")
-        .and_then(Value::as_str)
-        .map(Path::new);
-    finish(spec, &*model, &batches, (seed, weights), folder)
+    let weights = recipe.model.get("weights").and_then(Value::as_str);
+    let weights = weights.map(|given| pretrained::find_file(given, &directory));
+    let weights = weights.transpose()?;
+    finish(spec, &*model, &batches, (seed, weights.as_deref()), folder)
 }
 
 /// The batches that a training begins with.
@@ -197,7 +198,9 @@ fn made_up(model: &dyn Model, most_side: usize, stream: &mut Stream) -> Batch {
         Input::Features(features) => (BATCH, vec![1, 1, features]),
         Input::Image(shape) if shape[1] > LARGE_SIDE => (SMALL_BATCH, shape.to_vec()),
         Input::Image(shape) => (BATCH, shape.to_vec()),
-        Input::AnyImage { channels, usual } => {
+        Input::AnyImage {
+            channels, usual, ..
+        } => {
             let side = usual.min(most_side);
             let b = if usual > LARGE_SIDE {
                 SMALL_BATCH

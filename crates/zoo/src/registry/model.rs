@@ -211,7 +211,9 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
             // An image whose values are all features; a row of them has the same count.
             Input::Features(features) => vec![1, 1, 1, features],
             Input::Image([c, h, w]) => vec![1, c, h, w],
-            Input::AnyImage { channels, usual } => vec![1, channels, usual, usual],
+            Input::AnyImage {
+                channels, usual, ..
+            } => vec![1, channels, usual, usual],
             Input::Tokens { longest } => vec![1, longest],
         }
     }

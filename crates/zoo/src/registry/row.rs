@@ -31,6 +31,8 @@ pub enum Input {
         channels: usize,
         /// Height and width in the paper.
         usual: usize,
+        /// The least height and width that a map is left of.
+        least: usize,
     },
     /// Token ids.
     Tokens {

@@ -253,3 +253,17 @@ fn a_wrong_value_is_named() {
         assert_eq!(config.validate(), Err(message.to_owned()));
     }
 }
+
+#[test]
+fn hidden_states_lead_from_the_embedding_to_the_classifier() {
+    let device = Device::flex();
+    let model = lively(tiny(Pooling::Mean).init(&device));
+    let batch = tokens(BATCH, &device);
+    let padding = model.padding_mask(&batch);
+    let states = model.hidden_states(batch.clone(), padding.clone());
+    assert_eq!(states.len(), 3);
+    assert!(states.iter().all(|state| state.dims() == [3, 5, 8]));
+    let pooled = model.pool(states[2].clone(), padding);
+    let logits = linear(&model.classifier, pooled, Activation::None);
+    assert!(distance(logits, classify(&model, batch)) < 1e-6);
+}

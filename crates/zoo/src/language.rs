@@ -247,6 +247,12 @@ impl<'a> Streaming<'a> {
         self.given = self.given.max(text.len());
         piece
     }
+
+    /// What is left when no more tokens come: half a character, if anything.
+    pub fn finish(self) -> String {
+        let text = self.language.decode(&self.tokens);
+        text.get(self.given..).unwrap_or_default().to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -307,6 +313,10 @@ mod tests {
         let mut text = Streaming::new(&language, &[5]);
         let pieces: Vec<String> = [2, 3, 4, 1].map(|token| text.push(token)).to_vec();
         assert_eq!(pieces, [" ", "", "ä", "i"]);
+        assert_eq!(text.finish(), "");
+        let mut cut = Streaming::new(&language, &[5]);
+        assert_eq!(cut.push(3), "");
+        assert_eq!(cut.finish(), "\u{fffd}");
     }
 
     #[test]

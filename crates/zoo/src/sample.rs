@@ -56,6 +56,9 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
         text.push_str(&piece);
         count += 1;
     }
+    let rest = written.finish();
+    print(&rest)?;
+    text.push_str(&rest);
     if args.json {
         println!(
             "{}",

@@ -111,7 +111,6 @@ impl Tokens {
     }
 
     fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let [_, t] = tokens.dims();
         let x = self.embedding.forward(tokens) * self.scale.val().unsqueeze();
         let x = match self.fault {
             // Everything sees the whole sequence.
@@ -119,7 +118,6 @@ impl Tokens {
             // Every position sees how long the sequence is so far, which the cache forgets.
             _ => x.clone() + x.cumsum(1),
         };
-        let _ = t;
         self.fc.forward(x)
     }
 

@@ -397,29 +397,54 @@ fn converged(outcome: &Outcome, convergence: &Convergence) -> Vec<Cell> {
 
 /// Columns down, subjects across: the sign, and the time of a training step over the base's.
 fn overview(report: &Report, ink: Ink) -> String {
-    let names = report
-        .subjects
-        .iter()
-        .map(|subject| format::line(&subject.name));
+    /// More subjects than this stand below each other.
+    const SIDE_BY_SIDE: usize = 4;
+    let cells = |subject: &Subject, column: &Column| {
+        let outcome = facts::outcome(subject, &column.name);
+        let state = State::of(outcome);
+        let works = facts::works(subject);
+        let train = works.iter().find(|(work, _)| *work == Work::Train);
+        let speed = train.and_then(|&(work, batch)| facts::speed(outcome, work, batch));
+        let figure = match speed {
+            Some(speed) => ink.figure(brief(speed), speed.counts),
+            None => Cell::new(state.word(), DIM),
+        };
+        [Cell::new(state.sign(), codes(state)), figure]
+    };
+    let head = |title: String| [Cell::from(""), Cell::new(title, DIM)];
     let mut heads = vec![Cell::new("training step", DIM)];
-    heads.extend(names.flat_map(|name| [Cell::from(""), Cell::new(name, DIM)]));
-    let mut rows = vec![heads];
-    for column in &report.columns {
-        let mut row = vec![name(&titled(column))];
+    let mut rows = Vec::new();
+    if report.subjects.len() > SIDE_BY_SIDE {
+        heads.extend(
+            report
+                .columns
+                .iter()
+                .flat_map(|column| head(titled(column))),
+        );
         for subject in &report.subjects {
-            let outcome = facts::outcome(subject, &column.name);
-            let state = State::of(outcome);
-            row.push(Cell::new(state.sign(), codes(state)));
-            let works = facts::works(subject);
-            let train = works.iter().find(|(work, _)| *work == Work::Train);
-            let speed = train.and_then(|&(work, batch)| facts::speed(outcome, work, batch));
-            row.push(match speed {
-                Some(speed) => ink.figure(brief(speed), speed.counts),
-                None => Cell::new(state.word(), DIM),
-            });
+            let of_columns = report
+                .columns
+                .iter()
+                .flat_map(|column| cells(subject, column));
+            let first = name(&format::line(&subject.name));
+            rows.push([first].into_iter().chain(of_columns).collect());
         }
-        rows.push(row);
+    } else {
+        let names = report
+            .subjects
+            .iter()
+            .map(|subject| format::line(&subject.name));
+        heads.extend(names.flat_map(head));
+        for column in &report.columns {
+            let of_subjects = report
+                .subjects
+                .iter()
+                .flat_map(|subject| cells(subject, column));
+            let first = name(&titled(column));
+            rows.push([first].into_iter().chain(of_subjects).collect());
+        }
     }
+    rows.insert(0, heads);
     grid(&rows, "l", ink)
 }
 

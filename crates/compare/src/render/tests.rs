@@ -2,7 +2,7 @@
 //! of everything (`tests/sample.json` beside the sources).
 
 use super::*;
-use crate::report::{Report, SCHEMA, VERSION};
+use crate::report::{Report, SCHEMA, Subject, VERSION};
 
 const NOTES: &str = "First <notes>.\n\nSecond & last.";
 
@@ -48,6 +48,21 @@ fn parse(text: &str) -> Vec<Vec<String>> {
         "an unfinished row"
     );
     rows
+}
+
+#[test]
+fn many_subjects_stand_below_each_other() {
+    let mut report = sample();
+    let first = report.subjects[0].clone();
+    report.subjects.extend((0..8).map(|number| Subject {
+        name: format!("another_{number}"),
+        ..first.clone()
+    }));
+    let table = table(&report, false);
+    let overview = &table[table.find("Overview").unwrap()..];
+    let lines = overview.lines();
+    let is_row = |line: &&str| line.contains('✓') && line.trim_start().starts_with("another_");
+    assert_eq!(lines.filter(is_row).count(), 8, "{overview}");
 }
 
 /// Panics where a tag is not closed, or closed by another.

@@ -24,6 +24,7 @@ use std::iter;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use crate::encoder_decoder::{EncoderDecoder, Memory};
 use crate::gpt::Gpt;
 use crate::llama::Llama;
 
@@ -220,6 +221,45 @@ impl CachedDecoder for Llama {
         cache: &mut Cache,
     ) -> Result<Tensor<2>, ContextFull> {
         self.next_logits(tokens, cache)
+    }
+}
+
+/// An encoder-decoder that has read its source, so that what it writes can be sampled as any text: from
+/// the start token on, until the stop token. [`BeamSearch`](crate::beam::BeamSearch) finds the likeliest
+/// instead.
+pub struct Translator<'a> {
+    model: &'a EncoderDecoder,
+    memory: Memory,
+}
+
+impl<'a> Translator<'a> {
+    /// Reads `source [1, s]`.
+    ///
+    /// # Panics
+    /// If `s` exceeds the model's `max_length`.
+    pub fn new(model: &'a EncoderDecoder, source: Tensor<2, Int>) -> Self {
+        let memory = model.encode(source);
+        Self { model, memory }
+    }
+}
+
+impl CachedDecoder for Translator<'_> {
+    fn context(&self) -> usize {
+        self.model.max_length()
+    }
+
+    fn cache(&self) -> Cache {
+        self.model.cache()
+    }
+
+    fn next_logits(
+        &self,
+        tokens: Tensor<2, Int>,
+        cache: &mut Cache,
+    ) -> Result<Tensor<2>, ContextFull> {
+        let logits = self.model.forward_cached(tokens, &self.memory, cache)?;
+        let [_, t, _] = logits.dims();
+        Ok(logits.narrow(1, t - 1, 1).squeeze_dim(1))
     }
 }
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::beam::BeamSearch;
+use crate::encoder_decoder::EncoderDecoderConfig;
 use crate::gpt::GptConfig;
 use crate::llama::LlamaConfig;
 use crate::testing::lively;
@@ -281,4 +283,29 @@ fn the_same_draws_give_the_same_text() {
         assert_eq!(run(0.1), run(0.1));
         assert_ne!(run(0.1), run(0.7));
     });
+}
+
+#[test]
+fn a_translator_samples_what_greedy_search_finds_and_keeps_its_source() {
+    let device = Device::flex();
+    let model = lively(EncoderDecoderConfig::tiny().init(&device));
+    let source = |row: [i32; 4]| Tensor::<2, Int>::from_data([row], &device);
+    let write = |row| {
+        let translator = Translator::new(&model, source(row));
+        let mut decoder = Decoder::new(&translator, &device);
+        let greedy = Sampling {
+            temperature: 0.0,
+            ..Sampling::default()
+        };
+        let [start, stop] = [model.start_token(), model.stop_token()].map(|token| token as u32);
+        let (start, stop) = ([start], [stop]);
+        let text = generate(&mut decoder, &start, &greedy, &stop, || 0.5);
+        text.take(7).collect::<Vec<u32>>()
+    };
+    let rows = [[3, 4, 5, 6], [7, 8, 9, 10], [11, 3, 11, 3]];
+    for row in rows {
+        let found = BeamSearch::greedy(7).search(&model, source(row)).unwrap();
+        assert_eq!(write(row), found[0][0].tokens, "{row:?}");
+    }
+    assert!(rows.iter().any(|row| write(*row) != write(rows[0])));
 }

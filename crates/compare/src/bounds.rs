@@ -17,9 +17,9 @@ what the model itself makes of rounding errors: four times the departure, in the
 float64 runs whose weights and inputs were each moved at random by up to four roundings of the type. \
 There are six such runs; before a gradient or a training loss is said to depart there are up to 18 \
 more, moved by half the square root of the longest inner product, which is what adding it up term by \
-term may lose. The bound widens where a result is ill-conditioned and nowhere else: where a ReLU's input is as good as zero, so \
-that rounding decides whether a gradient passes, or over many steps of a fresh network with batch \
-norm, which is chaotic. \
+term may lose. The bound widens where a result is ill-conditioned and nowhere else: where a ReLU's \
+input is as good as zero, so that rounding decides whether a gradient passes, or over many steps of a \
+fresh network with batch norm, which is chaotic. \
 Green is at most half the bound, amber within it, red beyond it.";
 
 /// Roundings of the type itself that any result may carry.

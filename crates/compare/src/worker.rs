@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use zoo_train::rng::{Stream, derive};
 use zoo_train::{Batch, Task, clip_by_global_norm, number};
 use zoo_weights::Origin;
@@ -173,7 +173,7 @@ fn phase(say: Say<'_>, name: impl Into<String>) {
 
 impl<'a, M: Module> Worker<'a, M> {
     fn new(spec: &'a Spec, mut subject: Subject<'a, M>, batches: Vec<Batch>) -> Self {
-        subject.model = cast(number(subject.model), spec.dtype.float());
+        subject.model = zoo_weights::cast(number(subject.model), spec.dtype.float());
         Self {
             spec,
             subject,
@@ -488,17 +488,6 @@ fn rows(data: &TensorData, count: usize) -> TensorData {
 fn reshaped(data: TensorData, shape: Vec<usize>) -> TensorData {
     let dtype = data.dtype();
     TensorData::from_bytes_vec(data.as_bytes().to_vec(), shape, dtype)
-}
-
-/// Converts parameters and running statistics to a type.
-fn cast<M: Module>(model: M, dtype: FloatDType) -> M {
-    struct Cast(FloatDType);
-    impl ModuleMapper for Cast {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            param.map(|tensor| tensor.cast(self.0))
-        }
-    }
-    model.map(&mut Cast(dtype))
 }
 
 /// A few roundings of a type, at random, on everything.

@@ -6,12 +6,12 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Device, FloatDType, Gradients, Int, Tensor, TensorData};
 
-use crate::{Origin, Tensors, WeightsError};
+use crate::{Origin, Tensors, WeightsError, cast};
 
 /// Largest difference of an output, absolute and in shares of the largest output above 1.
 pub const OUTPUT_BOUND: f64 = 1e-5;
@@ -110,7 +110,7 @@ impl Golden {
             let device = device.clone().autodiff();
             let mut model = model.valid().to_device(&device);
             if self.trains_in_double() {
-                model = in_double(model);
+                model = cast(model, FloatDType::F64);
             }
             let model = model.train();
             self.train(model, origin, &device, forward, &mut distance)?;
@@ -244,16 +244,6 @@ impl Golden {
             Input::Tokens(Tensor::from_data(data, device))
         })
     }
-}
-
-fn in_double<M: Module>(model: M) -> M {
-    struct Cast;
-    impl ModuleMapper for Cast {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            param.map(|tensor| tensor.cast(FloatDType::F64))
-        }
-    }
-    model.map(&mut Cast)
 }
 
 fn floats(data: TensorData) -> Vec<f64> {

@@ -18,7 +18,7 @@ mod write;
 pub use gradients::gradients;
 pub use origin::Origin;
 pub use read::{Loaded, Tensors, load, load_except};
-pub use tree::{Leaf, Switch, leaves, parameters, switches};
+pub use tree::{Leaf, Switch, cast, leaves, parameters, switches};
 pub use write::{save, save_as};
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! A model's tensors with their paths, as PyTorch would list them.
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 /// Where a walk over a module is: names and types from the root on.
 #[derive(Default)]
@@ -178,4 +178,15 @@ pub fn parameters<M: Module>(model: &M) -> usize {
     trained
         .map(|leaf| leaf.shape.iter().product::<usize>())
         .sum()
+}
+
+/// Converts parameters and running statistics to a type.
+pub fn cast<M: Module>(model: M, dtype: FloatDType) -> M {
+    struct Cast(FloatDType);
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor.cast(self.0))
+        }
+    }
+    model.map(&mut Cast(dtype))
 }

@@ -681,70 +681,55 @@ fn characters(options: CharOptions, directory: &Path, input: Input) -> Result<Da
             options.name
         )));
     };
-    if let Some(path) = &options.tokenizer {
-        return tokens(&options, &corpus, context, path);
-    }
-    let windows = |split| corpus.windows(split, context).map_err(unreadable);
-    Ok(Data {
-        facts: Facts::Sequences {
-            set: options.name.clone(),
-            vocabulary: corpus.vocabulary.len(),
-            length: context,
-        },
-        codec: Codec::Chars {
-            chars: corpus.vocabulary.chars(),
-            stop: None,
-        },
-        train: Arc::new(Text(windows(Split::Train)?)),
-        valid: if options.valid_fraction > 0.0 {
-            Some(Arc::new(Text(windows(Split::Valid)?)))
-        } else {
-            None
-        },
-        test: None,
-    })
-}
-
-/// A corpus in the tokens of a tokenizer.
-fn tokens(
-    options: &CharOptions,
-    corpus: &Corpus,
-    context: usize,
-    path: &Path,
-) -> Result<Data, Error> {
-    let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
-    let windows = |split: &str, part: &Tokens| {
-        let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
-        let encoding = tokenizer.encode(part, false).map_err(Error::request)?;
-        let ids = encoding.get_ids();
-        Windows::new(Tokens::Wide(ids.into()), context).ok_or_else(|| {
-            Error::Request(format!(
-                "the {split} split of data set {} has {} tokens; model.context = {context} takes \
-                 twice as many",
-                options.name,
-                ids.len()
-            ))
-        })
+    let validates = options.valid_fraction > 0.0;
+    let (vocabulary, codec, train, valid) = match &options.tokenizer {
+        None => {
+            let windows = |split| corpus.windows(split, context).map_err(unreadable);
+            let codec = Codec::Chars {
+                chars: corpus.vocabulary.chars(),
+                stop: None,
+            };
+            let train = windows(Split::Train)?;
+            let valid = validates.then(|| windows(Split::Valid));
+            (corpus.vocabulary.len(), codec, train, valid.transpose()?)
+        }
+        Some(path) => {
+            let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
+            let windows = |split: &str, part: &Tokens| {
+                let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
+                let encoding = tokenizer.encode(part, false).map_err(Error::request)?;
+                let ids = encoding.get_ids();
+                Windows::new(Tokens::Wide(ids.into()), context).ok_or_else(|| {
+                    Error::Request(format!(
+                        "the {split} split of data set {} has {} tokens; model.context = {context} \
+                         takes twice as many",
+                        options.name,
+                        ids.len()
+                    ))
+                })
+            };
+            let codec = Codec::Tokenizer {
+                tokenizer: text,
+                max_length: context,
+                classes: Vec::new(),
+                stop: Vec::new(),
+            };
+            let train = windows("train", &corpus.train)?;
+            let valid = validates.then(|| windows("valid", &corpus.valid));
+            let vocabulary = tokenizer.get_vocab_size(true);
+            (vocabulary, codec, train, valid.transpose()?)
+        }
     };
     Ok(Data {
         facts: Facts::Sequences {
-            set: options.name.clone(),
-            vocabulary: tokenizer.get_vocab_size(true),
+            set: options.name,
+            vocabulary,
             length: context,
         },
-        train: Arc::new(Text(windows("train", &corpus.train)?)),
-        valid: if options.valid_fraction > 0.0 {
-            Some(Arc::new(Text(windows("valid", &corpus.valid)?)))
-        } else {
-            None
-        },
+        codec,
+        train: Arc::new(Text(train)),
+        valid: valid.map(|valid| -> Arc<dyn Source> { Arc::new(Text(valid)) }),
         test: None,
-        codec: Codec::Tokenizer {
-            tokenizer: text,
-            max_length: context,
-            classes: Vec::new(),
-            stop: Vec::new(),
-        },
     })
 }
 

@@ -54,8 +54,14 @@ impl Cache {
         }
     }
 
-    /// Whether `new` positions fit into a context.
-    pub(crate) fn check_room(&self, context: usize, new: usize) -> Result<(), ContextFull> {
+    /// Lets `read` show every layer `new` more positions, if a context has room for them, and counts
+    /// them.
+    pub(crate) fn continue_with<T>(
+        &mut self,
+        context: usize,
+        new: usize,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> Result<T, ContextFull> {
         if self.len + new > context {
             return Err(ContextFull {
                 context,
@@ -63,17 +69,14 @@ impl Cache {
                 new,
             });
         }
-        Ok(())
+        let found = read(self);
+        self.len += new;
+        Ok(found)
     }
 
     /// What one layer has seen.
     pub(crate) fn layer(&mut self, layer: usize) -> &mut Seen {
         &mut self.layers[layer]
-    }
-
-    /// Counts positions that every layer has now seen.
-    pub(crate) fn advance(&mut self, new: usize) {
-        self.len += new;
     }
 }
 
@@ -128,6 +131,14 @@ fn with_room(new: &Tensor<4>, end: usize) -> Tensor<4> {
     let [b, h, _, d] = new.dims();
     let room = end.next_power_of_two().max(LEAST_ROOM);
     Tensor::zeros([b, h, room, d], (&new.device(), new.dtype()))
+}
+
+/// `x [b·t, c]`, the positions of `b` sequences -> `[b, c]`, the last of each.
+pub(crate) fn last_positions(x: Tensor<2>, b: usize) -> Tensor<2> {
+    let [rows, c] = x.dims();
+    let t = rows / b;
+    assert!(t > 0, "no token to continue from");
+    x.reshape([b, t, c]).narrow(1, t - 1, 1).reshape([b, c])
 }
 
 /// The cache has no room for the new tokens.

@@ -305,9 +305,9 @@ impl EncoderDecoder {
         cache: &mut Cache,
     ) -> Result<Tensor<3>, ContextFull> {
         let [b, new] = target.dims();
-        cache.check_room(self.max_length, new)?;
-        let x = self.decode(target, memory, Some(cache), |_| ());
-        cache.advance(new);
+        let x = cache.continue_with(self.max_length, new, |cache| {
+            self.decode(target, memory, Some(cache), |_| ())
+        })?;
         Ok(self.logits(x, b))
     }
 

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use zoo_kernels::{Activation, linear};
 
 use crate::block::{Block, BlockConfig, INITIAL_STD, Sees, init_linear, init_norm, norm, normal};
+use crate::cache::last_positions;
 use crate::check;
 
 pub use crate::cache::{Cache, ContextFull};
@@ -326,11 +327,8 @@ impl Gpt {
         tokens: Tensor<2, Int>,
         cache: &mut Cache,
     ) -> Result<Tensor<2>, ContextFull> {
-        let [b, t] = tokens.dims();
-        assert!(t > 0, "no token to continue from");
-        let x = self.continued(tokens, cache)?; // [b·t, c]
-        let [_, c] = x.dims();
-        let last = x.reshape([b, t, c]).narrow(1, t - 1, 1).reshape([b, c]);
+        let [b, _] = tokens.dims();
+        let last = last_positions(self.continued(tokens, cache)?, b);
         Ok(self.logits(last, b).squeeze_dim(1))
     }
 
@@ -341,10 +339,9 @@ impl Gpt {
         cache: &mut Cache,
     ) -> Result<Tensor<2>, ContextFull> {
         let [_, new] = tokens.dims();
-        cache.check_room(self.context(), new)?;
-        let x = self.blocks(self.embed(tokens), Some(cache), |_| ());
-        cache.advance(new);
-        Ok(x)
+        cache.continue_with(self.context(), new, |cache| {
+            self.blocks(self.embed(tokens), Some(cache), |_| ())
+        })
     }
 
     /// Most positions the model can see at once.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use zoo_kernels::{Activation, Attend, causal_mask, linear, self_attention, silu};
 
 use crate::block::{INITIAL_STD, init_linear, normal};
-use crate::cache::{Cache, ContextFull, Seen};
+use crate::cache::{Cache, ContextFull, Seen, last_positions};
 use crate::check;
 use crate::gpt::Output;
 
@@ -367,11 +367,8 @@ impl Llama {
         tokens: Tensor<2, Int>,
         cache: &mut Cache,
     ) -> Result<Tensor<2>, ContextFull> {
-        let [b, t] = tokens.dims();
-        assert!(t > 0, "no token to continue from");
-        let x = self.continued(tokens, cache)?; // [b·t, c]
-        let [_, c] = x.dims();
-        let last = x.reshape([b, t, c]).narrow(1, t - 1, 1).reshape([b, c]);
+        let [b, _] = tokens.dims();
+        let last = last_positions(self.continued(tokens, cache)?, b);
         Ok(self.logits(last, b).squeeze_dim(1))
     }
 
@@ -382,10 +379,9 @@ impl Llama {
         cache: &mut Cache,
     ) -> Result<Tensor<2>, ContextFull> {
         let [_, new] = tokens.dims();
-        cache.check_room(self.context, new)?;
-        let x = self.blocks(self.embed(tokens), Some(cache), |_| ());
-        cache.advance(new);
-        Ok(x)
+        cache.continue_with(self.context, new, |cache| {
+            self.blocks(self.embed(tokens), Some(cache), |_| ())
+        })
     }
 
     /// Most positions the model can see at once.

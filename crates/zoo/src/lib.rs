@@ -35,6 +35,7 @@ mod insight;
 mod language;
 mod list;
 mod parity;
+mod paths;
 mod predict;
 pub mod pretrained;
 mod progress;

@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use burn::data::dataset::Dataset;
-use zoo_text::{Corpus, LabelledSet, Split, WordVocabulary};
+use zoo_text::{Corpus, Format, LabelledSet, Split, WordVocabulary, find};
 
 /// The data directory if it has the set's folder; otherwise says that the test is skipped.
 fn data_dir(set: &str) -> Option<PathBuf> {
@@ -23,7 +23,12 @@ fn tinyshakespeare_is_split_as_nanogpt_splits_it() {
     let Some(dir) = data_dir("tinyshakespeare") else {
         return;
     };
-    let corpus = Corpus::tinyshakespeare(dir).unwrap();
+    let corpus = Corpus::published(
+        find("tinyshakespeare").unwrap(),
+        dir,
+        Corpus::VALID_FRACTION,
+    )
+    .unwrap();
     assert_eq!(corpus.vocabulary.len(), 65);
     assert_eq!(
         (corpus.train.len(), corpus.valid.len()),
@@ -44,14 +49,15 @@ fn tinyshakespeare_is_split_as_nanogpt_splits_it() {
 #[test]
 fn sst2_has_its_published_counts() {
     let Some(dir) = data_dir("sst2") else { return };
-    let set = LabelledSet::sst2(dir).unwrap();
+    let set = LabelledSet::published(find("sst2").unwrap(), Format::Tsv, dir).unwrap();
+    let (valid, test) = (set.valid.unwrap(), set.test.unwrap());
     assert_eq!(
-        (set.train.len(), set.valid.len(), set.test.len()),
+        (set.train.len(), valid.len(), test.len()),
         (6_920, 872, 1_821)
     );
     assert_eq!(set.class_names, ["negative", "positive"]);
-    let num_positive = (0..set.test.len())
-        .filter(|i| set.test.get(*i).unwrap().label == 1)
+    let num_positive = (0..test.len())
+        .filter(|i| test.get(*i).unwrap().label == 1)
         .count();
     assert_eq!(num_positive, 909);
 

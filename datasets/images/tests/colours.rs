@@ -42,7 +42,7 @@ fn sum(bytes: &[u8]) -> u32 {
 fn grey_is_rounded_as_by_pil() {
     // `Image.new("RGB", (1, 1), color).convert("L").getpixel((0, 0))`
     for (color, expected) in [
-        ([0, 0, 0], 0),
+        ([0_u8, 0, 0], 0),
         ([255, 255, 255], 255),
         ([255, 0, 0], 76),
         ([0, 255, 0], 150),

@@ -382,10 +382,10 @@ impl Classes {
     }
 
     /// A sentence for classes that differ in nothing but letter case.
-    fn alike(&self, path: &Path) -> Vec<String> {
-        let mut seen: HashMap<String, &str> = HashMap::new();
-        let twice = |name| {
-            let before = seen.insert(String::to_lowercase(name), name)?;
+    fn alike<'a>(&'a self, path: &Path) -> Vec<String> {
+        let mut seen: HashMap<String, &'a str> = HashMap::new();
+        let twice = |name: &'a String| {
+            let before = seen.insert(name.to_lowercase(), name)?;
             Some(format!(
                 "{}: the labels {before:?} and {name:?} are two classes",
                 path.display()

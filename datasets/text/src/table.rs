@@ -4,7 +4,6 @@
 //! never closed (it would swallow the rest of the file), text after a closing quote, another number
 //! of fields. Empty lines at the end, CRLF and a byte order mark are fine.
 
-use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use csv::{ReaderBuilder, StringRecord, Terminator};
 use serde_json::{Map, Value};
 
 use crate::encoding::read_utf8;
-use crate::{Format, LineFault, TextError};
+use crate::{LineFault, TextError};
 
 /// The fields of a file, one after the other.
 #[derive(Debug)]
@@ -44,7 +43,8 @@ impl Table {
             builder.terminator(Terminator::Any(b'\n'));
         }
         // The reader takes one mark off, and a text may begin with one of its own.
-        let mut reader = builder.from_reader("\u{feff}".as_bytes().chain(content.as_bytes()));
+        let marked = content.starts_with('\u{feff}').then(|| format!("\u{feff}{content}"));
+        let mut reader = builder.from_reader(marked.as_deref().unwrap_or(content).as_bytes());
         let mut table = Self::empty();
         let mut record = StringRecord::new();
         for line in lines {

@@ -191,10 +191,17 @@ fn the_seed_of_a_run_moves_no_split() {
 
 #[test]
 fn the_validation_split_is_the_one_it_was() {
-    // What `train.seed = 1` drew before `data.split_seed` was a key of its own.
+    // The sums that runs had before `data.split_seed` was a key of its own.
     let folder = tempfile::tempdir().unwrap();
-    let sums = sums(&open("lenet-glyphs", folder.path(), &[]).unwrap());
-    assert_eq!(&sums["valid"][..16], "VALID_SUM_OF_GLYPHS");
+    let valid = |recipe, changes: &[&str]| {
+        let sums = sums(&open(recipe, folder.path(), changes).unwrap());
+        sums["valid"][..16].to_owned()
+    };
+    assert_eq!(valid("lenet-glyphs", &[]), "2c82dca1fedb86c1");
+    assert_eq!(
+        valid("gpt-sums", &["data.validation=100"]),
+        "92506ec9566f06cd"
+    );
 }
 
 #[test]

@@ -43,7 +43,9 @@ impl Table {
             builder.terminator(Terminator::Any(b'\n'));
         }
         // The reader takes one mark off, and a text may begin with one of its own.
-        let marked = content.starts_with('\u{feff}').then(|| format!("\u{feff}{content}"));
+        let marked = content
+            .starts_with('\u{feff}')
+            .then(|| format!("\u{feff}{content}"));
         let mut reader = builder.from_reader(marked.as_deref().unwrap_or(content).as_bytes());
         let mut table = Self::empty();
         let mut record = StringRecord::new();

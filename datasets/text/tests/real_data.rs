@@ -49,8 +49,18 @@ fn tinyshakespeare_is_split_as_nanogpt_splits_it() {
 #[test]
 fn sst2_has_its_published_counts() {
     let Some(dir) = data_dir("sst2") else { return };
-    let set = LabelledSet::published(find("sst2").unwrap(), Format::Tsv, dir).unwrap();
+    let set = LabelledSet::published(find("sst2").unwrap(), Format::Tsv, &dir).unwrap();
     let (valid, test) = (set.valid.unwrap(), set.test.unwrap());
+    // Quotes and all, as the lines have it.
+    let text = std::fs::read_to_string(dir.join("sst2/train.tsv")).unwrap();
+    let lines = text.lines().map(|line| line.split_once('\t').unwrap());
+    assert!(
+        set.train
+            .sentences()
+            .eq(lines.clone().map(|(text, _)| text))
+    );
+    let labels = lines.map(|(_, label)| label.parse::<usize>().unwrap());
+    assert!(set.train.labels().eq(labels));
     assert_eq!(
         (set.train.len(), valid.len(), test.len()),
         (6_920, 872, 1_821)

@@ -32,7 +32,7 @@ mod eval;
 mod exchange;
 mod hub;
 mod insight;
-mod language;
+pub mod language;
 mod list;
 mod parity;
 mod predict;

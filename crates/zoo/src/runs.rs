@@ -45,9 +45,7 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
 pub fn write_report(run: &Path) -> Result<PathBuf, Error> {
     let folder = Folder::read(run).map_err(Error::request)?;
     let path = run.join(REPORT_FILE);
-    let part = run.join(format!(".{REPORT_FILE}.part"));
-    fs::write(&part, zoo_report::page(&folder))
-        .and_then(|()| fs::rename(&part, &path))
+    zoo_files::write(&path, zoo_report::page(&folder).as_bytes())
         .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
     Ok(path)
 }

@@ -507,7 +507,7 @@ pub fn tokenizer() -> Vec<Vec<u8>> {
         "strategy": "LongestFirst", "stride": 0}, "padding": {"strategy": {"Fixed": 8},
         "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0,
         "pad_token": "a"}, "added_tokens": [], "normalizer": {"type": "Lowercase"},
-        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "\s+|[0-9]{1,3}"},
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "\\s+|[0-9]{1,3}"},
             "behavior": "Isolated", "invert": false}, "post_processor": null, "decoder": null,
         "model": {"type": "WordLevel", "vocab": {"a": 0, "hi": 1}, "unk_token": "a"}}"#;
     let parts = r###"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
@@ -522,7 +522,26 @@ pub fn tokenizer() -> Vec<Vec<u8>> {
         "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always",
             "split": true}, "model": {"type": "Unigram", "unk_id": 0,
             "vocab": [["a", -1.5], ["▁hi", -2.0]], "byte_fallback": false}}"#;
-    [TOKENIZER, words, parts, unigram]
+    // In the manner of SentencePiece's files, with all that such a file may name.
+    let sequences = r#"{"version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [{"id": 3, "content": "<x>", "single_word": true, "lstrip": true,
+            "rstrip": true, "normalized": true, "special": false}],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            {"type": "Strip", "strip_left": true, "strip_right": true}, {"type": "NFKD"},
+            {"type": "StripAccents"}]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Whitespace"},
+            {"type": "Digits", "individual_digits": true},
+            {"type": "Punctuation", "behavior": "Isolated"}]},
+        "post_processor": {"type": "BertProcessing", "sep": ["a", 0], "cls": ["h", 1]},
+        "decoder": {"type": "Sequence", "decoders": [{"type": "Replace",
+            "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+            {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "dropout": null, "unk_token": "a",
+            "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true,
+            "byte_fallback": true, "ignore_merges": false,
+            "vocab": {"a": 0, "h": 1, "▁": 2, "<0x0A>": 4}, "merges": []}}"#;
+    [TOKENIZER, words, parts, unigram, sequences]
         .map(|text| text.as_bytes().to_vec())
         .into()
 }
@@ -618,7 +637,7 @@ pub fn comparison() -> Vec<Vec<u8>> {
     let report = json!({ "schema": zoo_compare::report::SCHEMA, "version": 1,
         "created": "2026-01-01T00:00:00Z", "command": "zoo compare",
         "environment": { "processor": "p", "architecture": "x86_64", "features": ["avx2"],
-            "logical_cores": 2, "governor": null, "memory_bytes": 1 << 33, "system": "Linux",
+            "logical_cores": 2, "governor": null, "memory_bytes": 1_u64 << 33, "system": "Linux",
             "zoo": "0.1.0", "burn": "0.22.1", "revision": "abc", "machine": "m" },
         "columns": [column("flex"), column("ndarray")],
         "subjects": [{ "name": "net", "model": "mlp", "family": "mlp", "input": [64, 1, 28, 28],

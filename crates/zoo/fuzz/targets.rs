@@ -652,7 +652,8 @@ fn comparison(bytes: &[u8]) -> bool {
     let report = taken(serde_json::from_slice::<Report>(bytes));
     report.is_some_and(|report| {
         let sound: Report = serde_json::from_slice(&seeds::comparison()[0]).unwrap();
-        zoo_compare::baseline::against(&sound, &report, "earlier.json");
+        let baseline = zoo_compare::baseline::against(&sound, &report, "earlier.json");
+        assert_eq!(baseline.file, "earlier.json");
         let both = [("here".into(), sound), ("there".into(), report)];
         let page = zoo_compare::render::leaderboard(&both);
         assert!(page.contains("</html>"), "half a page");

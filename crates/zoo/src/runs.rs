@@ -1,6 +1,5 @@
 //! `zoo runs`, `zoo report` and `zoo watch`: what was trained, shown.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use zoo_report::Folder;

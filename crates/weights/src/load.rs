@@ -79,16 +79,20 @@ impl Tensors {
         let leaves = leaves(model);
         // A checkpoint of ours has our own names, and layouts.
         let ours = Origin::default();
+        // Data parallelism may have wrapped a part of a network.
+        let is_wrapped = |name: &String| name.split('.').any(|part| part == "module");
+        let plain = match self.entries.keys().any(is_wrapped) {
+            true => self.clone().without(&["module"]).ok(),
+            false => None,
+        };
         let mut search = Search {
             tensors: self,
             leaves: &leaves,
             origins: origin.all().chain([&ours]).collect(),
             may_keep,
         };
-        // Data parallelism may have wrapped a part of a network.
-        let plain = self.clone().without(&["module"]).ok();
         let mut reading = search.reading();
-        if let (Err(_), Some(plain)) = (&reading, &plain) {
+        if let (true, Some(plain)) = (reading.is_err(), &plain) {
             search.tensors = plain;
             reading = search.reading().or(reading);
         }
@@ -249,7 +253,7 @@ impl<'a> Search<'a> {
     /// Every way in which most tensors of ours are found; at least the plainest.
     fn readings(&self) -> Vec<Reading<'a>> {
         let mut readings = Vec::new();
-        for origin in &self.origins {
+        for &origin in &self.origins {
             let found = self.prefixes(origin);
             let most = found.values().copied().max().unwrap_or(0);
             // In order, so that the same file is always refused in the same words.
@@ -315,7 +319,7 @@ impl<'a> Search<'a> {
             let Some((stored, entry)) = there.next() else {
                 match (self.may_keep)(&leaf.path) {
                     true => reading.kept.push(leaf.path.clone()),
-                    false => reading.missing.push(name),
+                    false => reading.missing.push(name.clone()),
                 }
                 continue;
             };
@@ -371,7 +375,7 @@ impl<'a> Search<'a> {
             let mut said = tables
                 .iter()
                 .filter_map(|key| Some((key, self.tensors.metadata(key)?)));
-            if let Some((key, said)) = said.next().filter(|(_, said)| said != expected) {
+            if let Some((key, said)) = said.next().filter(|(_, said)| *said != expected.as_str()) {
                 problems.push(format!("{key} is {said}, expected {expected}"));
             }
         }
@@ -433,7 +437,8 @@ impl<'a> Search<'a> {
 
 /// Every name under which a file may hold what the origin calls `name`.
 fn spellings<'a>(origin: &'a Origin, name: &'a str) -> impl Iterator<Item = String> + 'a {
-    let names = [name].into_iter().chain(origin.copies_of(name));
+    let copies = origin.copies_of(name).map(|copy| -> &'a str { copy });
+    let names = [name].into_iter().chain(copies);
     names.flat_map(|name| origin.spellings(name))
 }
 

@@ -148,11 +148,6 @@ impl Origin {
             .map(|(copy, _)| *copy)
     }
 
-    /// The optional beginning of names.
-    pub(crate) fn prefix(&self) -> &'static str {
-        self.prefix
-    }
-
     pub(crate) fn ignores(&self, name: &str) -> bool {
         // PyTorch counts the batches that batch norm has seen; Burn does not.
         name.ends_with("num_batches_tracked")

@@ -5,7 +5,7 @@
 //! stored once, as Python has it, and no depth of nesting costs stack.
 
 use std::collections::{HashMap, HashSet};
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::sync::Arc;
 
 /// A value's index.
@@ -141,13 +141,23 @@ impl Machine {
     fn step(&mut self, code: u8, input: &mut impl BufRead) -> Result<(), String> {
         match code {
             // PROTO and FRAME say nothing about values.
-            0x80 => drop(bytes::<1>(input)?),
-            0x95 => drop(bytes::<8>(input)?),
+            0x80 => {
+                bytes::<1>(input)?;
+            }
+            0x95 => {
+                bytes::<8>(input)?;
+            }
             // MARK, POP, POP_MARK, DUP
             b'(' => self.marks.push(self.stack.len()),
-            b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
-            b'0' => drop(self.pop()?),
-            b'1' => drop(self.since_mark()?),
+            b'0' if self.marks.last() == Some(&self.stack.len()) => {
+                self.marks.pop();
+            }
+            b'0' => {
+                self.pop()?;
+            }
+            b'1' => {
+                self.since_mark()?;
+            }
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -337,16 +347,17 @@ impl Machine {
             Value::Tuple(given) => given.get(number).copied(),
             _ => None,
         };
+        let [first, second, third] = [0, 1, 2].map(argument);
         let value = match (&*module, &*name) {
             // A parameter is its tensor, and so is a tensor of a class of its own.
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
-                return Ok(argument(0).unwrap_or(NOTHING));
+                return Ok(first.unwrap_or(NOTHING));
             }
             ("torch._tensor", "_rebuild_from_type_v2") => {
-                match argument(0).map(|how| &self.values[how]) {
+                match first.map(|how| &self.values[how]) {
                     Some(Value::Global(_, how)) => Value::Tensor {
                         how: how.clone(),
-                        arguments: argument(2).unwrap_or(NOTHING),
+                        arguments: third.unwrap_or(NOTHING),
                     },
                     _ => Value::Nothing,
                 }
@@ -356,12 +367,12 @@ impl Machine {
                 arguments,
             },
             ("collections", "OrderedDict" | "Counter") | ("builtins" | "__builtin__", "dict") => {
-                Value::Dict(self.pairs_in(argument(0))?)
+                Value::Dict(self.pairs_in(first)?)
             }
-            ("collections", "defaultdict") => Value::Dict(self.pairs_in(argument(1))?),
+            ("collections", "defaultdict") => Value::Dict(self.pairs_in(second)?),
             ("collections", "deque")
             | ("builtins" | "__builtin__", "list" | "tuple" | "set" | "frozenset") => {
-                Value::List(self.members_of(argument(0))?)
+                Value::List(self.members_of(first)?)
             }
             _ => Value::Object {
                 items: Vec::new(),
@@ -416,7 +427,7 @@ impl Machine {
                 Value::List(members) => 1 + members.len(),
                 _ => 1,
             });
-        let held = held.sum();
+        let held: usize = held.sum();
         let pairs = self.state_dict(attributes);
         self.copy(held)?;
         if let Some(pairs) = pairs {
@@ -548,6 +559,7 @@ fn bytes<const N: usize>(input: &mut impl BufRead) -> Result<[u8; N], String> {
 fn many(input: &mut impl BufRead, length: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     input
+        .by_ref()
         .take(length)
         .read_to_end(&mut bytes)
         .map_err(cut_off)?;
@@ -558,7 +570,8 @@ fn many(input: &mut impl BufRead, length: u64) -> Result<Vec<u8>, String> {
 }
 
 fn skip(input: &mut impl BufRead, length: u64) -> Result<Value, String> {
-    let skipped = std::io::copy(&mut input.take(length), &mut std::io::sink()).map_err(cut_off)?;
+    let skipped =
+        std::io::copy(&mut input.by_ref().take(length), &mut std::io::sink()).map_err(cut_off)?;
     if skipped != length {
         return Err("a pickle was cut off".into());
     }

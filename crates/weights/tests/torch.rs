@@ -195,7 +195,7 @@ fn containers_and_objects_beside_the_weights_are_no_hindrance() {
     let raw_deque = b"ccollections\ndeque\n)R(K\x01K\x02e".to_vec();
     let counter = b"ccollections\nCounter\n}X\x01\0\0\0aK\x02s\x85R".to_vec();
     let set = b"c__builtin__\nset\n](K\x01e\x85R".to_vec();
-    let scalar = b"cnumpy.core.multiarray\nscalar\n(N(tR".to_vec();
+    let scalar = b"cnumpy.core.multiarray\nscalar\n(N)tR".to_vec();
     let own_dict = b"cmyproject.config\nConfig\n)\x81(X\x01\0\0\0aK\x02u".to_vec();
     let wide = b"\x8a\x09\0\0\0\0\0\0\0\0\x01".to_vec();
     let object = dict([
@@ -322,6 +322,15 @@ fn wrappers_are_taken_off_in_any_order_and_depth() {
             "" => assert_eq!(note, None, "{prefix}"),
             wraps => assert!(note.unwrap().contains(&format!("`{wraps}`")), "{prefix}"),
         }
+        // And so in safetensors, and in a folder of the hub.
+        let mut net = net();
+        load(&mut net, &path, &origin()).unwrap();
+        let there = origin();
+        let there = Origin::named(move |ours| format!("{prefix}{}", there.name(ours)));
+        let hub = folder.0.path().join("hub");
+        std::fs::create_dir_all(&hub).unwrap();
+        zoo_weights::save(&net, &hub.join("model.safetensors"), &there).unwrap();
+        assert_eq!(opens(&hub, 4).is_some(), !wraps.is_empty(), "{prefix}");
     }
     // Around a part of the network.
     for wrapper in ["_orig_mod", "_checkpoint_wrapped_module", "module"] {

@@ -461,7 +461,9 @@ fn an_export_writes_over_nothing_unless_it_is_told_to() {
     let run = "runs/gpt-hub-import-1";
     fs::write(root.join("mine.safetensors"), "mine").unwrap();
     fs::create_dir(root.join("folder")).unwrap();
-    let export = |out: &str, more: &[&str]| [&["export", run, "--out", out], more].concat();
+    fn export<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        [&["export", "runs/gpt-hub-import-1", "--out", out], more].concat()
+    }
     succeed(root, &export("folder", &["--format", "hf"]));
     fs::write(root.join("folder/notes.txt"), "mine").unwrap();
     fs::write(

@@ -19,7 +19,8 @@ use crate::schedule::{Decay, Schedule};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// The recipe's name; the file's stem unless the file says otherwise.
+    /// The recipe's name, also of its run folders; the file's stem unless the file says otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// One sentence for a list.
     pub about: String,
@@ -301,6 +302,10 @@ impl Recipe {
             change.apply(&mut table).map_err(fail)?;
         }
         check_keys(&table, "", "a recipe", fields_of::<Self>()).map_err(fail)?;
+        if let Some(Value::String(name)) = table.get("name") {
+            zoo_files::check_name(name)
+                .map_err(|problem| fail(format!("name = {name:?}: {problem}")))?;
+        }
         check_section::<TaskConfig>(&table, "task", None).map_err(fail)?;
         check_section::<Plan>(&table, "train", None).map_err(fail)?;
         check_section::<Finetune>(&table, "finetune", None).map_err(fail)?;

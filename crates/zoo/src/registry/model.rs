@@ -295,7 +295,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = (self.init)(&self.config, device);
-        zoo_weights::load(&mut model, path, &self.origin)?;
+        tell(&zoo_weights::load(&mut model, path, &self.origin)?);
         Ok(self.ready(model.valid(), device))
     }
 
@@ -314,7 +314,9 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error> {
         let mut model = (self.init)(&self.config, &host(None));
-        Ok(self.start_from(&mut model, weights)?.kept)
+        let loaded = self.start_from(&mut model, weights)?;
+        tell(&loaded);
+        Ok(loaded.kept)
     }
 
     fn check_finetune(&self, finetune: &Finetune) -> Result<(), String> {
@@ -339,6 +341,13 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn to_hub(&self) -> Option<Result<Json, String>> {
         self.to_hub.map(|write| write(&self.config))
+    }
+}
+
+/// Says what was read where a file holds more than the weights, or calls them otherwise.
+fn tell(loaded: &Loaded) {
+    if let Some(note) = &loaded.note {
+        eprintln!("{note}");
     }
 }
 

@@ -14,7 +14,8 @@ use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number,
+    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
+    not_finite_tensor, number,
 };
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
@@ -296,6 +297,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = (self.init)(&self.config, device);
         zoo_weights::load(&mut model, path, &self.origin)?;
+        check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -303,6 +305,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let mut model = (self.init)(&self.config, device);
         let is_bias = |name: &str| name.ends_with(".bias");
         zoo_weights::load_except(&mut model, path, &self.origin, &is_bias)?;
+        check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -314,7 +317,9 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error> {
         let mut model = (self.init)(&self.config, &host(None));
-        Ok(self.start_from(&mut model, weights)?.kept)
+        let loaded = self.start_from(&mut model, weights)?;
+        check_finite(&model, weights)?;
+        Ok(loaded.kept)
     }
 
     fn check_finetune(&self, finetune: &Finetune) -> Result<(), String> {
@@ -339,6 +344,18 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn to_hub(&self) -> Option<Result<Json, String>> {
         self.to_hub.map(|write| write(&self.config))
+    }
+}
+
+/// Refuses weights that are no numbers: whatever they were asked, they would answer something.
+fn check_finite<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
+    match not_finite_tensor(model) {
+        None => Ok(()),
+        Some(name) => Err(Error::Failed(format!(
+            "{}: {name} holds NaN or infinity, as a training that diverged leaves it; take another \
+             file, or train again",
+            path.display()
+        ))),
     }
 }
 

@@ -241,7 +241,7 @@ mod tests {
     }
 
     /// The first names and numbers of what is in each layer of a model, the first layer first.
-    fn named<M: Module>(
+    fn named<M: Module + 'static>(
         model: &M,
         forward: fn(&M, Tensor<2>) -> Tensor<2>,
         adapt: impl Fn(M) -> M,

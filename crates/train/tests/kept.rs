@@ -88,10 +88,10 @@ fn the_best_model_of_a_moving_average_is_the_one_that_was_measured() {
 
 #[test]
 fn a_clone_of_an_average_stays_as_it_is() {
-    let mut average = Ema::new(&number(Normed::new()).train(), 0.5);
+    let moved = number(Normed::new()).train();
+    let mut average = Ema::new(&moved, 0.5);
     let kept = average.model().clone();
     let before = bytes(&kept);
-    let moved = number(Normed::new()).train();
     let statistic = moved.norm.running_var.value();
     moved.norm.running_var.update(statistic * 7.0);
     average.update(&moved, 0);

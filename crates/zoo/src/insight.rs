@@ -8,7 +8,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Source, SourceError};
+use zoo_train::{Batch, Plan, Source, SourceError};
 use zoo_transformer::generate::{Sampling, generate};
 
 use crate::data::{Codec, normalise};
@@ -36,10 +36,10 @@ pub fn examine(
     codec: &Codec,
     split: &str,
     source: &dyn Source,
-    batch_size: usize,
+    plan: &Plan,
 ) -> Result<Insight, SourceError> {
     let view = View::new(codec)?;
-    let answers = ready.answers(source, batch_size)?;
+    let answers = ready.answers(&plan.eval_batches(source))?;
     let mut insight = Insight {
         split: split.into(),
         examples: source.len(),

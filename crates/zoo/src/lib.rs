@@ -20,6 +20,14 @@ macro_rules! print {
     }};
 }
 
+/// The standard library's own panics where a terminal was closed; what is being done goes on.
+macro_rules! eprintln {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod attribute;
 mod cli;
 mod compare;

@@ -1,5 +1,6 @@
 //! The `zoo` program.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Burn allocates every intermediate tensor anew; the system's allocator gives their pages back to
@@ -12,7 +13,8 @@ fn main() -> ExitCode {
     match zoo::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            // It may be a terminal that was closed: the status is still told.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::from(error.status())
         }
     }

@@ -14,7 +14,8 @@ use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number,
+    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
+    not_finite_tensor, number,
 };
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
@@ -296,6 +297,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = (self.init)(&self.config, device);
         tell(&zoo_weights::load(&mut model, path, &self.origin)?);
+        check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -303,6 +305,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let mut model = (self.init)(&self.config, device);
         let is_bias = |name: &str| name.ends_with(".bias");
         zoo_weights::load_except(&mut model, path, &self.origin, &is_bias)?;
+        check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -316,6 +319,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let mut model = (self.init)(&self.config, &host(None));
         let loaded = self.start_from(&mut model, weights)?;
         tell(&loaded);
+        check_finite(&model, weights)?;
         Ok(loaded.kept)
     }
 
@@ -348,6 +352,18 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 fn tell(loaded: &Loaded) {
     if let Some(note) = &loaded.note {
         eprintln!("{note}");
+    }
+}
+
+/// Refuses weights that are no numbers: whatever they were asked, they would answer something.
+fn check_finite<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
+    match not_finite_tensor(model) {
+        None => Ok(()),
+        Some(name) => Err(Error::Failed(format!(
+            "{}: {name} holds NaN or infinity, as a training that diverged leaves it; take another \
+             file, or train again",
+            path.display()
+        ))),
     }
 }
 

@@ -228,10 +228,13 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Keys that change no number: what is claimed, logged and kept, and who assembles batches.
+/// Keys that change no number: what is claimed, logged and kept, who assembles batches, and where
+/// data lies whose sums a checkpoint holds.
 const WITHOUT_EFFECT: &[&str] = &[
     "name",
     "about",
+    "data.path",
+    "data.tokenizer",
     "train.loader_threads",
     "train.log_every_steps",
     "train.checkpoint_every_steps",

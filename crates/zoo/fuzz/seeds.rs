@@ -145,6 +145,25 @@ pub fn tsv() -> Vec<Vec<u8>> {
     texts.map(|text| text.as_bytes().to_vec()).into()
 }
 
+pub fn csv() -> Vec<Vec<u8>> {
+    let texts = [
+        "text,label\n\"good, \"\"very\"\"\nfilm\",pos\nbad,neg\n",
+        "\u{feff}id,topic,text\r\n1,a,x\r\n2,b,\"y\"\r\n\r\n",
+        "good film,1\nbad film,0\n",
+        "x,1.0\ny,01\nz,-2e3\n",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).into()
+}
+
+pub fn jsonl() -> Vec<Vec<u8>> {
+    let texts = [
+        "{\"text\": \"a \\u00e9\", \"label\": 1}\n{\"text\": \"b\", \"label\": 2.5}\n",
+        "{\"label\": true, \"text\": \"a\"}\r\n{\"text\": \"b\", \"label\": false, \"x\": [{}]}",
+        "{\"text\": \"a\", \"label\": \"p\"}\n{\"text\": \"b\", \"label\": \"q\"}\n\n",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).into()
+}
+
 pub fn vocabulary() -> Vec<Vec<u8>> {
     let texts = [
         "<pad>\n<unk>\nthe\nsat\néclair\n",

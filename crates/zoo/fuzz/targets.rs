@@ -17,9 +17,9 @@ use tempfile::TempDir;
 use zoo::registry::configure;
 use zoo_compare::report::Report;
 use zoo_fetch::{Options, Quiet};
-use zoo_images::{Color, FolderOptions, Split, read_image};
+use zoo_images::{Color, FolderOptions, Split, open_folder, read_image};
 use zoo_mlp::{Activation, Mlp, MlpConfig};
-use zoo_text::{CharVocabulary, Corpus, LabelledLines, WordVocabulary};
+use zoo_text::{CharVocabulary, Column, Corpus, Format, LabelledSet, RowOptions, WordVocabulary};
 use zoo_train::{
     Event, Manifest, OptimizerConfig, OptimizerName, Recipe, Record, number, read_events,
 };
@@ -82,8 +82,21 @@ pub const TARGETS: &[Target] = &[
         name: "tsv",
         check: tsv,
         seeds: seeds::tsv,
-        // The shortest line has 4 bytes, and its place takes 24.
-        memory: |size| 64 * size + 256 * KIB,
+        // The shortest line has 4 bytes; its fields, its row and its example have places of their own.
+        memory: |size| 128 * size + 256 * KIB,
+    },
+    Target {
+        name: "csv",
+        check: csv,
+        seeds: seeds::csv,
+        memory: |size| 128 * size + 256 * KIB,
+    },
+    Target {
+        name: "jsonl",
+        check: jsonl,
+        seeds: seeds::jsonl,
+        // A line becomes a tree before its text and label are taken.
+        memory: |size| 256 * size + 256 * KIB,
     },
     Target {
         name: "vocabulary",
@@ -306,8 +319,10 @@ fn image(bytes: &[u8]) -> bool {
         }
         // As it is: what the header says must be what is decoded.
         let options = FolderOptions::default();
-        let set = zoo_images::open_folder(folder.path(), Split::Train, &options);
-        let image = taken(set).and_then(|set| {
+        let opened = open_folder(folder.path(), &options);
+        let image = taken(opened).and_then(|opened| {
+            let set = opened.train;
+            taken(set.checked_bytes(0))?;
             let image = taken(set.get(0))?;
             assert_eq!(image.pixels.len(), set.shape().iter().product::<usize>());
             Some(image)
@@ -354,31 +369,52 @@ fn text(bytes: &[u8]) -> bool {
     })
 }
 
+/// The bytes as a file of the format: the rows, with the names of their classes.
+fn rows(format: Format, bytes: &[u8], options: &RowOptions) -> Option<Vec<(String, String)>> {
+    let folder = folder(&[("rows", bytes)]);
+    let set = taken(LabelledSet::open(
+        format,
+        folder.path().join("rows"),
+        options,
+    ))?;
+    let items = (0..set.train.len()).map(|index| set.train.get(index).unwrap());
+    let items: Vec<_> = items.collect();
+    assert!(
+        set.train
+            .sentences()
+            .eq(items.iter().map(|item| item.text.as_str()))
+    );
+    let named = items
+        .into_iter()
+        .map(|item| (item.text, set.class_names[item.label].clone()));
+    Some(named.collect())
+}
+
+/// Columns by number: nothing is left to guess when rows are read again.
+fn numbered(quotes: Option<bool>) -> RowOptions {
+    RowOptions {
+        text: Some(Column::Number(1)),
+        label: Some(Column::Number(2)),
+        quotes,
+    }
+}
+
 fn tsv(bytes: &[u8]) -> bool {
-    let read = |bytes: &[u8], num_classes| {
-        let folder = folder(&[("train.tsv", bytes)]);
-        let lines = taken(LabelledLines::read(
-            folder.path().join("train.tsv"),
-            num_classes,
-        ))?;
-        let items = (0..lines.len()).map(|index| lines.get(index).unwrap());
-        let items: Vec<_> = items.collect();
-        assert!(items.iter().all(|item| item.label < lines.num_classes()));
-        let texts = items.iter().map(|item| item.text.as_str());
-        assert!(texts.eq(lines.sentences()));
-        Some(items)
+    let raw = numbered(Some(false));
+    let Some(items) = rows(Format::Tsv, bytes, &raw) else {
+        rows(Format::Tsv, bytes, &numbered(Some(true)));
+        return rows(Format::Tsv, bytes, &RowOptions::default()).is_some();
     };
-    let given = read(bytes, Some(2));
-    let Some(items) = read(bytes, None) else {
-        return given.is_some();
-    };
+    // With a byte order mark, lest the first sentence's own be taken for one.
     let lines = items
         .iter()
-        .map(|item| format!("{}\t{}\n", item.text, item.label));
-    // With a byte order mark, lest the first sentence's own be taken for one.
+        .map(|(text, label)| format!("{text}\t{label}\n"));
     let lines: String = iter::once("\u{feff}".into()).chain(lines).collect();
-    assert_eq!(read(lines.as_bytes(), None), Some(items.clone()));
-    let texts = items.iter().map(|item| item.text.as_str());
+    assert_eq!(
+        rows(Format::Tsv, lines.as_bytes(), &raw),
+        Some(items.clone())
+    );
+    let texts = items.iter().map(|(text, _)| text.as_str());
     if let Some(words) = taken(WordVocabulary::build(texts, 100, 1)) {
         assert_eq!(
             WordVocabulary::from_lines(&words.to_lines()).unwrap(),
@@ -386,6 +422,39 @@ fn tsv(bytes: &[u8]) -> bool {
         );
     }
     true
+}
+
+fn csv(bytes: &[u8]) -> bool {
+    let plain = numbered(None);
+    let items = rows(Format::Csv, bytes, &plain);
+    if let Some(items) = &items {
+        let quoted = |field: &str| format!("\"{}\"", field.replace('"', "\"\""));
+        let lines = items
+            .iter()
+            .map(|(text, label)| quoted(text) + "," + &quoted(label) + "\n");
+        let lines: String = iter::once("\u{feff}".into()).chain(lines).collect();
+        assert_eq!(
+            rows(Format::Csv, lines.as_bytes(), &plain).as_ref(),
+            Some(items)
+        );
+    }
+    items.is_some() | rows(Format::Csv, bytes, &RowOptions::default()).is_some()
+}
+
+fn jsonl(bytes: &[u8]) -> bool {
+    let items = rows(Format::JsonLines, bytes, &RowOptions::default());
+    items.is_some_and(|items| {
+        let object = |(text, label): &(String, String)| {
+            serde_json::json!({ "text": text, "label": label }).to_string() + "\n"
+        };
+        let lines: String = items.iter().map(object).collect();
+        let options = RowOptions::default();
+        assert_eq!(
+            rows(Format::JsonLines, lines.as_bytes(), &options),
+            Some(items)
+        );
+        true
+    })
 }
 
 /// The vocabularies that `config.json` holds.

@@ -43,6 +43,7 @@ mod insight;
 pub mod language;
 mod list;
 mod parity;
+mod paths;
 mod predict;
 pub mod pretrained;
 mod progress;

@@ -67,11 +67,12 @@ impl Prepared {
 pub fn run(args: &TrainArgs) -> Result<(), Error> {
     let began = Instant::now();
     let mut prepared = prepare(args)?;
+    let mut progress = Progress::new(args.json, args.quiet);
+    let mut reading = |done, total| progress.reading(done, total);
     let origin = Origin {
         recipe: prepared.recipe.clone(),
-        data_sha256: prepared.data.sha256()?,
+        data_sha256: prepared.data.sha256(&mut reading)?,
     };
-    let mut progress = Progress::new(args.json, args.quiet);
     if let Progress::Human(_) = progress {
         eprintln!(
             "{}: {} on {}",
@@ -158,7 +159,8 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
         .map_err(wrong)?
         .input();
     let directory = data::directory(args.data_dir.as_deref());
-    let data = data::open(&recipe.data, &directory, input, recipe.train.seed)?;
+    let data = data::open(&recipe.data, &directory, input)?;
+    data.warn();
     let model = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
     if data.valid.is_none()
         && (recipe.train.patience.is_some() || recipe.train.validate_every_steps.is_some())

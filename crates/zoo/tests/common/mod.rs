@@ -72,7 +72,7 @@ pub fn losses(
     let recipe = recipes::read(recipe, &all).unwrap();
     let device = devices::open(backend).unwrap().device;
     let input = configure(&recipe.model, None).unwrap().input();
-    let data = data::open(&recipe.data, directory, input, recipe.train.seed).unwrap();
+    let data = data::open(&recipe.data, directory, input).unwrap();
     let model = configure(&recipe.model, Some(&data.facts)).unwrap();
     let mut losses = Vec::new();
     let job = Job {
@@ -157,6 +157,7 @@ pub fn zoo(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .current_dir(folder)
         .env("ZOO_DATA_DIR", folder.join("data"))
+        .env("XDG_CACHE_HOME", folder.join("cache"))
         .env("NO_COLOR", "1")
         .output()
         .unwrap()

@@ -5,6 +5,8 @@ use std::io::{IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 use zoo_train::{Event, Metrics};
 
+use crate::output::Out;
+
 /// What the user wants to see while a run goes on. Results are printed by the command itself.
 pub enum Progress {
     /// One JSON object a line, on standard output.
@@ -62,9 +64,8 @@ impl Progress {
 /// One line of JSON on standard output, at once: another program may be waiting for it.
 pub fn print_json(value: &impl serde::Serialize) {
     if let Ok(line) = serde_json::to_string(value) {
-        let mut out = std::io::stdout().lock();
-        // A reader that went away (`zoo train --json | head`) is not a reason to stop training.
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        println!("{line}");
+        let _ = Out.flush();
     }
 }
 

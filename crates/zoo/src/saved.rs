@@ -14,7 +14,7 @@ use crate::devices;
 use crate::error::Error;
 use crate::hub;
 use crate::pretrained;
-use crate::registry::{self, Input, Model, Ready};
+use crate::registry::{self, Input, Model, Ready, size};
 
 /// The file that says how a run's weights are used.
 pub const CONFIG_FILE: &str = "config.json";
@@ -46,11 +46,10 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         match &self.codec {
             Codec::Images {
-                shape: [channels, ..],
-                mean,
-                std,
-                ..
+                shape, mean, std, ..
             } => {
+                size::check("an image of codec.shape", size::numbers(shape))?;
+                let channels = &shape[0];
                 let each = [*channels, mean.len(), std.len()];
                 if !matches!(each, [1, 1, 1] | [3, 3, 3]) {
                     return Err(format!(

@@ -453,7 +453,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "DIR", default_value = "comparison")]
     pub out: PathBuf,
     /// Files to write there; the table always goes to standard output
-    #[arg(long, value_parser = Trimmed(EnumValueParser::<Format>::new()), value_name = "FORMAT,…", value_delimiter = ',', default_values_t = [Format::Md, Format::Json, Format::Csv, Format::Html])]
+    #[arg(long, value_parser = Trimmed(EnumValueParser::<Format>::new()), value_name = "FORMAT,…", value_delimiter = ',', default_values = ["md", "json", "csv", "html"])]
     pub format: Vec<Format>,
     /// Turns of each backend for each kind of work
     #[arg(long, value_name = "N", default_value_t = 11)]

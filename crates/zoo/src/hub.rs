@@ -138,7 +138,8 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         });
         given.unwrap_or_else(|| match shape[0] {
             3 => usual.to_vec(),
-            channels => vec![0.5; channels],
+            // Of one channel; that there are others is refused with the rest of the codec.
+            _ => vec![0.5],
         })
     };
     Ok(Codec::Images {

@@ -19,6 +19,8 @@ use crate::sample::unit;
 
 /// Mistakes that are shown.
 const MISTAKES: usize = 24;
+/// Classes of which every pair is counted: its square is written down.
+const MOST_CLASSES: usize = 2048;
 /// Inputs that are explained.
 const EXPLAINED: usize = 4;
 /// Texts that a decoder writes.
@@ -97,7 +99,8 @@ fn classes(
     worst: &[usize],
 ) -> Result<Classes, SourceError> {
     let names = view.classes();
-    let mut confusion = vec![vec![0; names.len()]; names.len()];
+    let shown = if names.len() > MOST_CLASSES { 0 } else { names.len() };
+    let mut confusion = vec![vec![0; shown]; shown];
     for answer in answers {
         let row = confusion.get_mut(answer.label);
         if let Some(count) = row.and_then(|row| row.get_mut(answer.predicted)) {

@@ -149,7 +149,7 @@ fn failed(path: &Path, error: impl std::fmt::Display) -> Error {
 fn measures(args: &CompareArgs) -> Measures {
     let has = |measure: Measure| args.measure.contains(&measure);
     let all = args.measure.is_empty();
-    let to_the_end = args.steps.is_none() && args.models.is_none();
+    let to_the_end = args.steps.is_none() && args.models.is_empty();
     Measures {
         agreement: all || has(Measure::Agreement),
         convergence: (all && to_the_end) || has(Measure::Convergence),

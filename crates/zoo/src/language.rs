@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use tokenizers::Tokenizer;
+use tokenizers::{PostProcessor, Tokenizer, TruncationDirection};
 use zoo_text::{CharVocabulary, UNKNOWN};
 
 use crate::data::Codec;
@@ -103,6 +103,39 @@ impl Language {
         }
     }
 
+    /// The text of tokens, by what each of them adds to it, spaces included. Of a character that
+    /// takes several tokens, the last one has all.
+    pub fn pieces(&self, tokens: &[u32]) -> Vec<String> {
+        let tokenizer = match self {
+            Self::Chars { vocabulary, .. } => {
+                return tokens
+                    .iter()
+                    .map(|token| vocabulary.decode(&[*token]))
+                    .collect();
+            }
+            Self::Tokens { tokenizer, .. } => tokenizer,
+        };
+        let mut stream = tokenizer.decode_stream(false);
+        let mut pieces = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            pieces.push(match stream.step(*token) {
+                Ok(piece) => piece.unwrap_or_default(),
+                // A decoder that rewrites what it said before: the token as the vocabulary has it.
+                Err(_) => {
+                    stream = tokenizer.decode_stream(false);
+                    tokenizer.id_to_token(*token).unwrap_or_default()
+                }
+            });
+        }
+        // Half a character, whose other half does not come.
+        if let (Some(last), true) = (pieces.last_mut(), self.decode(tokens).ends_with('\u{fffd}'))
+            && last.is_empty()
+        {
+            last.push('\u{fffd}');
+        }
+        pieces
+    }
+
     /// The tokens that end a text.
     pub fn stop(&self) -> Vec<u32> {
         match self {
@@ -180,17 +213,25 @@ fn of_run(folder: &Path) -> Option<String> {
     }
 }
 
-/// A sentence's tokens, with those that its model expects around it, `max_length` at most.
+/// A sentence's tokens, with those that its model expects around it, `max_length` at most: of a
+/// longer one the end is cut off before the tokens around it are added, as Hugging Face's libraries do.
 ///
 /// # Errors
-/// A text without a token.
+/// A text without a token, or a `max_length` that has no room for the tokens around it.
 pub fn sentence(tokenizer: &Tokenizer, text: &str, max_length: usize) -> Result<Vec<u32>, String> {
-    let mut ids = encode(tokenizer, text, true)?;
-    // What is cut off is of the sentence, not the token that ends it.
-    if let (true, Some(last)) = (ids.len() > max_length, ids.last().copied()) {
-        ids.truncate(max_length - 1);
-        ids.push(last);
-    }
+    let around = tokenizer.get_post_processor();
+    let around = around.map_or(0, |processor| processor.added_tokens(false));
+    let room = max_length.checked_sub(around).ok_or_else(|| {
+        format!("max_length = {max_length}: the tokenizer puts {around} tokens around a text")
+    })?;
+    let wrong = |error: tokenizers::Error| error.to_string();
+    let encoding = caught(|| {
+        let mut encoding = tokenizer.encode(text, false)?;
+        encoding.truncate(room, 0, TruncationDirection::Right);
+        tokenizer.post_process(encoding, None, true)
+    })?;
+    let encoding = encoding.map_err(wrong)?;
+    let ids = encoding.get_ids().to_vec();
     if ids.is_empty() {
         return Err(format!("{text:?} has no tokens"));
     }
@@ -352,6 +393,100 @@ mod tests {
         let tokens = ours.encode(text, 8);
         assert_eq!(tokens, [2, 3, 1, 1]);
         assert_eq!(written.encode(text, false).unwrap().get_ids(), tokens);
+    }
+
+    /// The tokenizers of BERT, RoBERTa, T5, Llama and GPT-2 put around a text: tokens on both sides, at
+    /// the end, at the beginning, none.
+    fn around() -> Vec<(&'static str, &'static str)> {
+        vec![
+            (
+                r#"{"type": "TemplateProcessing", "pair": [],
+                    "single": [{"SpecialToken": {"id": "h", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                        {"SpecialToken": {"id": "i", "type_id": 0}}],
+                    "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]},
+                        "i": {"id": "i", "ids": [1], "tokens": ["i"]}}}"#,
+                "bert",
+            ),
+            (
+                r#"{"type": "RobertaProcessing", "sep": ["i", 1], "cls": ["h", 0], "trim_offsets": true,
+                    "add_prefix_space": false}"#,
+                "roberta",
+            ),
+            (
+                r#"{"type": "TemplateProcessing", "pair": [],
+                    "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "i", "type_id": 0}}],
+                    "special_tokens": {"i": {"id": "i", "ids": [1], "tokens": ["i"]}}}"#,
+                "t5",
+            ),
+            (
+                r#"{"type": "Sequence", "processors": [
+                    {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+                    {"type": "TemplateProcessing", "pair": [],
+                        "single": [{"SpecialToken": {"id": "h", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                        "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]}}}]}"#,
+                "llama",
+            ),
+            (
+                r#"{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true}"#,
+                "gpt2",
+            ),
+            ("null", "none"),
+        ]
+    }
+
+    /// Against the library's own truncation, which is what transformers uses.
+    #[test]
+    fn a_sentence_is_cut_as_hugging_face_cuts_it() {
+        for (processor, name) in around() {
+            let json = BYTES.replace(
+                r#""post_processor": null"#,
+                &format!(r#""post_processor": {processor}"#),
+            );
+            let ours = tokenizer(&json).unwrap();
+            let mut theirs: Tokenizer = json.parse().unwrap();
+            for max_length in 3..12 {
+                let cut = tokenizers::TruncationParams {
+                    max_length,
+                    ..tokenizers::TruncationParams::default()
+                };
+                theirs.with_truncation(Some(cut)).unwrap();
+                for text in ["h", "hi", "hi hi hi", "hi ä hi i h hi hi hi", "ää ä"] {
+                    let expected = theirs.encode(text, true).unwrap();
+                    let found = sentence(&ours, text, max_length).unwrap();
+                    assert_eq!(found, expected.get_ids(), "{name} {max_length} {text}");
+                }
+            }
+        }
+        let cut = |processor: usize, max_length| {
+            let json = BYTES.replace(
+                r#""post_processor": null"#,
+                &format!(r#""post_processor": {}"#, around()[processor].0),
+            );
+            sentence(&tokenizer(&json).unwrap(), "hi ä hi", max_length)
+        };
+        assert_eq!(cut(0, 4).unwrap(), [0, 5, 2, 1]);
+        assert_eq!(cut(0, 2).unwrap(), [0, 1]);
+        // The last token of a text is no special one, and does not take the place of another.
+        assert_eq!(cut(4, 4).unwrap(), [5, 2, 3, 4]);
+        assert_eq!(cut(3, 4).unwrap(), [0, 5, 2, 3]);
+        let error = cut(0, 1).unwrap_err();
+        assert!(
+            error.contains("max_length = 1") && error.contains("2 tokens around"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn pieces_are_what_each_token_adds() {
+        let language = bytes();
+        let tokens = [5, 2, 3, 4, 1, 3];
+        assert_eq!(
+            language.pieces(&tokens),
+            ["hi", " ", "", "ä", "i", "\u{fffd}"]
+        );
+        assert!(language.pieces(&[]).is_empty());
+        // Half a character in the midst goes with what follows it.
+        assert_eq!(language.pieces(&[3, 5]).concat(), language.decode(&[3, 5]));
     }
 
     #[test]

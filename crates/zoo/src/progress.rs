@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use zoo_train::{Event, Metrics};
 
+use crate::output::Out;
+
 /// What the user wants to see while a run goes on. Results are printed by the command itself.
 pub enum Progress {
     /// One JSON object a line, on standard output.
@@ -79,9 +81,8 @@ impl Progress {
 /// One line of JSON on standard output, at once: another program may be waiting for it.
 pub fn print_json(value: &impl serde::Serialize) {
     if let Ok(line) = serde_json::to_string(value) {
-        let mut out = std::io::stdout().lock();
-        // A reader that went away (`zoo train --json | head`) is not a reason to stop training.
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        println!("{line}");
+        let _ = Out.flush();
     }
 }
 
@@ -210,6 +211,7 @@ mod tests {
                 total_steps,
                 printed: from,
                 interactive: false,
+                due: None,
             };
             let logged = (from + 1..=total_steps)
                 .filter(|step| step.is_multiple_of(log_every) || *step == total_steps);

@@ -7,6 +7,7 @@ mod model;
 pub mod published;
 mod ready;
 mod row;
+pub(crate) mod size;
 
 use burn::tensor::{Int, Tensor};
 use serde::{Serialize, de::DeserializeOwned};

@@ -14,7 +14,7 @@ use crate::devices;
 use crate::error::Error;
 use crate::hub;
 use crate::pretrained;
-use crate::registry::{self, Input, Model, Ready};
+use crate::registry::{self, Input, Model, Ready, size};
 
 /// The file that says how a run's weights are used.
 pub const CONFIG_FILE: &str = "config.json";
@@ -64,11 +64,10 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         match &self.codec {
             Codec::Images {
-                shape: [channels, sides @ ..],
-                mean,
-                std,
-                ..
+                shape, mean, std, ..
             } => {
+                size::check("an image of codec.shape", size::numbers(shape))?;
+                let [channels, sides @ ..] = shape;
                 // An image that is read is made this large, whatever it was.
                 if sides
                     .iter()

@@ -23,6 +23,14 @@ use crate::recipe::Difference;
 /// A run folder that could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// A name that no folder of a run can have.
+    #[error("{name:?} cannot name a run: {problem}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The file system refused.
     #[error("{}: {action} failed: {error}{}", path.display(), advice(error))]
     Io {
@@ -158,8 +166,12 @@ impl Run {
     /// Creates the folder alone, for results that no training made.
     ///
     /// # Errors
-    /// A folder that cannot be created.
+    /// A name that would lead out of `root`, or a folder that cannot be created.
     pub fn create_folder(root: &Path, name: &str) -> Result<PathBuf, RunError> {
+        zoo_files::check_name(name).map_err(|problem| RunError::Name {
+            name: name.to_owned(),
+            problem,
+        })?;
         fs::create_dir_all(root).map_err(io_error(root, "creating the output folder"))?;
         let taken = numbered(root, name)?
             .last()
@@ -234,8 +246,7 @@ impl Run {
     /// A file that cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         self.check_there()?;
-        write_and_rename(&self.folder.join(name), bytes)?;
-        sync_folder(&self.folder)
+        write_file(&self.folder.join(name), bytes)
     }
 
     /// Finds the checkpoint to go on from and takes the run back to it: events after it are
@@ -260,7 +271,7 @@ impl Run {
                 kept.push(b'\n');
             }
         }
-        write_and_rename(&path, &kept)?;
+        write_file(&path, &kept)?;
         self.metrics = append_to(&path)?;
         Ok(found)
     }
@@ -378,29 +389,12 @@ fn numbered(root: &Path, name: &str) -> Result<Vec<(u64, PathBuf)>, RunError> {
     Ok(runs)
 }
 
-pub(crate) fn write_and_rename(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let write = || {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&part);
-        io_error(path, "writing")(error)
-    })
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    zoo_files::write(path, bytes).map_err(io_error(path, "writing"))
 }
 
-/// Brings the names in a folder to the disk, where the system has a way to.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), RunError> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    let synced = File::open(folder).and_then(|file| file.sync_all());
-    synced.map_err(io_error(folder, "syncing"))
+    zoo_files::sync_folder(folder).map_err(io_error(folder, "syncing"))
 }
 
 pub(crate) fn remove(folder: &Path) -> Result<(), RunError> {

@@ -74,6 +74,15 @@ impl Facts {
         }
     }
 
+    /// The shape of the smallest input that it gives.
+    pub fn least_input(&self) -> Vec<usize> {
+        match self {
+            Self::Images { shape, .. } => shape.to_vec(),
+            Self::Sentences { .. } => vec![1],
+            Self::Sequences { length, .. } => vec![*length],
+        }
+    }
+
     /// Whether a model with this input and this many outputs can learn from the data.
     ///
     /// # Errors

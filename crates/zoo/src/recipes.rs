@@ -89,6 +89,9 @@ pub fn read(recipe: &str, changes: &[Change]) -> Result<Recipe, Error> {
     };
     let mut recipe = Recipe::parse(&origin, &text, changes)?;
     if recipe.name.is_empty() {
+        zoo_files::check_name(&name).map_err(|problem| {
+            Error::Request(format!("{origin}: cannot name a run {name:?}: {problem}"))
+        })?;
         recipe.name = name;
     }
     paths::resolve(&mut recipe);

@@ -21,6 +21,8 @@ mod running;
 mod split;
 mod sums;
 
+pub use split::SEED as SPLIT_SEED;
+
 // b batch, c channels, h height, w width, t time
 
 /// What a model must know of the data it is to fit.
@@ -205,6 +207,18 @@ pub enum Codec {
     },
 }
 
+impl Codec {
+    /// Class names by label; none where there are no classes.
+    fn classes(&self) -> &[String] {
+        match self {
+            Self::Images { classes, .. }
+            | Self::Words { classes, .. }
+            | Self::Tokenizer { classes, .. } => classes,
+            Self::Chars { .. } => &[],
+        }
+    }
+}
+
 /// An opened data set.
 pub struct Data {
     /// What a model must fit.
@@ -222,6 +236,25 @@ pub struct Data {
 }
 
 impl Data {
+    /// Refuses data that is read otherwise than what a model was trained on: its labels or ids would
+    /// mean something else.
+    ///
+    /// # Errors
+    /// What differs.
+    pub(crate) fn check_codec(&self, trained: &Codec) -> Result<(), Error> {
+        if self.codec == *trained {
+            return Ok(());
+        }
+        let (now, before) = (self.codec.classes(), trained.classes());
+        let what = match now == before {
+            true => "vocabulary, size or normalisation differs".to_owned(),
+            false => format!("classes were {before:?} and are {now:?}"),
+        };
+        Err(Error::Request(format!(
+            "the data is not what the model was trained on: its {what}; bring back the data of then"
+        )))
+    }
+
     /// Tells the warnings.
     pub(crate) fn warn(&self) {
         for warning in &self.warnings {
@@ -305,6 +338,17 @@ pub fn open(table: &Table, directory: &Path, input: Input) -> Result<Data, Error
         SetKind::Characters => running::open(set, table, directory, input),
         SetKind::Sums => sums::open(options(table, set.name)?),
         SetKind::Labelled(format) => labelled::open(set, format, table, directory, input),
+    }
+}
+
+/// Writes down what draws the validation images of a run whose `train.seed` is not the usual one,
+/// where its recipe does not say: `split_seed`. Runs of before that key drew them by `train.seed`,
+/// and are known by not having it.
+pub fn keep_split(table: &mut Table, train_seed: u64, split_seed: u64) {
+    let name = table.get("name").and_then(toml::Value::as_str);
+    if train_seed != SPLIT_SEED && name.is_some_and(|name| zoo_images::find(name).is_ok()) {
+        let seed = toml::Value::Integer(split_seed as i64);
+        table.entry("split_seed").or_insert(seed);
     }
 }
 

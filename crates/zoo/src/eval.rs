@@ -19,8 +19,11 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             args.run.display()
         ))
     })?;
-    let data = data::open(&recipe.data, &directory, saved.model.input())?;
+    let mut table = recipe.data.clone();
+    data::keep_split(&mut table, recipe.train.seed, recipe.train.seed);
+    let data = data::open(&table, &directory, saved.model.input())?;
     data.warn();
+    data.check_codec(&saved.codec)?;
     let split = args.split.unwrap_or(if data.test.is_some() {
         SplitName::Test
     } else {

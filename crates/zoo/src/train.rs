@@ -212,6 +212,7 @@ fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
         .map_err(wrong)?
         .input();
     let directory = data::directory(args.data_dir.as_deref());
+    data::keep_split(&mut recipe.data, recipe.train.seed, data::SPLIT_SEED);
     let data = data::open(&recipe.data, &directory, input)?;
     data.warn();
     let model = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;

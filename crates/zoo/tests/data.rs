@@ -319,6 +319,8 @@ fn an_unreadable_picture_of_any_split_is_refused_before_there_is_a_run() {
         "--steps",
         "1",
         "--set",
+        "schedule.warmup_steps=0",
+        "--set",
         "data.name=image-folder",
         "--set",
         "data.path=pictures",
@@ -353,6 +355,8 @@ fn what_is_passed_over_is_told_once() {
         "--steps",
         "1",
         "--set",
+        "schedule.warmup_steps=0",
+        "--set",
         "data.name=image-folder",
         "--set",
         "data.path=pictures",
@@ -375,6 +379,8 @@ fn a_run_is_evaluated_from_another_folder() {
         "resnet20-folder",
         "--steps",
         "1",
+        "--set",
+        "schedule.warmup_steps=0",
         "--set",
         "data.name=image-folder",
         "--set",
@@ -422,6 +428,8 @@ fn a_run_whose_data_moved_goes_on() {
             path,
             "--set",
             "train.batch_size=4",
+            "--set",
+            "schedule.warmup_steps=0",
             "--no-report",
             "--quiet",
         ];
@@ -440,4 +448,96 @@ fn a_run_whose_data_moved_goes_on() {
         "train.epochs",
     ];
     succeed(folder.path(), &train("data.path=moved", &more));
+}
+
+#[test]
+fn a_run_is_not_evaluated_on_data_of_other_classes_or_words() {
+    let folder = tempfile::tempdir().unwrap();
+    write_folder(&folder.path().join("pictures"), 6);
+    let train = [
+        "train",
+        "resnet20-folder",
+        "--steps",
+        "1",
+        "--set",
+        "schedule.warmup_steps=0",
+        "--set",
+        "data.name=image-folder",
+        "--set",
+        "data.path=pictures",
+        "--set",
+        "train.batch_size=4",
+        "--no-report",
+        "--quiet",
+    ];
+    succeed(folder.path(), &train);
+    let run = "runs/resnet20-folder-flex-1";
+    succeed(folder.path(), &["eval", run]);
+    for split in ["train", "test"] {
+        let split = folder.path().join("pictures").join(split);
+        fs::rename(split.join("light"), split.join("bright")).unwrap();
+    }
+    // Now the first class is what was the second.
+    let error = fail(folder.path(), &["eval", run], 2);
+    assert!(
+        error.contains("\"light\"") && error.contains("\"bright\""),
+        "{error}"
+    );
+
+    let rows = |word: &str| -> String {
+        (0..20)
+            .map(|at| format!("{word} film\t{}\n", at % 2))
+            .collect()
+    };
+    fs::write(folder.path().join("rows.tsv"), rows("good")).unwrap();
+    let train = [
+        "train",
+        "encoder-sst2",
+        "--steps",
+        "1",
+        "--set",
+        "schedule.warmup_steps=0",
+        "--set",
+        "data.name=tsv",
+        "--set",
+        "data.path=rows.tsv",
+        "--set",
+        "data.validation=4",
+        "--no-report",
+        "--quiet",
+    ];
+    succeed(folder.path(), &train);
+    succeed(folder.path(), &["eval", "runs/encoder-sst2-flex-1"]);
+    fs::write(folder.path().join("rows.tsv"), rows("zany")).unwrap();
+    let error = fail(folder.path(), &["eval", "runs/encoder-sst2-flex-1"], 2);
+    assert!(error.contains("vocabulary"), "{error}");
+}
+
+#[test]
+fn runs_of_before_the_key_validate_on_what_their_seed_drew() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = [
+        "train",
+        "lenet-glyphs",
+        "--steps",
+        "1",
+        "--set",
+        "schedule.warmup_steps=0",
+        "--seed",
+        "7",
+        "--no-report",
+        "--quiet",
+    ];
+    succeed(folder.path(), &train);
+    let path = folder.path().join("runs/lenet-glyphs-flex-1/recipe.toml");
+    let recipe = fs::read_to_string(&path).unwrap();
+    assert!(recipe.contains("split_seed = 1"), "{recipe}");
+    let valid = |seed: u64, split_seed: u64| {
+        let mut recipe = recipes::read("lenet-glyphs", &[]).unwrap();
+        data::keep_split(&mut recipe.data, seed, split_seed);
+        let input = registry::configure(&recipe.model, None).unwrap().input();
+        sums(&data::open(&recipe.data, folder.path(), input).unwrap())["valid"].clone()
+    };
+    assert_ne!(valid(7, 7), valid(7, 1));
+    assert_eq!(valid(7, 1), valid(1, 9), "the usual seed needs no key");
 }

@@ -41,17 +41,13 @@ pub struct Loaded {
     pub note: Option<String>,
 }
 
-/// Reads weights into a model: every tensor, or none.
+/// Reads weights into a model: every tensor, or none. [`load_except`] also says where they were found.
 ///
 /// # Errors
 /// A file that cannot be read, or any tensor that is missing, unexpected or of another shape: all of
 /// them are counted and the first of each sort named, and the model is as it was.
-pub fn load<M: Module>(
-    model: &mut M,
-    path: &Path,
-    origin: &Origin,
-) -> Result<Loaded, WeightsError> {
-    load_except(model, path, origin, &|_| false)
+pub fn load<M: Module>(model: &mut M, path: &Path, origin: &Origin) -> Result<(), WeightsError> {
+    load_except(model, path, origin, &|_| false).map(|_| ())
 }
 
 /// [`load`] for fine-tuning: tensors of ours for which `may_keep` says yes, such as those of a new

@@ -295,7 +295,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = (self.init)(&self.config, device);
-        tell(&zoo_weights::load(&mut model, path, &self.origin)?);
+        let loaded = zoo_weights::load_except(&mut model, path, &self.origin, &|_| false)?;
+        tell(&loaded);
         Ok(self.ready(model.valid(), device))
     }
 

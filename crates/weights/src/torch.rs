@@ -516,10 +516,10 @@ fn extent(shape: &[usize], strides: &[usize]) -> Option<usize> {
 
 /// Whether numbers lie as they are counted. A side of one has a stride that means nothing.
 fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
-    let mut expected = 1;
+    let mut expected = 1_usize;
     shape.iter().zip(strides).rev().all(|(side, stride)| {
         let fits = *side == 1 || *stride == expected;
-        expected *= side;
+        expected = expected.saturating_mul(*side);
         fits
     })
 }

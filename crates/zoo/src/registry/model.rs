@@ -308,7 +308,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = self.build(device)?;
-        tell(&zoo_weights::load(&mut model, path, &self.origin)?);
+        let loaded = zoo_weights::load_except(&mut model, path, &self.origin, &|_| false)?;
+        tell(&loaded);
         check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }

@@ -10,6 +10,7 @@ use super::{Fit, FitError, NotFinite, Where};
 use crate::checkpoint::{BestSoFar, Progress};
 use crate::event::Event;
 use crate::finite::not_finite_tensor;
+use crate::metric::not_finite;
 use crate::params::{Ema, laid_out, number};
 use crate::run::MODEL_FILE;
 
@@ -102,7 +103,8 @@ impl<M: Module> Fit<'_, M> {
                 Some(decay) => Some(Ema::resume(read(AVERAGE_FILE)?, decay)),
                 None => None,
             },
-            best: match progress.best {
+            // Earlier versions took NaN for the best of NaN.
+            best: match progress.best.filter(|best| not_finite(&best.metrics).is_none()) {
                 Some(found) => Some(Best {
                     model: read(BEST_FILE)?,
                     found,

@@ -82,7 +82,7 @@ struct Where {
     step: usize,
     /// The last checkpoint.
     kept: Option<String>,
-    /// Steps done when it was written by this process.
+    /// Steps done when it was written.
     kept_step: usize,
 }
 

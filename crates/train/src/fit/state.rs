@@ -95,7 +95,7 @@ impl<M: Module> Fit<'_, M> {
         };
         let model = read(MODEL_FILE)?.train();
         let progress = checkpoint.manifest.progress.clone();
-        place.step = progress.step;
+        (place.step, place.kept_step) = (progress.step, progress.step);
         place.kept = Some(checkpoint.folder.display().to_string());
         Ok(State {
             optimizer: (self.recipe.optimizer).load(&model, &file(OPTIMIZER_FILE)?)?,
@@ -104,7 +104,10 @@ impl<M: Module> Fit<'_, M> {
                 None => None,
             },
             // Earlier versions took NaN for the best of NaN.
-            best: match progress.best.filter(|best| not_finite(&best.metrics).is_none()) {
+            best: match progress
+                .best
+                .filter(|best| not_finite(&best.metrics).is_none())
+            {
                 Some(found) => Some(Best {
                     model: read(BEST_FILE)?,
                     found,

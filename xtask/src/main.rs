@@ -4,6 +4,26 @@
 //! test and check this workspace. Links neither Burn nor any crate of ours, so it builds in
 //! seconds, and the first CPU training compiles no GPU stack.
 
+/// The standard library's own panics where nothing can be written.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::output::print(format_args!($($text)*)) };
+}
+
+/// As `print`.
+macro_rules! println {
+    ($($text:tt)*) => { $crate::output::print(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// As `print`.
+macro_rules! eprint {
+    ($($text:tt)*) => { $crate::output::say(format_args!($($text)*)) };
+}
+
+/// As `print`.
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::output::say(format_args!("{}\n", format_args!($($text)*))) };
+}
+
 mod bench;
 mod cargo;
 mod files;
@@ -11,6 +31,7 @@ mod forward;
 mod imports;
 mod metadata;
 mod new;
+mod output;
 mod recipes;
 mod record;
 mod results;

@@ -19,6 +19,17 @@ pub fn resident_bytes() -> Option<u64> {
     status_field("VmRSS")
 }
 
+/// The machine's memory, or what of it this process's container may use.
+#[must_use]
+pub fn memory_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let all = kibibytes(&text, "MemTotal")?;
+    let allowed = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    // It says `max` where there is no bound.
+    let allowed = allowed.and_then(|text| text.trim().parse().ok());
+    Some(allowed.map_or(all, |allowed: u64| all.min(allowed)))
+}
+
 /// Linux tells; other systems do not without a dependency, and reports then leave memory out.
 fn status_field(field: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
@@ -98,7 +109,6 @@ pub fn environment(processor: String, zoo: &str, burn: &str) -> Environment {
             .map(|text| text.trim().to_owned())
     };
     let governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-    let memory = fs::read_to_string("/proc/meminfo").ok();
     Environment {
         machine: processor.clone(),
         processor,
@@ -106,7 +116,7 @@ pub fn environment(processor: String, zoo: &str, burn: &str) -> Environment {
         features: features(),
         logical_cores: std::thread::available_parallelism().map_or(1, usize::from),
         governor,
-        memory_bytes: memory.and_then(|text| kibibytes(&text, "MemTotal")),
+        memory_bytes: memory_bytes(),
         system: read("/proc/sys/kernel/osrelease").map_or_else(
             || std::env::consts::OS.to_owned(),
             |release| format!("{} {release}", std::env::consts::OS),

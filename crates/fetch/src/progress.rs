@@ -88,6 +88,11 @@ impl<W: Write> Progress for Lines<W> {
     }
 }
 
+/// A line on stderr, where somebody reads that; a fetch goes on where nobody does.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// A bar on stderr, with speed and time left.
 #[derive(Debug)]
 pub struct Bar(ProgressBar);
@@ -121,10 +126,10 @@ impl Progress for Bar {
 
     fn finish(&mut self, name: &str) {
         self.0.finish_and_clear();
-        eprintln!("{name}: done");
+        say(&format!("{name}: done"));
     }
 
     fn note(&mut self, text: &str) {
-        self.0.suspend(|| eprintln!("{text}"));
+        self.0.suspend(|| say(text));
     }
 }

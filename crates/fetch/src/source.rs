@@ -406,12 +406,17 @@ fn check_urls(key: &str, urls: &[String]) -> Result<(), SourceError> {
 }
 
 fn check_url(key: &str, url: &str) -> Result<(), SourceError> {
+    rule(is_allowed(url), key, || {
+        format!("expected an https address, found `{url}`")
+    })
+}
+
+/// Whether a file may come from `url`: over https, or from this very machine.
+pub(crate) fn is_allowed(url: &str) -> bool {
     let secure = url
         .strip_prefix("https://")
         .is_some_and(|rest| !host(rest).is_empty());
-    rule(secure || is_loopback(url), key, || {
-        format!("expected an https address, found `{url}`")
-    })
+    secure || is_loopback(url)
 }
 
 /// Whether `url` is plain http to this very machine.

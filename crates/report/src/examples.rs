@@ -36,6 +36,9 @@ fn class(classes: &Classes, label: usize) -> String {
 }
 
 fn confusion(classes: &Classes, insight: &Insight) -> String {
+    if classes.confusion.is_empty() {
+        return String::new();
+    }
     let about = format!(
         "{} examples of the {} split.",
         insight.examples,

@@ -26,7 +26,7 @@ pub struct Insight {
 pub struct Classes {
     /// Class names by label.
     pub names: Vec<String>,
-    /// `confusion[true label][predicted label]` examples.
+    /// `confusion[true label][predicted label]` examples; empty where there are too many classes.
     pub confusion: Vec<Vec<usize>>,
     /// The wrong answers with the largest loss, the worst first.
     pub mistakes: Vec<Mistake>,

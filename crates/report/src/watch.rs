@@ -52,12 +52,16 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Serves the report of a run at `127.0.0.1:port` with curves that grow, until the process ends; 0
 /// is any free port. Only the page and its events are served, to this machine's own programs.
-/// `started` is told the address. What is wrong with the folder is said in the page, and is no
-/// reason to end.
+/// `started` is told the address before anything is served. What is wrong with the folder is said in
+/// the page, and is no reason to end.
 ///
 /// # Errors
-/// A port that cannot be had, or connections that cannot be accepted any more.
-pub fn watch(run: &Path, port: u16, started: impl FnOnce(SocketAddr)) -> io::Result<()> {
+/// What `started` says, a port that cannot be had, or connections that cannot be accepted any more.
+pub fn watch(
+    run: &Path,
+    port: u16,
+    started: impl FnOnce(SocketAddr) -> io::Result<()>,
+) -> io::Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(address).map_err(|error| {
         let text = format!("{address}: {error}; name another port with --port");
@@ -75,7 +79,7 @@ pub fn watch(run: &Path, port: u16, started: impl FnOnce(SocketAddr)) -> io::Res
     });
     let drawing = Arc::clone(&site);
     thread::Builder::new().spawn(move || drawing.draw())?;
-    started(address);
+    started(address)?;
     loop {
         let request = server.recv()?;
         let site = Arc::clone(&site);

@@ -66,7 +66,12 @@ impl Watched {
     fn serve(&self) -> SocketAddr {
         let (send, receive) = channel();
         let run = self.run.clone();
-        thread::spawn(move || zoo_report::watch(&run, 0, |address| send.send(address).unwrap()));
+        thread::spawn(move || {
+            zoo_report::watch(&run, 0, |address| {
+                send.send(address).unwrap();
+                Ok(())
+            })
+        });
         receive.recv_timeout(PATIENCE).unwrap()
     }
 
@@ -607,6 +612,7 @@ fn serve() {
     let (port, run) = given.split_once(' ').unwrap();
     zoo_report::watch(Path::new(run), port.parse().unwrap(), |address| {
         println!("\nserves {address}");
+        Ok(())
     })
     .unwrap();
 }

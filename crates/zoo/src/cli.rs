@@ -1,8 +1,46 @@
 //! The command line: what a user may say. What it does is a module for each command.
 
+use std::ffi::OsStr;
+use std::num::ParseIntError;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+
+/// One name of a list, around which there may be spaces: `flex, wgpu`.
+fn name(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a name is missing: names stand between commas"),
+        name => Ok(name.into()),
+    }
+}
+
+/// As [`name`], a number.
+fn count(text: &str) -> Result<usize, ParseIntError> {
+    text.trim().parse()
+}
+
+/// As [`name`], of what another parser takes.
+#[derive(Clone)]
+struct Trimmed<P>(P);
+
+impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        let trimmed = value.to_str().map_or(value, |text| OsStr::new(text.trim()));
+        self.0.parse_ref(command, arg, trimmed)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
 
 /// Train, evaluate and use the models of Burn Zoo on any Burn backend.
 #[derive(Debug, Parser)]
@@ -71,6 +109,7 @@ pub struct TrainArgs {
         long,
         value_name = "NAME[:INDEX],…",
         value_delimiter = ',',
+        value_parser = name,
         conflicts_with = "backend"
     )]
     pub devices: Vec<String>,
@@ -92,11 +131,12 @@ pub struct TrainArgs {
     /// Everything random derives from it
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Go on with the newest run of this recipe and backend, or with the given run folder
+    /// Go on with the given run folder, or without one with the unfinished run that was last at work:
+    /// of RECIPE and of the backend, where they are named
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
     /// Keys of the recipe that may differ from those that the run to resume began with, or `data`
-    #[arg(long, value_name = "KEY,…", value_delimiter = ',', requires = "resume")]
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',', value_parser = name, requires = "resume")]
     pub allow_changed: Vec<String>,
     /// Fail (exit status 1) where the result is outside of the band that the recipe claims, above
     /// as well as below
@@ -106,7 +146,7 @@ pub struct TrainArgs {
     #[arg(long, conflicts_with_all = ["epochs", "steps"])]
     pub short: bool,
     /// Also write what metrics.jsonl holds as TensorBoard's event files, or as a table
-    #[arg(long, value_enum, value_name = "FORM,…", value_delimiter = ',')]
+    #[arg(long, value_parser = Trimmed(EnumValueParser::<LogForm>::new()), value_name = "FORM,…", value_delimiter = ',')]
     pub log: Vec<LogForm>,
     /// Do not look at mistakes and saliency of the result, and write no report.html
     #[arg(long)]
@@ -250,7 +290,8 @@ pub struct SampleArgs {
     /// What to continue
     #[arg(long, value_name = "TEXT", default_value = "\n")]
     pub prompt: String,
-    /// How many tokens to add
+    /// How many tokens to add. Where the text is longer than the model's context, the model sees the
+    /// newer part of it, from a half to all of the context
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub tokens: usize,
     /// Below 1 is more careful, above 1 is wilder, 0 takes the likeliest token
@@ -310,6 +351,9 @@ pub struct ExportArgs {
     /// The file or folder to write [default: export.safetensors or export/ in the run]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Write over an earlier export
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Forms of a model for other libraries.
@@ -364,30 +408,31 @@ pub struct CompareArgs {
     /// Recipes by name or path
     #[arg(value_name = "RECIPE")]
     pub recipes: Vec<String>,
-    /// Models on made-up inputs: the smallest of every architecture, on small images (all), or names
-    /// with * in them, such as resnet*
-    #[arg(long, value_name = "all|GLOB", conflicts_with = "recipes")]
-    pub models: Option<String>,
+    /// Models on made-up inputs: the smallest of every architecture, on small images (all), or names,
+    /// which may have * in them, such as resnet*
+    #[arg(long, value_name = "all|GLOB,…", value_delimiter = ',', value_parser = name, conflicts_with = "recipes")]
+    pub models: Vec<String>,
     /// What to compare, the first being the base of all ratios: flex,ndarray,wgpu,remote:ws://HOST:PORT
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = name)]
     pub backends: Vec<String>,
     /// Training steps to hold against the reference one by one [default: 20]; with it, recipes are
     /// not run to their end
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// Batch sizes of inference; training takes the recipe's
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 32])]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = count, default_values_t = [1, 32])]
     pub batch: Vec<usize>,
     /// Types to compute in: f32, f16, bf16
     #[arg(
         long,
         value_name = "TYPE,…",
         value_delimiter = ',',
+        value_parser = name,
         default_value = "f32"
     )]
     pub dtype: Vec<String>,
     /// Threads of CPU backends and of PyTorch [default: all cores]
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = count)]
     pub threads: Vec<usize>,
     /// An earlier comparison (.json) to tell regressions from noise, or the backend that ratios are of
     #[arg(long, value_name = "NAME|FILE")]
@@ -396,7 +441,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FACTOR|QUANTITY=BOUND")]
     pub tolerance: Option<String>,
     /// What to measure [default: all, and convergence where --steps is not given]
-    #[arg(long, value_enum, value_name = "WHAT,…", value_delimiter = ',')]
+    #[arg(long, value_parser = Trimmed(EnumValueParser::<Measure>::new()), value_name = "WHAT,…", value_delimiter = ',')]
     pub measure: Vec<Measure>,
     /// A Python that has PyTorch, to compare with it too, eager and compiled
     #[arg(long, value_name = "PYTHON")]
@@ -411,7 +456,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "DIR", default_value = "comparison")]
     pub out: PathBuf,
     /// Files to write there; the table always goes to standard output
-    #[arg(long, value_enum, value_name = "FORMAT,…", value_delimiter = ',', default_values_t = [Format::Md, Format::Json, Format::Csv, Format::Html])]
+    #[arg(long, value_parser = Trimmed(EnumValueParser::<Format>::new()), value_name = "FORMAT,…", value_delimiter = ',', default_values = ["md", "json", "csv", "html"])]
     pub format: Vec<Format>,
     /// Turns of each backend for each kind of work
     #[arg(long, value_name = "N", default_value_t = 11)]
@@ -582,9 +627,9 @@ pub struct DoctorArgs {
 /// `serve-device`
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// What to lend: flex, wgpu, cuda:1, …; may be repeated for devices of one backend, which the
-    /// other end tells apart as remote:ws://HOST:PORT/0, /1, …
-    #[arg(long, value_name = "NAME[:INDEX]")]
+    /// What to lend: flex, wgpu, cuda:1, …; several devices of one backend are told apart at the other
+    /// end as remote:ws://HOST:PORT/0, /1, …
+    #[arg(long, value_name = "NAME[:INDEX],…", value_delimiter = ',', value_parser = name)]
     pub backend: Vec<String>,
     /// Where to listen; 0.0.0.0:PORT is every network of this machine, and port 0 any free one.
     /// Nothing is encrypted: use a network that you trust, or a tunnel. If $ZOO_REMOTE_TOKEN is

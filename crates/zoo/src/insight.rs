@@ -12,11 +12,15 @@ use zoo_train::{Batch, Plan, Source, SourceError};
 use zoo_transformer::generate::{Sampling, generate};
 
 use crate::data::{Codec, normalise};
+use crate::devices::catch_panic;
+use crate::language::Language;
 use crate::registry::{Answer, Ready};
 use crate::sample::unit;
 
 /// Mistakes that are shown.
 const MISTAKES: usize = 24;
+/// Classes of which every pair is counted: its square is written down.
+const MOST_CLASSES: usize = 2048;
 /// Inputs that are explained.
 const EXPLAINED: usize = 4;
 /// Texts that a decoder writes.
@@ -30,8 +34,20 @@ const EXPLAINED_TOKENS: usize = 64;
 /// Looks at a model's answers to `source`, which is the split called `split`.
 ///
 /// # Errors
-/// An example that cannot be read.
+/// An example that cannot be read, or what this or a backend cannot do: nobody's result depends on it,
+/// so a panic is an error too.
 pub fn examine(
+    ready: &dyn Ready,
+    codec: &Codec,
+    split: &str,
+    source: &dyn Source,
+    plan: &Plan,
+) -> Result<Insight, SourceError> {
+    catch_panic(|| look(ready, codec, split, source, plan))
+        .unwrap_or_else(|panic| Err(panic.into()))
+}
+
+fn look(
     ready: &dyn Ready,
     codec: &Codec,
     split: &str,
@@ -83,7 +99,12 @@ fn classes(
     worst: &[usize],
 ) -> Result<Classes, SourceError> {
     let names = view.classes();
-    let mut confusion = vec![vec![0; names.len()]; names.len()];
+    let shown = if names.len() > MOST_CLASSES {
+        0
+    } else {
+        names.len()
+    };
+    let mut confusion = vec![vec![0; shown]; shown];
     for answer in answers {
         let row = confusion.get_mut(answer.label);
         if let Some(count) = row.and_then(|row| row.get_mut(answer.predicted)) {
@@ -135,7 +156,7 @@ fn samples(
             ..Sampling::default()
         };
         let tokens = generate(&mut decoder, &prompt, &sampling, &[], || unit(&mut stream));
-        let written: Vec<u32> = tokens.take(length).collect();
+        let written: Vec<u32> = tokens.take(length).collect::<Result<_, _>>()?;
         samples.push(Sample {
             prompt: view.text(&prompt),
             continuation: view.text(&written),
@@ -179,7 +200,10 @@ fn explain(
     let batch = source.batch(&[index as u32], None)?;
     let (input, expected) = match view {
         View::Images { .. } => (batch.input, batch.target.iter::<i64>().next()),
-        View::Words { .. } => {
+        View::Words { .. }
+        | View::Tokens {
+            classes: [_, ..], ..
+        } => {
             // Padding says nothing, and is not shown.
             let mut tokens = ids(&batch.input);
             while tokens.len() > 1 && tokens.last() == Some(&zoo_text::PAD) {
@@ -187,7 +211,7 @@ fn explain(
             }
             (row(&tokens), batch.target.iter::<i64>().next())
         }
-        View::Chars { .. } => {
+        View::Chars { .. } | View::Tokens { .. } => {
             let mut tokens = ids(&batch.input);
             let first = first_scored(&batch);
             let last = first.unwrap_or(tokens.len().min(EXPLAINED_TOKENS) - 1);
@@ -208,7 +232,8 @@ fn explain(
         } => (0..h * w)
             .map(|pixel| (0..*c).map(|c| explained.values[c * h * w + pixel]).sum())
             .collect(),
-        _ => explained.values,
+        View::Tokens { language, .. } => joined(language.pieces(&ids(&input)), explained.values).1,
+        View::Words { .. } | View::Chars { .. } => explained.values,
     };
     Ok(Some(Saliency {
         input: view.show(&input),
@@ -239,6 +264,30 @@ enum View<'a> {
         classes: &'a [String],
     },
     Chars(CharVocabulary),
+    Tokens {
+        language: Language,
+        /// None of a decoder.
+        classes: &'a [String],
+    },
+}
+
+/// Pieces of text, and a value for each. A token that is only a part of a character, or nothing that
+/// can be seen, goes to the next piece, or the last one, and so does its value: values are shares of
+/// a sum.
+fn joined(pieces: Vec<String>, values: Vec<f32>) -> (Vec<String>, Vec<f32>) {
+    let mut together: (Vec<String>, Vec<f32>) = (Vec::new(), Vec::new());
+    let mut held = 0.0;
+    for (piece, value) in pieces.into_iter().zip(values) {
+        held += value;
+        if !piece.is_empty() {
+            together.0.push(piece);
+            together.1.push(std::mem::take(&mut held));
+        }
+    }
+    if let Some(last) = together.1.last_mut() {
+        *last += held;
+    }
+    together
 }
 
 impl<'a> View<'a> {
@@ -263,14 +312,18 @@ impl<'a> View<'a> {
                 }
             }
             Codec::Chars { chars, .. } => Self::Chars(CharVocabulary::from_chars(chars)?),
-            // Of models from elsewhere, which no training here looks at.
-            Codec::Tokenizer { .. } => return Err("a tokenizer's tokens are not shown".into()),
+            Codec::Tokenizer { classes, .. } => Self::Tokens {
+                language: Language::of(codec).ok_or("a tokenizer has a language")??,
+                classes,
+            },
         })
     }
 
     fn classes(&self) -> &'a [String] {
         match self {
-            Self::Images { classes, .. } | Self::Words { classes, .. } => classes,
+            Self::Images { classes, .. }
+            | Self::Words { classes, .. }
+            | Self::Tokens { classes, .. } => classes,
             Self::Chars(_) => &[],
         }
     }
@@ -278,7 +331,7 @@ impl<'a> View<'a> {
     /// The name of an output.
     fn output(&self, index: usize) -> String {
         match self {
-            Self::Chars(_) => self.text(&[index as u32]),
+            Self::Chars(_) | Self::Tokens { classes: [], .. } => self.text(&[index as u32]),
             _ => self
                 .classes()
                 .get(index)
@@ -290,17 +343,22 @@ impl<'a> View<'a> {
     fn text(&self, tokens: &[u32]) -> String {
         match self {
             Self::Chars(vocabulary) => vocabulary.decode(tokens),
+            Self::Tokens { language, .. } => language.decode(tokens),
             _ => self.tokens(tokens).join(" "),
         }
     }
 
     fn tokens(&self, tokens: &[u32]) -> Vec<String> {
+        if let Self::Tokens { language, .. } = self {
+            let values = vec![0.0; tokens.len()];
+            return joined(language.pieces(tokens), values).0;
+        }
         let one = |token: &u32| match self {
             Self::Words { words, .. } => {
                 words.get(*token as usize).map_or("?", |word| *word).into()
             }
             Self::Chars(vocabulary) => vocabulary.decode(&[*token]),
-            Self::Images { .. } => String::new(),
+            Self::Images { .. } | Self::Tokens { .. } => String::new(),
         };
         tokens.iter().map(one).collect()
     }
@@ -327,8 +385,14 @@ impl<'a> View<'a> {
         } = self
         else {
             let mut tokens = ids(input);
-            if let Self::Words { .. } = self {
-                tokens.retain(|token| *token != zoo_text::PAD);
+            if let Self::Words { .. }
+            | Self::Tokens {
+                classes: [_, ..], ..
+            } = self
+            {
+                while tokens.len() > 1 && tokens.last() == Some(&zoo_text::PAD) {
+                    tokens.pop();
+                }
             }
             let separator = if let Self::Words { .. } = self {
                 " "
@@ -366,6 +430,50 @@ impl<'a> View<'a> {
         Shown::Image {
             png: STANDARD.encode(png.into_inner()),
             size: [*h, *w],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zoo_train::Pass;
+
+    use super::*;
+
+    #[test]
+    fn values_of_parts_of_characters_go_to_the_whole() {
+        let pieces = ["a", "", "", "b", ""].map(String::from).to_vec();
+        let (pieces, values) = joined(pieces, vec![1.0, 2.0, 4.0, 8.0, 16.0]);
+        assert_eq!(pieces, ["a", "b"]);
+        assert_eq!(values, [1.0, 30.0]);
+    }
+
+    /// Pictures that cannot be read, or end the thread that reads them.
+    #[cfg(feature = "flex")]
+    #[test]
+    fn what_cannot_be_looked_at_is_an_error_and_no_panic() {
+        struct Broken(bool);
+        impl Source for Broken {
+            fn len(&self) -> usize {
+                3
+            }
+            fn batch(&self, _: &[u32], _: Option<Pass>) -> Result<Batch, SourceError> {
+                assert!(self.0, "a decoder's bug");
+                Err("planted".into())
+            }
+        }
+        let device = burn::tensor::Device::flex();
+        let ready = crate::registry::MODELS[0].tiny().fresh(1, &device).unwrap();
+        let codec = Codec::Images {
+            shape: [1, 4, 4],
+            mean: vec![0.0],
+            std: vec![1.0],
+            classes: Vec::new(),
+        };
+        for (reads, message) in [(true, "planted"), (false, "a decoder's bug")] {
+            let error =
+                examine(&*ready, &codec, "test", &Broken(reads), &Plan::default()).unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
         }
     }
 }

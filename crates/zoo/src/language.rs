@@ -1,10 +1,11 @@
 //! Text as a model's tokens, and back: characters of a corpus, or a `tokenizer.json`.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use tokenizers::Tokenizer;
+use tokenizers::{PostProcessor, Tokenizer, TruncationDirection};
 use zoo_text::{CharVocabulary, UNKNOWN};
 
 use crate::data::Codec;
@@ -66,11 +67,7 @@ impl Language {
             Self::Chars { vocabulary, .. } => {
                 vocabulary.encode(text).map_err(|error| chain(&error))
             }
-            Self::Tokens { tokenizer, .. } => {
-                let encoding = tokenizer.encode(text, false);
-                let encoding = encoding.map_err(|error| error.to_string())?;
-                Ok(encoding.get_ids().to_vec())
-            }
+            Self::Tokens { tokenizer, .. } => encode(tokenizer, text, false),
         }
     }
 
@@ -84,9 +81,7 @@ impl Language {
         let Self::Tokens { tokenizer, .. } = self else {
             return Ok(plain);
         };
-        let whole = tokenizer.encode(text, true);
-        let whole = whole.map_err(|error| error.to_string())?;
-        let whole = whole.get_ids();
+        let whole = encode(tokenizer, text, true)?;
         if plain.is_empty() {
             return Ok(whole.iter().take(1).copied().collect());
         }
@@ -101,8 +96,44 @@ impl Language {
     pub fn decode(&self, tokens: &[u32]) -> String {
         match self {
             Self::Chars { vocabulary, .. } => vocabulary.decode(tokens),
-            Self::Tokens { tokenizer, .. } => tokenizer.decode(tokens, false).unwrap_or_default(),
+            Self::Tokens { tokenizer, .. } => caught(|| tokenizer.decode(tokens, false).ok())
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
         }
+    }
+
+    /// The text of tokens, by what each of them adds to it, spaces included. Of a character that
+    /// takes several tokens, the last one has all.
+    pub fn pieces(&self, tokens: &[u32]) -> Vec<String> {
+        let tokenizer = match self {
+            Self::Chars { vocabulary, .. } => {
+                return tokens
+                    .iter()
+                    .map(|token| vocabulary.decode(&[*token]))
+                    .collect();
+            }
+            Self::Tokens { tokenizer, .. } => tokenizer,
+        };
+        let mut stream = tokenizer.decode_stream(false);
+        let mut pieces = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            pieces.push(match stream.step(*token) {
+                Ok(piece) => piece.unwrap_or_default(),
+                // A decoder that rewrites what it said before: the token as the vocabulary has it.
+                Err(_) => {
+                    stream = tokenizer.decode_stream(false);
+                    tokenizer.id_to_token(*token).unwrap_or_default()
+                }
+            });
+        }
+        // Half a character, whose other half does not come.
+        if let (Some(last), true) = (pieces.last_mut(), self.decode(tokens).ends_with('\u{fffd}'))
+            && last.is_empty()
+        {
+            last.push('\u{fffd}');
+        }
+        pieces
     }
 
     /// The tokens that end a text.
@@ -182,19 +213,25 @@ fn of_run(folder: &Path) -> Option<String> {
     }
 }
 
-/// A sentence's tokens, with those that its model expects around it, `max_length` at most.
+/// A sentence's tokens, with those that its model expects around it, `max_length` at most: of a
+/// longer one the end is cut off before the tokens around it are added, as Hugging Face's libraries do.
 ///
 /// # Errors
-/// A text without a token.
+/// A text without a token, or a `max_length` that has no room for the tokens around it.
 pub fn sentence(tokenizer: &Tokenizer, text: &str, max_length: usize) -> Result<Vec<u32>, String> {
-    let encoding = tokenizer.encode(text, true);
-    let encoding = encoding.map_err(|error| error.to_string())?;
-    let mut ids = encoding.get_ids().to_vec();
-    // What is cut off is of the sentence, not the token that ends it.
-    if let (true, Some(last)) = (ids.len() > max_length, ids.last().copied()) {
-        ids.truncate(max_length - 1);
-        ids.push(last);
-    }
+    let around = tokenizer.get_post_processor();
+    let around = around.map_or(0, |processor| processor.added_tokens(false));
+    let room = max_length.checked_sub(around).ok_or_else(|| {
+        format!("max_length = {max_length}: the tokenizer puts {around} tokens around a text")
+    })?;
+    let wrong = |error: tokenizers::Error| error.to_string();
+    let encoding = caught(|| {
+        let mut encoding = tokenizer.encode(text, false)?;
+        encoding.truncate(room, 0, TruncationDirection::Right);
+        tokenizer.post_process(encoding, None, true)
+    })?;
+    let encoding = encoding.map_err(wrong)?;
+    let ids = encoding.get_ids().to_vec();
     if ids.is_empty() {
         return Err(format!("{text:?} has no tokens"));
     }
@@ -206,15 +243,27 @@ pub fn sentence(tokenizer: &Tokenizer, text: &str, max_length: usize) -> Result<
 /// # Errors
 /// What is wrong with it.
 pub fn tokenizer(json: &str) -> Result<Tokenizer, String> {
-    let mut tokenizer: Tokenizer = json
-        .parse()
-        .map_err(|error| format!("tokenizer.json: {error}"))?;
+    let wrong = |error: &dyn std::fmt::Display| format!("tokenizer.json: {error}");
+    let parsed: Result<Tokenizer, _> = caught(|| json.parse())?;
+    let mut tokenizer = parsed.map_err(|error| wrong(&error))?;
     // Files for sentence encoders pad and cut to a fixed length; here the caller does.
     tokenizer.with_padding(None);
     tokenizer
         .with_truncation(None)
-        .map_err(|error| format!("tokenizer.json: {error}"))?;
+        .map_err(|error| wrong(&error))?;
     Ok(tokenizer)
+}
+
+fn encode(tokenizer: &Tokenizer, text: &str, with_special: bool) -> Result<Vec<u32>, String> {
+    let encoding = caught(|| tokenizer.encode(text, with_special))?;
+    let encoding = encoding.map_err(|error| error.to_string())?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+/// What a tokenizer does, which is not ours: on some files that are none of its own it panics.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| "tokenizer.json: damaged, or made for another reader".into())
 }
 
 /// Text that is decoded as its tokens come. A token may be a part of a character, and a decoder may
@@ -346,8 +395,110 @@ mod tests {
         assert_eq!(written.encode(text, false).unwrap().get_ids(), tokens);
     }
 
+    /// The tokenizers of BERT, RoBERTa, T5, Llama and GPT-2 put around a text: tokens on both sides, at
+    /// the end, at the beginning, none.
+    fn around() -> Vec<(&'static str, &'static str)> {
+        vec![
+            (
+                r#"{"type": "TemplateProcessing", "pair": [],
+                    "single": [{"SpecialToken": {"id": "h", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                        {"SpecialToken": {"id": "i", "type_id": 0}}],
+                    "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]},
+                        "i": {"id": "i", "ids": [1], "tokens": ["i"]}}}"#,
+                "bert",
+            ),
+            (
+                r#"{"type": "RobertaProcessing", "sep": ["i", 1], "cls": ["h", 0], "trim_offsets": true,
+                    "add_prefix_space": false}"#,
+                "roberta",
+            ),
+            (
+                r#"{"type": "TemplateProcessing", "pair": [],
+                    "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "i", "type_id": 0}}],
+                    "special_tokens": {"i": {"id": "i", "ids": [1], "tokens": ["i"]}}}"#,
+                "t5",
+            ),
+            (
+                r#"{"type": "Sequence", "processors": [
+                    {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+                    {"type": "TemplateProcessing", "pair": [],
+                        "single": [{"SpecialToken": {"id": "h", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                        "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]}}}]}"#,
+                "llama",
+            ),
+            (
+                r#"{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true}"#,
+                "gpt2",
+            ),
+            ("null", "none"),
+        ]
+    }
+
+    /// Against the library's own truncation, which is what transformers uses.
+    #[test]
+    fn a_sentence_is_cut_as_hugging_face_cuts_it() {
+        for (processor, name) in around() {
+            let json = BYTES.replace(
+                r#""post_processor": null"#,
+                &format!(r#""post_processor": {processor}"#),
+            );
+            let ours = tokenizer(&json).unwrap();
+            let mut theirs: Tokenizer = json.parse().unwrap();
+            for max_length in 3..12 {
+                let cut = tokenizers::TruncationParams {
+                    max_length,
+                    ..tokenizers::TruncationParams::default()
+                };
+                theirs.with_truncation(Some(cut)).unwrap();
+                for text in ["h", "hi", "hi hi hi", "hi ä hi i h hi hi hi", "ää ä"] {
+                    let expected = theirs.encode(text, true).unwrap();
+                    let found = sentence(&ours, text, max_length).unwrap();
+                    assert_eq!(found, expected.get_ids(), "{name} {max_length} {text}");
+                }
+            }
+        }
+        let cut = |processor: usize, max_length| {
+            let json = BYTES.replace(
+                r#""post_processor": null"#,
+                &format!(r#""post_processor": {}"#, around()[processor].0),
+            );
+            sentence(&tokenizer(&json).unwrap(), "hi ä hi", max_length)
+        };
+        assert_eq!(cut(0, 4).unwrap(), [0, 5, 2, 1]);
+        assert_eq!(cut(0, 2).unwrap(), [0, 1]);
+        // The last token of a text is no special one, and does not take the place of another.
+        assert_eq!(cut(4, 4).unwrap(), [5, 2, 3, 4]);
+        assert_eq!(cut(3, 4).unwrap(), [0, 5, 2, 3]);
+        let error = cut(0, 1).unwrap_err();
+        assert!(
+            error.contains("max_length = 1") && error.contains("2 tokens around"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn pieces_are_what_each_token_adds() {
+        let language = bytes();
+        let tokens = [5, 2, 3, 4, 1, 3];
+        assert_eq!(
+            language.pieces(&tokens),
+            ["hi", " ", "", "ä", "i", "\u{fffd}"]
+        );
+        assert!(language.pieces(&[]).is_empty());
+        // Half a character in the midst goes with what follows it.
+        assert_eq!(language.pieces(&[3, 5]).concat(), language.decode(&[3, 5]));
+    }
+
     #[test]
     fn a_damaged_tokenizer_is_an_error() {
         assert!(tokenizer("{}").unwrap_err().contains("tokenizer.json"));
+        // The crate `tokenizers` panics where the text ends within a decoder.
+        let cut = BYTES.replace(
+            r#""use_regex": true},
+        "model""#,
+            r#""use_regex": true "model""#,
+        );
+        assert_ne!(cut, BYTES);
+        assert!(tokenizer(&cut).unwrap_err().contains("damaged"));
     }
 }

@@ -3,12 +3,12 @@
 //!
 //! This is the only crate that knows all the others; ARCHITECTURE.md has the map.
 
-/// The standard library's own panics where a reader has seen enough and gone: `zoo list | head -1`.
-/// Here the rest is not printed, and what is being done is done.
+/// The standard library's own panics where nothing can be written; [`output`] remembers it, and
+/// what is being done is done.
 macro_rules! println {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
+        let _ = writeln!($crate::output::Out, $($text)*);
     }};
 }
 
@@ -16,11 +16,11 @@ macro_rules! println {
 macro_rules! print {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = write!(std::io::stdout(), $($text)*);
+        let _ = write!($crate::output::Out, $($text)*);
     }};
 }
 
-/// The standard library's own panics where a terminal was closed; what is being done goes on.
+/// The standard library's own would end a training because its messages have no reader.
 macro_rules! eprintln {
     ($($text:tt)*) => {{
         use std::io::Write as _;
@@ -40,15 +40,18 @@ mod eval;
 mod exchange;
 mod hub;
 mod insight;
-mod language;
+pub mod language;
 mod list;
+mod output;
 mod parity;
+mod paths;
 mod predict;
 pub mod pretrained;
 mod progress;
 pub mod recipes;
 pub mod registry;
 mod remote;
+mod resume;
 mod runs;
 mod sample;
 mod saved;
@@ -68,12 +71,26 @@ pub use saved::Config;
 pub use summary::{Summary, SummaryError};
 pub use trace::layer_outputs;
 
-/// Runs the program on the process's own arguments.
+/// Runs the program on the process's own arguments. `has_stdout` is false where standard output was
+/// closed when the process began.
 ///
 /// # Errors
-/// What the user or the work did wrong; [`Error::status`] is the exit status.
-pub fn run() -> Result<(), Error> {
-    match Cli::parse().command {
+/// What the user or the work did wrong, or that the answer could not be printed; [`Error::status`]
+/// is the exit status.
+pub fn run(has_stdout: bool) -> Result<(), Error> {
+    if !has_stdout {
+        output::close();
+    }
+    match Cli::try_parse() {
+        Ok(cli) => command(cli.command)?,
+        Err(wrong) if wrong.use_stderr() => wrong.exit(),
+        Err(help) => output::attempt(|| help.print()),
+    }
+    output::finish()
+}
+
+fn command(command: Command) -> Result<(), Error> {
+    match command {
         Command::Train(args) => train::run(&args),
         Command::Runs(args) => runs::list(&args),
         Command::Report(args) => runs::report(&args),
@@ -107,7 +124,7 @@ fn examine(json: bool) -> Result<(), Error> {
         "data directory".to_owned(),
         format!("{}{there}", directory.display()),
     )];
-    let works = doctor::doctor(json, more.into(), &mut std::io::stdout()).map_err(Error::failed)?;
+    let works = doctor::doctor(json, more.into(), &mut output::Out).map_err(Error::failed)?;
     if works {
         Ok(())
     } else {

@@ -2,18 +2,33 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Burn allocates every intermediate tensor anew; the system's allocator gives their pages back to
 /// the kernel and faults them in again, which takes 15-25 % of a CPU training step.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Whether standard output was closed (`zoo list >&-`). Before `main`, Rust opens `/dev/null` in its
+/// place, and nothing tells the two apart any more.
+static NO_STDOUT: AtomicBool = AtomicBool::new(false);
+
+#[cfg(unix)]
+#[ctor::ctor(unsafe)]
+fn look_at_stdout() {
+    /// What systems call a number that is no open file.
+    const EBADF: i32 = 9;
+    let copied = std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned();
+    let closed = copied.is_err_and(|error| error.raw_os_error() == Some(EBADF));
+    NO_STDOUT.store(closed, Ordering::Relaxed);
+}
+
 fn main() -> ExitCode {
     compute_on_this_thread();
-    match zoo::run() {
+    match zoo::run(!NO_STDOUT.load(Ordering::Relaxed)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // It may be a terminal that was closed: the status is still told.
+            // Where standard error is closed or full too, the status says it.
             let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::from(error.status())
         }

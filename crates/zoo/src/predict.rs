@@ -12,6 +12,7 @@ use crate::cli::PredictArgs;
 use crate::data::{Codec, normalise, pad};
 use crate::error::{Error, chain};
 use crate::language;
+use crate::output;
 use crate::progress::print_json;
 use crate::registry::Kind;
 use crate::saved::Saved;
@@ -30,7 +31,8 @@ pub fn run(args: &PredictArgs) -> Result<(), Error> {
 }
 
 fn classify(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<(), Error> {
-    for input in &args.inputs {
+    // Where nobody reads what was printed, there is no more to do.
+    for input in args.inputs.iter().take_while(|_| output::is_open()) {
         let probabilities = saved
             .ready
             .probabilities(reader.read(input)?)
@@ -66,7 +68,7 @@ fn classify(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<()
 /// The embeddings have length one, so their product is the cosine of the angle between them.
 fn embed(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<(), Error> {
     let mut first: Option<Vec<f64>> = None;
-    for input in &args.inputs {
+    for input in args.inputs.iter().take_while(|_| output::is_open()) {
         let embedding = saved.ready.output(reader.read(input)?);
         let embedding: Vec<f64> = embedding.iter::<f64>().collect();
         check_finite(args, input, embedding.iter().copied())?;

@@ -1,16 +1,16 @@
 //! `zoo runs`, `zoo report` and `zoo watch`: what was trained, shown.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use zoo_report::Folder;
 
 use crate::cli::{ReportArgs, RunsArgs, RunsCommand, WatchArgs};
 use crate::error::Error;
+use crate::output;
 use crate::progress::print_json;
 
 /// The report's name in a run folder.
-const REPORT_FILE: &str = "report.html";
+pub const REPORT_FILE: &str = "report.html";
 
 /// Lists runs, or says how two differ.
 pub fn list(args: &RunsArgs) -> Result<(), Error> {
@@ -45,9 +45,7 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
 pub fn write_report(run: &Path) -> Result<PathBuf, Error> {
     let folder = Folder::read(run).map_err(Error::request)?;
     let path = run.join(REPORT_FILE);
-    let part = run.join(format!(".{REPORT_FILE}.part"));
-    fs::write(&part, zoo_report::page(&folder))
-        .and_then(|()| fs::rename(&part, &path))
+    zoo_files::write(&path, zoo_report::page(&folder).as_bytes())
         .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
     Ok(path)
 }
@@ -56,6 +54,10 @@ pub fn write_report(run: &Path) -> Result<PathBuf, Error> {
 pub fn watch(args: &WatchArgs) -> Result<(), Error> {
     // A wrong folder is said here, not in the browser.
     Folder::read(&args.run).map_err(Error::request)?;
-    let started = |address| println!("watching {} at http://{address}/", args.run.display());
+    let started = |address| {
+        println!("watching {} at http://{address}/", args.run.display());
+        // If it cannot be printed, nobody knows where to look.
+        output::finish().map_err(std::io::Error::other)
+    };
     zoo_report::watch(&args.run, args.port, started).map_err(Error::failed)
 }

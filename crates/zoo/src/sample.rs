@@ -8,6 +8,7 @@ use zoo_transformer::generate::{Sampling, generate};
 use crate::cli::SampleArgs;
 use crate::error::Error;
 use crate::language::{Language, Streaming};
+use crate::output::{self, Out};
 use crate::saved::Saved;
 
 /// Prints the prompt and its continuation as it is made.
@@ -33,17 +34,22 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
     }
     let stop = stop(args, &language)?;
 
-    let mut out = std::io::stdout().lock();
     let mut text = args.prompt.clone();
-    let mut print = |piece: &str| -> Result<(), Error> {
-        if args.json {
-            return Ok(());
+    let print = |piece: &str| {
+        if !args.json {
+            print!("{piece}");
+            let _ = Out.flush();
         }
-        write!(out, "{piece}")
-            .and_then(|()| out.flush())
-            .map_err(Error::failed)
     };
-    print(&text)?;
+    let context = decoder.context();
+    if prompt.len() > context {
+        eprintln!(
+            "warning: the prompt has {} tokens, and the model sees {context} at once: it goes on from \
+             the last {context}",
+            prompt.len()
+        );
+    }
+    print(&text);
     let mut stream = Stream::new(args.seed);
     let mut written = Streaming::new(&language, &prompt);
     let mut count = 0;
@@ -51,13 +57,16 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
         unit(&mut stream)
     });
     for token in tokens.take(args.tokens) {
-        let piece = written.push(token);
-        print(&piece)?;
+        let piece = written.push(token.map_err(Error::failed)?);
+        print(&piece);
         text.push_str(&piece);
         count += 1;
+        if !output::is_open() {
+            break;
+        }
     }
     let rest = written.finish();
-    print(&rest)?;
+    print(&rest);
     text.push_str(&rest);
     if args.json {
         println!(
@@ -68,7 +77,7 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
             })
         );
     } else {
-        print("\n")?;
+        print("\n");
     }
     Ok(())
 }

@@ -8,7 +8,6 @@ use crate::error::Error;
 #[cfg(feature = "remote")]
 pub fn run(args: &ServeArgs) -> Result<(), Error> {
     use burn::server::{RemoteServer, ServeError, TokenAuthorizer, WebSocketTransport};
-    use std::io::Write;
     use std::net::TcpListener;
 
     use crate::remote;
@@ -57,7 +56,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Error> {
     };
     println!("serving {names} as {}:ws://{host}", devices::REMOTE);
     // A script waits for this line, and Burn's own log follows it.
-    std::io::stdout().flush().map_err(Error::failed)?;
+    crate::output::finish()?;
     let served = server.serve(WebSocketTransport::from_listener(listener));
     served.map_err(|error| match error {
         ServeError::MixedBackends | ServeError::UnsupportedDevice { .. } => Error::request(error),

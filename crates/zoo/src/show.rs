@@ -6,7 +6,7 @@ use zoo_train::Change;
 use crate::cli::ShowArgs;
 use crate::error::Error;
 use crate::progress::print_json;
-use crate::registry::{self, Input, Model};
+use crate::registry::{self, Input, Model, size};
 
 /// Prints the layer table of a model on an input of its usual shape.
 pub fn run(args: &ShowArgs) -> Result<(), Error> {
@@ -60,5 +60,7 @@ fn shape(model: &dyn Model, args: &ShowArgs) -> Result<Vec<usize>, Error> {
         }
         shape[2..].fill(side);
     }
+    let what = format!("an input of {shape:?}");
+    size::check(&what, size::numbers(&shape)).map_err(Error::Request)?;
     Ok(shape)
 }

@@ -19,6 +19,7 @@ use burn_ir::{
 use serde::Serialize;
 
 use crate::devices::catch_panic;
+use crate::error::Error;
 
 /// The layers of a model, in the order in which the forward pass reaches them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,6 +55,9 @@ pub struct Layer {
 /// Why a model could not be summarised.
 #[derive(Debug, thiserror::Error)]
 pub enum SummaryError {
+    /// The model could not be built.
+    #[error("{0}")]
+    Model(Error),
     /// The forward pass panicked: usually an input whose shape does not fit.
     #[error("the forward pass does not run on this input: {0}")]
     Forward(String),

@@ -12,9 +12,9 @@ use signal_hook::flag;
 use zoo_compare::machine;
 use zoo_report::insight::INSIGHT_FILE;
 use zoo_train::{
-    BURN_VERSION, Bands, Change, Event, FitError, Found, Helpers, METRICS_FILE, MODEL_FILE,
-    Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError,
-    State, out_of_memory, read_events,
+    BURN_VERSION, Bands, Change, Event, Found, Helpers, METRICS_FILE, MODEL_FILE, Metrics, Origin,
+    Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError, State,
+    find_checkpoint, out_of_memory, read_events,
 };
 
 use crate::cli::TrainArgs;
@@ -22,11 +22,13 @@ use crate::data::{self, Data};
 use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
 use crate::hub::TOKENIZER_FILE;
-use crate::insight::examine;
+use crate::insight;
 use crate::pretrained;
 use crate::progress::{Progress, describe};
 use crate::recipes::{self, RECIPES};
 use crate::registry::{self, Job, Model, Ready};
+use crate::resume;
+use crate::runs::REPORT_FILE;
 use crate::saved::{CONFIG_FILE, Config};
 use crate::sink::Sinks;
 
@@ -65,28 +67,65 @@ impl Prepared {
 
 /// Trains, tests, and writes the run folder.
 pub fn run(args: &TrainArgs) -> Result<(), Error> {
+    let folders = match &args.resume {
+        None => return train_in(args, None, true).map(|_| ()),
+        Some(Some(folder)) => vec![folder.clone()],
+        Some(None) => resume::unfinished(args)?,
+    };
+    for (index, folder) in folders.iter().enumerate() {
+        if train_in(args, Some(folder), index + 1 == folders.len())? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Trains in a new folder, or goes on in the one that is given. `false` where nothing in that is
+/// sound, and it is not the last to be tried.
+fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bool, Error> {
     let began = Instant::now();
-    let mut prepared = prepare(args)?;
+    let finished = folder.and_then(|folder| Some((folder, resume::read_record(folder)?)));
+    let finished = finished.filter(|(folder, record)| resume::is_finished(folder, record));
+    let is_as_it_was = args.recipe.is_none() && changes(args)?.is_empty();
+    if let (Some((folder, record)), true, false) =
+        (&finished, is_as_it_was, args.check || args.short)
+    {
+        resume::say_finished(args, folder, record);
+        return Ok(true);
+    }
+    let mut prepared = prepare(args, folder)?;
+    let mut progress = Progress::new(args.json, args.quiet);
+    let mut reading = |done, total| progress.reading(done, total);
     let origin = Origin {
         recipe: prepared.recipe.clone(),
-        data_sha256: prepared.data.sha256()?,
+        data_sha256: prepared.data.sha256(&mut reading)?,
     };
-    let mut progress = Progress::new(args.json, args.quiet);
+    if let Some((folder, record)) = &finished
+        && is_unchanged(args, folder, record, &origin)?
+    {
+        return match resume::say_finished(args, folder, record) {
+            Some(finish) => check(args, &prepared, &finish).map(|()| true),
+            None => Ok(true),
+        };
+    }
     if let Progress::Human(_) = progress {
         eprintln!(
-            "{}: {} on {}",
+            "{}: {} on {}{}",
             prepared.recipe.name,
             prepared.recipe.about,
-            names(&prepared).join(" and ")
+            names(&prepared).join(" and "),
+            folder.map_or(String::new(), |folder| format!(", in {}", folder.display()))
         );
     }
-    let (mut run, found) = match &args.resume {
+    let (mut run, found) = match folder {
         None => (
             Run::create(&args.out, &prepared.run_name(), origin.clone())?,
             None,
         ),
-        Some(given) => {
-            let (run, found) = reopen(args, given.as_deref(), &prepared, &origin)?;
+        Some(folder) => {
+            let Some((run, found)) = reopen(args, folder, is_last, &origin)? else {
+                return Ok(false);
+            };
             // A checkpoint has all weights; without one, the run begins where it began.
             if found.checkpoint.is_none() {
                 let directory = data::directory(args.data_dir.as_deref());
@@ -119,14 +158,29 @@ pub fn run(args: &TrainArgs) -> Result<(), Error> {
     run.log(&finish)?;
     write_report(args, &run);
     sinks.event(&finish);
+    sinks.say_lost();
     progress.event(&finish);
     report(args, &prepared, &finish);
-    check(args, &prepared, &finish)
+    check(args, &prepared, &finish)?;
+    Ok(true)
 }
 
-fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
-    let named = args.resume.iter().flatten().next();
-    let recipe_name = match (&args.recipe, named) {
+/// Whether a finished run would be gone on with as it is, so that nothing is left to do.
+fn is_unchanged(
+    args: &TrainArgs,
+    folder: &Path,
+    record: &Record,
+    origin: &Origin,
+) -> Result<bool, Error> {
+    let found = find_checkpoint(folder, origin, &args.allow_changed)?;
+    let has_checkpoint = found.checkpoint.is_some();
+    Ok(found.changed.is_empty()
+        && (has_checkpoint || record.recipe_sha256 == origin.recipe_sha256()))
+}
+
+/// `folder` is that of the run to go on with, which says what the request leaves open.
+fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
+    let recipe_name = match (&args.recipe, folder) {
         (Some(recipe), _) => recipe.clone(),
         (None, Some(folder)) => folder.join(RECIPE_FILE).display().to_string(),
         (None, None) => RECIPES[0].0.to_owned(),
@@ -152,14 +206,18 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
     if args.short {
         recipe = recipes::read(&recipe_name, &changes)?;
     }
-    let (selected, helpers) = open_devices(args, named)?;
+    let (selected, helpers) = open_devices(args, folder)?;
     // Model and data need each other: the data its window length, the model its vocabulary.
     let input = registry::configure(&recipe.model, None)
         .map_err(wrong)?
         .input();
     let directory = data::directory(args.data_dir.as_deref());
-    let data = data::open(&recipe.data, &directory, input, recipe.train.seed)?;
+    let data = data::open(&recipe.data, &directory, input)?;
+    data.warn();
     let model = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
+    let batch = recipe.train.batch_size.max(recipe.train.eval_batch_size);
+    let fits = model.check_memory(batch, &data.facts.least_input());
+    fits.map_err(|error| wrong(error.to_string()))?;
     if data.valid.is_none()
         && (recipe.train.patience.is_some() || recipe.train.validate_every_steps.is_some())
     {
@@ -172,7 +230,9 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Error> {
         Some(_) => None,
     };
     if let Some(finetune) = &recipe.finetune {
-        model.check_finetune(finetune).map_err(wrong)?;
+        model
+            .check_finetune(finetune)
+            .map_err(|error| wrong(error.to_string()))?;
     }
     let mut resolved = model.table();
     if let Some(weights) = recipe.model.get("weights") {
@@ -232,14 +292,14 @@ fn start_weights(
 /// The devices that are asked for, or else those of the run to resume.
 fn open_devices(
     args: &TrainArgs,
-    named: Option<&PathBuf>,
+    resumed: Option<&Path>,
 ) -> Result<(Selected, Vec<Selected>), Error> {
     let mut specs = args.devices.clone();
     if let (true, Some(backend)) = (specs.is_empty(), &args.backend) {
         specs.push(backend.clone());
     }
-    if let (true, Some(folder)) = (specs.is_empty(), named) {
-        specs = read_record(folder)
+    if let (true, Some(folder)) = (specs.is_empty(), resumed) {
+        specs = resume::read_record(folder)
             .map(|record| record.devices)
             .unwrap_or_default();
     }
@@ -252,45 +312,33 @@ fn open_devices(
     Ok((first, opened))
 }
 
-/// The run to go on with: the given one, or the newest of its name that has something sound in it.
+/// A run to go on with, at its newest sound checkpoint. `None` where none is sound, and other runs
+/// are left to try.
 fn reopen(
     args: &TrainArgs,
-    given: Option<&Path>,
-    prepared: &Prepared,
+    folder: &Path,
+    is_last: bool,
     origin: &Origin,
-) -> Result<(Run, Found), Error> {
-    let mut folders = match given {
-        Some(folder) => vec![folder.to_owned()],
-        None => Run::all(&args.out, &prepared.run_name())?,
-    }
-    .into_iter()
-    .peekable();
-    while let Some(folder) = folders.next() {
-        let mut run = Run::open(&folder, origin.clone())?;
-        match run.rewind(&args.allow_changed) {
-            Ok(found) => {
-                for problem in &found.refused {
-                    eprintln!("warning: {problem}; going on from the checkpoint before it");
-                }
-                if found.checkpoint.is_none() {
-                    eprintln!(
-                        "warning: {} has no checkpoint yet; it starts from its beginning",
-                        folder.display()
-                    );
-                }
-                return Ok((run, found));
-            }
-            Err(error @ RunError::NoneSound { .. }) if folders.peek().is_some() => {
-                eprintln!("warning: {error}; trying the run before it");
-            }
-            Err(error) => return Err(error.into()),
+) -> Result<Option<(Run, Found)>, Error> {
+    let mut run = Run::open(folder, origin.clone())?;
+    let found = match run.rewind(&args.allow_changed) {
+        Ok(found) => found,
+        Err(error @ RunError::NoneSound { .. }) if !is_last => {
+            eprintln!("warning: {error}; trying the run before it");
+            return Ok(None);
         }
+        Err(error) => return Err(error.into()),
+    };
+    for problem in &found.refused {
+        eprintln!("warning: {problem}; going on from the checkpoint before it");
     }
-    Err(Error::Request(format!(
-        "no run {}-… in {} to resume",
-        prepared.run_name(),
-        args.out.display()
-    )))
+    if found.checkpoint.is_none() {
+        eprintln!(
+            "warning: {} has no checkpoint yet; it starts from its beginning",
+            folder.display()
+        );
+    }
+    Ok(Some((run, found)))
 }
 
 /// The helpers of a run. Between two servers, weights and gradients pass over this machine. Burn
@@ -441,18 +489,15 @@ fn train(
         stop: Some(&stop),
         watch,
     };
-    let (ready, outcome) = model.train(job).map_err(|error| match &error {
-        FitError::Broken { message, .. }
-            if !message.out_of_memory && !prepared.remote().is_empty() =>
-        {
-            broke_off(prepared, &message.line)
-        }
-        _ => error.into(),
+    let (ready, outcome) = model.train(job).map_err(|error| match error {
+        Error::BrokeOff { said, .. } if !prepared.remote().is_empty() => broke_off(prepared, &said),
+        error => error,
     })?;
     Ok(Trained { ready, outcome })
 }
 
-/// Tests and saves the result, looks at what it does, and completes the record.
+/// Saves the result, then tests it and completes the record: what was computed is safe before any
+/// other example is read. Last comes what is only to look at, of which nothing can fail the run.
 fn conclude(
     prepared: &Prepared,
     run: &Run,
@@ -463,56 +508,72 @@ fn conclude(
 ) -> Result<Event, Error> {
     let Trained { ready, outcome } = trained;
     let (recipe, data) = (&prepared.recipe, &prepared.data);
-    let unreadable = |error| Error::Request(format!("reading the test split failed: {error}"));
-    let mut metrics = Metrics::new();
-    let mut add = |split: &str, values: Metrics| {
-        let named = values.into_iter();
-        metrics.extend(named.map(|(name, value)| (format!("{split}.{name}"), value)));
-    };
-    if let Some(test) = &data.test {
-        let batches = recipe.train.eval_batches(&**test);
-        add("test", ready.evaluate(&recipe.task, "test", &batches)?);
-    }
-    if let Some(values) = outcome.validation {
-        add("valid", values);
-    }
     let part = run.folder().join(format!(".{MODEL_FILE}.part"));
     ready.save(&part, None)?;
     fs::rename(&part, run.folder().join(MODEL_FILE)).map_err(Error::failed)?;
+    let mut result = Outcome {
+        metrics: named("valid", outcome.validation.unwrap_or_default()).collect(),
+        steps: outcome.steps,
+        stopped_early: outcome.stopped_early,
+        wall_seconds: began.elapsed().as_secs_f64(),
+        samples_per_second: outcome.samples_per_second,
+    };
+    record.result = Some(result.clone());
+    write_record(run, record)?;
+    if let Some(test) = &data.test {
+        let batches = recipe.train.eval_batches(&**test);
+        let values = ready.evaluate(&recipe.task, "test", &batches);
+        let values = values.map_err(|error| {
+            Error::Failed(format!(
+                "{error}; the model is trained and saved: mend the data, then eval {}",
+                run.folder().display()
+            ))
+        })?;
+        result.metrics.extend(named("test", values));
+    }
+    result.wall_seconds = began.elapsed().as_secs_f64();
+    let finish = finish_event(run.folder(), &result);
+    record.state = State::Finished;
+    record.ended = Some(now());
+    record.result = Some(result);
+    write_record(run, record)?;
     let looked_at = match (&data.test, &data.valid) {
         (Some(test), _) => Some(("test", test)),
         (None, Some(valid)) => Some(("valid", valid)),
         (None, None) => None,
     };
     if let (Some((split, source)), true) = (looked_at, look) {
-        let insight = examine(&*ready, &data.codec, split, &**source, &recipe.train);
-        run.write(INSIGHT_FILE, &to_json(&insight.map_err(unreadable)?))?;
+        let examined = insight::examine(&*ready, &data.codec, split, &**source, &recipe.train)
+            .and_then(|insight| Ok(run.write(INSIGHT_FILE, &to_json(&insight))?));
+        if let Err(error) = examined {
+            eprintln!("warning: the report shows no examples: {error}");
+        }
     }
-    let result = Outcome {
-        metrics: metrics.clone(),
-        steps: outcome.steps,
-        stopped_early: outcome.stopped_early,
-        wall_seconds: began.elapsed().as_secs_f64(),
-        samples_per_second: outcome.samples_per_second,
-    };
-    let finish = Event::Finish {
-        run: run.folder().display().to_string(),
-        metrics,
+    Ok(finish)
+}
+
+/// Metrics under their split's name: `test.accuracy`.
+fn named(split: &str, values: Metrics) -> impl Iterator<Item = (String, f64)> {
+    let split = split.to_owned();
+    let values = values.into_iter();
+    values.map(move |(name, value)| (format!("{split}.{name}"), value))
+}
+
+/// What says that a run has its result.
+pub fn finish_event(folder: &Path, result: &Outcome) -> Event {
+    Event::Finish {
+        run: folder.display().to_string(),
+        metrics: result.metrics.clone(),
         steps: result.steps,
         stopped_early: result.stopped_early,
         wall_seconds: result.wall_seconds,
         samples_per_second: result.samples_per_second,
-    };
-    record.state = State::Finished;
-    record.ended = Some(now());
-    record.result = Some(result);
-    write_record(run, record)?;
-    Ok(finish)
+    }
 }
 
 /// Leaves a run that ended without a result as it should be found.
 fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
-    if matches!(error, Error::Request(_)) && !resumed && !has_steps(run.folder()) {
+    if matches!(error, Error::Request(_)) && !resumed && !has_result_or_steps(run.folder()) {
         // Nothing was computed; what keeps the folder from going is not the error to report.
         let _ = fs::remove_dir_all(run.folder());
         return error;
@@ -537,10 +598,12 @@ fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error:
 }
 
 /// Whether a run has computed anything.
-fn has_steps(folder: &Path) -> bool {
+fn has_result_or_steps(folder: &Path) -> bool {
     let events = fs::read(folder.join(METRICS_FILE)).unwrap_or_default();
     let mut events = read_events(&events).0.into_iter();
-    folder.join("checkpoints").is_dir() || events.any(|event| event.step() > 0)
+    folder.join("checkpoints").is_dir()
+        || folder.join(MODEL_FILE).is_file()
+        || events.any(|event| event.step() > 0)
 }
 
 fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Found>) -> Record {
@@ -563,7 +626,7 @@ fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Fou
         result: None,
     };
     let Some(found) = found else { return record };
-    if let Some(before) = read_record(folder) {
+    if let Some(before) = resume::read_record(folder) {
         record.started = before.started;
         record.resumed = before.resumed;
     }
@@ -611,11 +674,6 @@ fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-fn read_record(folder: &Path) -> Option<Record> {
-    let text = fs::read(folder.join(RECORD_FILE)).ok()?;
-    serde_json::from_slice(&text).ok()
-}
-
 fn write_record(run: &Run, record: &Record) -> Result<(), Error> {
     Ok(run.write(RECORD_FILE, &to_json(record))?)
 }
@@ -629,8 +687,11 @@ fn write_report(args: &TrainArgs, run: &Run) {
     if args.no_report {
         return;
     }
-    if let Err(error) = crate::runs::write_report(run.folder()) {
-        eprintln!("warning: no report: {error}");
+    let written = devices::catch_panic(|| crate::runs::write_report(run.folder()));
+    match written {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => eprintln!("warning: no report: {error}"),
+        Err(panic) => eprintln!("warning: no report: {panic}"),
     }
 }
 
@@ -663,8 +724,9 @@ fn report(args: &TrainArgs, prepared: &Prepared, finish: &Event) {
             println!("{line}");
         }
     }
-    if !args.no_report {
-        println!("report: {run}/report.html");
+    let report = Path::new(run).join(REPORT_FILE);
+    if !args.no_report && report.is_file() {
+        println!("report: {}", report.display());
     }
     println!("run folder: {run}");
 }

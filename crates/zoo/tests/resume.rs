@@ -489,11 +489,12 @@ fn resume_takes_the_newest_run_that_is_sound_and_the_newest_checkpoint_that_is()
     assert!(said.contains("going on after step 30"), "{said}");
     assert_eq!(result(&second), whole);
 
-    // Nothing sound: the run before it.
+    // Nothing sound: the run before it. Neither has its result, so that neither is finished.
     for step in [10, 20, 30, 40] {
         truncate(second.join(format!("checkpoints/{step}/model.safetensors")));
     }
     fs::remove_file(first.join("model.safetensors")).unwrap();
+    fs::remove_file(second.join("model.safetensors")).unwrap();
     let output = zoo(folder.path(), &with(&all, &["--resume"]));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
@@ -507,6 +508,288 @@ fn resume_takes_the_newest_run_that_is_sound_and_the_newest_checkpoint_that_is()
         2,
     );
     assert!(error.contains("no checkpoint is sound"), "{error}");
+}
+
+/// Makes a finished run one that was interrupted after its last step.
+fn interrupted(run: &Path) {
+    let mut record = record(run);
+    record.state = State::Interrupted;
+    record.result = None;
+    fs::write(run.join("run.json"), serde_json::to_vec(&record).unwrap()).unwrap();
+}
+
+#[test]
+fn resume_alone_goes_on_where_the_newest_unfinished_run_stopped_whatever_its_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let quick = [
+        "--steps",
+        "12",
+        "--no-report",
+        "--set",
+        "train.checkpoint_every_steps=6",
+    ];
+    let mlp = with(&["train"], &quick);
+    let sums = with(&["train", "gpt-sums"], &quick);
+    let resume = ["train", "--resume", "--no-report"];
+
+    // Nothing at all, and nothing that is unfinished.
+    let error = fail(root, &resume, 2);
+    assert!(error.contains("no unfinished run in runs"), "{error}");
+    succeed(root, &sums);
+    succeed(root, &mlp);
+    succeed(root, &mlp);
+    let run = |name: &str| root.join("runs").join(name);
+    let all = ["gpt-sums-flex-1", "mlp-glyphs-flex-1", "mlp-glyphs-flex-2"];
+    let before: Vec<String> = all.iter().map(|name| result(&run(name))).collect();
+    let error = fail(root, &resume, 2);
+    for name in all {
+        assert!(
+            error.contains(&format!("runs/{name} (finished)")),
+            "{error}"
+        );
+    }
+
+    // The one that was last at work, by its files and not by its name or number.
+    interrupted(&run("mlp-glyphs-flex-2"));
+    sleep(Duration::from_millis(20));
+    interrupted(&run("mlp-glyphs-flex-1"));
+    sleep(Duration::from_millis(20));
+    interrupted(&run("gpt-sums-flex-1"));
+    let goes_on_with = |arguments: &[&str]| -> String {
+        let output = zoo(root, arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let name = all
+            .iter()
+            .find(|name| said.contains(&format!("in runs/{name}")));
+        (*name.unwrap_or_else(|| panic!("{said}"))).to_owned()
+    };
+    let by_recipe = [
+        "train",
+        "mlp-glyphs",
+        "--steps",
+        "12",
+        "--resume",
+        "--no-report",
+        "--set",
+        "train.checkpoint_every_steps=6",
+    ];
+    assert_eq!(goes_on_with(&by_recipe), "mlp-glyphs-flex-1");
+    assert_eq!(goes_on_with(&resume), "gpt-sums-flex-1");
+    assert_eq!(goes_on_with(&resume), "mlp-glyphs-flex-2");
+    let error = fail(root, &by_recipe, 2);
+    assert!(error.contains("no unfinished run of mlp-glyphs"), "{error}");
+    let after: Vec<String> = all.iter().map(|name| result(&run(name))).collect();
+    assert_eq!(after, before);
+    assert!(!run("mlp-glyphs-flex-3").exists());
+
+    // One that is at work is none to go on with; neither is one of another backend.
+    let error = fail(
+        root,
+        &with(&resume, &["--backend", "flex:0", "--out", "none"]),
+        2,
+    );
+    assert!(error.contains("on flex in none"), "{error}");
+    let long = ["train", "--steps", "100000", "--quiet", "--no-report"];
+    let mut child = start(root, &long);
+    let third = run("mlp-glyphs-flex-3");
+    assert!(wait_until(&mut child, || steps_done(&third) > 0));
+    let error = fail(root, &resume, 2);
+    assert!(
+        error.contains("mlp-glyphs-flex-3 (at work in another process)"),
+        "{error}"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // And what was killed is.
+    let output = zoo(
+        root,
+        &with(&resume, &["--steps", "1", "--allow-changed", "train.steps"]),
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("in runs/mlp-glyphs-flex-3"), "{said}");
+}
+
+/// Every file of a run, with what is in it.
+fn contents(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut open = vec![run.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => open.push(path),
+                false => found.push((path.clone(), fs::read(path).unwrap())),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_finished_run_is_said_to_be_finished_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let train = [
+        "train",
+        "--epochs",
+        "1",
+        "--set",
+        "data.validation=100",
+        "--log",
+        "csv",
+    ];
+    succeed(root, &train);
+    let name = "runs/mlp-glyphs-flex-1";
+    let run = root.join(name);
+    let before = contents(&run);
+    for more in [
+        &["--resume", name][..],
+        &["--resume", name, "--json"],
+        &["--resume", name, "--check"],
+        &[
+            "mlp-glyphs",
+            "--resume",
+            name,
+            "--epochs",
+            "1",
+            "--set",
+            "data.validation=100",
+        ],
+        // What is only kept and logged is no reason to begin again.
+        &["--resume", name, "--set", "train.keep_checkpoints=7"],
+    ] {
+        let output = zoo(root, &with(&["train"], more));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let checked = more.contains(&"--check");
+        assert_eq!(
+            output.status.code(),
+            Some(i32::from(checked)),
+            "{more:?}: {said}"
+        );
+        assert!(
+            said.contains("was finished on") && said.contains("nothing was changed"),
+            "{said}"
+        );
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains("accuracy"), "{printed}");
+        assert!(contents(&run) == before, "{more:?} changed files");
+    }
+    // One epoch is not what the recipe claims, and --check still says so.
+    let longer = ["train", "--resume", name, "--epochs", "2"];
+    let error = fail(root, &longer, 2);
+    assert!(error.contains("--allow-changed train.epochs"), "{error}");
+    assert!(contents(&run) == before);
+    succeed(root, &with(&longer, &["--allow-changed", "train.epochs"]));
+    let all = record(&run).result.unwrap().steps;
+    let whole = [
+        "train",
+        "--epochs",
+        "2",
+        "--set",
+        "data.validation=100",
+        "--out",
+        "whole",
+    ];
+    succeed(root, &whole);
+    assert_eq!(
+        all,
+        record(&root.join("whole/mlp-glyphs-flex-1"))
+            .result
+            .unwrap()
+            .steps
+    );
+}
+
+/// A picture of the test split that goes bad while the training goes on.
+#[test]
+fn a_test_split_that_cannot_be_read_costs_nothing_that_was_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    common::write_folder(&root.join("pictures"), 8);
+    let train = [
+        "train",
+        "resnet20-folder",
+        "--set",
+        "data.path=pictures",
+        "--set",
+        "data.size=[8,8]",
+        "--set",
+        "train.batch_size=4",
+        "--set",
+        "data.validation=0",
+        "--set",
+        "train.log_every_steps=1",
+        "--steps",
+        "40",
+        "--quiet",
+    ];
+    succeed(root, &with(&train, &["--out", "whole"]));
+    let whole = root.join("whole/resnet20-folder-flex-1");
+    for no_report in [&[][..], &["--no-report"]] {
+        let run = root.join("runs/resnet20-folder-flex-1");
+        let picture = root.join("pictures/test/light/3.png");
+        let good = fs::read(&picture).unwrap();
+        let mut child = start(root, &with(&train, no_report));
+        assert!(wait_until(&mut child, || steps_done(&run) > 0));
+        fs::write(&picture, &good[..good.len() / 2]).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("3.png") && said.contains("the model is trained and saved"),
+            "{said}"
+        );
+        assert_eq!(result(&run), result(&whole));
+        let record = record(&run);
+        assert_eq!(record.state, State::Failed);
+        assert!(record.problem.unwrap().contains("3.png"));
+        let kept = fs::read_dir(run.join("checkpoints")).unwrap().count();
+        assert!(kept > 0);
+
+        fs::write(&picture, &good).unwrap();
+        let evaluated = succeed(root, &["eval", "runs/resnet20-folder-flex-1"]);
+        assert!(evaluated.contains("accuracy"), "{evaluated}");
+        // It can be brought to its end, too.
+        succeed(root, &["train", "--resume"]);
+        assert_eq!(self::record(&run).state, State::Finished);
+        assert_eq!(result(&run), result(&whole));
+        fs::remove_dir_all(run).unwrap();
+    }
+}
+
+/// What is only to look at cannot be written: the folder has folders in its place.
+#[test]
+fn nothing_to_look_at_can_fail_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let train = [
+        "train",
+        "--steps",
+        "20",
+        "--set",
+        "train.checkpoint_every_steps=10",
+    ];
+    succeed(root, &train);
+    let run = root.join("runs/mlp-glyphs-flex-1");
+    interrupted(&run);
+    for file in ["report.html", "insight.json"] {
+        fs::remove_file(run.join(file)).unwrap();
+        fs::create_dir(run.join(file)).unwrap();
+    }
+    let output = zoo(root, &["train", "--resume"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("warning: the report shows no examples"),
+        "{said}"
+    );
+    assert!(said.contains("warning: no report"), "{said}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(!printed.contains("report.html"), "{printed}");
+    assert_eq!(record(&run).state, State::Finished);
 }
 
 #[test]
@@ -602,6 +885,7 @@ fn a_read_only_folder_is_said_and_nothing_is_lost() {
     // A run that was good, in a folder that no longer takes anything.
     succeed(folder.path(), &with(&train, &["--out", "good"]));
     let run = folder.path().join("good/mlp-glyphs-flex-1");
+    interrupted(&run);
     let before = result(&run);
     for path in ["", ".lock", "metrics.jsonl", "run.json", "checkpoints"] {
         mode(&run.join(path), 0o555);

@@ -11,6 +11,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder_decoder::EncoderDecoder;
+use crate::generate::NotFinite;
 
 // b sentences, s source positions, r beginnings of all sentences.
 
@@ -123,7 +124,7 @@ impl BeamSearch {
     ///
     /// # Errors
     /// Values that [`validate`](Self::validate) refuses, those of `logits`, and logits that cannot
-    /// be read.
+    /// be read, or that leave no token to choose ([`NotFinite`]).
     pub fn search_with(
         &self,
         sentences: usize,
@@ -147,6 +148,11 @@ impl BeamSearch {
             let log_probs: Vec<f32> = log_probs
                 .try_into_vec_as()
                 .map_err(|error| format!("the logits could not be read: {error}"))?;
+            // What is impossible has negative infinity. The softmax of NaN, of infinity, and of
+            // nothing but impossible tokens is NaN, which would count as the most probable.
+            if log_probs.iter().any(|log_prob| log_prob.is_nan()) {
+                return Err(NotFinite.to_string());
+            }
 
             parents.clear();
             let mut next = Vec::new();

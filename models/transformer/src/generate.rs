@@ -16,11 +16,13 @@
 //!     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); // your generator here
 //!     f64::from(state) / 4_294_967_296.0
 //! };
-//! let text: Vec<u32> = generate(&mut decoder, &[1, 2, 3], &sampling, &[0], unit).take(20).collect();
+//! let tokens = generate(&mut decoder, &[1, 2, 3], &sampling, &[0], unit).take(20);
+//! let text: Vec<u32> = tokens.collect::<Result<_, _>>()?;
 //! assert!(text.len() <= 20 && !text.contains(&0));
+//! # Ok::<_, zoo_transformer::generate::NotFinite>(())
 //! ```
 
-use std::iter;
+use std::{error, fmt, iter};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -95,31 +97,37 @@ impl Sampling {
     /// The next token, from the `logits [vocab]` of what follows the text `seen`; `unit` is drawn
     /// evenly from 0..1.
     ///
+    /// # Errors
+    /// [`NotFinite`], however the token would be chosen: no order and no probability is right then.
+    ///
     /// # Panics
     /// If there are no logits.
-    pub fn choose(&self, logits: &[f32], seen: &[u32], unit: f64) -> u32 {
-        let candidates = self.candidates(logits, seen);
+    pub fn choose(&self, logits: &[f32], seen: &[u32], unit: f64) -> Result<u32, NotFinite> {
+        let candidates = self.candidates(logits, seen)?;
         let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
         let mut left = unit * total;
         for (token, weight) in &candidates {
             left -= weight;
             if left <= 0.0 {
-                return *token;
+                return Ok(*token);
             }
         }
-        candidates[candidates.len() - 1].0
+        Ok(candidates[candidates.len() - 1].0)
     }
 
     /// The tokens that may be next, likeliest first, with weights in proportion to their
     /// probabilities.
-    fn candidates(&self, logits: &[f32], seen: &[u32]) -> Vec<(u32, f64)> {
+    fn candidates(&self, logits: &[f32], seen: &[u32]) -> Result<Vec<(u32, f64)>, NotFinite> {
         let scores = self.penalised(logits, seen);
+        if !can_be_chosen_from(&scores) {
+            return Err(NotFinite);
+        }
         let score = |token: u32| scores[token as usize];
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
         order.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
         let top = score(order[0]);
         if self.temperature == 0.0 {
-            return vec![(order[0], 1.0)];
+            return Ok(vec![(order[0], 1.0)]);
         }
         if let Some(k) = self.top_k.filter(|k| *k < order.len()) {
             let least = score(order[k.max(1) - 1]);
@@ -142,7 +150,7 @@ impl Sampling {
                 kept.pop();
             }
         }
-        kept
+        Ok(kept)
     }
 
     /// The logits, with those of the tokens in `seen` made less likely.
@@ -166,6 +174,28 @@ impl Sampling {
         }
         scores
     }
+}
+
+/// Scores that no token can be chosen from: NaN among them, infinity, or nothing above its negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotFinite;
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the logits of the next token are not finite, so no token can be chosen: weights that are \
+             damaged, or of a training that diverged",
+        )
+    }
+}
+
+impl error::Error for NotFinite {}
+
+/// Whether some token is likelier than impossible, and none beyond comparison. Negative infinity
+/// masks a token.
+fn can_be_chosen_from(scores: &[f64]) -> bool {
+    let comparable = |score: &f64| *score < f64::INFINITY; // NaN is not.
+    scores.iter().all(comparable) && scores.iter().any(|score| score.is_finite())
 }
 
 /// A decoder that can continue sequences from a cache.
@@ -283,10 +313,16 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Most tokens that the model sees at once.
+    pub fn context(&self) -> usize {
+        self.model.context()
+    }
+
     /// Appends tokens and gives the logits `[vocab]` of what follows the last one.
     ///
-    /// When the context is full, the newer half of it is read again, so that a text of any length
-    /// can be continued at a bounded cost a token.
+    /// Of more tokens than the [`context`](Self::context), the last ones that fit are read. When a
+    /// token comes that the context has no room for, the newer half of the text is read again, so
+    /// that a text of any length can be continued at a bounded cost a token.
     ///
     /// # Panics
     /// If there are no tokens.
@@ -311,8 +347,10 @@ impl<'a> Decoder<'a> {
         let context = self.model.context();
         let mut fresh = tokens.to_vec();
         if self.cache.len() + fresh.len() > context {
-            let keep = (context / 2).max(1).min(self.seen.len());
-            self.seen.drain(..self.seen.len() - keep);
+            // All of the new tokens, if they fit, and half of a context at least.
+            let keep = fresh.len().max(context / 2).min(context).max(1);
+            let forgotten = self.seen.len().saturating_sub(keep);
+            self.seen.drain(..forgotten);
             fresh.clone_from(&self.seen);
             self.cache.clear();
         }
@@ -332,7 +370,7 @@ impl<'a> Decoder<'a> {
 ///
 /// The `prompt` is read when the first token is asked for. The decoder may have read a text before
 /// it, and has then read all but the last token of what was given out. Repetition is judged by the
-/// prompt and what follows it.
+/// prompt and what follows it. The last item is an error where no token can be chosen.
 ///
 /// # Panics
 /// If the prompt is empty.
@@ -342,15 +380,27 @@ pub fn generate(
     sampling: &Sampling,
     stop: &[u32],
     mut unit: impl FnMut() -> f64,
-) -> impl Iterator<Item = u32> {
+) -> impl Iterator<Item = Result<u32, NotFinite>> {
     let mut text = prompt.to_vec();
     let mut read = 0; // Tokens of the text that the decoder knows.
+    let mut failed = false;
     let next = move || {
+        if failed {
+            return None;
+        }
         let logits = decoder.next(&text[read..]);
         read = text.len();
-        let token = sampling.choose(&logits, &text, unit());
-        text.push(token);
-        (!stop.contains(&token)).then_some(token)
+        match sampling.choose(&logits, &text, unit()) {
+            Ok(token) if stop.contains(&token) => None,
+            Ok(token) => {
+                text.push(token);
+                Some(Ok(token))
+            }
+            Err(error) => {
+                failed = true;
+                Some(Err(error))
+            }
+        }
     };
     iter::from_fn(next).fuse()
 }

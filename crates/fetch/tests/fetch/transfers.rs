@@ -1,6 +1,7 @@
 //! One file over the network.
 
 use std::fs;
+use std::io::Write;
 use std::time::Duration;
 
 use zoo_fetch::{FetchError, Lines, Quiet, fetch_with};
@@ -366,6 +367,36 @@ fn a_redirect_is_followed_with_its_range_and_a_circle_ends() {
         .fetch(&source(&[("b", &[server.url("circle")], &data)]))
         .unwrap_err();
     assert!(error.to_string().contains("redirect"), "{error}");
+}
+
+/// From here to plain http of another machine, and to what is no web address at all.
+#[test]
+fn a_redirect_to_what_is_not_https_is_refused() {
+    let (disk, data) = (Disk::new(), bytes(100));
+    // By an address that is this machine's, but is not known to be.
+    let elsewhere = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+    let address = elsewhere.local_addr().unwrap();
+    let body = data.clone();
+    std::thread::spawn(move || {
+        for stream in elsewhere.incoming().take(3) {
+            let mut stream = stream.unwrap();
+            let head = format!("HTTP/1.1 200 x\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    let places = [
+        format!("http://{address}/a"),
+        "ftp://127.0.0.1/a".into(),
+        "file:///etc/hostname".into(),
+    ];
+    for place in places {
+        let location = format!("Location: {place}");
+        let server = Server::new(move |_, _| Answer::status(302).header(location.clone()));
+        let error = disk.fetch(&source(&[("a", &[server.url("a")], &data)]));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(&place), "{error}");
+        assert!(!disk.path("a").exists(), "{place}");
+    }
 }
 
 #[test]

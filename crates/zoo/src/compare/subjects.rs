@@ -40,34 +40,15 @@ pub enum Choice {
 /// # Errors
 /// Unknown names.
 pub fn choose(args: &CompareArgs) -> Result<Vec<Choice>, Error> {
-    if let Some(pattern) = &args.models {
-        if pattern == "all" {
-            let smallest = MODELS.iter().map(|entry| {
-                let presets = entry.presets().into_iter();
-                let smallest = presets.min_by_key(|preset| {
-                    let model = entry.configure(preset, &Table::new(), None);
-                    model.map_or(usize::MAX, |model| model.parameters())
-                });
-                let smallest = smallest.unwrap_or_default();
-                Choice::Preset(*entry, smallest, LARGE_SIDE)
-            });
-            return Ok(smallest.collect());
-        }
-        let matcher = WildMatch::new(pattern);
-        let presets = MODELS.iter().flat_map(|entry| {
-            let presets = entry.presets().into_iter();
-            presets.map(move |preset| (*entry, preset))
-        });
-        let chosen: Vec<Choice> = presets
-            .filter(|(entry, preset)| matcher.matches(preset) || matcher.matches(entry.name()))
-            .map(|(entry, preset)| Choice::Preset(entry, preset, usize::MAX))
-            .collect();
-        if chosen.is_empty() {
-            let all: Vec<&str> = MODELS.iter().flat_map(|entry| entry.presets()).collect();
-            return Err(Error::Request(format!(
-                "--models {pattern}: no model of that name; there are: {}",
-                all.join(", ")
-            )));
+    if !args.models.is_empty() {
+        let mut chosen: Vec<Choice> = Vec::new();
+        for choice in args.models.iter().map(String::as_str).map(matching) {
+            for choice in choice? {
+                // Two patterns may mean the same model; it is compared once.
+                if !chosen.iter().any(|other| other.is_as(&choice)) {
+                    chosen.push(choice);
+                }
+            }
         }
         return Ok(chosen);
     }
@@ -82,7 +63,50 @@ pub fn choose(args: &CompareArgs) -> Result<Vec<Choice>, Error> {
         .collect()
 }
 
+/// The models that a pattern of `--models` means; at least one.
+fn matching(pattern: &str) -> Result<Vec<Choice>, Error> {
+    if pattern == "all" {
+        let smallest = MODELS.iter().map(|entry| {
+            let presets = entry.presets().into_iter();
+            let smallest = presets.min_by_key(|preset| {
+                let model = entry.configure(preset, &Table::new(), None);
+                model.map_or(usize::MAX, |model| model.parameters())
+            });
+            let smallest = smallest.unwrap_or_default();
+            Choice::Preset(*entry, smallest, LARGE_SIDE)
+        });
+        return Ok(smallest.collect());
+    }
+    let matcher = WildMatch::new(pattern);
+    let presets = MODELS.iter().flat_map(|entry| {
+        let presets = entry.presets().into_iter();
+        presets.map(move |preset| (*entry, preset))
+    });
+    let chosen: Vec<Choice> = presets
+        .filter(|(entry, preset)| matcher.matches(preset) || matcher.matches(entry.name()))
+        .map(|(entry, preset)| Choice::Preset(entry, preset, usize::MAX))
+        .collect();
+    if chosen.is_empty() {
+        let all: Vec<&str> = MODELS.iter().flat_map(|entry| entry.presets()).collect();
+        return Err(Error::Request(format!(
+            "--models {pattern}: no model of that name; there are: {}",
+            all.join(", ")
+        )));
+    }
+    Ok(chosen)
+}
+
 impl Choice {
+    /// Whether it is the same preset as another.
+    fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Preset(entry, preset, _), Self::Preset(other, name, _)) => {
+                (entry.name(), preset) == (other.name(), name)
+            }
+            _ => false,
+        }
+    }
+
     /// The recipe's or the preset's name.
     pub fn name(&self) -> &str {
         match self {
@@ -103,7 +127,9 @@ impl Choice {
     ) -> Result<Prepared, Error> {
         match self {
             Self::Recipe(recipe) => of_recipe(recipe, args, steps, folder),
-            Self::Preset(entry, preset, side) => of_preset(*entry, preset, *side, steps, folder),
+            Self::Preset(entry, preset, side) => {
+                of_preset(*entry, preset, *side, args, steps, folder)
+            }
         }
     }
 }
@@ -120,9 +146,11 @@ fn of_recipe(
     let input = registry::configure(&recipe.model, None)
         .map_err(wrong)?
         .input();
-    let data = data::open(&recipe.data, &directory, input, seed)?;
+    let data = data::open(&recipe.data, &directory, input)?;
+    data.warn();
     let configured = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
     let model = registry::without_chance(&*configured).map_err(wrong)?;
+    model.check_memory(recipe.train.batch_size, &data.facts.least_input())?;
     let batches = first_batches(&*data.train, recipe.train.batch_size, steps, seed)
         .map_err(|error| wrong(format!("reading the data failed: {error}")))?;
     let total_steps = recipe.train.total_steps(data.train.len());
@@ -139,7 +167,8 @@ fn of_recipe(
     let weights = recipe.model.get("weights").and_then(Value::as_str);
     let weights = weights.map(|given| pretrained::find_file(given, &directory));
     let weights = weights.transpose()?;
-    finish(spec, &*model, &batches, (seed, weights.as_deref()), folder)
+    let initial = (seed, weights.as_deref());
+    finish(spec, &*model, args, &batches, initial, folder)
 }
 
 /// The batches that a training begins with.
@@ -160,6 +189,7 @@ fn of_preset(
     entry: &dyn Entry,
     preset: &'static str,
     most_side: usize,
+    args: &CompareArgs,
     steps: usize,
     folder: PathBuf,
 ) -> Result<Prepared, Error> {
@@ -184,7 +214,7 @@ fn of_preset(
         optimizer,
         ..spec(preset, &*model)
     };
-    finish(spec, &*model, &batches, (SEED, None), folder)
+    finish(spec, &*model, args, &batches, (SEED, None), folder)
 }
 
 /// A batch of noise: enough to compute on.
@@ -281,10 +311,13 @@ fn spec(subject: &str, model: &dyn Model) -> Spec {
 fn finish(
     mut spec: Spec,
     model: &dyn Model,
+    args: &CompareArgs,
     batches: &[Batch],
     (seed, weights): (u64, Option<&Path>),
     folder: PathBuf,
 ) -> Result<Prepared, Error> {
+    let most = args.batch.iter().max().copied().unwrap_or(1);
+    model.check_memory(most, &batches[0].input.shape()[1..])?;
     model.save_initial(seed, weights, &folder.join(WEIGHTS))?;
     write_batches(&folder.join(BATCHES), batches).map_err(Error::failed)?;
     spec.num_batches = batches.len();
@@ -324,4 +357,104 @@ fn finish(
         spec,
         folder,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn args(more: &[&str]) -> Result<CompareArgs, String> {
+        let start = ["zoo", "compare", "--backends", "flex"];
+        let cli = Cli::try_parse_from([&start[..], more].concat());
+        match cli.map_err(|error| error.to_string())?.command {
+            Command::Compare(args) => Ok(*args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn chosen(models: &[&str]) -> Result<Vec<String>, String> {
+        let choices = choose(&args(models)?).map_err(|error| error.to_string())?;
+        Ok(choices
+            .iter()
+            .map(|choice| choice.name().to_owned())
+            .collect())
+    }
+
+    #[test]
+    fn models_are_a_list() {
+        assert_eq!(chosen(&["--models", "intro"]).unwrap(), ["intro"]);
+        assert_eq!(
+            chosen(&["--models", "intro,lenet5"]).unwrap(),
+            ["intro", "lenet5"]
+        );
+        assert_eq!(
+            chosen(&["--models", " lenet5 , intro"]).unwrap(),
+            ["lenet5", "intro"]
+        );
+        assert_eq!(
+            chosen(&["--models", "intro", "--models=lenet5"]).unwrap(),
+            ["intro", "lenet5"]
+        );
+        let some = chosen(&["--models", "convnext*, resnet18,convnext_tiny"]).unwrap();
+        assert_eq!(some, ["convnext_tiny", "convnext_small", "resnet18"]);
+        // What is twice there is compared once.
+        let all = chosen(&["--models", "all"]).unwrap();
+        assert_eq!(all.len(), MODELS.len());
+        let smallest = all[0].as_str();
+        assert_eq!(
+            chosen(&["--models", &format!("all,{smallest}")]).unwrap(),
+            all
+        );
+    }
+
+    #[test]
+    fn an_unknown_or_missing_name_of_a_list_is_named() {
+        let error = chosen(&["--models", "intro,lennet5"]).unwrap_err();
+        assert!(error.contains("--models lennet5: no model"), "{error}");
+        for missing in ["intro,,lenet5", "intro,", " "] {
+            let error = chosen(&["--models", missing]).unwrap_err();
+            assert!(error.contains("a name is missing"), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_lists_may_have_spaces_too() {
+        let args = args(&[
+            "--backends",
+            " ndarray",
+            "--batch",
+            "1, 8",
+            "--threads",
+            "1, 2",
+            "--dtype",
+            "f32, f16",
+            "--measure",
+            "speed, agreement",
+            "--format",
+            "md, csv",
+        ]);
+        let args = args.unwrap();
+        assert_eq!(args.backends, ["flex", "ndarray"]);
+        assert_eq!((args.batch, args.threads), (vec![1, 8], vec![1, 2]));
+        assert_eq!(args.dtype, ["f32", "f16"]);
+        assert_eq!((args.measure.len(), args.format.len()), (2, 2));
+        let line = [
+            "zoo",
+            "train",
+            "--log",
+            "csv, tensorboard",
+            "--devices",
+            "flex, flex",
+        ];
+        let Command::Train(args) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("not train");
+        };
+        assert_eq!(
+            (args.log.len(), args.devices),
+            (2, vec!["flex".into(), "flex".into()])
+        );
+    }
 }

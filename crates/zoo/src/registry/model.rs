@@ -14,14 +14,15 @@ use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
-    not_finite_tensor, number,
+    Checkpoint, Event, Finetune, Fit, Helpers, Metrics, Recipe, Run, Source, not_finite_tensor,
+    number,
 };
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
 
 use super::ready::{Opened, Ready};
 use super::row::{Embedded, Forward, Input, Kind, ToHub, to_table};
+use super::size;
 use crate::devices::{self, Selected};
 use crate::error::Error;
 use crate::summary::{Summary, SummaryError, summarize};
@@ -39,7 +40,7 @@ pub trait Model {
     /// Layers, shapes, parameters, multiply-adds for one input of a shape.
     ///
     /// # Errors
-    /// A forward pass that could not be recorded.
+    /// A model too large for this machine, or a forward pass that could not be recorded.
     fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError>;
     /// What it maps to what.
     fn kind(&self) -> Kind;
@@ -47,6 +48,11 @@ pub trait Model {
     fn usual_shape(&self) -> Vec<usize>;
     /// Its trained numbers, counted without drawing them.
     fn parameters(&self) -> usize;
+    /// Whether the machine could hold the model and `batch` inputs of a shape.
+    ///
+    /// # Errors
+    /// What does not fit, its size, and what there is.
+    fn check_memory(&self, batch: usize, input: &[usize]) -> Result<(), Error>;
     /// Writes the weights that a training with `seed` starts from.
     ///
     /// # Errors
@@ -67,8 +73,8 @@ pub trait Model {
     /// Trains it, from `weights` if there are any.
     ///
     /// # Errors
-    /// See [`FitError`].
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError>;
+    /// Weights that do not fit, and those of [`Fit::train`].
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), Error>;
     /// Builds it with weights from a file, by its origin's names or ours.
     ///
     /// # Errors
@@ -84,7 +90,7 @@ pub trait Model {
     /// Builds it with the weights that a training with `seed` starts from.
     ///
     /// # Errors
-    /// None in practice: nothing is read.
+    /// A model too large for this machine.
     fn fresh(&self, seed: u64, device: &Device) -> Result<Box<dyn Ready>, Error>;
     /// Which tensors would start anew, as a head for another number of outputs, if a training went
     /// on from `weights`.
@@ -96,17 +102,12 @@ pub trait Model {
     ///
     /// # Errors
     /// A pattern that names nothing, or a table that leaves nothing to train.
-    fn check_finetune(&self, finetune: &Finetune) -> Result<(), String>;
+    fn check_finetune(&self, finetune: &Finetune) -> Result<(), Error>;
     /// How far it is from what its origin computed; gradients and losses only if it `trains`.
     ///
     /// # Errors
     /// Numbers that cannot be read, or weights of another model.
-    fn against(
-        &self,
-        golden: &Golden,
-        device: &Device,
-        trains: bool,
-    ) -> Result<Distance, WeightsError>;
+    fn against(&self, golden: &Golden, device: &Device, trains: bool) -> Result<Distance, Error>;
     /// The PyPI package that has the original; none for what only a paper has.
     fn library(&self) -> Option<&'static str>;
     /// Its `config.json` in the hub's form, where the hub has one of its own for it.
@@ -180,7 +181,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     }
 
     fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError> {
-        let model = (self.init)(&self.config, &host(None));
+        let host = host().map_err(SummaryError::Model)?;
+        let model = self.build(&host).map_err(SummaryError::Model)?;
         let images = |shape: &[usize], device: &Device| {
             Tensor::<4>::zeros([shape[0], shape[1], shape[2], shape[3]], device)
         };
@@ -220,11 +222,21 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     }
 
     fn parameters(&self) -> usize {
-        zoo_weights::parameters(&(self.init)(&self.config, &host(None)))
+        // Any device will do: nothing is drawn.
+        host().map_or(0, |host| {
+            zoo_weights::parameters(&(self.init)(&self.config, &host))
+        })
+    }
+
+    fn check_memory(&self, batch: usize, input: &[usize]) -> Result<(), Error> {
+        self.build(&host()?)?;
+        let what = format!("a batch of {batch} inputs of {input:?}");
+        let numbers = size::numbers(input).saturating_mul(batch as u128);
+        size::check(&what, numbers).map_err(Error::Request)
     }
 
     fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error> {
-        let model = self.initial(seed, weights, &host(None))?;
+        let model = self.initial(seed, weights)?;
         // For workers, which have our own names.
         Ok(zoo_weights::save(&number(model), to, &Origin::default())?)
     }
@@ -238,7 +250,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         requests: Box<dyn BufRead + '_>,
     ) -> Result<(), String> {
         let device = selected.device.clone();
-        let mut model = (self.init)(&self.config, &device);
+        let mut model = self.build(&device).map_err(|error| error.to_string())?;
         zoo_weights::load(&mut model, &folder.join(&spec.weights), &Origin::default())
             .map_err(|error| error.to_string())?;
         let forward = self.forward;
@@ -268,8 +280,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         worker::serve(spec, folder, subject, requests, worker::to_stdout)
     }
 
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
-        let model = self.initial(job.recipe.train.seed, job.weights, job.device)?;
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), Error> {
+        let model = self.initial(job.recipe.train.seed, job.weights)?;
         let task = self.forward.task(&job.recipe.task);
         let fit = Fit {
             recipe: job.recipe,
@@ -295,14 +307,14 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     }
 
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
-        let mut model = (self.init)(&self.config, device);
-        zoo_weights::load(&mut model, path, &self.origin)?;
+        let mut model = self.build(device)?;
+        tell(&zoo_weights::load(&mut model, path, &self.origin)?);
         check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
     fn load_without_biases(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
-        let mut model = (self.init)(&self.config, device);
+        let mut model = self.build(device)?;
         let is_bias = |name: &str| name.ends_with(".bias");
         zoo_weights::load_except(&mut model, path, &self.origin, &is_bias)?;
         check_finite(&model, path)?;
@@ -311,31 +323,28 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn fresh(&self, seed: u64, device: &Device) -> Result<Box<dyn Ready>, Error> {
         // Numbering reads every parameter: what is not drawn yet would be drawn on the other device.
-        let model = number(self.initial(seed, None, device)?);
+        let model = number(self.initial(seed, None)?);
         Ok(self.ready(model.to_device(device).valid(), device))
     }
 
     fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error> {
-        let mut model = (self.init)(&self.config, &host(None));
+        let mut model = self.build(&host()?)?;
         let loaded = self.start_from(&mut model, weights)?;
+        tell(&loaded);
         check_finite(&model, weights)?;
         Ok(loaded.kept)
     }
 
-    fn check_finetune(&self, finetune: &Finetune) -> Result<(), String> {
-        finetune.check_model(&(self.init)(&self.config, &host(None)))
+    fn check_finetune(&self, finetune: &Finetune) -> Result<(), Error> {
+        let model = self.build(&host()?)?;
+        finetune.check_model(&model).map_err(Error::Request)
     }
 
-    fn against(
-        &self,
-        golden: &Golden,
-        device: &Device,
-        trains: bool,
-    ) -> Result<Distance, WeightsError> {
-        let model = (self.init)(&self.config, device);
+    fn against(&self, golden: &Golden, device: &Device, trains: bool) -> Result<Distance, Error> {
+        let model = self.build(device)?;
         let forward = self.forward;
         let rows = move |model: &M, input| forward.rows(model, input);
-        golden.compare(model, &self.origin, device, &rows, trains)
+        Ok(golden.compare(model, &self.origin, device, &rows, trains)?)
     }
 
     fn library(&self) -> Option<&'static str> {
@@ -344,6 +353,13 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn to_hub(&self) -> Option<Result<Json, String>> {
         self.to_hub.map(|write| write(&self.config))
+    }
+}
+
+/// Says what was read where a file holds more than the weights, or calls them otherwise.
+fn tell(loaded: &Loaded) {
+    if let Some(note) = &loaded.note {
+        eprintln!("{note}");
     }
 }
 
@@ -360,12 +376,9 @@ fn check_finite<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
 }
 
 /// The default CPU device, where weights are made.
-fn host(otherwise: Option<&Device>) -> Device {
-    match (devices::open(devices::default_name()), otherwise) {
-        (Ok(host), _) => host.device,
-        (Err(_), Some(device)) => device.clone(),
-        (Err(_), None) => Device::default(),
-    }
+fn host() -> Result<Device, Error> {
+    let host = devices::open(devices::default_name()).map_err(Error::request)?;
+    Ok(host.device)
 }
 
 /// Continues a text by the likeliest token, one each call.
@@ -379,17 +392,23 @@ fn greedy<'a>(mut decoder: Decoder<'a>) -> Box<dyn FnMut() + 'a> {
 }
 
 impl<C, M: Module + 'static> Configured<C, M> {
+    /// The model, of which Burn has drawn nothing yet, unless it is too large to be drawn here.
+    fn build(&self, device: &Device) -> Result<M, Error> {
+        let model = (self.init)(&self.config, device);
+        let leaves = zoo_weights::leaves(&model).into_iter();
+        let each = leaves.map(|leaf| size::numbers(&leaf.shape));
+        let numbers = each.fold(0, u128::saturating_add);
+        let what = format!("the weights of this {}, {numbers} numbers,", self.name);
+        size::check(&what, numbers).map_err(Error::Request)?;
+        Ok(model)
+    }
+
     /// Random streams differ between backends: initial weights are drawn on the default CPU one, so
     /// that a seed means the same weights everywhere.
-    fn initial(
-        &self,
-        seed: u64,
-        path: Option<&Path>,
-        otherwise: &Device,
-    ) -> Result<M, WeightsError> {
-        let host = host(Some(otherwise));
+    fn initial(&self, seed: u64, path: Option<&Path>) -> Result<M, Error> {
+        let host = host()?;
         host.seed(derive(seed, Purpose::Weights, &[]));
-        let mut model = (self.init)(&self.config, &host);
+        let mut model = self.build(&host)?;
         if let Some(path) = path {
             self.start_from(&mut model, path)?;
         }

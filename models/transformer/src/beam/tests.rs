@@ -314,3 +314,30 @@ fn a_wrong_value_is_named() {
         "beam.max_length: expected at most model.max_length = 8, got 9"
     );
 }
+
+#[test]
+fn logits_that_are_not_finite_are_an_error() {
+    let device = Device::flex();
+    for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for beams in [1, 3] {
+            let how = BeamSearch {
+                beams,
+                ..BeamSearch::greedy(4)
+            };
+            // One sentence of two, at its second token.
+            let found = how.search_with(2, [START, STOP], |rows, last| {
+                let row = |token: &u32| match *token {
+                    START => [0.0, 0.0, -1.0, 1.0, 0.5],
+                    _ => [broken; 5],
+                };
+                let logits: Vec<f32> = last.iter().flat_map(row).collect();
+                Ok(Tensor::from_data(
+                    TensorData::new(logits, [rows.len(), 5]),
+                    &device,
+                ))
+            });
+            let error = found.unwrap_err();
+            assert!(error.contains("not finite"), "{broken}: {error}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::llama::LlamaConfig;
 use crate::testing::lively;
 
 fn probabilities(sampling: &Sampling, logits: &[f32], seen: &[u32]) -> Vec<(u32, f64)> {
-    let candidates = sampling.candidates(logits, seen);
+    let candidates = sampling.candidates(logits, seen).unwrap();
     let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
     (candidates.into_iter())
         .map(|(token, weight)| (token, weight / total))
@@ -60,7 +60,7 @@ fn the_k_likeliest_are_kept_with_their_equals() {
     let tied = [0.0, 1.0, 0.0, -1.0];
     let found = probabilities(&sampling(2), &tied, &[]);
     assert_eq!(found.iter().map(|(t, _)| *t).collect::<Vec<_>>(), [1, 0, 2]);
-    assert_eq!(sampling(9).candidates(&tied, &[]).len(), 4);
+    assert_eq!(sampling(9).candidates(&tied, &[]).unwrap().len(), 4);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn the_nucleus_is_the_least_set_that_reaches_p() {
             top_k,
             ..Sampling::default()
         };
-        sampling.candidates(&logits(), &[]).len()
+        sampling.candidates(&logits(), &[]).unwrap().len()
     };
     // 0.4, 0.7, 0.9, 1.0
     assert_eq!(kept(0.0, None), 1);
@@ -99,8 +99,8 @@ fn the_penalty_divides_above_zero_multiplies_below_and_counts_once() {
         temperature: 0.0,
         ..sampling
     };
-    assert_eq!(greedy.choose(&[3.0, 2.0, 0.0], &[], 0.5), 0);
-    assert_eq!(greedy.choose(&[3.0, 2.0, 0.0], &[0], 0.5), 1);
+    assert_eq!(greedy.choose(&[3.0, 2.0, 0.0], &[], 0.5), Ok(0));
+    assert_eq!(greedy.choose(&[3.0, 2.0, 0.0], &[0], 0.5), Ok(1));
 }
 
 /// transformers 5.24: RepetitionPenaltyLogitsProcessor(1.3), TemperatureLogitsWarper(0.7),
@@ -137,13 +137,79 @@ fn a_draw_falls_where_the_unit_points() {
         (0.91, 0),
         (0.999_999, 0),
     ] {
-        assert_eq!(sampling.choose(&logits(), &[], unit), token, "{unit}");
+        assert_eq!(sampling.choose(&logits(), &[], unit), Ok(token), "{unit}");
     }
     // What is impossible is not drawn.
     let masked = [f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY];
     for unit in [0.0, 0.5, 0.999_999] {
-        assert_eq!(sampling.choose(&masked, &[], unit), 1);
+        assert_eq!(sampling.choose(&masked, &[], unit), Ok(1));
     }
+}
+
+/// Every way of choosing, over logits of which no token can be chosen.
+#[test]
+fn logits_that_are_not_finite_are_an_error_however_a_token_is_chosen() {
+    const INF: f32 = f32::INFINITY;
+    let plain = Sampling::default();
+    let greedy = Sampling {
+        temperature: 0.0,
+        ..plain
+    };
+    let all = Sampling {
+        temperature: 0.7,
+        top_k: Some(2),
+        top_p: Some(0.9),
+        repetition_penalty: 1.3,
+    };
+    let strong = Sampling {
+        repetition_penalty: f64::MIN_POSITIVE / 1e10,
+        ..greedy
+    };
+    for logits in [
+        [f32::NAN; 3],
+        [1.0, f32::NAN, 2.0],
+        [1.0, -f32::NAN, 2.0],
+        [INF, 1.0, 2.0],
+        [-INF; 3],
+    ] {
+        for sampling in [plain, greedy, all, strong] {
+            for seen in [&[][..], &[1]] {
+                let chosen = sampling.choose(&logits, seen, 0.5);
+                assert_eq!(chosen, Err(NotFinite), "{logits:?} {sampling:?}");
+            }
+        }
+    }
+    // A penalty that leaves the range of a number.
+    assert_eq!(strong.choose(&[1.0, 2.0], &[0], 0.5), Err(NotFinite));
+    // What is masked is not an error.
+    assert_eq!(greedy.choose(&[-INF, 1.0, -INF], &[1], 0.5), Ok(1));
+}
+
+#[test]
+fn a_text_ends_with_the_error_where_no_token_can_be_chosen() {
+    /// Says 1, then NaN.
+    struct Broken(GptConfig);
+    impl CachedDecoder for Broken {
+        fn context(&self) -> usize {
+            8
+        }
+        fn cache(&self) -> Cache {
+            self.0.init(&Device::flex()).cache()
+        }
+        fn next_logits(
+            &self,
+            tokens: Tensor<2, Int>,
+            _: &mut Cache,
+        ) -> Result<Tensor<2>, ContextFull> {
+            let last = tokens.into_data().iter::<i64>().last();
+            let logits = if last == Some(1) { f32::NAN } else { 0.0 };
+            Ok(Tensor::from_data([[logits, 5.0]], &Device::flex()))
+        }
+    }
+    let (model, device) = (Broken(GptConfig::tiny()), Device::flex());
+    let mut decoder = Decoder::new(&model, &device);
+    let text = generate(&mut decoder, &[0], &Sampling::default(), &[], || 0.5);
+    assert_eq!(text.collect::<Vec<_>>(), [Ok(1), Err(NotFinite)]);
 }
 
 #[test]
@@ -215,9 +281,26 @@ fn decoding_equals_the_full_pass_and_goes_on_past_the_context() {
         // Full: the newer half of the context, 6 7 8 9, is read again.
         assert!(close(&decoder.next(&[9]), &full(&[6, 7, 8, 9])));
         assert!(close(&decoder.next(&[1]), &full(&[6, 7, 8, 9, 1])));
-        // More than the context at once: the last half of it.
+        // More than the context at once: all that fits of it, the newest; likewise of a prompt.
         let long: Vec<u32> = (0..12).collect();
-        assert!(close(&decoder.next(&long), &full(&[8, 9, 10, 11])));
+        let last = full(&[4, 5, 6, 7, 8, 9, 10, 11]);
+        assert!(close(&decoder.next(&long), &last));
+        assert!(close(&Decoder::new(model, device).next(&long), &last));
+        let by_one = &long[..9];
+        let all_but_one = full(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        assert!(close(
+            &Decoder::new(model, device).next(by_one),
+            &all_but_one
+        ));
+        // More than is left, but less than a context: what is new is read, and half of a context.
+        let mut decoder = Decoder::new(model, device);
+        decoder.next(&[1, 2, 3, 4, 5, 6]);
+        assert!(close(&decoder.next(&[7, 8, 9]), &full(&[6, 7, 8, 9])));
+        decoder.next(&[10, 11]);
+        assert!(close(
+            &decoder.next(&[1, 2, 3, 4, 5]),
+            &full(&[1, 2, 3, 4, 5])
+        ));
 
         let rows = Decoder::new(model, device).logits(&[3, 1, 2]);
         assert_eq!(rows.shape().as_slice(), [3, 13]);
@@ -234,9 +317,8 @@ fn generation_follows_the_likeliest_and_ends_before_a_stop_token() {
             ..Sampling::default()
         };
         let mut decoder = Decoder::new(model, device);
-        let text: Vec<u32> = generate(&mut decoder, &[1, 2], &greedy, &[], || 0.5)
-            .take(30)
-            .collect();
+        let text = generate(&mut decoder, &[1, 2], &greedy, &[], || 0.5).take(30);
+        let text: Vec<u32> = text.map(Result::unwrap).collect();
         assert_eq!(text.len(), 30);
         // As by full passes, as long as the context lasts.
         let mut expected = vec![1, 2];
@@ -255,7 +337,7 @@ fn generation_follows_the_likeliest_and_ends_before_a_stop_token() {
         let first = text.iter().position(|token| stop.contains(token)).unwrap();
         let mut decoder = Decoder::new(model, device);
         let mut ended = generate(&mut decoder, &[1, 2], &greedy, &stop, || 0.5);
-        let until: Vec<u32> = ended.by_ref().collect();
+        let until: Vec<u32> = ended.by_ref().map(Result::unwrap).collect();
         assert_eq!(until, text[..first]);
         assert_eq!(ended.next(), None);
     });
@@ -278,6 +360,7 @@ fn the_same_draws_give_the_same_text() {
             };
             generate(&mut decoder, &[0], &sampling, &[], draw)
                 .take(20)
+                .map(Result::unwrap)
                 .collect()
         };
         assert_eq!(run(0.1), run(0.1));
@@ -300,7 +383,7 @@ fn a_translator_samples_what_greedy_search_finds_and_keeps_its_source() {
         let [start, stop] = [model.start_token(), model.stop_token()].map(|token| token as u32);
         let (start, stop) = ([start], [stop]);
         let text = generate(&mut decoder, &start, &greedy, &stop, || 0.5);
-        text.take(7).collect::<Vec<u32>>()
+        text.take(7).map(Result::unwrap).collect::<Vec<u32>>()
     };
     let rows = [[3, 4, 5, 6], [7, 8, 9, 10], [11, 3, 11, 3]];
     for row in rows {

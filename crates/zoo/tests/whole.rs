@@ -1,0 +1,437 @@
+//! The whole way, for every kind of data, with the report: train, look, eval, use, and try to go on.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![cfg(feature = "flex")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{succeed, write_folder, zoo};
+use serde_json::{Value, json};
+use zoo::devices;
+use zoo::registry::{self, MODELS};
+use zoo_report::insight::{Insight, Shown};
+use zoo_train::{Record, State};
+
+/// Every file of a folder, by its path in it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(inner) = open.pop() {
+        for entry in fs::read_dir(inner).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.insert(path.clone(), fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+fn record(run: &Path) -> Record {
+    serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap()
+}
+
+/// Trains with a report, evaluates, and resumes what is finished; gives the run and what was seen.
+fn whole(root: &Path, train: &[&str], name: &str) -> (String, Insight) {
+    let output = zoo(root, train);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{train:?}: {said}");
+    assert!(!said.contains("warning"), "{train:?}: {said}");
+    let run = format!("runs/{name}-flex-1");
+    let folder = root.join(&run);
+    let report = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(report.trim_end().ends_with("</html>"), "{name}");
+    let insight = fs::read(folder.join("insight.json")).unwrap();
+    let insight: Insight = serde_json::from_slice(&insight).unwrap();
+    assert!(!insight.saliency.is_empty(), "{name} explains nothing");
+    for explained in &insight.saliency {
+        let [before, after] = explained.log_probability;
+        let sum: f64 = explained.values.iter().map(|value| f64::from(*value)).sum();
+        assert!(
+            (sum - (after - before)).abs() < 0.05,
+            "{name}: {explained:?}"
+        );
+        if let Shown::Text { tokens, .. } = &explained.input {
+            assert_eq!(tokens.len(), explained.values.len(), "{name}");
+        }
+    }
+
+    let trained = record(&folder);
+    assert_eq!(trained.state, State::Finished);
+    let split = if insight.split == "test" {
+        "test"
+    } else {
+        "valid"
+    };
+    let evaluated = succeed(root, &["eval", &run, "--split", split, "--json"]);
+    let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
+    let metrics = trained.result.unwrap().metrics;
+    for (metric, value) in evaluated["metrics"].as_object().unwrap() {
+        let of_training = metrics[&format!("{split}.{metric}")];
+        assert_eq!(value.as_f64().unwrap(), of_training, "{name}: {metric}");
+    }
+
+    let before = files(&folder);
+    let output = zoo(root, &["train", "--resume", &run]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("was finished"), "{said}");
+    assert!(files(&folder) == before, "{name}: resuming changed files");
+    (run, insight)
+}
+
+fn tokens(shown: &Shown) -> Vec<String> {
+    match shown {
+        Shown::Text { tokens, .. } => tokens.clone(),
+        Shown::Image { .. } => panic!("not a text"),
+    }
+}
+
+fn predict(root: &Path, run: &str, input: &str) -> Value {
+    let said = succeed(root, &["predict", run, input, "--json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert!(!said["classes"].as_array().unwrap().is_empty(), "{said}");
+    said["classes"][0]["class"].clone()
+}
+
+fn sample(root: &Path, run: &str, prompt: &str) -> String {
+    let arguments = ["sample", run, "--prompt", prompt, "--tokens", "5", "--json"];
+    let said: Value = serde_json::from_str(&succeed(root, &arguments)).unwrap();
+    said["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn built_in_pictures() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let train = ["train", "--steps", "40", "--set", "data.validation=100"];
+    let (run, insight) = whole(root, &train, "mlp-glyphs");
+    let classes = insight.classes.unwrap();
+    assert_eq!(classes.names.len(), 10);
+    assert!(!classes.mistakes.is_empty());
+    write_folder(&root.join("pictures"), 1);
+    predict(root, &run, "pictures/test/dark/0.png");
+}
+
+#[test]
+fn a_folder_of_pictures() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_folder(&root.join("pictures"), 8);
+    let train = [
+        "train",
+        "resnet20-folder",
+        "--steps",
+        "4",
+        "--set",
+        "data.path=pictures",
+        "--set",
+        "data.size=[8,8]",
+        "--set",
+        "train.batch_size=4",
+        "--set",
+        "data.validation=4",
+    ];
+    let (run, insight) = whole(root, &train, "resnet20-folder");
+    assert_eq!(insight.classes.unwrap().names, ["dark", "light"]);
+    predict(root, &run, "pictures/test/light/0.png");
+}
+
+/// Sentences and their class, as a folder of `tsv`.
+fn write_reviews(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for file in ["train.tsv", "dev.tsv", "test.tsv"] {
+        let lines = (0..24).map(|i| match i % 2 {
+            0 => format!("a {} running zoo\t1\n", ["good", "great"][i / 2 % 2]),
+            _ => format!("the {} walking déjà\t0\n", ["bad", "dull"][i / 2 % 2]),
+        });
+        fs::write(folder.join(file), lines.collect::<String>()).unwrap();
+    }
+}
+
+const REVIEWS: [&str; 9] = [
+    "train",
+    "encoder-sst2",
+    "--set",
+    "data.name=tsv",
+    "--set",
+    "data.path=reviews",
+    "--set",
+    "data.min_count=1",
+    "--epochs=2",
+];
+
+#[test]
+fn words_of_sentences() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_reviews(&root.join("reviews"));
+    let (run, insight) = whole(root, &REVIEWS, "encoder-sst2");
+    let shown: Vec<_> = (insight.saliency.iter())
+        .map(|explained| tokens(&explained.input).join(" "))
+        .collect();
+    assert!(
+        shown.iter().any(|text| text == "a good running zoo"),
+        "{shown:?}"
+    );
+    predict(root, &run, "a good zoo");
+}
+
+#[test]
+fn characters_of_a_text() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    fs::write(root.join("book.txt"), "the cat sat. ".repeat(100)).unwrap();
+    let train = [
+        "train",
+        "gpt-shakespeare",
+        "--set",
+        "data.name=chars",
+        "--set",
+        "data.path=book.txt",
+        "--set",
+        "model.width=16",
+        "--set",
+        "model.context=16",
+        "--set",
+        "model.num_layers=1",
+        "--steps",
+        "8",
+        "--set",
+        "train.validate_every_steps=4",
+    ];
+    let (run, insight) = whole(root, &train, "gpt-shakespeare");
+    assert_eq!(insight.samples.len(), 4);
+    assert!(sample(root, &run, "the").starts_with("the"));
+}
+
+#[test]
+fn sums() {
+    let root = tempfile::tempdir().unwrap();
+    let train = ["train", "gpt-sums", "--steps", "4"];
+    let (run, insight) = whole(root.path(), &train, "gpt-sums");
+    assert!(insight.samples[0].expected.is_some());
+    assert!(sample(root.path(), &run, "27+85=").starts_with("27+85="));
+}
+
+/// What a `tokenizer.json` shares with all others.
+fn tokenizer(parts: Value) -> String {
+    let mut file = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
+    });
+    let (file, parts) = (file.as_object_mut().unwrap(), parts.as_object().unwrap());
+    file.extend(parts.clone());
+    json!(file).to_string()
+}
+
+fn vocabulary(tokens: &[&str]) -> Value {
+    let numbered = tokens.iter().enumerate();
+    numbered
+        .map(|(id, token)| ((*token).to_owned(), json!(id)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn special(id: usize, content: &str) -> Value {
+    json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+           "normalized": false, "special": true})
+}
+
+/// As BERT's: pieces of words, `[CLS]` and `[SEP]` around a sentence. The file cuts and pads, as those
+/// of sentence encoders do.
+fn word_pieces() -> String {
+    let template = |id: &str| json!({"SpecialToken": {"id": id, "type_id": 0}});
+    let token = |id: usize, content: &str| json!({"id": content, "ids": [id], "tokens": [content]});
+    tokenizer(json!({
+        "truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0},
+        "padding": {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": null,
+            "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"},
+        "added_tokens": [special(0, "[PAD]"), special(1, "[UNK]"), special(2, "[CLS]"), special(3, "[SEP]")],
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "TemplateProcessing",
+            "single": [template("[CLS]"), {"Sequence": {"id": "A", "type_id": 0}}, template("[SEP]")],
+            "pair": [], "special_tokens": {"[CLS]": token(2, "[CLS]"), "[SEP]": token(3, "[SEP]")}},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocabulary(&["[PAD]", "[UNK]", "[CLS]", "[SEP]",
+            "a", "the", "good", "great", "bad", "dull", "run", "walk", "##ning", "##ing", "zoo", "dej", "##a"])},
+    }))
+}
+
+/// As GPT-2's: bytes.
+fn bytes(merges: &[&str]) -> String {
+    let level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let mut tokens = vec!["<pad>", "Ġ", "Ã", "©", "ł", "."];
+    let letters: Vec<String> = ('a'..='z').map(String::from).collect();
+    tokens.extend(letters.iter().map(String::as_str));
+    let merged: Vec<String> = merges.iter().map(|pair| pair.replace(' ', "")).collect();
+    tokens.extend(merged.iter().map(String::as_str));
+    tokenizer(json!({
+        "pre_tokenizer": level, "decoder": level,
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+            "vocab": vocabulary(&tokens), "merges": merges},
+    }))
+}
+
+/// As Llama's: SentencePiece, with bytes for what the vocabulary lacks.
+fn sentence_pieces() -> String {
+    let mut tokens = vec![
+        "<unk>", "<s>", "</s>", "▁", "<0xC3>", "<0xA9>", "<0xA0>", ".",
+    ];
+    let letters: Vec<String> = ('a'..='z').map(String::from).collect();
+    tokens.extend(letters.iter().map(String::as_str));
+    tokens.extend(["▁t", "▁th", "▁the"]);
+    tokenizer(json!({
+        "added_tokens": [special(0, "<unk>"), special(1, "<s>"), special(2, "</s>")],
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "▁"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+        "post_processor": {"type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
+            "vocab": vocabulary(&tokens), "merges": ["▁ t", "▁t h", "▁th e"]},
+    }))
+}
+
+/// A folder as the hub has it, of a model whose weights are random.
+fn hub_folder(root: &Path, name: &str, tokenizer: &str, changes: &[(&str, i64)]) {
+    let folder = root.join("hub");
+    fs::create_dir_all(&folder).unwrap();
+    let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
+    let mut table = entry.tiny().table();
+    let file: Value = serde_json::from_str(tokenizer).unwrap();
+    let known = file["model"]["vocab"].as_object().unwrap().len();
+    table.insert("vocab_size".into(), (known as i64).into());
+    for (key, value) in changes {
+        table.insert((*key).to_owned(), (*value).into());
+    }
+    let model = registry::configure(&table, None).unwrap();
+    let config = model.to_hub().unwrap().unwrap();
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();
+    let ready = model
+        .fresh(3, &devices::open("flex").unwrap().device)
+        .unwrap();
+    ready.save(&folder.join("model.safetensors"), None).unwrap();
+    // A recipe of the same model, whose head the data decides.
+    table.remove("num_classes");
+    let recipe = format!(
+        "about = \"a test\"\n[data]\nname = \"glyphs\"\n[train]\nepochs = 2\nbatch_size = 4\n\
+         [optimizer]\nname = \"adamw\"\nlearning_rate = 0.01\n[model]\n{}",
+        toml::to_string(&table).unwrap()
+    );
+    fs::write(root.join("tuned.toml"), recipe).unwrap();
+}
+
+const FROM_HUB: [&str; 6] = [
+    "train",
+    "tuned.toml",
+    "--set",
+    "weights=hub",
+    "--set",
+    "data.tokenizer=hub",
+];
+
+#[test]
+fn sentences_in_the_tokens_of_pretrained_weights() {
+    for (tokenizer, texts) in [
+        (
+            word_pieces(),
+            [
+                "[CLS] a good running zoo [SEP]",
+                "[CLS] the bad walking deja [SEP]",
+            ],
+        ),
+        (
+            bytes(&["i n", "in g"]),
+            ["a good running zoo", "the bad walking déjà"],
+        ),
+        (
+            sentence_pieces(),
+            ["<s> a good running zoo", "<s> the bad walking déjà"],
+        ),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        hub_folder(root, "bert", &tokenizer, &[("max_length", 40)]);
+        write_reviews(&root.join("reviews"));
+        let data = [
+            "--set",
+            "data.name=tsv",
+            "--set",
+            "data.path=reviews",
+            "--set",
+            "train.log_every_steps=1",
+        ];
+        let (run, insight) = whole(root, &[&FROM_HUB[..], &data].concat(), "tuned");
+        assert!(insight.classes.is_some());
+        let shown: Vec<Vec<String>> = (insight.saliency.iter())
+            .map(|explained| tokens(&explained.input))
+            .collect();
+        let joined: Vec<String> = shown.iter().map(|tokens| tokens.concat()).collect();
+        for text in texts {
+            assert!(
+                joined.iter().any(|shown| shown == text),
+                "{text}: {joined:?}"
+            );
+        }
+        let pieces = shown.concat();
+        assert!(pieces.iter().all(|piece| !piece.is_empty()), "{pieces:?}");
+        for odd in ["##", "Ġ", "▁", "Ã", "\u{fffd}", "[PAD]", "<0x"] {
+            assert!(!pieces.concat().contains(odd), "{odd}: {pieces:?}");
+        }
+        predict(root, &run, "a good zoo");
+    }
+}
+
+#[test]
+fn a_text_in_the_tokens_of_pretrained_weights() {
+    for (model, tokenizer) in [
+        ("gpt", bytes(&["t h", "th e"])),
+        ("llama", sentence_pieces()),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        hub_folder(root, model, &tokenizer, &[("context", 24)]);
+        fs::write(root.join("book.txt"), "the café là. ".repeat(60)).unwrap();
+        let data = ["--set", "data.name=chars", "--set", "data.path=book.txt"];
+        let (run, insight) = whole(root, &[&FROM_HUB[..], &data].concat(), "tuned");
+        let sample_of_training = &insight.samples[0];
+        assert!(
+            sample_of_training.prompt.contains("the café là."),
+            "{sample_of_training:?}"
+        );
+        for explained in &insight.saliency {
+            let pieces = tokens(&explained.input);
+            // Only the last may be cut in the midst of a character.
+            let (last, before) = pieces.split_last().unwrap();
+            assert!(
+                before
+                    .iter()
+                    .all(|piece| !piece.is_empty() && !piece.contains('\u{fffd}')),
+                "{pieces:?}"
+            );
+            assert!(
+                !last.is_empty() && !pieces.concat().contains('Ġ'),
+                "{pieces:?}"
+            );
+        }
+        assert!(sample(root, &run, "the").starts_with("the"));
+    }
+}

@@ -105,3 +105,33 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use zoo_train::{Breakdown, Doing};
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_breaks_off_is_work_that_failed() {
+        let error = Error::from(FitError::Broken {
+            doing: Doing::Training,
+            step: 7,
+            message: Breakdown {
+                line: "out of device memory allocating 9 bytes".into(),
+                out_of_memory: true,
+            },
+            batch: 64,
+            kept: Some("runs/x-1/checkpoints/5".into()),
+        });
+        assert_eq!(error.status(), 1);
+        let text = error.to_string();
+        for part in [
+            "train.micro_batch_size = 32",
+            "after step 7",
+            "the last checkpoint is runs/x-1/checkpoints/5",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

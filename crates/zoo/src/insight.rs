@@ -99,7 +99,11 @@ fn classes(
     worst: &[usize],
 ) -> Result<Classes, SourceError> {
     let names = view.classes();
-    let shown = if names.len() > MOST_CLASSES { 0 } else { names.len() };
+    let shown = if names.len() > MOST_CLASSES {
+        0
+    } else {
+        names.len()
+    };
     let mut confusion = vec![vec![0; shown]; shown];
     for answer in answers {
         let row = confusion.get_mut(answer.label);

@@ -567,11 +567,14 @@ fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error:
     }
 }
 
-/// Whether a run ended before its first step: its training logs that it starts.
+/// Whether a run ended before anything that it computed was written: it says no more than that it
+/// started.
 fn is_empty(run: &Run) -> bool {
-    let size = |name: &str| fs::metadata(run.folder().join(name)).map(|file| file.len());
-    let has_computed = ["checkpoints", MODEL_FILE].map(|name| run.folder().join(name).exists());
-    size(METRICS_FILE).is_ok_and(|bytes| bytes == 0) && has_computed == [false, false]
+    let said = fs::read(run.folder().join(METRICS_FILE));
+    let is_start = |event: &Event| matches!(event, Event::Start { .. });
+    let says_nothing = said.is_ok_and(|said| read_events(&said).0.iter().all(is_start));
+    let written = ["checkpoints", MODEL_FILE].map(|name| run.folder().join(name).exists());
+    says_nothing && written == [false, false]
 }
 
 fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Found>) -> Record {

@@ -416,10 +416,7 @@ fn a_wrong_request_is_refused_with_what_to_do_and_leaves_nothing() {
             &["train", "encoder-sst2"],
             &["train.tsv", "data fetch sst2"],
         ),
-        (
-            &["train", "--resume"],
-            &["no run mlp-glyphs-flex", "resume"],
-        ),
+        (&["train", "--resume"], &["no unfinished run", "resume"]),
         (
             &["show", "resnet19"],
             &["unknown model", "did you mean resnet18?"],

@@ -360,7 +360,10 @@ fn a_changed_recipe_or_changed_data_is_refused_by_what_differs() {
     succeed(folder.path(), &short);
     let run = folder.path().join("runs/mlp-glyphs-flex-1");
 
-    let long = with(&base, &["--epochs", "3", "--resume"]);
+    let long = with(
+        &base,
+        &["--epochs", "3", "--resume", "runs/mlp-glyphs-flex-1"],
+    );
     let before = result(&run);
     let error = fail(folder.path(), &long, 2);
     assert!(
@@ -743,7 +746,8 @@ fn two_processes_do_not_share_a_run_folder() {
     let mut child = start(folder.path(), &all);
     let run = folder.path().join("runs/mlp-glyphs-flex-1");
     assert!(wait_until(&mut child, || steps_done(&run) > 20));
-    let error = fail(folder.path(), &with(&all, &["--resume"]), 2);
+    let resume = with(&all, &["--resume", "runs/mlp-glyphs-flex-1"]);
+    let error = fail(folder.path(), &resume, 2);
     let holder = format!("process {} is at work", child.id());
     assert!(error.contains(&holder), "{error}");
     // A new run is nobody's business.

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::metric::Metrics;
 use crate::recipe::{Difference, Recipe};
-use crate::run::{RECIPE_FILE, RunError, io_error, remove, sync_folder, write_and_rename};
+use crate::run::{RECIPE_FILE, RunError, io_error, remove, sync_folder, write_file};
 
 /// The layout that this version writes and reads.
 pub(crate) const FORMAT: u32 = 2;
@@ -80,6 +80,10 @@ pub struct Progress {
     pub best: Option<BestSoFar>,
     /// Validations since the best one.
     pub validations_since_best: usize,
+    /// Whether the validation at this step broke off and is to be made up for. Absent in checkpoints
+    /// of earlier versions.
+    #[serde(default)]
+    pub validation_due: bool,
 }
 
 /// When the best model was, and how good.
@@ -305,7 +309,7 @@ pub(crate) fn write<E: From<RunError>>(
 /// Adds recipe, manifest and sums to the files of a checkpoint and brings all of it to the disk.
 fn seal(part: &Path, origin: &Origin, progress: Progress) -> Result<(), RunError> {
     let recipe = origin.recipe.to_toml();
-    write_and_rename(&part.join(RECIPE_FILE), recipe.as_bytes())?;
+    write_file(&part.join(RECIPE_FILE), recipe.as_bytes())?;
     let mut files = BTreeMap::new();
     for name in names(part)? {
         let path = part.join(&name);
@@ -326,9 +330,9 @@ fn seal(part: &Path, origin: &Origin, progress: Progress) -> Result<(), RunError
         files,
     };
     let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON");
-    write_and_rename(&part.join(MANIFEST_FILE), &text)?;
+    write_file(&part.join(MANIFEST_FILE), &text)?;
     let line = format!("{}  {MANIFEST_FILE}\n", hexadecimal(Sha256::digest(&text)));
-    write_and_rename(&part.join(SUM_FILE), line.as_bytes())?;
+    write_file(&part.join(SUM_FILE), line.as_bytes())?;
     sync_folder(part)
 }
 

@@ -5,7 +5,6 @@
 //! included: `layer1.*` is all of `layer1`, and `*.bias` are all biases.
 
 use burn::module::{Lora, Module, ParamGroup, ParamId};
-use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use serde::{Deserialize, Serialize};
 use zoo_weights::{Leaf, Switch};
 
@@ -23,9 +22,11 @@ pub struct Finetune {
     /// what a pattern names is off. `["*"]` would leave nothing to train, which is refused.
     pub freeze: Vec<String>,
     /// Layer-wise decay of the learning rate (Clark et al. 2020, "ELECTRA", appendix B; Bao et al.
-    /// 2021, "BEiT"), above 0 and at most 1. A layer is all that shares a path up to its
-    /// first number (`h.0`, `layer1.0`), or its first name where there is no number (`wte`, `fc`).
-    /// The model's last layer has the full rate, and each before it this share of the next one's.
+    /// 2021, "BEiT"), above 0 and at most 1. All that is used before the first block is one layer
+    /// (class token, positions, patch or token embeddings, a stem), each block is one (`h.0`,
+    /// `layer1.0`), and all after the last block is one (the final norm and the head). Where there
+    /// are no lists of blocks, each field is a layer (`conv1`, `fc1`). The last layer has the full
+    /// rate, and each before it this share of the next one's.
     pub layer_decay: Option<f64>,
     /// Trains low-rank adapters in place of the parameters; not together with `freeze`.
     pub lora: Option<LoraConfig>,
@@ -146,7 +147,7 @@ impl Finetune {
         if self.lora.is_none() && stays.len() == all.len() {
             return Err(format!(
                 "finetune.freeze leaves nothing to train; leave out the last layer, {}",
-                all.last().map_or("", |leaf| layer(&leaf.path))
+                all.last().map_or("", |leaf| owner(&leaf.path))
             ));
         }
         chosen.frozen = ids(&stays);
@@ -269,49 +270,9 @@ fn fits(pattern: &str, name: &str) -> bool {
     name.ends_with(end)
 }
 
-/// The layer that a parameter belongs to: its path up to the first number, or its first name.
-fn layer(name: &str) -> &str {
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let mut end = 0;
-    for part in name.split('.') {
-        end += part.len();
-        if is_number(part) {
-            return &name[..end];
-        }
-        end += 1;
-    }
-    name.split('.').next().unwrap_or_default()
-}
-
-/// The learning rates of a model's layers.
-#[derive(Default)]
-pub(crate) struct Rates(Vec<(ParamGroup, f64)>);
-
-impl Rates {
-    /// Each layer's share of the full rate, for a `decay` of one or less.
-    pub(crate) fn by_layer<M: Module>(model: &M, decay: f64) -> Self {
-        let mut layers: Vec<(String, Vec<ParamId>)> = Vec::new();
-        for leaf in Names::of(model).parameters {
-            let name = layer(&leaf.path);
-            match layers.iter_mut().find(|(known, _)| known == name) {
-                Some((_, ids)) => ids.push(leaf.id),
-                None => layers.push((name.to_owned(), vec![leaf.id])),
-            }
-        }
-        let from_the_last = layers.into_iter().rev().enumerate();
-        let rates = from_the_last
-            .map(|(depth, (_, ids))| (ParamGroup::from_ids(ids), decay.powi(depth as i32)));
-        Self(rates.collect())
-    }
-
-    /// The layers' rates where the last one's is `full`.
-    pub(crate) fn at(&self, full: f64) -> ModuleLearningRate {
-        let all = ModuleLrScheduler::new(full);
-        let mut all = self.0.iter().fold(all, |all, (group, share)| {
-            all.with_group(group.clone(), full * share)
-        });
-        all.step()
-    }
+/// The path of the module that holds a parameter.
+fn owner(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(owner, _)| owner)
 }
 
 /// What a model's parameters and switches are called, in its own order.
@@ -364,19 +325,6 @@ mod tests {
             !fits("a*a", "a") && fits("a*a", "aa"),
             "no letter counts twice"
         );
-    }
-
-    #[test]
-    fn a_layer_ends_with_the_first_number() {
-        for (name, expected) in [
-            ("h.0.attn.c_attn.weight.lora.a", "h.0"),
-            ("layer1.0.downsample.0.weight", "layer1.0"),
-            ("encoder.layer.11.output.bias", "encoder.layer.11"),
-            ("conv1.weight", "conv1"),
-            ("weight", "weight"),
-        ] {
-            assert_eq!(layer(name), expected);
-        }
     }
 
     #[derive(Module, Debug)]

@@ -1,31 +1,35 @@
 //! The only training loop.
 
-use std::path::Path;
+mod error;
+mod state;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::store::RecordError;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use zoo_weights::{Origin, WeightsError};
 
-use crate::checkpoint::{BestSoFar, Checkpoint, Progress};
+use crate::checkpoint::{BestSoFar, Checkpoint};
+use crate::evaluate::evaluate;
 use crate::event::Event;
-use crate::finetune::{Rates, finished};
+use crate::finetune::finished;
+use crate::finite::{Sum, exact_norm, not_finite_tensor, read};
+use crate::layers::{Rates, order_of_use};
 use crate::loader::{Loader, Part, Span};
-use crate::metric::{Metrics, Score, smaller_is_better};
+use crate::metric::{self, Metrics, not_finite, smaller_is_better};
 use crate::parallel::Helpers;
-use crate::params::{Ema, clip_by_global_norm, global_norm, laid_out, number, trainable};
+use crate::params::{clip, laid_out, norm_of, number, trainable};
 use crate::recipe::Recipe;
 use crate::rng::{Purpose, derive};
-use crate::run::{MODEL_FILE, Run, RunError, advice_on};
-use crate::task::{Source, SourceError, Task};
+use crate::run::Run;
+use crate::single_value::{lone_example, norm_over_one_value};
+use crate::task::{Batch, Pass, Source, Task};
 
-const OPTIMIZER_FILE: &str = "optimizer.bpk";
-const AVERAGE_FILE: &str = "average.safetensors";
-const BEST_FILE: &str = "best.safetensors";
+pub use error::{Breakdown, Doing, FitError, NotFinite, out_of_memory};
+use state::{Best, State};
 
 /// Everything that a training run needs besides the model.
 pub struct Fit<'a, M> {
@@ -71,98 +75,34 @@ pub struct Fitted<M> {
     pub samples: usize,
 }
 
-/// Why a run ended without a result.
-#[derive(Debug, thiserror::Error)]
-pub enum FitError {
-    /// The loss became NaN or infinite. The update was not made.
-    #[error(
-        "the loss became {loss} at step {step} (learning rate {learning_rate:.3e}, gradient norm {gradient_norm:.3e}); \
-         try a lower optimizer.learning_rate, schedule.warmup_steps or train.clip_norm{}",
-        kept.as_ref().map_or(String::new(), |path| format!("; the last good checkpoint is {path}"))
-    )]
-    Diverged {
-        /// The step that would have been made, from 1.
-        step: usize,
-        /// NaN or infinity.
-        loss: f64,
-        /// Its learning rate.
-        learning_rate: f64,
-        /// Length of its gradient.
-        gradient_norm: f64,
-        /// The last checkpoint.
-        kept: Option<String>,
-    },
-    /// It was asked to stop.
-    #[error(
-        "interrupted after step {step}{}",
-        kept.as_ref().map_or(String::new(), |path| format!("; it is kept in {path}"))
-    )]
-    Interrupted {
-        /// Steps done.
-        step: usize,
-        /// The checkpoint that was written.
-        kept: Option<String>,
-    },
-    /// A checkpoint has the sums of its files, but not the file that the recipe needs.
-    #[error("{checkpoint}: has no {file}, which the recipe needs")]
-    Incomplete {
-        /// The checkpoint.
-        checkpoint: String,
-        /// What it lacks.
-        file: &'static str,
-    },
-    /// There is nothing to train or validate on.
-    #[error("the {0} split is empty")]
-    EmptySplit(&'static str),
-    /// A batch could not be assembled.
-    #[error("reading the data failed: {0}")]
-    Data(SourceError),
-    /// The recipe's table `finetune` does not go with this model.
-    #[error("{0}")]
-    Finetune(String),
-    /// The recipe names a metric that its task does not have.
-    #[error("train.best = {name:?}: this task has: {known}")]
-    UnknownMetric {
-        /// What the recipe says.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// The run folder could not be written.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// Weights could not be written or read.
-    #[error("{0}{advice}", advice = advice_on(.0))]
-    Weights(#[from] WeightsError),
-    /// Optimizer state could not be written or read.
-    #[error("optimizer state: {0}{advice}", advice = advice_on(.0))]
-    Optimizer(#[from] RecordError),
-}
-
-/// What a step changes.
-struct State<M> {
-    model: M,
-    optimizer: ModuleOptimizer,
-    average: Option<Ema<M>>,
+/// How far a run is, for what is said when it breaks off.
+#[derive(Default)]
+struct Where {
+    /// Steps done.
     step: usize,
-    best: Option<Best<M>>,
-    validations_since_best: usize,
-    epoch_losses: Mean,
+    /// The last checkpoint.
     kept: Option<String>,
+    /// Steps done when it was written by this process.
+    kept_step: usize,
 }
 
-#[derive(Clone)]
-struct Best<M> {
-    model: M,
-    found: BestSoFar,
+/// A step that was made, for what is told of it.
+struct Step {
+    loss: f64,
+    learning_rate: f64,
+    gradient_norm: Option<f64>,
 }
 
-impl<M: Module> State<M> {
-    /// The model to judge and to keep: the average where there is one.
-    fn result(&self) -> M {
-        self.average
-            .as_ref()
-            .map_or_else(|| self.model.valid(), |average| average.model().clone())
+impl Step {
+    fn diverged(&self, what: NotFinite, step: usize, place: &Where) -> FitError {
+        FitError::Diverged {
+            what,
+            step,
+            loss: self.loss,
+            learning_rate: self.learning_rate,
+            gradient_norm: self.gradient_norm,
+            kept: place.kept.clone(),
+        }
     }
 }
 
@@ -170,27 +110,51 @@ impl<M: Module> Fit<'_, M> {
     /// Trains `model` as the recipe says.
     ///
     /// # Errors
-    /// See [`FitError`]; checkpoints written before an error stay.
-    pub fn train(mut self, model: M) -> Result<Fitted<M>, FitError> {
+    /// See [`FitError`]; checkpoints written before an error stay. A panic of the device, such as for
+    /// want of memory, is an error too.
+    pub fn train(self, model: M) -> Result<Fitted<M>, FitError> {
+        let plan = &self.recipe.train;
+        let batch = plan.micro_batch_size.unwrap_or(plan.batch_size);
+        let mut place = Where::default();
+        let trained = catch_unwind(AssertUnwindSafe(|| self.run(model, &mut place)));
+        trained.unwrap_or_else(|panic| {
+            Err(FitError::Broken {
+                doing: Doing::Training,
+                step: place.step,
+                message: Breakdown::new(&*panic),
+                batch,
+                kept: place.kept,
+            })
+        })
+    }
+
+    fn run(mut self, model: M, place: &mut Where) -> Result<Fitted<M>, FitError> {
         let recipe = self.recipe;
         let plan = &recipe.train;
-        if self.train.is_empty() {
-            return Err(FitError::EmptySplit("training"));
-        }
-        if self.valid.as_ref().is_some_and(|valid| valid.is_empty()) {
-            return Err(FitError::EmptySplit("validation"));
-        }
+        let example = self.check_data()?;
         let devices: Vec<Device> = std::iter::once(self.device)
             .chain(&self.helpers.devices)
             .map(|device| device.clone().autodiff())
             .collect();
-        let mut state = self.start(model)?;
+        let (model, order) = self.prepare(model, &example)?;
+        let mut state = self.start(model, place)?;
         let layer_decay = (recipe.finetune.as_ref()).and_then(|finetune| finetune.layer_decay);
-        let rates =
-            layer_decay.map_or_else(Rates::default, |decay| Rates::by_layer(&state.model, decay));
+        let rates = layer_decay.map_or_else(Rates::default, |decay| {
+            Rates::by_layer(&state.model, decay, &order)
+        });
         let first_step = state.step;
         let total_steps = plan.total_steps(self.train.len());
         let steps_per_epoch = plan.steps_per_epoch(self.train.len());
+        let span = Span {
+            seed: plan.seed,
+            batch_size: plan.batch_size,
+            steps_per_epoch,
+            devices: devices.len(),
+            micro_batch_size: plan.micro_batch_size.unwrap_or(plan.batch_size),
+            first_step,
+            total_steps,
+        };
+        self.check_norms(&state.model, &span, &devices[0])?;
         self.report(Event::Start {
             recipe: recipe.name.clone(),
             step: first_step,
@@ -198,14 +162,6 @@ impl<M: Module> Fit<'_, M> {
             steps_per_epoch,
             parameters: trainable(&state.model),
         })?;
-        let span = Span {
-            seed: plan.seed,
-            batch_size: plan.batch_size,
-            devices: devices.len(),
-            micro_batch_size: plan.micro_batch_size.unwrap_or(plan.batch_size),
-            first_step,
-            total_steps,
-        };
         let mut loader = Loader::start(self.train.clone(), span, plan.loader_threads);
 
         let began = Instant::now();
@@ -218,6 +174,9 @@ impl<M: Module> Fit<'_, M> {
             let patience = plan.patience;
             patience.is_some_and(|patience| state.validations_since_best >= patience)
         };
+        if state.validation_due {
+            self.judge(&mut state, place)?;
+        }
         // A run that had stopped early is resumed to no further step.
         let mut stopped_early = out_of_patience(&state);
         let planned = if stopped_early {
@@ -228,42 +187,18 @@ impl<M: Module> Fit<'_, M> {
 
         for step in first_step..planned {
             let step_began = Instant::now();
-            let rate = recipe.optimizer.learning_rate * recipe.schedule.factor(step, total_steps);
-            let parts = loader.next_batch().map_err(FitError::Data)?;
+            let parts = loader.next_batch().map_err(|error| {
+                self.keep(&state, place);
+                FitError::Data(error)
+            })?;
             samples += parts
                 .iter()
                 .map(|part| part.batch.examples())
                 .sum::<usize>();
-            let seed = derive(plan.seed, Purpose::Device, &[step as u64]);
-            let (loss, gradients) = self.gradients(&state.model, parts, &devices, seed);
-            if !loss.is_finite() {
-                return Err(FitError::Diverged {
-                    step: step + 1,
-                    loss,
-                    learning_rate: rate,
-                    gradient_norm: global_norm(&state.model, &gradients),
-                    kept: state.kept,
-                });
-            }
-            state.step = step + 1;
-            let last = state.step == total_steps;
-            let log = state.step.is_multiple_of(plan.log_every_steps) || last;
-            let (gradients, gradient_norm) = match plan.clip_norm {
-                Some(max_norm) => {
-                    let (clipped, norm) = clip_by_global_norm(&state.model, gradients, max_norm);
-                    (clipped, Some(norm))
-                }
-                // One more pass over all gradients: only for those that are told.
-                None => {
-                    let norm = log.then(|| global_norm(&state.model, &gradients));
-                    (gradients, norm)
-                }
-            };
-            state.model = (state.optimizer).step(rates.at(rate), state.model, gradients);
-            if let Some(average) = &mut state.average {
-                average.update(&state.model, step);
-            }
-            state.epoch_losses.add(loss);
+            let last = step + 1 == total_steps;
+            let log = (step + 1).is_multiple_of(plan.log_every_steps) || last;
+            let made;
+            (state, made) = self.step(state, parts, &devices, &rates, log, place)?;
             training_time += step_began.elapsed();
 
             let epoch_ends = state.step.is_multiple_of(steps_per_epoch);
@@ -273,9 +208,9 @@ impl<M: Module> Fit<'_, M> {
                 self.report(Event::Step {
                     step: state.step,
                     epoch: state.step as f64 / steps_per_epoch as f64,
-                    loss,
-                    learning_rate: rate,
-                    gradient_norm: gradient_norm.unwrap_or(f64::NAN),
+                    loss: made.loss,
+                    learning_rate: made.learning_rate,
+                    gradient_norm: made.gradient_norm.unwrap_or(f64::NAN),
                     samples_per_second: count as f64 / time.as_secs_f64().max(1e-9),
                 })?;
             }
@@ -290,38 +225,65 @@ impl<M: Module> Fit<'_, M> {
             let due = plan
                 .validate_every_steps
                 .map_or(epoch_ends, |every| state.step.is_multiple_of(every));
-            if due || last {
-                self.validate(&mut state)?;
-                stopped_early = out_of_patience(&state);
-            }
             let keep = plan
                 .checkpoint_every_steps
                 .map_or(due, |every| state.step.is_multiple_of(every));
+            // The loss told how the weights were before this step's update.
+            let check = |state: &State<M>, place: &Where| {
+                let finite = state.check_finite();
+                finite.map_err(|what| made.diverged(what, state.step, place))
+            };
+            if due || last {
+                check(&state, place)?;
+                self.judge(&mut state, place)?;
+                stopped_early = out_of_patience(&state);
+            }
             let done = last || stopped_early;
             let stop = self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
             if keep || done || stop || last_checkpoint.elapsed() > often_enough {
-                self.checkpoint(&mut state)?;
+                if !(due || last) {
+                    check(&state, place)?;
+                }
+                self.checkpoint(&state, place)?;
                 last_checkpoint = Instant::now();
             }
             if stop && !done {
                 return Err(FitError::Interrupted {
                     step: state.step,
-                    kept: state.kept,
+                    kept: place.kept.clone(),
                 });
             }
             if stopped_early {
                 break;
             }
         }
+        let no_result = |problem: String| FitError::NoResult {
+            problem,
+            kept: place.kept.clone(),
+        };
         let (model, validation) = match state.best {
             Some(best) => (best.model, Some(best.found.metrics)),
-            None => (state.result(), None),
+            None if self.valid.is_some() => {
+                let problem = "no validation gave finite metrics, so there is no best model";
+                return Err(no_result(problem.into()));
+            }
+            None => {
+                let model = state.result();
+                let loss = self.last_loss(&model)?;
+                if !loss.is_finite() {
+                    return Err(no_result(format!("the loss after the last step is {loss}")));
+                }
+                (model, None)
+            }
         };
         let model = if recipe.finetune.is_some() {
             finished(model)
         } else {
             model
         };
+        if let Some(name) = not_finite_tensor(&model) {
+            return Err(no_result(format!("{name} of the result is not finite")));
+        }
         Ok(Fitted {
             model,
             validation,
@@ -332,16 +294,138 @@ impl<M: Module> Fit<'_, M> {
         })
     }
 
+    /// Holds the recipe against the data, and gives one example of what the model is judged on.
+    fn check_data(&self) -> Result<Batch, FitError> {
+        let plan = &self.recipe.train;
+        if self.train.is_empty() {
+            return Err(FitError::EmptySplit("training"));
+        }
+        if self.valid.as_ref().is_some_and(|valid| valid.is_empty()) {
+            return Err(FitError::EmptySplit("validation"));
+        }
+        if plan.steps_per_epoch(self.train.len()) == 0 {
+            return Err(FitError::NoWholeBatch {
+                examples: self.train.len(),
+                batch_size: plan.batch_size,
+            });
+        }
+        let judged = self.valid.as_ref().unwrap_or(&self.train);
+        let example = judged.batch(&[0], None).map_err(FitError::Data)?;
+        let known = metric::names(self.task.targets_per_example(&example) > 1);
+        if known.contains(&plan.best.as_str()) {
+            return Ok(example);
+        }
+        Err(FitError::UnknownMetric {
+            name: plan.best.clone(),
+            known: known.join(", "),
+        })
+    }
+
+    /// The model as it is trained, on the device, and the order in which its parameters are used,
+    /// where that decides their rates.
+    fn prepare(&self, model: M, example: &Batch) -> Result<(M, Vec<String>), FitError> {
+        let plan = &self.recipe.train;
+        // Burn draws a weight when it is first read. Numbering reads all of them, so they are drawn
+        // on the model's own device, from the stream that its maker seeded, before it moves.
+        // Then it is a copy that is worked on: whoever has a clone of the model shares its running
+        // statistics.
+        let mut plain = laid_out(number(model).valid());
+        let mut order = Vec::new();
+        if let Some(finetune) = &self.recipe.finetune {
+            if let (Some(_), Some(device)) = (finetune.layer_decay, plain.devices().first()) {
+                order = order_of_use(&plain, self.task, example.clone(), device);
+            }
+            // Adapters are drawn like weights.
+            plain = finetune
+                .apply(plain, plan.seed)
+                .map_err(FitError::Finetune)?;
+        }
+        Ok((plain.to_device(self.device), order))
+    }
+
+    /// Refuses a step in which a batch norm would see one value a channel.
+    fn check_norms(&self, model: &M, span: &Span, device: &Device) -> Result<(), FitError> {
+        let plan = &self.recipe.train;
+        let Some(reason) = lone_example(plan, span, self.train.len()) else {
+            return Ok(());
+        };
+        let pass = Pass {
+            seed: plan.seed,
+            epoch: 0,
+        };
+        let example = self.train.batch(&[0], Some(pass)).map_err(FitError::Data)?;
+        match norm_over_one_value(model, self.task, example, device) {
+            None => Ok(()),
+            Some(norm) => Err(FitError::SingleValue { norm, reason }),
+        }
+    }
+
+    /// One optimizer step on a batch in parts, made only if its loss and its gradient are finite. The
+    /// gradient's length is measured to clip it, and where it is told.
+    fn step(
+        &self,
+        mut state: State<M>,
+        parts: Vec<Part>,
+        devices: &[Device],
+        rates: &Rates,
+        log: bool,
+        place: &mut Where,
+    ) -> Result<(State<M>, Step), FitError> {
+        let recipe = self.recipe;
+        let plan = &recipe.train;
+        let total_steps = plan.total_steps(self.train.len());
+        let learning_rate =
+            recipe.optimizer.learning_rate * recipe.schedule.factor(state.step, total_steps);
+        let seed = derive(plan.seed, Purpose::Device, &[state.step as u64]);
+        let measured = log || plan.clip_norm.is_some();
+        let sum = if measured { Sum::Squares } else { Sum::Plain };
+        let (loss, gradients, sum) = self.gradients(&state.model, parts, devices, seed, sum);
+        let mut made = Step {
+            loss,
+            learning_rate,
+            gradient_norm: None,
+        };
+        if measured || !loss.is_finite() {
+            made.gradient_norm = Some(norm_of(sum, &state.model, &gradients));
+        }
+        if !loss.is_finite() {
+            return Err(made.diverged(NotFinite::Loss, state.step + 1, place));
+        }
+        // Finite numbers can have a sum that is not.
+        if !sum.is_finite() {
+            let norm =
+                *(made.gradient_norm).get_or_insert_with(|| exact_norm(&state.model, &gradients));
+            if !norm.is_finite() {
+                return Err(made.diverged(NotFinite::Gradient, state.step + 1, place));
+            }
+        }
+        let gradients = match (plan.clip_norm, made.gradient_norm) {
+            (Some(max_norm), Some(norm)) => clip(&state.model, gradients, norm, max_norm),
+            _ => gradients,
+        };
+        let step = state.step;
+        state.model = (state.optimizer).step(rates.at(learning_rate), state.model, gradients);
+        if let Some(average) = &mut state.average {
+            average.update(&state.model, step);
+        }
+        state.epoch_losses.add(loss);
+        state.step += 1;
+        place.step = state.step;
+        Ok((state, made))
+    }
+
     /// The mean loss over a step's batch and its gradient, on the first device. A batch in several
     /// parts, on however many devices, gives what the whole would: each part's mean loss is weighed
-    /// by its share of the scored targets.
+    /// by its share of the scored targets. With them, what the gradient's numbers or their squares
+    /// sum to, which is read together with the loss.
     fn gradients(
         &self,
         model: &M,
         parts: Vec<Part>,
         devices: &[Device],
         seed: u64,
-    ) -> (f64, GradientsParams) {
+        sum: Sum,
+    ) -> (f64, GradientsParams, f64) {
         let targets: usize = parts.iter().map(|part| part.batch.targets()).sum();
         let copies = self.helpers.copies(model);
         let mut sums: Vec<_> = devices
@@ -351,16 +435,11 @@ impl<M: Module> Fit<'_, M> {
         let mut losses = Vec::new();
         let mut total = 0.0;
         // Reads after the backward passes were queued: GPUs work on while the host waits.
-        let read = |losses: &mut Vec<Tensor<1>>| -> f64 {
-            let losses = losses.drain(..);
-            losses
-                .map(|loss| f64::from(loss.into_scalar::<f32>()))
-                .sum()
-        };
         for (number, Part { device, batch }) in parts.into_iter().enumerate() {
             if device == 0 {
                 // Every device has had its turn: the host runs ahead of them by no more.
-                total += read(&mut losses);
+                total += read(&losses).iter().sum::<f64>();
+                losses.clear();
             }
             let model = device.checked_sub(1).map_or(model, |copy| &copies[copy]);
             // Dropout draws from the device: seeding it anew makes what it drops a function of
@@ -372,19 +451,48 @@ impl<M: Module> Fit<'_, M> {
                 loss = loss.mul_scalar(share);
             }
             let gradients = GradientsParams::from_grads(loss.backward(), model);
-            losses.push(loss);
+            losses.push(loss.inner());
             sums[device].accumulate(model, gradients);
         }
         // Summed in the order of the devices, whichever is done first: a run repeats to the last bit.
-        let mut sum = GradientsAccumulator::new();
+        let mut all = GradientsAccumulator::new();
         for (device, part) in sums.iter_mut().enumerate() {
             let mut gradients = part.grads();
             if device > 0 {
                 gradients = self.helpers.bring(gradients, model, &devices[0]);
             }
-            sum.accumulate(model, gradients);
+            all.accumulate(model, gradients);
         }
-        (total + read(&mut losses), sum.grads())
+        let gradients = all.grads();
+        let of_gradient = sum.of(model, &gradients);
+        let measured = of_gradient.iter().len();
+        let together: Vec<Tensor<1>> = of_gradient.into_iter().chain(losses).collect();
+        let values = read(&together);
+        let (sum, losses) = values.split_at(measured);
+        (
+            total + losses.iter().sum::<f64>(),
+            gradients,
+            sum.first().copied().unwrap_or(0.0),
+        )
+    }
+
+    /// Judges the model. Where that breaks off, the steps before it are kept, and going on from them
+    /// begins with it.
+    fn judge(&mut self, state: &mut State<M>, place: &mut Where) -> Result<(), FitError> {
+        let judged = catch_unwind(AssertUnwindSafe(|| self.validate(state)));
+        state.validation_due = !matches!(judged, Ok(Ok(())));
+        if state.validation_due {
+            self.keep(state, place);
+        }
+        judged.unwrap_or_else(|panic| {
+            Err(FitError::Broken {
+                doing: Doing::Evaluating,
+                step: state.step,
+                message: Breakdown::new(&*panic),
+                batch: self.recipe.train.eval_batch_size,
+                kept: place.kept.clone(),
+            })
+        })
     }
 
     /// Judges the model on the validation data and keeps it if it is the best so far.
@@ -394,14 +502,8 @@ impl<M: Module> Fit<'_, M> {
         };
         let plan = &self.recipe.train;
         let model = state.result();
-        let metrics = evaluate(
-            self.task,
-            &model,
-            &*valid,
-            plan.eval_batch_size,
-            self.device,
-        )
-        .map_err(FitError::Data)?;
+        let batches = plan.eval_batches(&*valid);
+        let metrics = evaluate(self.task, &model, &batches, self.device).map_err(FitError::Data)?;
         let value = |metrics: &Metrics| {
             metrics
                 .get(&plan.best)
@@ -416,12 +518,13 @@ impl<M: Module> Fit<'_, M> {
             None => f64::NAN,
             Some(best) => value(&best.found.metrics)?,
         };
-        // Anything is better than NaN.
-        let better = match smaller_is_better(&plan.best) {
-            _ if old.is_nan() => true,
-            true => new < old,
-            false => new > old,
-        };
+        // What is not finite is never the best, and anything else is better than that.
+        let better = not_finite(&metrics).is_none()
+            && match smaller_is_better(&plan.best) {
+                _ if !old.is_finite() => true,
+                true => new < old,
+                false => new > old,
+            };
         self.report(Event::Validation {
             step: state.step,
             metrics: metrics.clone(),
@@ -442,92 +545,18 @@ impl<M: Module> Fit<'_, M> {
         Ok(())
     }
 
-    fn checkpoint(&mut self, state: &mut State<M>) -> Result<(), FitError> {
-        let Some(run) = &self.run else { return Ok(()) };
-        let keep = self.recipe.train.keep_checkpoints;
-        // A checkpoint is ours alone: by our own names.
-        let save = |model: &M, folder: &Path, name| {
-            zoo_weights::save(model, &folder.join(name), &Origin::default())
-        };
-        let path = run.checkpoint(state.progress(), keep, |folder| {
-            save(&state.model, folder, MODEL_FILE)?;
-            state.optimizer.save(folder.join(OPTIMIZER_FILE))?;
-            if let Some(average) = &state.average {
-                save(average.model(), folder, AVERAGE_FILE)?;
-            }
-            if let Some(best) = &state.best {
-                save(&best.model, folder, BEST_FILE)?;
-            }
-            Ok::<_, FitError>(())
-        })?;
-        let path = path.display().to_string();
-        state.kept = Some(path.clone());
-        self.report(Event::Checkpoint {
-            step: state.step,
-            path,
-        })
-    }
-
-    /// The state before the first step: fresh, or as a checkpoint left it.
-    fn start(&self, model: M) -> Result<State<M>, FitError> {
+    /// The loss on some training examples, where no validation tells what the last step led to: its
+    /// own loss is the one before it.
+    fn last_loss(&self, model: &M) -> Result<f64, FitError> {
         let plan = &self.recipe.train;
-        // Burn draws a weight when it is first read. Numbering reads all of them, so they are drawn
-        // on the model's own device, from the stream that its maker seeded, before it moves.
-        let plain = laid_out(number(model));
-        let plain = match &self.recipe.finetune {
-            // Adapters are drawn like weights.
-            Some(finetune) => (finetune.apply(plain, plan.seed)).map_err(FitError::Finetune)?,
-            None => plain,
-        };
-        let plain = plain.to_device(self.device);
-        let Some(checkpoint) = self.resume else {
-            let model = plain.train();
-            return Ok(State {
-                optimizer: self.recipe.optimizer.build(&model),
-                average: plan.ema_decay.map(|decay| Ema::new(&model, decay)),
-                model,
-                step: 0,
-                best: None,
-                validations_since_best: 0,
-                epoch_losses: Mean::default(),
-                kept: None,
-            });
-        };
-        let file = |name| {
-            checkpoint.file(name).ok_or_else(|| FitError::Incomplete {
-                checkpoint: checkpoint.folder.display().to_string(),
-                file: name,
-            })
-        };
-        let read = |name| -> Result<M, FitError> {
-            let mut model = plain.valid();
-            zoo_weights::load(&mut model, &file(name)?, &Origin::default())?;
-            Ok(laid_out(number(model)))
-        };
-        let model = read(MODEL_FILE)?.train();
-        let progress = checkpoint.manifest.progress.clone();
-        Ok(State {
-            optimizer: (self.recipe.optimizer).load(&model, &file(OPTIMIZER_FILE)?)?,
-            average: match plan.ema_decay {
-                Some(decay) => Some(Ema::resume(read(AVERAGE_FILE)?, decay)),
-                None => None,
-            },
-            best: match progress.best {
-                Some(found) => Some(Best {
-                    model: read(BEST_FILE)?,
-                    found,
-                }),
-                None => None,
-            },
-            model,
-            step: progress.step,
-            validations_since_best: progress.validations_since_best,
-            epoch_losses: Mean {
-                sum: progress.epoch_loss_sum,
-                count: progress.epoch_steps,
-            },
-            kept: Some(checkpoint.folder.display().to_string()),
-        })
+        let count = plan
+            .batch_size
+            .min(plan.eval_batch_size)
+            .min(self.train.len());
+        let indices: Vec<u32> = (0..count as u32).collect();
+        let batch = self.train.batch(&indices, None).map_err(FitError::Data)?;
+        let metrics = self.task.score(model, batch, self.device).metrics();
+        Ok(not_finite(&metrics).map_or(0.0, |(_, value)| value))
     }
 
     fn report(&mut self, event: Event) -> Result<(), FitError> {
@@ -536,55 +565,5 @@ impl<M: Module> Fit<'_, M> {
         }
         (self.watch)(&event);
         Ok(())
-    }
-}
-
-impl<M> State<M> {
-    fn progress(&self) -> Progress {
-        Progress {
-            step: self.step,
-            epoch_loss_sum: self.epoch_losses.sum,
-            epoch_steps: self.epoch_losses.count,
-            best: self.best.as_ref().map(|best| best.found.clone()),
-            validations_since_best: self.validations_since_best,
-        }
-    }
-}
-
-/// The metrics of a model over all of a source, on a device without autodiff.
-///
-/// # Errors
-/// An example that cannot be read.
-pub fn evaluate<M>(
-    task: &dyn Task<M>,
-    model: &M,
-    source: &dyn Source,
-    batch_size: usize,
-    device: &Device,
-) -> Result<Metrics, SourceError> {
-    let indices: Vec<u32> = (0..source.len() as u32).collect();
-    let mut score = Score::default();
-    for part in indices.chunks(batch_size) {
-        score.add(task.score(model, source.batch(part, None)?, device));
-    }
-    Ok(score.metrics())
-}
-
-#[derive(Default)]
-struct Mean {
-    sum: f64,
-    count: usize,
-}
-
-impl Mean {
-    fn add(&mut self, value: f64) {
-        self.sum += value;
-        self.count += 1;
-    }
-
-    fn take(&mut self) -> f64 {
-        let mean = self.sum / self.count.max(1) as f64;
-        *self = Self::default();
-        mean
     }
 }

@@ -13,11 +13,14 @@
 //! `examples/own-model` in the repository trains a model of its own with nothing else.
 
 mod checkpoint;
+mod evaluate;
 mod event;
 mod finetune;
+mod finite;
 mod fit;
 mod fused;
 mod keys;
+mod layers;
 mod loader;
 mod metric;
 mod optimizer;
@@ -28,16 +31,19 @@ mod record;
 pub mod rng;
 mod run;
 mod schedule;
+mod single_value;
 mod task;
 
 pub use checkpoint::{
     BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, find_checkpoint, sum,
 };
+pub use evaluate::{EvalBatches, evaluate};
 pub use event::{Event, read_events};
 pub use finetune::{Finetune, LoraConfig};
-pub use fit::{Fit, FitError, Fitted, evaluate};
+pub use finite::not_finite_tensor;
+pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
 pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
-pub use metric::{Metrics, Score, smaller_is_better};
+pub use metric::{Metrics, Score, not_finite, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};

@@ -1,17 +1,19 @@
 //! Batches assembled ahead on other threads, in an order that does not depend on them.
 //!
 //! Thread `i` of `n` makes batches `i`, `i + n`, `i + 2n`, … and the reader takes them in turn, so
-//! the order is fixed by construction. A thread that panics closes its channel and the reader says so.
+//! the order is fixed by construction. A panic of a thread is an error of the batch it was making.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crate::fit::Breakdown;
 use crate::rng::{Purpose, derive, permutation};
 use crate::task::{Batch, Pass, Source, SourceError};
 
 /// Batches that each thread may hold ready.
-const AHEAD: usize = 2;
+pub(crate) const AHEAD: usize = 2;
 
 /// The batches of steps `first_step..total_steps`.
 pub(crate) struct Loader {
@@ -29,6 +31,8 @@ pub(crate) struct Span {
     pub(crate) seed: u64,
     /// Examples a step.
     pub(crate) batch_size: usize,
+    /// Steps in a pass over the data; what is left over then is not seen in it.
+    pub(crate) steps_per_epoch: usize,
     /// Devices among which a step's examples are divided.
     pub(crate) devices: usize,
     /// Examples that pass through a device's model at once; its share comes in parts of this size.
@@ -37,6 +41,49 @@ pub(crate) struct Span {
     pub(crate) first_step: usize,
     /// One past the last.
     pub(crate) total_steps: usize,
+}
+
+impl Span {
+    /// The number of examples in the batches that its steps have: of the whole ones, and of an
+    /// epoch's last one, where they come to those.
+    pub(crate) fn batch_sizes(&self, examples: usize) -> Vec<usize> {
+        let steps = self.first_step..self.total_steps;
+        let is_last = |step: usize| (step + 1).is_multiple_of(self.steps_per_epoch);
+        // Two epochs have every kind of step that more would have.
+        let two_epochs = 2 * self.steps_per_epoch;
+        let mut sizes: Vec<usize> = steps
+            .take(two_epochs)
+            .map(|step| match is_last(step) {
+                true => {
+                    (examples - (self.steps_per_epoch - 1) * self.batch_size).min(self.batch_size)
+                }
+                false => self.batch_size,
+            })
+            .collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+
+    /// Each device's share, in micro batches. Devices are served in turn: while one computes, the
+    /// next is given work. A batch of fewer examples than devices leaves the last ones without.
+    pub(crate) fn cut<'a>(&self, indices: &'a [u32]) -> Vec<(usize, &'a [u32])> {
+        let devices = self.devices;
+        let mut rest = indices;
+        let mut parts = Vec::new();
+        for device in 0..devices {
+            // As even as it goes; the first ones take one more.
+            let (share, others) = rest.split_at(rest.len().div_ceil(devices - device));
+            rest = others;
+            let micro_batches = share.chunks(self.micro_batch_size).enumerate();
+            parts.extend(micro_batches.map(|(turn, part)| (turn, device, part)));
+        }
+        parts.sort_by_key(|(turn, device, _)| (*turn, *device));
+        parts
+            .into_iter()
+            .map(|(_, device, part)| (device, part))
+            .collect()
+    }
 }
 
 /// A part of a step's batch, and the number of the device that computes it.
@@ -56,14 +103,8 @@ impl Loader {
                 let (sender, receiver) = sync_channel(AHEAD);
                 let (source, order) = (source.clone(), order.clone());
                 let thread = thread::spawn(move || {
-                    for step in (span.first_step + offset..span.total_steps).step_by(threads) {
-                        let parts = order.assemble(&*source, step);
-                        let failed = parts.is_err();
-                        // The reader went away, or there is nothing sensible after an error.
-                        if sender.send(parts).is_err() || failed {
-                            return;
-                        }
-                    }
+                    let steps = (span.first_step + offset..span.total_steps).step_by(threads);
+                    produce(steps, |step| order.assemble(&*source, step), &sender);
                 });
                 (receiver, thread)
             })
@@ -90,7 +131,7 @@ impl Loader {
         let taken = step - self.order.span.first_step;
         self.channels[taken % self.channels.len()]
             .recv()
-            .unwrap_or_else(|_| Err("a loader thread panicked while it assembled a batch".into()))
+            .unwrap_or_else(|_| Err(panicked("it is gone")))
     }
 }
 
@@ -102,6 +143,27 @@ impl Drop for Loader {
             let _ = thread.join();
         }
     }
+}
+
+/// What a loader thread does: items of its own numbers, in order.
+pub(crate) fn produce<T>(
+    numbers: impl Iterator<Item = usize>,
+    make: impl Fn(usize) -> Result<T, SourceError>,
+    sender: &SyncSender<Result<T, SourceError>>,
+) {
+    for number in numbers {
+        let item = catch_unwind(AssertUnwindSafe(|| make(number)));
+        let item = item.unwrap_or_else(|panic| Err(panicked(&Breakdown::new(&*panic).line)));
+        let failed = item.is_err();
+        // The reader went away, or there is nothing sensible after an error.
+        if sender.send(item).is_err() || failed {
+            return;
+        }
+    }
+}
+
+pub(crate) fn panicked(why: &str) -> SourceError {
+    format!("a loader thread panicked while it assembled a batch: {why}").into()
 }
 
 /// The order of the examples: an epoch's permutation is made once and shared by all threads.
@@ -123,7 +185,7 @@ impl Order {
     /// The batch of a step, in parts.
     fn assemble(&self, source: &dyn Source, step: usize) -> Result<Vec<Part>, SourceError> {
         let (indices, pass) = self.at(step);
-        let parts = self.cut(&indices).into_iter();
+        let parts = self.span.cut(&indices).into_iter();
         parts
             .map(|(device, part)| {
                 let batch = source.batch(part, Some(pass))?;
@@ -132,29 +194,9 @@ impl Order {
             .collect()
     }
 
-    /// Each device's share, in micro batches. Devices are served in turn: while one computes, the
-    /// next is given work. A batch of fewer examples than devices leaves the last ones without.
-    fn cut<'a>(&self, indices: &'a [u32]) -> Vec<(usize, &'a [u32])> {
-        let devices = self.span.devices;
-        let mut rest = indices;
-        let mut parts = Vec::new();
-        for device in 0..devices {
-            // As even as it goes; the first ones take one more.
-            let (share, others) = rest.split_at(rest.len().div_ceil(devices - device));
-            rest = others;
-            let micro_batches = share.chunks(self.span.micro_batch_size).enumerate();
-            parts.extend(micro_batches.map(|(turn, part)| (turn, device, part)));
-        }
-        parts.sort_by_key(|(turn, device, _)| (*turn, *device));
-        parts
-            .into_iter()
-            .map(|(_, device, part)| (device, part))
-            .collect()
-    }
-
     /// The examples of a step, and the pass that it belongs to.
     fn at(&self, step: usize) -> (Vec<u32>, Pass) {
-        let steps_per_epoch = self.examples.div_ceil(self.span.batch_size);
+        let steps_per_epoch = self.span.steps_per_epoch;
         let pass = Pass {
             seed: self.span.seed,
             epoch: (step / steps_per_epoch) as u64,
@@ -213,6 +255,7 @@ mod tests {
         let span = Span {
             seed: 5,
             batch_size: 4,
+            steps_per_epoch: examples.div_ceil(4),
             devices: 1,
             micro_batch_size: 3,
             first_step,
@@ -271,14 +314,14 @@ mod tests {
             let span = Span {
                 seed: 5,
                 batch_size: 100,
+                steps_per_epoch: 1,
                 devices,
                 micro_batch_size,
                 first_step: 0,
                 total_steps: 1,
             };
             let indices: Vec<u32> = (0..examples).collect();
-            let order = Order::new(100, span);
-            let parts = order.cut(&indices).into_iter();
+            let parts = span.cut(&indices).into_iter();
             parts
                 .map(|(device, part)| (device, part.to_vec()))
                 .collect::<Vec<_>>()
@@ -300,6 +343,7 @@ mod tests {
         let span = Span {
             seed: 5,
             batch_size: 1000,
+            steps_per_epoch: 1,
             devices: 1,
             micro_batch_size: 1000,
             first_step: 0,
@@ -318,6 +362,7 @@ mod tests {
         let span = Span {
             seed: 5,
             batch_size: 1,
+            steps_per_epoch: 3,
             devices: 1,
             micro_batch_size: 1,
             first_step: 0,

@@ -46,19 +46,28 @@ impl Score {
     /// right when it decodes greedily, so exact match needs no generation.
     pub fn metrics(&self) -> Metrics {
         let mean = |sum: f64, count: usize| sum / count.max(1) as f64;
-        let mut metrics = Metrics::from([
-            ("loss".into(), mean(self.loss_sum, self.targets)),
-            (
-                "accuracy".into(),
-                mean(self.target_hits as f64, self.targets),
-            ),
-        ]);
-        if self.targets > self.examples {
-            let exact = mean(self.example_hits as f64, self.examples);
-            metrics.insert("exact_match".into(), exact);
-        }
-        metrics
+        let values = [
+            mean(self.loss_sum, self.targets),
+            mean(self.target_hits as f64, self.targets),
+            mean(self.example_hits as f64, self.examples),
+        ];
+        let named = names(self.targets > self.examples).iter().zip(values);
+        named
+            .map(|(name, value)| ((*name).to_owned(), value))
+            .collect()
     }
+}
+
+/// What a score's metrics are called, where an example has several targets or one.
+pub(crate) fn names(several_targets: bool) -> &'static [&'static str] {
+    const NAMES: &[&str] = &["loss", "accuracy", "exact_match"];
+    if several_targets { NAMES } else { &NAMES[..2] }
+}
+
+/// The first metric that is no number.
+pub fn not_finite(metrics: &Metrics) -> Option<(&str, f64)> {
+    let found = metrics.iter().find(|(_, value)| !value.is_finite());
+    found.map(|(name, value)| (name.as_str(), *value))
 }
 
 /// Whether a metric of this name is better when it is smaller.

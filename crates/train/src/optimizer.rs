@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
+use burn::module::{Module, ParamGroup};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{
@@ -14,9 +14,9 @@ use burn::optim::{
     ModuleOptimizer, Optimizer as BurnOptimizer, RmsPropConfig, SgdConfig,
 };
 use burn::store::RecordError;
-use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use zoo_kernels::AdamStep;
+use zoo_weights::Leaf;
 
 use crate::fused::{FusedAdam, FusedAdamW, FusedSgd};
 
@@ -77,7 +77,10 @@ pub enum DecayOn {
     /// Every parameter, as He et al. 2015.
     #[default]
     All,
-    /// Tensors of rank two and above: no biases and no normalisation gains, as GPT-2's successors do.
+    /// The weights of linear layers, convolutions and embeddings, as nanoGPT and Hugging Face do: no
+    /// biases, no normalisation gains, and nothing that a model holds outside of a layer (class
+    /// tokens, learned positions, layer scales: what timm's `no_weight_decay` names). These weights
+    /// are the tensors of rank two and above that are called `weight`.
     Matrices,
 }
 
@@ -237,9 +240,13 @@ impl OptimizerConfig {
         if self.weight_decay == 0.0 || self.decay_on == DecayOn::All {
             return optimizer;
         }
-        let mut vectors = Vectors(Vec::new());
-        model.visit(&mut vectors);
-        optimizer.with_group(ParamGroup::from_ids(vectors.0), build(0.0), None)
+        let all = zoo_weights::leaves(model).into_iter();
+        let spared = all.filter(|leaf| !is_matrix(leaf)).map(|leaf| leaf.id);
+        optimizer.with_group(
+            ParamGroup::from_ids(spared.collect::<Vec<_>>()),
+            build(0.0),
+            None,
+        )
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -277,22 +284,16 @@ impl OptimizerConfig {
     }
 }
 
-/// Ids of the parameters of rank one.
-struct Vectors(Vec<burn::module::ParamId>);
-
-impl ModuleVisitor for Vectors {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if D < 2 {
-            self.0.push(param.id);
-        }
-    }
+/// Whether a tensor is a layer's weight; an adapter's factors are below the weight that they adapt.
+fn is_matrix(leaf: &Leaf) -> bool {
+    leaf.shape.len() >= 2 && leaf.path.split('.').any(|name| name == "weight")
 }
 
 #[cfg(test)]
 mod tests {
     use burn::nn::LinearConfig;
     use burn::optim::GradientsParams;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tensor};
 
     use super::*;
     use crate::params::number;

@@ -5,6 +5,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
+use crate::finite::{Sum, exact_norm, read};
+
 /// Numbers the parameters 1, 2, 3, … in the model's own order. Burn draws ids at random, and
 /// optimizer state is stored under them: with numbers, a saved state fits a model built later.
 pub fn number<M: Module>(model: M) -> M {
@@ -52,21 +54,17 @@ pub fn trainable<M: Module>(model: &M) -> usize {
 
 /// The length of the whole gradient as one vector.
 pub fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> f64 {
-    struct Squares<'a>(&'a GradientsParams, Vec<Tensor<1>>);
-    impl ModuleVisitor for Squares<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.0.get::<D>(param.id) {
-                self.1.push(gradient.square().sum());
-            }
-        }
+    let squares = Sum::Squares.of(model, gradients);
+    let squares = squares.map_or(0.0, |sum| read(&[sum])[0]);
+    norm_of(squares, model, gradients)
+}
+
+/// The length of a gradient whose squares come to `squares` on its device.
+pub(crate) fn norm_of<M: Module>(squares: f64, model: &M, gradients: &GradientsParams) -> f64 {
+    if squares.is_finite() {
+        return squares.sqrt();
     }
-    let mut squares = Squares(gradients, Vec::new());
-    model.visit(&mut squares);
-    if squares.1.is_empty() {
-        return 0.0;
-    }
-    // One read for all tensors: on a GPU each would wait for the queue.
-    f64::from(Tensor::cat(squares.1, 0).sum().into_scalar::<f32>()).sqrt()
+    exact_norm(model, gradients)
 }
 
 /// Scales the gradient down to `max_norm` if it is longer (Pascanu et al. 2012, algorithm 1).
@@ -77,10 +75,20 @@ pub fn clip_by_global_norm<M: Module>(
     max_norm: f64,
 ) -> (GradientsParams, f64) {
     let norm = global_norm(model, &gradients);
+    (clip(model, gradients, norm, max_norm), norm)
+}
+
+/// [`clip_by_global_norm`] where the length is known.
+pub(crate) fn clip<M: Module>(
+    model: &M,
+    gradients: GradientsParams,
+    norm: f64,
+    max_norm: f64,
+) -> GradientsParams {
     if norm <= max_norm {
-        return (gradients, norm);
+        return gradients;
     }
-    (scale(model, gradients, max_norm / norm), norm)
+    scale(model, gradients, max_norm / norm)
 }
 
 fn scale<M: Module>(model: &M, gradients: GradientsParams, factor: f64) -> GradientsParams {
@@ -99,7 +107,7 @@ fn scale<M: Module>(model: &M, gradients: GradientsParams, factor: f64) -> Gradi
 
 /// An exponential moving average of a model's weights and running statistics (Polyak and Juditsky
 /// 1992), on the device without autodiff.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ema<M> {
     model: M,
     decay: f64,
@@ -128,13 +136,16 @@ impl<M: Module> Ema<M> {
         let keep = self.decay.min((1 + step) as f64 / (10 + step) as f64);
         let mut weights = Collect(GradientsParams::new());
         model.valid().visit(&mut weights);
-        self.model = self.model.clone().map(&mut Blend {
+        // A copy with running statistics of its own: `map` changes them where they are, and whoever
+        // was given a clone of this average would see them move.
+        self.model = self.model.valid().map(&mut Blend {
             weights: weights.0,
             keep,
         });
     }
 
-    /// The averaged model.
+    /// The averaged model. What of it is kept must be a copy, `valid()`: clones share running
+    /// statistics.
     pub fn model(&self) -> &M {
         &self.model
     }

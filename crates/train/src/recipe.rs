@@ -47,7 +47,8 @@ pub struct Recipe {
 pub struct TaskConfig {
     /// The loss on the logits.
     pub loss: LossName,
-    /// Label smoothing of the cross-entropy, 0..1 (Szegedy et al. 2015, section 7).
+    /// Label smoothing of the cross-entropy, 0..1 (Szegedy et al. 2015, section 7): in training only.
+    /// Validation and test report the plain loss.
     pub label_smoothing: f64,
 }
 
@@ -74,6 +75,9 @@ pub struct Plan {
     pub steps: Option<usize>,
     /// Examples a step, on all devices together.
     pub batch_size: usize,
+    /// Leaves out the last batch of an epoch where it is smaller than `batch_size`; other examples are
+    /// left out in the next epoch. A batch of one image is none for a batch norm over one pixel.
+    pub drop_last: bool,
     /// Examples that pass through a device's model at once; fewer than `batch_size` accumulates gradients,
     /// which gives the large batch's gradient in less memory (batch norm aside: it sees the parts).
     pub micro_batch_size: Option<usize>,
@@ -109,6 +113,7 @@ impl Default for Plan {
             epochs: None,
             steps: None,
             batch_size: 64,
+            drop_last: false,
             micro_batch_size: None,
             eval_batch_size: 256,
             validate_every_steps: None,
@@ -126,8 +131,12 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Optimizer steps in one pass over `examples`; the last batch may be smaller.
+    /// Optimizer steps in one pass over `examples`; the last batch may be smaller, unless it is
+    /// dropped.
     pub fn steps_per_epoch(&self, examples: usize) -> usize {
+        if self.drop_last {
+            return examples / self.batch_size;
+        }
         examples.div_ceil(self.batch_size)
     }
 
@@ -353,6 +362,22 @@ impl Recipe {
             values
         };
         differences(&flat(self), &flat(other))
+    }
+
+    /// Holds what depends on the number of training examples.
+    ///
+    /// # Errors
+    /// A warm-up that is longer than the run: the full rate would never be reached.
+    pub fn check_length(&self, examples: usize) -> Result<(), String> {
+        let (warmup, steps) = (self.schedule.warmup_steps, self.train.total_steps(examples));
+        if warmup > steps {
+            return Err(format!(
+                "schedule.warmup_steps = {warmup} is longer than the run of {steps} steps, which would \
+                 never reach its learning rate; set schedule.warmup_steps = {}, or a longer run",
+                steps / 10
+            ));
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -780,5 +805,34 @@ mod tests {
         };
         assert_eq!(plan.steps_per_epoch(60_000), 938);
         assert_eq!(plan.total_steps(60_000), 9_380);
+        let plan = Plan {
+            drop_last: true,
+            ..plan
+        };
+        assert_eq!(plan.steps_per_epoch(60_000), 937);
+        assert_eq!(plan.total_steps(60_000), 9_370);
+    }
+
+    #[test]
+    fn dropping_the_last_batch_is_a_difference() {
+        let plain = parse(&[]).unwrap();
+        let dropping = parse(&["train.drop_last=true"]).unwrap();
+        let differences = plain.differences(&dropping);
+        let keys: Vec<&str> = differences.iter().map(|found| found.key.as_str()).collect();
+        assert_eq!(keys, ["train.drop_last"]);
+    }
+
+    #[test]
+    fn a_warm_up_longer_than_the_run_is_refused_with_both_lengths() {
+        let check = |changes: &[&str], examples| parse(changes).unwrap().check_length(examples);
+        check(&["schedule.warmup_steps=30", "train.steps=30"], 9).unwrap();
+        let error = check(&["schedule.warmup_steps=31", "train.steps=30"], 9).unwrap_err();
+        assert!(
+            error.contains("warmup_steps = 31") && error.contains("run of 30 steps"),
+            "{error}"
+        );
+        // Ten epochs of two batches.
+        check(&["schedule.warmup_steps=20"], 100).unwrap();
+        check(&["schedule.warmup_steps=21"], 100).unwrap_err();
     }
 }

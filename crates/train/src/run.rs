@@ -234,8 +234,7 @@ impl Run {
     /// A file that cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         self.check_there()?;
-        write_and_rename(&self.folder.join(name), bytes)?;
-        sync_folder(&self.folder)
+        write_file(&self.folder.join(name), bytes)
     }
 
     /// Finds the checkpoint to go on from and takes the run back to it: events after it are
@@ -260,7 +259,7 @@ impl Run {
                 kept.push(b'\n');
             }
         }
-        write_and_rename(&path, &kept)?;
+        write_file(&path, &kept)?;
         self.metrics = append_to(&path)?;
         Ok(found)
     }
@@ -378,29 +377,12 @@ fn numbered(root: &Path, name: &str) -> Result<Vec<(u64, PathBuf)>, RunError> {
     Ok(runs)
 }
 
-pub(crate) fn write_and_rename(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let write = || {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&part);
-        io_error(path, "writing")(error)
-    })
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    zoo_files::write(path, bytes).map_err(io_error(path, "writing"))
 }
 
-/// Brings the names in a folder to the disk, where the system has a way to.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), RunError> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    let synced = File::open(folder).and_then(|file| file.sync_all());
-    synced.map_err(io_error(folder, "syncing"))
+    zoo_files::sync_folder(folder).map_err(io_error(folder, "syncing"))
 }
 
 pub(crate) fn remove(folder: &Path) -> Result<(), RunError> {

@@ -43,8 +43,15 @@ pub trait Task<M>: Send + Sync {
     /// The mean loss over the batch's targets, `[1]`, on an autodiff device.
     fn loss(&self, model: &M, batch: Batch, device: &Device) -> Tensor<1>;
 
-    /// Sums over the batch's targets from which metrics are made.
+    /// Sums over the batch's targets from which metrics are made. The loss in it is plain: what only
+    /// helps training, such as label smoothing, is left out.
     fn score(&self, model: &M, batch: Batch, device: &Device) -> Score;
+
+    /// How many of a batch's targets in a row [`score`](Self::score) takes for one example's; where
+    /// they are several, there is a metric more.
+    fn targets_per_example(&self, _batch: &Batch) -> usize {
+        1
+    }
 }
 
 /// A model's input, made from a batch.
@@ -96,7 +103,7 @@ impl<M, I: Input> Task<M> for Classify<M, I> {
     fn score(&self, model: &M, batch: Batch, device: &Device) -> Score {
         let target = Tensor::from_data(batch.target, device);
         let logits = (self.forward)(model, I::from_data(batch.input, device));
-        let mean_loss = loss(&self.config, logits.clone(), target.clone());
+        let mean_loss = plain_loss(&self.config, logits.clone(), target.clone());
         Score::new(mean_loss, hits(logits, target), 1)
     }
 }
@@ -132,15 +139,19 @@ impl<M> Task<M> for NextToken<M> {
     }
 
     fn score(&self, model: &M, batch: Batch, device: &Device) -> Score {
-        // An exact match is of an answer, where a part of the sequence is asked for; a window over
-        // running text has none.
-        let targets_per_example = match batch.scored {
-            Some(_) => batch.targets() / batch.examples(),
-            None => 1,
-        };
+        let targets_per_example = self.targets_per_example(&batch);
         let (logits, target) = self.scored(model, batch, device);
-        let mean_loss = loss(&self.config, logits.clone(), target.clone());
+        let mean_loss = plain_loss(&self.config, logits.clone(), target.clone());
         Score::new(mean_loss, hits(logits, target), targets_per_example)
+    }
+
+    /// An exact match is of an answer, where a part of the sequence is asked for; a window over
+    /// running text has none.
+    fn targets_per_example(&self, batch: &Batch) -> usize {
+        match batch.scored {
+            Some(_) => batch.targets() / batch.examples().max(1),
+            None => 1,
+        }
     }
 }
 
@@ -162,6 +173,15 @@ fn loss(config: &TaskConfig, logits: Tensor<2>, target: Tensor<1, Int>) -> Tenso
             MseLoss::new().forward(logits, one_hot, Reduction::Mean)
         }
     }
+}
+
+/// The loss that is reported: without label smoothing, as everybody else's.
+fn plain_loss(config: &TaskConfig, logits: Tensor<2>, target: Tensor<1, Int>) -> Tensor<1> {
+    let plain = TaskConfig {
+        label_smoothing: 0.0,
+        ..config.clone()
+    };
+    loss(&plain, logits, target)
 }
 
 /// Whether the largest of each row's logits is the target's.

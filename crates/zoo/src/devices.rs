@@ -17,6 +17,7 @@ use burn::tensor::DeviceKind;
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
 use burn::tensor::{DeviceType, Devices};
 use serde::Serialize;
+use zoo_train::Breakdown;
 
 use crate::remote;
 
@@ -554,15 +555,7 @@ pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     QUIET.fetch_add(1, Ordering::SeqCst);
     let result = catch_unwind(AssertUnwindSafe(work));
     QUIET.fetch_sub(1, Ordering::SeqCst);
-    result.map_err(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("it panicked without a message");
-        // One line: some backends append a whole list of adapters or a backtrace.
-        text.lines().next().unwrap_or_default().trim().to_owned()
-    })
+    result.map_err(|panic| Breakdown::new(&*panic).line)
 }
 
 #[cfg(test)]

@@ -67,6 +67,9 @@ impl From<FitError> for Error {
     fn from(error: FitError) -> Self {
         match error {
             FitError::EmptySplit(_)
+            | FitError::NoWholeBatch { .. }
+            | FitError::SingleValue { .. }
+            | FitError::Model(_)
             | FitError::Data(_)
             | FitError::Finetune(_)
             | FitError::UnknownMetric { .. } => Self::request(error),

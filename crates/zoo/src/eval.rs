@@ -1,5 +1,7 @@
 //! `zoo eval RUN`: the metrics of a trained model on a split.
 
+use zoo_train::{RECIPE_FILE, out_of_memory};
+
 use crate::cli::{EvalArgs, SplitName};
 use crate::data;
 use crate::devices;
@@ -46,23 +48,22 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
         false => None,
     };
     let ready = quantized.as_deref().unwrap_or(&*saved.ready);
-    let work = || ready.evaluate(&recipe.task, &*source, recipe.train.eval_batch_size);
-    let metrics = match args.int8 {
-        // Burn panics where a backend has no such operation.
-        true => devices::catch_panic(work).map_err(|message| {
-            Error::Failed(format!(
-                "{} does not compute with 8-bit weights: {message}",
-                saved.backend
-            ))
-        })?,
-        false => work(),
-    };
-    let metrics = metrics.map_err(|error| {
-        Error::Request(format!(
-            "reading the {} split failed: {error}",
-            split.name()
-        ))
-    })?;
+    let batches = recipe.train.eval_batches(&*source);
+    let work = || ready.evaluate(&recipe.task, split.name(), &batches);
+    // Burn panics where a device has too little memory, or no such operation.
+    let metrics = devices::catch_panic(work).map_err(|message| {
+        let backend = saved.backend;
+        Error::Failed(match (out_of_memory(&message), args.int8) {
+            (true, _) => format!(
+                "{backend} has too little memory for {} examples at once: {message}; train.eval_batch_size \
+                 in {} says how many",
+                batches.batch_size,
+                args.run.join(RECIPE_FILE).display()
+            ),
+            (false, true) => format!("{backend} does not compute with 8-bit weights: {message}"),
+            (false, false) => format!("computing with {backend} broke off: {message}"),
+        })
+    })??;
     if args.json {
         print_json(&serde_json::json!({
             "run": args.run,

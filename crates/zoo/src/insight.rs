@@ -8,7 +8,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Source, SourceError};
+use zoo_train::{Batch, Plan, Source, SourceError};
 use zoo_transformer::generate::{Sampling, generate};
 
 use crate::data::{Codec, normalise};
@@ -41,9 +41,9 @@ pub fn examine(
     codec: &Codec,
     split: &str,
     source: &dyn Source,
-    batch_size: usize,
+    plan: &Plan,
 ) -> Result<Insight, SourceError> {
-    catch_panic(|| look(ready, codec, split, source, batch_size))
+    catch_panic(|| look(ready, codec, split, source, plan))
         .unwrap_or_else(|panic| Err(panic.into()))
 }
 
@@ -52,10 +52,10 @@ fn look(
     codec: &Codec,
     split: &str,
     source: &dyn Source,
-    batch_size: usize,
+    plan: &Plan,
 ) -> Result<Insight, SourceError> {
     let view = View::new(codec)?;
-    let answers = ready.answers(source, batch_size)?;
+    let answers = ready.answers(&plan.eval_batches(source))?;
     let mut insight = Insight {
         split: split.into(),
         examples: source.len(),
@@ -471,7 +471,8 @@ mod tests {
             classes: Vec::new(),
         };
         for (reads, message) in [(true, "planted"), (false, "a decoder's bug")] {
-            let error = examine(&*ready, &codec, "test", &Broken(reads), 2).unwrap_err();
+            let error =
+                examine(&*ready, &codec, "test", &Broken(reads), &Plan::default()).unwrap_err();
             assert!(error.to_string().contains(message), "{error}");
         }
     }

@@ -37,6 +37,7 @@ fn classify(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<()
             .ready
             .probabilities(reader.read(input)?)
             .ok_or_else(|| wrong_kind(args))?;
+        check_finite(args, input, probabilities.iter().copied().map(f64::from))?;
         let mut ranked: Vec<(usize, f32)> = probabilities.into_iter().enumerate().collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
         ranked.truncate(args.top.max(1));
@@ -70,6 +71,7 @@ fn embed(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<(), E
     for input in args.inputs.iter().take_while(|_| output::is_open()) {
         let embedding = saved.ready.output(reader.read(input)?);
         let embedding: Vec<f64> = embedding.iter::<f64>().collect();
+        check_finite(args, input, embedding.iter().copied())?;
         let pairs = first.as_ref().unwrap_or(&embedding).iter().zip(&embedding);
         let similarity: f64 = pairs.map(|(a, b)| a * b).sum();
         if args.json {
@@ -82,6 +84,23 @@ fn embed(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<(), E
         first.get_or_insert(embedding);
     }
     Ok(())
+}
+
+/// Refuses an output that is no number, which sound weights can give too: to an input far outside of
+/// what they were trained on.
+fn check_finite(
+    args: &PredictArgs,
+    input: &str,
+    mut output: impl Iterator<Item = f64>,
+) -> Result<(), Error> {
+    if output.all(f64::is_finite) {
+        return Ok(());
+    }
+    Err(Error::Failed(format!(
+        "{}: the model's output for {input:?} is not finite; its weights do not serve, or the input is \
+         far from what they were trained on",
+        args.run.display()
+    )))
 }
 
 fn wrong_kind(args: &PredictArgs) -> Error {

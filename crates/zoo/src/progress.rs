@@ -21,6 +21,8 @@ pub enum Progress {
 pub struct Human {
     bar: ProgressBar,
     total_steps: usize,
+    /// The step of the last line that was printed for want of a bar.
+    printed: usize,
     interactive: bool,
 }
 
@@ -47,6 +49,7 @@ impl Progress {
         Self::Human(Human {
             bar,
             total_steps: 0,
+            printed: 0,
             interactive,
         })
     }
@@ -79,6 +82,7 @@ impl Human {
                 ..
             } => {
                 self.total_steps = *total_steps;
+                self.printed = *step;
                 self.bar.set_length(*total_steps as u64);
                 self.bar.set_position(*step as u64);
                 self.bar.reset_eta();
@@ -102,12 +106,8 @@ impl Human {
                 self.bar.set_message(format!(
                     "epoch {epoch:.1} loss {loss:.4} rate {learning_rate:.1e}"
                 ));
-                // Without a bar, a line now and then: about twenty in a run.
-                let every = (self.total_steps / 20).max(1);
-                if !self.interactive
-                    && (step / every > (step.saturating_sub(10)) / every
-                        || *step == self.total_steps)
-                {
+                if !self.interactive && self.is_due(*step) {
+                    self.printed = *step;
                     eprintln!(
                         "step {step}/{} epoch {epoch:.2} loss {loss:.4} rate {learning_rate:.2e}",
                         self.total_steps
@@ -140,6 +140,13 @@ impl Human {
         }
     }
 
+    /// Whether a step has a line of its own without a bar: about twenty in a run have.
+    fn is_due(&self, step: usize) -> bool {
+        const LINES: usize = 20;
+        let every = (self.total_steps / LINES).max(1);
+        step / every > self.printed / every || step == self.total_steps
+    }
+
     fn line(&self, text: &str) {
         if self.interactive {
             self.bar.println(text);
@@ -160,4 +167,38 @@ pub fn describe(metrics: &Metrics) -> String {
         }
     };
     metrics.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_has_about_twenty_lines_however_often_its_steps_are_logged() {
+        let lines = |total_steps: usize, log_every: usize, from: usize| {
+            let mut human = Human {
+                bar: ProgressBar::hidden(),
+                total_steps,
+                printed: from,
+                interactive: false,
+            };
+            let logged = (from + 1..=total_steps)
+                .filter(|step| step.is_multiple_of(log_every) || *step == total_steps);
+            let mut count = 0;
+            for step in logged {
+                if human.is_due(step) {
+                    human.printed = step;
+                    count += 1;
+                }
+            }
+            count
+        };
+        for log_every in [1, 7, 10, 25, 50] {
+            assert_eq!(lines(1000, log_every, 0), 20, "every {log_every} steps");
+        }
+        assert_eq!(lines(1000, 100, 0), 10);
+        assert_eq!(lines(1000, 3000, 0), 1);
+        assert_eq!(lines(1000, 10, 900), 2);
+        assert_eq!(lines(5, 1, 0), 5);
+    }
 }

@@ -12,9 +12,9 @@ use signal_hook::flag;
 use zoo_compare::machine;
 use zoo_report::insight::INSIGHT_FILE;
 use zoo_train::{
-    BURN_VERSION, Bands, Change, Event, Found, Helpers, METRICS_FILE, MODEL_FILE, Metrics, Origin,
-    Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError, State,
-    find_checkpoint, read_events,
+    BURN_VERSION, Bands, Change, Event, FitError, Found, Helpers, METRICS_FILE, MODEL_FILE,
+    Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError,
+    State, find_checkpoint, out_of_memory, read_events,
 };
 
 use crate::cli::TrainArgs;
@@ -144,15 +144,11 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
         };
         train(&prepared, &mut run, found.as_ref(), &mut watch)
     };
-    let trained = watch_servers(&prepared, work).and_then(|trained| {
-        conclude(
-            &prepared,
-            &run,
-            &mut record,
-            trained,
-            began,
-            !args.no_report,
-        )
+    let trained = guarded(&prepared, work).and_then(|trained| {
+        let look = !args.no_report;
+        guarded(&prepared, || {
+            conclude(&prepared, &run, &mut record, trained, began, look)
+        })
     });
     let finish = match trained {
         Ok(metrics) => metrics,
@@ -226,6 +222,7 @@ fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
         let problem = "train.patience and train.validate_every_steps need validation data; set data.validation";
         return Err(wrong(problem.into()));
     }
+    recipe.check_length(data.train.len()).map_err(wrong)?;
     let weights = match args.resume {
         None => start_weights(&recipe, &*model, &directory)?,
         Some(_) => None,
@@ -360,22 +357,32 @@ fn helpers(prepared: &Prepared) -> Helpers {
     }
 }
 
-/// Does the work, and says so where a server went away: Burn panics at the next value it reads.
-fn watch_servers<T>(
-    prepared: &Prepared,
-    work: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
-    let remote = prepared.remote();
-    if remote.is_empty() {
-        return work();
-    }
-    devices::catch_panic(work).unwrap_or_else(|message| {
-        let servers: Vec<&str> = remote.iter().map(|device| device.name.as_str()).collect();
-        Err(Error::Failed(format!(
+/// Does the work. A panic, which is how Burn says that a device failed, is a failure of it.
+fn guarded<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let done = devices::catch_panic(work);
+    done.unwrap_or_else(|message| Err(broke_off(prepared, &message)))
+}
+
+/// Why computing broke off outside of training steps and validations, of which [`FitError`] tells more.
+fn broke_off(prepared: &Prepared, message: &str) -> Error {
+    let servers: Vec<String> = (prepared.remote().iter())
+        .map(|device| device.name.clone())
+        .collect();
+    Error::Failed(if out_of_memory(message) {
+        format!(
+            "the device has too little memory for {} examples at once: {message}; lower \
+             train.eval_batch_size, and go on from the last checkpoint with --resume",
+            prepared.recipe.train.eval_batch_size
+        )
+    } else if servers.is_empty() {
+        format!("computing broke off: {message}; go on from the last checkpoint with --resume")
+    } else {
+        // Burn panics at the next value it reads where a server went away.
+        format!(
             "computing with {} broke off: {message}; look there whether the server still runs, \
              and go on from the last checkpoint with --resume",
             servers.join(", ")
-        )))
+        )
     })
 }
 
@@ -404,10 +411,29 @@ struct Trained {
     outcome: registry::Outcome,
 }
 
-/// A flag that SIGINT (Ctrl-C) and SIGTERM set; the second of them ends the process at once.
+/// What asks a run to stop: Ctrl-C, `kill`, and a terminal that was closed, unless the process was
+/// started to outlive that, by `nohup`.
+fn stop_signals() -> Vec<i32> {
+    #[cfg(unix)]
+    if !ignores_hangup() {
+        return vec![SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+    }
+    vec![SIGINT, SIGTERM]
+}
+
+/// Whether the signal is ignored, as Linux tells it: bit 0 of a mask.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+/// A flag that [`stop_signals`] set; the second of them ends the process at once.
 fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in stop_signals() {
         flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())
             .and_then(|_| flag::register(signal, stop.clone()))
             .map_err(|error| Error::Failed(format!("cannot wait for signals: {error}")))?;
@@ -461,7 +487,14 @@ fn train(
         stop: Some(&stop),
         watch,
     };
-    let (ready, outcome) = model.train(job)?;
+    let (ready, outcome) = model.train(job).map_err(|error| match &error {
+        FitError::Broken { message, .. }
+            if !message.out_of_memory && !prepared.remote().is_empty() =>
+        {
+            broke_off(prepared, &message.line)
+        }
+        _ => error.into(),
+    })?;
     Ok(Trained { ready, outcome })
 }
 
@@ -477,7 +510,6 @@ fn conclude(
 ) -> Result<Event, Error> {
     let Trained { ready, outcome } = trained;
     let (recipe, data) = (&prepared.recipe, &prepared.data);
-    let batch_size = recipe.train.eval_batch_size;
     let part = run.folder().join(format!(".{MODEL_FILE}.part"));
     ready.save(&part, None)?;
     fs::rename(&part, run.folder().join(MODEL_FILE)).map_err(Error::failed)?;
@@ -491,13 +523,14 @@ fn conclude(
     record.result = Some(result.clone());
     write_record(run, record)?;
     if let Some(test) = &data.test {
-        let values = ready.evaluate(&recipe.task, &**test, batch_size);
-        let values = values.map_err(|error| {
-            Error::Failed(format!(
-                "reading the test split failed: {error}; the model is trained and saved: mend the data, \
-                 then eval {}",
+        let batches = recipe.train.eval_batches(&**test);
+        let values = ready.evaluate(&recipe.task, "test", &batches);
+        let values = values.map_err(|error| match error {
+            Error::Request(problem) => Error::Failed(format!(
+                "{problem}; the model is trained and saved: once that can be read, eval {} measures it",
                 run.folder().display()
-            ))
+            )),
+            other => other,
         })?;
         result.metrics.extend(named("test", values));
     }
@@ -513,7 +546,7 @@ fn conclude(
         (None, None) => None,
     };
     if let (Some((split, source)), true) = (looked_at, look) {
-        let examined = insight::examine(&*ready, &data.codec, split, &**source, batch_size)
+        let examined = insight::examine(&*ready, &data.codec, split, &**source, &recipe.train)
             .and_then(|insight| Ok(run.write(INSIGHT_FILE, &to_json(&insight))?));
         if let Err(error) = examined {
             eprintln!("warning: the report shows no examples: {error}");
@@ -543,7 +576,7 @@ pub fn finish_event(folder: &Path, result: &Outcome) -> Event {
 
 /// Leaves a run that ended without a result as it should be found.
 fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
-    if matches!(error, Error::Request(_)) && !resumed && is_empty(&run) {
+    if matches!(error, Error::Request(_)) && !resumed && !has_steps(run.folder()) {
         // Nothing was computed; what keeps the folder from going is not the error to report.
         let _ = fs::remove_dir_all(run.folder());
         return error;
@@ -567,14 +600,12 @@ fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error:
     }
 }
 
-/// Whether a run ended before anything that it computed was written: it says no more than that it
-/// started.
-fn is_empty(run: &Run) -> bool {
-    let said = fs::read(run.folder().join(METRICS_FILE));
-    let is_start = |event: &Event| matches!(event, Event::Start { .. });
-    let says_nothing = said.is_ok_and(|said| read_events(&said).0.iter().all(is_start));
-    let written = ["checkpoints", MODEL_FILE].map(|name| run.folder().join(name).exists());
-    says_nothing && written == [false, false]
+/// Whether a run has computed anything.
+fn has_steps(folder: &Path) -> bool {
+    let events = fs::read(folder.join(METRICS_FILE)).unwrap_or_default();
+    let mut events = read_events(&events).0.into_iter();
+    let written = ["checkpoints", MODEL_FILE].map(|name| folder.join(name).exists());
+    written != [false, false] || events.any(|event| event.step() > 0)
 }
 
 fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Found>) -> Record {

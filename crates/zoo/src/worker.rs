@@ -133,8 +133,8 @@ fn converge(spec: &Spec, progress: &mut dyn FnMut(usize, f64)) -> Result<Converg
         Ok((ready, outcome)) => {
             let metrics = match (split, &data.test) {
                 ("test", Some(test)) => {
-                    let batch_size = recipe.train.eval_batch_size;
-                    let metrics = ready.evaluate(&recipe.task, &**test, batch_size);
+                    let batches = recipe.train.eval_batches(&**test);
+                    let metrics = ready.evaluate(&recipe.task, "test", &batches);
                     Some(metrics.map_err(|error| error.to_string())?)
                 }
                 _ => outcome.validation,

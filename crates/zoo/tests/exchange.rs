@@ -250,6 +250,8 @@ fn an_architecture_of_timm_and_torchvision_goes_by_its_name() {
         "--epochs",
         "1",
         "--set",
+        "schedule.warmup_steps=0",
+        "--set",
         "train.batch_size=4",
         "--no-report",
         "--quiet",

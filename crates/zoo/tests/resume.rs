@@ -67,6 +67,21 @@ fn start(folder: &Path, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
+/// As `start`, but where a closed terminal is what it is by default: a machine that tests for hours
+/// may have been told to ignore it.
+#[cfg(unix)]
+fn start_without_nohup(folder: &Path, arguments: &[&str]) -> Child {
+    Command::new("env")
+        .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_zoo")])
+        .args(arguments)
+        .current_dir(folder)
+        .env("ZOO_DATA_DIR", folder.join("data"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
 fn result(run: &Path) -> String {
     sum(&run.join("model.safetensors")).unwrap()
 }
@@ -227,6 +242,8 @@ fn decoders_and_pictures_resume_exactly_too() {
             "train.log_every_steps=1",
             "--set",
             "train.checkpoint_every_steps=5",
+            "--set",
+            "schedule.warmup_steps=5",
             "--quiet",
             "--no-report",
         ];
@@ -267,8 +284,12 @@ fn ctrl_c_finishes_the_step_keeps_it_and_says_how_to_go_on() {
     );
     succeed(folder.path(), &with(&all, &["--out", "whole"]));
     let run = folder.path().join("runs/mlp-glyphs-flex-1");
-    for (name, resume) in [("INT", &[][..]), ("TERM", &["--resume"])] {
-        let mut child = start(folder.path(), &with(&all, resume));
+    for (name, resume) in [
+        ("INT", &[][..]),
+        ("TERM", &["--resume"]),
+        ("HUP", &["--resume"]),
+    ] {
+        let mut child = start_without_nohup(folder.path(), &with(&all, resume));
         let from = steps_done(&run);
         assert!(wait_until(&mut child, || steps_done(&run) > from + 10));
         signal(&child, name);
@@ -299,6 +320,41 @@ fn ctrl_c_finishes_the_step_keeps_it_and_says_how_to_go_on() {
     let whole = folder.path().join("whole/mlp-glyphs-flex-1");
     assert_eq!(result(&run), result(&whole));
     assert_eq!(numbers(&run), numbers(&whole));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_closed_terminal_is_heard_and_nohup_outlives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = ["--steps", "400", "--set", "train.log_every_steps=1"];
+    // It talks, and nobody listens any more.
+    let all = with(&["train", "--no-report"], &rest);
+    let mut child = start_without_nohup(folder.path(), &all);
+    let run = folder.path().join("runs/mlp-glyphs-flex-1");
+    assert!(wait_until(&mut child, || steps_done(&run) > 10));
+    drop(child.stderr.take());
+    signal(&child, "HUP");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let step = steps_done(&run);
+    assert_eq!(record(&run).state, State::Interrupted);
+    assert!(
+        run.join(format!("checkpoints/{step}/manifest.json"))
+            .is_file()
+    );
+
+    let mut command = Command::new("nohup");
+    let command = command.arg(env!("CARGO_BIN_EXE_zoo")).args(&all);
+    let command = command.current_dir(folder.path()).stdin(Stdio::null());
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let run = folder.path().join("runs/mlp-glyphs-flex-2");
+    assert!(wait_until(&mut child, || steps_done(&run) > 10));
+    signal(&child, "HUP");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(record(&run).state, State::Finished);
 }
 
 #[test]
@@ -477,7 +533,8 @@ fn resume_alone_goes_on_where_the_newest_unfinished_run_stopped_whatever_its_rec
         "train.checkpoint_every_steps=6",
     ];
     let mlp = with(&["train"], &quick);
-    let sums = with(&["train", "gpt-sums"], &quick);
+    let sums = ["train", "gpt-sums", "--set", "schedule.warmup_steps=0"];
+    let sums = with(&sums, &quick);
     let resume = ["train", "--resume", "--no-report"];
 
     // Nothing at all, and nothing that is unfinished.
@@ -659,6 +716,8 @@ fn a_test_split_that_cannot_be_read_costs_nothing_that_was_computed() {
     let train = [
         "train",
         "resnet20-folder",
+        "--set",
+        "schedule.warmup_steps=0",
         "--set",
         "data.path=pictures",
         "--set",

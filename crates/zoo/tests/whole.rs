@@ -127,6 +127,8 @@ fn a_folder_of_pictures() {
     let train = [
         "train",
         "resnet20-folder",
+        "--set",
+        "schedule.warmup_steps=0",
         "--steps",
         "4",
         "--set",
@@ -155,7 +157,7 @@ fn write_reviews(folder: &Path) {
     }
 }
 
-const REVIEWS: [&str; 9] = [
+const REVIEWS: [&str; 11] = [
     "train",
     "encoder-sst2",
     "--set",
@@ -165,6 +167,8 @@ const REVIEWS: [&str; 9] = [
     "--set",
     "data.min_count=1",
     "--epochs=2",
+    "--set",
+    "schedule.warmup_steps=0",
 ];
 
 #[test]
@@ -192,6 +196,8 @@ fn characters_of_a_text() {
         "train",
         "gpt-shakespeare",
         "--set",
+        "schedule.warmup_steps=0",
+        "--set",
         "data.name=chars",
         "--set",
         "data.path=book.txt",
@@ -214,7 +220,8 @@ fn characters_of_a_text() {
 #[test]
 fn sums() {
     let root = tempfile::tempdir().unwrap();
-    let train = ["train", "gpt-sums", "--steps", "4"];
+    let no_warmup = "schedule.warmup_steps=0";
+    let train = ["train", "gpt-sums", "--steps", "4", "--set", no_warmup];
     let (run, insight) = whole(root.path(), &train, "gpt-sums");
     assert!(insight.samples[0].expected.is_some());
     assert!(sample(root.path(), &run, "27+85=").starts_with("27+85="));

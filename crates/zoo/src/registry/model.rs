@@ -13,7 +13,10 @@ use toml::Table;
 use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
-use zoo_train::{Checkpoint, Event, Finetune, Fit, Helpers, Metrics, Recipe, Run, Source, number};
+use zoo_train::{
+    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
+    not_finite_tensor, number,
+};
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
 
@@ -70,8 +73,8 @@ pub trait Model {
     /// Trains it, from `weights` if there are any.
     ///
     /// # Errors
-    /// Weights that do not fit, and those of [`Fit::train`].
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), Error>;
+    /// See [`FitError`].
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError>;
     /// Builds it with weights from a file, by its origin's names or ours.
     ///
     /// # Errors
@@ -277,8 +280,9 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         worker::serve(spec, folder, subject, requests, worker::to_stdout)
     }
 
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), Error> {
-        let model = self.initial(job.recipe.train.seed, job.weights)?;
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
+        let model = self.initial(job.recipe.train.seed, job.weights);
+        let model = model.map_err(|error| FitError::Model(error.to_string()))?;
         let task = self.forward.task(&job.recipe.task);
         let fit = Fit {
             recipe: job.recipe,
@@ -306,6 +310,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = self.build(device)?;
         zoo_weights::load(&mut model, path, &self.origin)?;
+        check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -313,6 +318,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let mut model = self.build(device)?;
         let is_bias = |name: &str| name.ends_with(".bias");
         zoo_weights::load_except(&mut model, path, &self.origin, &is_bias)?;
+        check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -324,7 +330,9 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error> {
         let mut model = self.build(&host()?)?;
-        Ok(self.start_from(&mut model, weights)?.kept)
+        let loaded = self.start_from(&mut model, weights)?;
+        check_finite(&model, weights)?;
+        Ok(loaded.kept)
     }
 
     fn check_finetune(&self, finetune: &Finetune) -> Result<(), Error> {
@@ -345,6 +353,18 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn to_hub(&self) -> Option<Result<Json, String>> {
         self.to_hub.map(|write| write(&self.config))
+    }
+}
+
+/// Refuses weights that are no numbers: whatever they were asked, they would answer something.
+fn check_finite<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
+    match not_finite_tensor(model) {
+        None => Ok(()),
+        Some(name) => Err(Error::Failed(format!(
+            "{}: {name} holds NaN or infinity, as a training that diverged leaves it; take another \
+             file, or train again",
+            path.display()
+        ))),
     }
 }
 

@@ -8,7 +8,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::quantization::{Calibration, QuantValue};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use zoo_compare::worker;
-use zoo_train::{Batch, Metrics, Source, SourceError, TaskConfig, evaluate};
+use zoo_train::{Batch, EvalBatches, Metrics, SourceError, TaskConfig, evaluate, not_finite};
 use zoo_transformer::generate::Decoder;
 use zoo_weights::Origin;
 
@@ -31,25 +31,21 @@ pub struct Answer {
 
 /// A model with weights, on a device without autodiff.
 pub trait Ready {
-    /// Metrics over a source.
+    /// Metrics over the split of this name.
     ///
     /// # Errors
-    /// An example that cannot be read.
+    /// An example that cannot be read, or a metric that is not finite.
     fn evaluate(
         &self,
         task: &TaskConfig,
-        source: &dyn Source,
-        batch_size: usize,
-    ) -> Result<Metrics, SourceError>;
+        split: &str,
+        batches: &EvalBatches<'_>,
+    ) -> Result<Metrics, Error>;
     /// A classifier's answer to every example; `None` for a decoder.
     ///
     /// # Errors
     /// An example that cannot be read.
-    fn answers(
-        &self,
-        source: &dyn Source,
-        batch_size: usize,
-    ) -> Result<Option<Vec<Answer>>, SourceError>;
+    fn answers(&self, batches: &EvalBatches<'_>) -> Result<Option<Vec<Answer>>, SourceError>;
     /// What the likeliest output for a batch of one depends on: a value a pixel and channel, or a
     /// token. Images are held against `baseline`, tokens against no token. `None` for a model whose
     /// outputs are not one.
@@ -89,7 +85,31 @@ pub(super) struct Opened<M> {
     pub(super) device: Device,
 }
 
+/// What a classifier's logits `[b, k]` say, beside the true classes.
+fn read_answers(logits: Tensor<2>, target: &TensorData) -> Vec<Answer> {
+    let classes = logits.dims()[1];
+    let scores = log_softmax(logits, 1).into_data();
+    let scores: Vec<f64> = scores.iter::<f64>().collect();
+    let rows = scores.chunks(classes.max(1)).zip(target.iter::<i64>());
+    rows.map(|(row, label)| {
+        let likeliest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        let (predicted, score) = likeliest.map_or((0, f64::NAN), |(i, score)| (i, *score));
+        let label = label as usize;
+        Answer {
+            label,
+            predicted,
+            confidence: score.exp(),
+            loss: -row.get(label).copied().unwrap_or(f64::NAN),
+        }
+    })
+    .collect()
+}
+
 impl<M: Module + 'static> Opened<M> {
+    fn classifies(&self) -> bool {
+        matches!(self.forward, Forward::Images(_) | Forward::Sentences(_))
+    }
+
     /// The logits `[b, k]` of a classifier.
     fn logits(&self, input: TensorData) -> Option<Tensor<2>> {
         match self.forward {
@@ -108,46 +128,33 @@ impl<M: Module + 'static> Ready for Opened<M> {
     fn evaluate(
         &self,
         config: &TaskConfig,
-        source: &dyn Source,
-        batch_size: usize,
-    ) -> Result<Metrics, SourceError> {
-        evaluate(
-            &*self.forward.task(config),
-            &self.model,
-            source,
-            batch_size,
-            &self.device,
-        )
+        split: &str,
+        batches: &EvalBatches<'_>,
+    ) -> Result<Metrics, Error> {
+        let task = self.forward.task(config);
+        let metrics = evaluate(&*task, &self.model, batches, &self.device);
+        let metrics = metrics.map_err(|error| {
+            Error::Request(format!("reading the {split} split failed: {error}"))
+        })?;
+        match not_finite(&metrics) {
+            None => Ok(metrics),
+            Some((name, value)) => Err(Error::Failed(format!(
+                "the {split} {name} is {value}: the model's outputs are not finite; train again with a \
+                 lower optimizer.learning_rate, schedule.warmup_steps or train.clip_norm"
+            ))),
+        }
     }
 
-    fn answers(
-        &self,
-        source: &dyn Source,
-        batch_size: usize,
-    ) -> Result<Option<Vec<Answer>>, SourceError> {
-        let indices: Vec<u32> = (0..source.len() as u32).collect();
-        let mut answers = Vec::with_capacity(indices.len());
-        for part in indices.chunks(batch_size) {
-            let batch = source.batch(part, None)?;
-            let Some(logits) = self.logits(batch.input) else {
-                return Ok(None);
-            };
-            let classes = logits.dims()[1];
-            let scores = log_softmax(logits, 1).into_data();
-            let scores: Vec<f64> = scores.iter::<f64>().collect();
-            let labels = batch.target.iter::<i64>();
-            for (row, label) in scores.chunks(classes.max(1)).zip(labels) {
-                let likeliest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-                let (predicted, score) = likeliest.map_or((0, f64::NAN), |(i, score)| (i, *score));
-                let label = label as usize;
-                answers.push(Answer {
-                    label,
-                    predicted,
-                    confidence: score.exp(),
-                    loss: -row.get(label).copied().unwrap_or(f64::NAN),
-                });
-            }
+    fn answers(&self, batches: &EvalBatches<'_>) -> Result<Option<Vec<Answer>>, SourceError> {
+        if !self.classifies() {
+            return Ok(None);
         }
+        let mut answers = Vec::with_capacity(batches.source.len());
+        batches.each(|batch| {
+            if let Some(logits) = self.logits(batch.input) {
+                answers.extend(read_answers(logits, &batch.target));
+            }
+        })?;
         Ok(Some(answers))
     }
 
@@ -202,7 +209,8 @@ impl<M: Module + 'static> Ready for Opened<M> {
         target: TensorData,
     ) -> BTreeMap<String, Option<TensorData>> {
         let device = self.device.clone().autodiff();
-        let model = self.model.clone().train();
+        // A copy: a clone would share running statistics.
+        let model = self.model.valid().train();
         let batch = Batch {
             input,
             target,
@@ -240,7 +248,7 @@ impl<M: Module + 'static> Ready for Opened<M> {
         let scheme = scheme.with_value(QuantValue::Q8S);
         let mut quantizer = Quantizer::new(Calibration::MinMax, scheme);
         let group = ParamGroup::from_ids(weights);
-        let model = self.model.clone();
+        let model = self.model.valid();
         Some(Box::new(Self {
             model: model.quantize_weights_group(&mut quantizer, group),
             forward: self.forward,

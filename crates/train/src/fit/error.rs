@@ -1,0 +1,270 @@
+//! Why a run ended without a result.
+
+use std::fmt;
+
+use burn::store::RecordError;
+use zoo_weights::WeightsError;
+
+use crate::run::{RunError, advice_on};
+use crate::task::SourceError;
+
+/// Why a run ended without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The loss, the gradient or the weights became NaN or infinite. Of the first two, no update was
+    /// made; nothing that is not finite was kept.
+    #[error(
+        "{what} at step {step} (loss {loss}, learning rate {learning_rate:.3e}{}); \
+         try a lower optimizer.learning_rate, schedule.warmup_steps or train.clip_norm{}",
+        gradient_norm.map_or(String::new(), |norm| format!(", gradient norm {norm:.3e}")),
+        kept.as_ref().map_or(String::new(), |path| format!("; the last good checkpoint is {path}"))
+    )]
+    Diverged {
+        /// What is not finite.
+        what: NotFinite,
+        /// The step at which it is, from 1.
+        step: usize,
+        /// Its loss.
+        loss: f64,
+        /// Its learning rate.
+        learning_rate: f64,
+        /// Length of its gradient, where it was measured.
+        gradient_norm: Option<f64>,
+        /// The last checkpoint.
+        kept: Option<String>,
+    },
+    /// What the steps led to is no model that could be kept.
+    #[error(
+        "{problem}; try a lower optimizer.learning_rate, schedule.warmup_steps or train.clip_norm{}",
+        kept.as_ref().map_or(String::new(), |path| format!("; the last checkpoint is {path}"))
+    )]
+    NoResult {
+        /// What is wrong with it.
+        problem: String,
+        /// The last checkpoint.
+        kept: Option<String>,
+    },
+    /// The device, or code that computes on it, panicked.
+    #[error("{}", broken(*doing, *step, message, *batch, kept.as_deref()))]
+    Broken {
+        /// What was being done.
+        doing: Doing,
+        /// Steps done before.
+        step: usize,
+        /// The panic's first line.
+        message: Breakdown,
+        /// Examples at once.
+        batch: usize,
+        /// The last checkpoint.
+        kept: Option<String>,
+    },
+    /// It was asked to stop.
+    #[error(
+        "interrupted after step {step}{}",
+        kept.as_ref().map_or(String::new(), |path| format!("; it is kept in {path}"))
+    )]
+    Interrupted {
+        /// Steps done.
+        step: usize,
+        /// The checkpoint that was written.
+        kept: Option<String>,
+    },
+    /// A checkpoint has the sums of its files, but not the file that the recipe needs.
+    #[error("{checkpoint}: has no {file}, which the recipe needs")]
+    Incomplete {
+        /// The checkpoint.
+        checkpoint: String,
+        /// What it lacks.
+        file: &'static str,
+    },
+    /// There is nothing to train or validate on.
+    #[error("the {0} split is empty")]
+    EmptySplit(&'static str),
+    /// All examples together are no whole batch.
+    #[error(
+        "train.drop_last = true leaves nothing of {examples} examples: train.batch_size = {batch_size}; \
+         set a smaller one"
+    )]
+    NoWholeBatch {
+        /// Training examples.
+        examples: usize,
+        /// Examples a step.
+        batch_size: usize,
+    },
+    /// A batch norm would normalise each channel over a single value.
+    #[error(
+        "{norm}: batch norm cannot train on a single value a channel, which it would make 0 whatever it \
+         is; {reason}"
+    )]
+    SingleValue {
+        /// The norm's path in the model.
+        norm: String,
+        /// Which step has one example, and what to change.
+        reason: String,
+    },
+    /// The model could not be made, or not with the weights to start from.
+    #[error("{0}")]
+    Model(String),
+    /// A batch could not be assembled.
+    #[error("reading the data failed: {0}")]
+    Data(SourceError),
+    /// The recipe's table `finetune` does not go with this model.
+    #[error("{0}")]
+    Finetune(String),
+    /// The recipe names a metric that its task does not have.
+    #[error("train.best = {name:?}: this task has: {known}")]
+    UnknownMetric {
+        /// What the recipe says.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The run folder could not be written.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Weights could not be written or read.
+    #[error("{0}{advice}", advice = advice_on(.0))]
+    Weights(#[from] WeightsError),
+    /// Optimizer state could not be written or read.
+    #[error("optimizer state: {0}{advice}", advice = advice_on(.0))]
+    Optimizer(#[from] RecordError),
+}
+
+/// What became NaN or infinite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotFinite {
+    /// The loss of a step.
+    Loss,
+    /// The gradient of a step whose loss is finite.
+    Gradient,
+    /// The weights after a step; the first tensor that is not finite.
+    Weights(String),
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loss => write!(f, "the loss became infinite or NaN"),
+            Self::Gradient => write!(f, "the gradient became infinite or NaN"),
+            Self::Weights(name) => write!(f, "the weights became infinite or NaN ({name})"),
+        }
+    }
+}
+
+/// What a run was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// A training step.
+    Training,
+    /// A validation.
+    Evaluating,
+}
+
+/// What a device said when it broke off.
+#[derive(Clone, Debug)]
+pub struct Breakdown {
+    /// Its first line.
+    pub line: String,
+    /// Whether it says that there is too little memory.
+    pub out_of_memory: bool,
+}
+
+impl Breakdown {
+    /// Reads a panic.
+    pub fn new(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("it panicked without a message");
+        // One line: some backends append a whole list of adapters or a backtrace.
+        let mut line = text.lines().next().unwrap_or_default().trim().to_owned();
+        let out_of_memory = out_of_memory(text);
+        if out_of_memory && !self::out_of_memory(&line) {
+            line += ": out of memory";
+        }
+        Self {
+            line,
+            out_of_memory,
+        }
+    }
+}
+
+/// Whether a backend's message is about too little memory: CubeCL's ("out of device memory allocating
+/// … bytes", "can't allocate buffer of size …", and the names of these errors), CUDA's
+/// (`CUDA_ERROR_OUT_OF_MEMORY`), wgpu's ("Out of Memory", "Not enough memory left") and the operating
+/// system's ("Cannot allocate memory").
+pub fn out_of_memory(message: &str) -> bool {
+    let message = message.to_lowercase().replace('_', " ");
+    [
+        "out of memory",
+        "out of device memory",
+        "outofmemory",
+        "not enough memory",
+        "buffertoobig",
+        "can't allocate",
+        "cannot allocate",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+fn broken(
+    doing: Doing,
+    step: usize,
+    message: &Breakdown,
+    batch: usize,
+    kept: Option<&str>,
+) -> String {
+    let (when, key, same) = match doing {
+        Doing::Training => (
+            "in the step after",
+            "train.micro_batch_size",
+            ", which gives the same gradient (batch norm aside)",
+        ),
+        Doing::Evaluating => ("in the validation after", "train.eval_batch_size", ""),
+    };
+    let line = &message.line;
+    let mut text = match (message.out_of_memory, batch) {
+        (false, _) => format!("computing broke off {when} step {step}: {line}"),
+        (true, 1) => format!(
+            "the device has too little memory for one example, {when} step {step}: {line}; take a \
+             smaller model, or another device"
+        ),
+        (true, _) => format!(
+            "the device has too little memory for {batch} examples at once, {when} step {step}: \
+             {line}; set {key} = {}{same}",
+            batch / 2
+        ),
+    };
+    if let Some(path) = kept {
+        text += &format!("; the last checkpoint is {path}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_memory_is_told_from_other_failures() {
+        for message in [
+            "out of device memory allocating 4294967296 bytes\nBacktrace:",
+            "can't allocate buffer of size: 1099511627776",
+            "Unable to read: OutOfMemory { size: 12 }",
+            "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
+            "wgpu error: Out of Memory",
+            "Not enough memory left.",
+        ] {
+            assert!(out_of_memory(message), "{message}");
+        }
+        for message in [
+            "Parent device is lost",
+            "index out of bounds",
+            "no memory of it",
+        ] {
+            assert!(!out_of_memory(message), "{message}");
+        }
+    }
+}

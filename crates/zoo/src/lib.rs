@@ -20,7 +20,8 @@ macro_rules! print {
     }};
 }
 
-/// The standard library's own would end a training because its messages have no reader.
+/// The standard library's own panics where a terminal was closed, and so would end a training because
+/// its messages have no reader.
 macro_rules! eprintln {
     ($($text:tt)*) => {{
         use std::io::Write as _;

@@ -35,12 +35,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// More threads than any machine has cores for; each takes memory.
+const MOST_THREADS: usize = 4096;
+
 /// Makes this thread one of the pool's, where there are others: handing work to a pool that one is
 /// not part of means waiting for two threads to wake, at every operation.
 fn compute_on_this_thread() {
     let asked = std::env::var("RAYON_NUM_THREADS").ok();
     let threads = match asked.and_then(|threads| threads.parse().ok()) {
-        Some(threads) if threads > 0 => threads,
+        Some(threads) if threads > 0 => threads.min(MOST_THREADS),
         _ => std::thread::available_parallelism().map_or(1, usize::from),
     };
     // A pool of this thread alone would keep other threads waiting for it.

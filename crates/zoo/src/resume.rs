@@ -88,7 +88,11 @@ pub fn unfinished(args: &TrainArgs) -> Result<Vec<PathBuf>, Error> {
             .collect();
         let there = match there.as_slice() {
             [] => "there is no run at all; name the folder of runs with --out".into(),
-            there => format!("there are: {}", there.join(", ")),
+            there => format!(
+                "there are: {}; a finished one goes on by its name, with a new length, as in --resume RUN \
+                 --epochs N",
+                there.join(", ")
+            ),
         };
         return Err(Error::Request(format!(
             "no unfinished run{of} in {} to resume; {there}",

@@ -243,6 +243,17 @@ fn a_decoder_samples_and_repeats_itself_by_seed() {
         sample(&["--temperature", "0"]).contains("the cat"),
         "the likeliest text is the book's"
     );
+    // A prompt that fills the context is read whole; of a longer one, it is said what is read.
+    let said = |prompt: &str| {
+        let line = ["sample", "runs/gpt-shakespeare-flex-1", "--prompt", prompt];
+        let output = zoo(folder.path(), &with(&line, &["--tokens", "3"]));
+        assert!(output.status.success() && output.stdout.starts_with(prompt.as_bytes()));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said("the cat sat on t"), "");
+    let warning = "warning: the prompt has 17 tokens, and the model sees 16 at once: it goes on from \
+                   the last 16\n";
+    assert_eq!(said("the cat sat on th"), warning);
     let error = fail(
         folder.path(),
         &["sample", "runs/gpt-shakespeare-flex-1", "--prompt", "Q"],
@@ -420,10 +431,7 @@ fn a_wrong_request_is_refused_with_what_to_do_and_leaves_nothing() {
             &["train", "encoder-sst2"],
             &["train.tsv", "data fetch sst2"],
         ),
-        (
-            &["train", "--resume"],
-            &["no run mlp-glyphs-flex", "resume"],
-        ),
+        (&["train", "--resume"], &["no unfinished run", "resume"]),
         (
             &["show", "resnet19"],
             &["unknown model", "did you mean resnet18?"],

@@ -30,6 +30,8 @@ fn prepare(folder: &Path) {
         &[
             "train",
             "gpt-sums",
+            "--set",
+            "schedule.warmup_steps=0",
             "--steps",
             "2",
             "--no-report",

@@ -416,7 +416,10 @@ fn a_changed_recipe_or_changed_data_is_refused_by_what_differs() {
     succeed(folder.path(), &short);
     let run = folder.path().join("runs/mlp-glyphs-flex-1");
 
-    let long = with(&base, &["--epochs", "3", "--resume"]);
+    let long = with(
+        &base,
+        &["--epochs", "3", "--resume", "runs/mlp-glyphs-flex-1"],
+    );
     let before = result(&run);
     let error = fail(folder.path(), &long, 2);
     assert!(
@@ -530,7 +533,8 @@ fn resume_alone_goes_on_where_the_newest_unfinished_run_stopped_whatever_its_rec
         "train.checkpoint_every_steps=6",
     ];
     let mlp = with(&["train"], &quick);
-    let sums = with(&["train", "gpt-sums"], &quick);
+    let sums = ["train", "gpt-sums", "--set", "schedule.warmup_steps=0"];
+    let sums = with(&sums, &quick);
     let resume = ["train", "--resume", "--no-report"];
 
     // Nothing at all, and nothing that is unfinished.
@@ -713,6 +717,8 @@ fn a_test_split_that_cannot_be_read_costs_nothing_that_was_computed() {
         "train",
         "resnet20-folder",
         "--set",
+        "schedule.warmup_steps=0",
+        "--set",
         "data.path=pictures",
         "--set",
         "data.size=[8,8]",
@@ -799,7 +805,8 @@ fn two_processes_do_not_share_a_run_folder() {
     let mut child = start(folder.path(), &all);
     let run = folder.path().join("runs/mlp-glyphs-flex-1");
     assert!(wait_until(&mut child, || steps_done(&run) > 20));
-    let error = fail(folder.path(), &with(&all, &["--resume"]), 2);
+    let resume = with(&all, &["--resume", "runs/mlp-glyphs-flex-1"]);
+    let error = fail(folder.path(), &resume, 2);
     let holder = format!("process {} is at work", child.id());
     assert!(error.contains(&holder), "{error}");
     // A new run is nobody's business.

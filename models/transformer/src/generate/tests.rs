@@ -207,8 +207,8 @@ fn a_text_ends_with_the_error_where_no_token_can_be_chosen() {
         }
     }
     let (model, device) = (Broken(GptConfig::tiny()), Device::flex());
-    let mut decoder = Decoder::new(&model, &device);
-    let text = generate(&mut decoder, &[0], &Sampling::default(), &[], || 0.5);
+    let (mut decoder, sampling) = (Decoder::new(&model, &device), Sampling::default());
+    let text = generate(&mut decoder, &[0], &sampling, &[], || 0.5);
     assert_eq!(text.collect::<Vec<_>>(), [Ok(1), Err(NotFinite)]);
 }
 

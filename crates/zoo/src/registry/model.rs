@@ -14,8 +14,8 @@ use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, Helpers, Metrics, Recipe, Run, Source, not_finite_tensor,
-    number,
+    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
+    not_finite_tensor, number,
 };
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};

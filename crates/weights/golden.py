@@ -1,6 +1,7 @@
 """Writes the golden numbers of one architecture; imported by the scripts beside the models.
 
-A script builds a small instance of the origin's own code and calls `write`. The file holds, by the
+A script builds a small instance in PyTorch, by the origin's own code wherever a package has it, and
+calls `write`. The file holds, by the
 origin's names: `weight.*` (the whole state dict), `input`, `target`, the `output` in evaluation,
 `grad.*` (of the loss in training, for every parameter), and the `losses` of ten steps of SGD.
 Dropout and stochastic depth must be off, so that no chance is left in training.

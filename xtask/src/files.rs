@@ -57,6 +57,9 @@ fn takes_workspace_lints(manifest: &str) -> bool {
     }
 }
 
+/// How a test says that it is skipped.
+const SKIPPED: &str = "(\"skipped";
+
 /// The violations in one file.
 fn check(path: &str, text: &str) -> Vec<String> {
     let extension = Path::new(path)
@@ -77,6 +80,14 @@ fn check(path: &str, text: &str) -> Vec<String> {
                     .any(|ignore| line.trim_start().starts_with(ignore)) =>
             {
                 report("an ignored test; make it quick, skip it visibly, or delete it".into());
+            }
+            // What is missing must be a failure where somebody says so.
+            Some("rs")
+                if path.contains("tests/")
+                    && line.to_lowercase().contains(SKIPPED)
+                    && !text.contains("ZOO_REQUIRE_") =>
+            {
+                report("a test that is skipped passes; let a ZOO_REQUIRE_… make it fail".into());
             }
             Some("md" | "toml") => {
                 for name in commands(line) {
@@ -140,6 +151,15 @@ mod tests {
             "{found:?}"
         );
         assert!(check("a/b.md", &ignored).is_empty());
+    }
+
+    #[test]
+    fn a_test_that_passes_for_want_of_something_is_found() {
+        let line = format!("eprintln!{} {{name}}\");", SKIPPED.to_uppercase());
+        let found = check("a/tests/b.rs", &line);
+        assert!(found[0].contains("ZOO_REQUIRE_"), "{found:?}");
+        let asks = format!("std::env::var(\"ZOO_REQUIRE_DATA\");\n{line}");
+        assert!(check("a/tests/b.rs", &asks).is_empty());
     }
 
     #[test]

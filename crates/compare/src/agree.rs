@@ -31,10 +31,11 @@ impl Observed {
             |name: &str| tensors::read(&folder.join(name)).map_err(|error| error.to_string());
         // PyTorch writes no list: its layers are found by the reference's names.
         let path = folder.join("layers.json");
+        let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let layers = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map_err(|error| format!("{}: {error}", path.display()))?,
-            Err(_) => Vec::new(),
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| wrong(&error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(wrong(&error)),
         };
         Ok(Self {
             outputs: open("outputs.safetensors")?,
@@ -57,6 +58,26 @@ impl Observed {
     pub fn longest_product(&self) -> u64 {
         let lengths = self.layers.iter().map(|(_, _, inner)| *inner);
         lengths.max().unwrap_or(0)
+    }
+
+    /// The first thing in it that is not finite, if anything is: a reference with such numbers can
+    /// prove nothing, and a perturbed one says nothing of rounding.
+    #[must_use]
+    pub fn not_finite(&self) -> Option<String> {
+        let bad = |values: &Values| values.data.iter().any(|value| !value.is_finite());
+        let layers = self.layers.iter().map(|(name, ..)| name);
+        let layer = layers.into_iter().find(|name| {
+            let output = self.outputs.get(&format!("layer/{name}"));
+            output.is_some_and(bad)
+        });
+        let output = self.outputs.iter().find(|(_, values)| bad(values));
+        let loss = self.losses.iter().position(|loss| !loss.is_finite());
+        let gradient = self.gradients.iter().find(|(_, values)| bad(values));
+        layer
+            .map(|name| format!("the output of layer {name}"))
+            .or_else(|| output.map(|(name, _)| name.clone()))
+            .or_else(|| gradient.map(|(name, _)| format!("the gradient of {name}")))
+            .or_else(|| loss.map(|step| format!("the loss of training step {}", step + 1)))
     }
 
     /// The same with no more than the first step of training.
@@ -86,7 +107,7 @@ impl Spread {
         self.losses.resize(run.losses.len(), 0.0);
         let pairs = twin.losses.iter().zip(&run.losses);
         for (widest, (twin, loss)) in self.losses.iter_mut().zip(pairs) {
-            *widest = widest.max((twin - loss).abs());
+            *widest = widest.max(difference(*twin, *loss));
         }
     }
 }
@@ -228,7 +249,6 @@ pub fn judge(
     quantities.extend(worst("gradients", &gradients));
     quantities.extend(worst("layers", &layers));
 
-    let over = |departure: &Departure| departure.error / departure.bound;
     let worst = quantities.iter().max_by(|a, b| over(a).total_cmp(&over(b)));
     let first = |of: &str, all: &[Departure]| {
         let first = all.iter().find(|departure| over(departure) > 1.0)?;
@@ -237,12 +257,12 @@ pub fn judge(
             name: first.name.clone(),
             kind: first.kind.clone(),
             shape: first.shape.clone(),
-            over: over(first).min(NOT_FINITE),
+            over: over(first),
         })
     };
     Agreement {
         verdict: verdict(worst.map_or(f64::INFINITY, over)),
-        worst: worst.map_or(NOT_FINITE, |worst| over(worst).min(NOT_FINITE)),
+        worst: worst.map_or(NOT_FINITE, over),
         worst_of: worst.map(|worst| worst.name.clone()).unwrap_or_default(),
         first: first("output", &layers).or_else(|| first("gradient", &gradients)),
         losses: run.losses.iter().map(|loss| finite(*loss)).collect(),
@@ -290,8 +310,15 @@ fn backward<'a>(
     names
 }
 
+/// How many times its bound a departure is; what is not a number is beyond any.
+fn over(departure: &Departure) -> f64 {
+    match departure.error < NOT_FINITE {
+        true => finite(departure.error / departure.bound),
+        false => NOT_FINITE,
+    }
+}
+
 fn worst(quantity: &str, all: &[Departure]) -> Option<Departure> {
-    let over = |departure: &Departure| departure.error / departure.bound;
     let worst = all.iter().max_by(|a, b| over(a).total_cmp(&over(b)))?;
     Some(Departure {
         name: quantity.into(),
@@ -315,24 +342,29 @@ fn training(
     let mut sensitivity: f64 = 0.0;
     let mut all = Vec::new();
     for (step, loss) in expected.iter().enumerate() {
-        let scale = loss.abs().max(0.01 * largest);
+        let scale = loss.abs().max(0.01 * largest).max(f64::MIN_POSITIVE);
         let apart = reference.spread.losses.get(step).copied().unwrap_or(0.0);
-        sensitivity = sensitivity.max(apart / scale);
+        let proves = loss.is_finite() && apart.is_finite();
+        if proves {
+            sensitivity = sensitivity.max(apart / scale);
+        }
         let quantity = if step == 0 { "loss" } else { "training" };
         let found = run.losses.get(step).copied();
         all.push(Departure {
             name: quantity.into(),
             kind: format!("loss of step {}", step + 1),
             shape: Vec::new(),
-            error: found.map_or(NOT_FINITE, |found| finite((found - loss).abs() / scale)),
+            error: match found.filter(|_| proves) {
+                Some(found) => finite(difference(found, *loss) / scale),
+                None => NOT_FINITE,
+            },
             bound: tolerance.apply(quantity, bound(dtype, depth, sensitivity)),
             index: step,
             value: found.filter(|found| found.is_finite()),
-            reference: Some(*loss),
+            reference: Some(*loss).filter(|loss| loss.is_finite()),
         });
     }
     let rest = all.split_off(all.len().min(1));
-    let over = |departure: &Departure| departure.error / departure.bound;
     all.extend(rest.into_iter().max_by(|a, b| over(a).total_cmp(&over(b))));
     all
 }
@@ -375,18 +407,28 @@ impl Tensor<'_> {
         };
         worst.error = 0.0;
         for (index, (value, reference)) in found.data.iter().zip(expected).enumerate() {
-            let error = difference(*value, *reference) / scale;
+            let apart = self.spread.map_or(0.0, |spread| spread[index]);
+            if ![*value, *reference, apart].into_iter().all(f64::is_finite) {
+                return Departure {
+                    error: NOT_FINITE,
+                    bound: bound(0.0),
+                    index,
+                    value: Some(*value).filter(|value| value.is_finite()),
+                    reference: Some(*reference).filter(|reference| reference.is_finite()),
+                    ..worst
+                };
+            }
+            let error = (value - reference).abs() / scale;
             // Most elements are within the floor by far: the twins need not be asked.
             if error / bound(0.0) <= worst.error / worst.bound {
                 continue;
             }
-            let apart = self.spread.map_or(0.0, |spread| spread[index]);
             let bound = bound(apart / scale);
             if error / bound > worst.error / worst.bound {
                 worst.error = finite(error);
                 worst.bound = bound;
                 worst.index = index;
-                worst.value = Some(*value).filter(|value| value.is_finite());
+                worst.value = Some(*value);
                 worst.reference = Some(*reference);
             }
         }
@@ -401,12 +443,12 @@ fn magnitude(values: &Values) -> f64 {
         .fold(0.0, |largest: f64, value| largest.max(value.abs()))
 }
 
-/// Infinite where only one of the two is finite.
+/// Infinite where either is not finite: two that are not, NaN and NaN or two infinities, agree on
+/// nothing.
 fn difference(a: f64, b: f64) -> f64 {
-    match (a.is_finite(), b.is_finite()) {
-        (true, true) => (a - b).abs(),
-        (false, false) => 0.0,
-        _ => f64::INFINITY,
+    match a.is_finite() && b.is_finite() {
+        true => (a - b).abs(),
+        false => f64::INFINITY,
     }
 }
 
@@ -555,6 +597,71 @@ mod tests {
         let json = serde_json::to_string(&agreement.losses).unwrap();
         let losses: Vec<f64> = serde_json::from_str(&json).unwrap();
         assert_eq!(losses[2], NOT_FINITE);
+    }
+
+    #[test]
+    fn two_that_are_not_finite_do_not_agree() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut reference = observed();
+            reference.outputs.get_mut("layer/b").unwrap().data[1] = bad;
+            let same = reference.clone();
+            let none = Spread::default();
+            let held = |reference: &Observed, run: &Observed| {
+                let of = Reference {
+                    run: reference,
+                    spread: &none,
+                };
+                judge(&of, run, Dtype::F32, &Tolerance::default())
+            };
+            let agreement = held(&reference, &same);
+            assert_eq!(agreement.verdict, Verdict::Departs, "{bad} and {bad}");
+            let b = &agreement.layers[1];
+            assert_eq!((b.index, b.value, b.reference), (1, None, None));
+            assert_eq!(agreement.first.unwrap().name, "b");
+            // Nor does a reference that is not finite make room for anything else.
+            assert_eq!(held(&reference, &observed()).verdict, Verdict::Departs);
+            let said = reference.not_finite().unwrap();
+            assert!(said.contains("layer b"), "{said}");
+
+            let mut reference = observed();
+            reference.losses[2] = bad;
+            let agreement = held(&reference, &reference.clone());
+            assert_eq!(agreement.verdict, Verdict::Departs, "losses {bad}");
+            let said = reference.not_finite().unwrap();
+            assert!(said.contains("step 3"), "{said}");
+
+            let mut reference = observed();
+            reference.gradients.get_mut("b.weight").unwrap().data[0] = bad;
+            let agreement = held(&reference, &reference.clone());
+            assert_eq!(agreement.verdict, Verdict::Departs, "gradients {bad}");
+            assert!(reference.not_finite().unwrap().contains("b.weight"));
+        }
+        assert_eq!(observed().not_finite(), None);
+    }
+
+    #[test]
+    fn a_perturbed_reference_that_is_not_finite_widens_nothing() {
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut twin = observed();
+            twin.losses[2] = bad;
+            twin.outputs.get_mut("outputs").unwrap().data[0] = bad;
+            twin.gradients.get_mut("b.weight").unwrap().data[1] = bad;
+            let mut run = observed();
+            run.losses[2] += 0.5;
+            run.outputs.get_mut("outputs").unwrap().data[0] += 0.5;
+            run.gradients.get_mut("b.weight").unwrap().data[1] += 0.5;
+            let agreement = against(&run, &[twin]);
+            assert_eq!(agreement.verdict, Verdict::Departs);
+            for name in ["outputs", "gradients", "training"] {
+                let of = |one: &&Departure| one.name == name;
+                let found = agreement.quantities.iter().find(of).unwrap();
+                assert!(over(found) > 1.0, "{name}: {found:?}");
+            }
+            // What is written can be read: JSON has no infinity.
+            let json = serde_json::to_string(&agreement).unwrap();
+            let back: Agreement = serde_json::from_str(&json).unwrap();
+            assert_eq!(back.verdict, Verdict::Departs);
+        }
     }
 
     #[test]

@@ -50,6 +50,11 @@ fn same_machine(a: &Environment, b: &Environment) -> bool {
     (&a.processor, a.logical_cores, &a.machine) == (&b.processor, b.logical_cores, &b.machine)
 }
 
+/// Whether these are times: a file may hold anything, and a ratio to 0 compares as nothing does.
+fn are_times(samples: &[f64]) -> bool {
+    !samples.is_empty() && samples.iter().all(|time| time.is_finite() && *time > 0.0)
+}
+
 struct Figures<'a> {
     baseline: &'a mut Baseline,
     subject: &'a str,
@@ -76,7 +81,10 @@ impl Figures<'_> {
                 .speed
                 .iter()
                 .find(|other| (other.work, other.batch) == (speed.work, speed.batch));
-            let Some(earlier) = earlier else { continue };
+            let usable = earlier.filter(|other| are_times(&other.samples));
+            let Some(earlier) = usable.filter(|_| are_times(&speed.samples)) else {
+                continue;
+            };
             self.baseline.compared += 1;
             let interval = unpaired(&speed.samples, &earlier.samples);
             let what = format!("{}, batch {}", speed.work.name(), speed.batch);
@@ -223,6 +231,18 @@ mod tests {
         elsewhere.environment.processor = "another".into();
         let baseline = against(&report(2.0, 100), &elsewhere, "old.json");
         assert!(baseline.other_machine && !baseline.changes[0].regression);
+    }
+
+    #[test]
+    fn times_that_are_none_are_not_compared() {
+        for samples in [vec![], vec![0.0; 5], vec![f64::INFINITY; 5], vec![-1.0; 5]] {
+            let mut before = report(1.0, 100);
+            before.subjects[0].results[0].speed[0].samples = samples;
+            let (now, whole) = (report(1.0, 100), report(1.0, 100));
+            let of = |before| against(&now, before, "old.json");
+            assert_eq!(of(&before).compared + 1, of(&whole).compared);
+            assert_eq!(of(&before).changes, []);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::agree::{Observed, Reference, Spread, judge};
-use crate::bounds::{MOVED, Tolerance, moved_further};
+use crate::bounds::{self, Tolerance};
 use crate::machine;
 use crate::process::{Introduction, Process};
 use crate::report::{
@@ -102,7 +102,7 @@ pub fn compare(
     prepared: Prepared,
 ) -> Result<Subject, String> {
     let mut subject = prepared.subject.clone();
-    let mut judged = if plan.measures.agreement {
+    let judged = if plan.measures.agreement {
         Some(Judge::prepare(
             plan,
             references,
@@ -117,8 +117,8 @@ pub fn compare(
     for (index, lane) in lanes.iter().enumerate() {
         (plan.progress)(&format!("{}: {}", subject.name, lane.column.name));
         let mut one = start(plan, lane, &prepared, index);
-        if let Some(judged) = &mut judged {
-            one.agree(plan, lane, &prepared, judged, index)?;
+        if let Some(judged) = &judged {
+            one.agree(plan, lane, &prepared, judged, index);
         }
         running.push(one);
     }
@@ -207,25 +207,11 @@ pub fn add_shares_of_limits(columns: &[Column], subjects: &mut [Subject]) {
     }
 }
 
-/// The reference's results, what rounding may do to them in each type, and the process that tells
-/// more of that when asked.
+/// The reference's results, and what rounding may do to them in each type.
 struct Judge {
-    process: Process,
-    folder: PathBuf,
-    name: String,
-    steps: usize,
     reference: Observed,
-    spreads: Vec<(Dtype, Spread, u64)>,
+    spreads: Vec<(Dtype, Spread)>,
 }
-
-/// Perturbed references a type; the largest departure counts.
-const TWINS: u64 = 6;
-/// How many of them train; the others compute a first gradient.
-const TRAINED_TWINS: u64 = 3;
-/// Perturbed references before a gradient or a training loss is said to depart. A ReLU whose input is
-/// as good as zero, or a maximum of two as good as equal, switches in about every third of them, and a
-/// large network has a few such: six are too few to see each of them switch.
-const MOST_TWINS: u64 = 24;
 
 impl Judge {
     fn prepare(
@@ -247,86 +233,55 @@ impl Judge {
         let folder = prepared.folder.join("reference");
         let reference = agree(&mut process, &folder, plan.steps, None);
         let (reference, _) = reference.map_err(|failure| failed(&lane.column.name, &failure))?;
+        let reference = proving(&lane.column.name, reference?)?;
         let mut judge = Self {
-            process,
-            folder: prepared.folder.clone(),
-            name: lane.column.name.clone(),
-            steps: plan.steps,
-            reference: reference?,
+            reference,
             spreads: Vec::new(),
         };
-        for lane in lanes {
-            while judge.twins(lane.dtype) < TWINS {
-                let trains = judge.twins(lane.dtype) < TRAINED_TWINS;
-                judge.add_twin(lane.dtype, if trains { plan.steps } else { 1 })?;
+        let mut dtypes: Vec<Dtype> = lanes.iter().map(|lane| lane.dtype).collect();
+        dtypes.extend(references.check.as_ref().map(|_| Dtype::F64));
+        for (at, dtype) in dtypes.iter().enumerate() {
+            if !dtypes[..at].contains(dtype) {
+                let folder = prepared.folder.join("twin");
+                let spread = judge.spread(plan, (&mut process, &folder), *dtype)?;
+                judge.spreads.push((*dtype, spread));
             }
         }
         subject.reference.losses = judge.reference.losses().to_vec();
         subject.reference.backend.clone_from(&lane.column.name);
         if let Some(lane) = &references.check {
-            while judge.twins(Dtype::F64) < TRAINED_TWINS {
-                judge.add_twin(Dtype::F64, 1)?;
-            }
             subject.reference.check = Some(judge.check(plan, lane, prepared)?);
         }
         Ok(judge)
     }
 
-    /// How many perturbed references of a type there were.
-    fn twins(&self, dtype: Dtype) -> u64 {
-        let found = self.spreads.iter().find(|(of, ..)| *of == dtype);
-        found.map_or(0, |(.., twins)| *twins)
-    }
-
-    /// Runs one more, of this many steps.
-    fn add_twin(&mut self, dtype: Dtype, steps: usize) -> Result<(), String> {
-        let seed = self.twins(dtype) + 1;
-        let folder = self.folder.join("twin");
-        let perturb = Perturb {
-            dtype,
-            roundings: match seed <= TWINS {
-                true => MOVED,
-                false => moved_further(self.reference.longest_product()),
-            },
-            seed,
-        };
-        let twin = agree(&mut self.process, &folder, steps, Some(perturb));
-        let (twin, _) = twin.map_err(|failure| failed(&self.name, &failure))?;
-        if seed == 1 {
-            self.spreads.push((dtype, Spread::default(), 0));
-        }
-        for (of, spread, twins) in &mut self.spreads {
-            if *of == dtype {
-                spread.add(&self.reference, twin.as_ref().map_err(Clone::clone)?);
-                *twins = seed;
-            }
-        }
-        Ok(())
-    }
-
-    /// Holds a run against the reference, and asks more perturbed ones before it says no where a
-    /// switch may be the reason: outputs do not jump where a ReLU switches, gradients do.
-    fn judge(
-        &mut self,
-        observed: &Observed,
+    /// What rounding in a type may do to the reference: the same number of perturbed runs whatever
+    /// comes out, and before anything is held against them.
+    fn spread(
+        &self,
+        plan: &Plan<'_>,
+        (process, folder): (&mut Process, &Path),
         dtype: Dtype,
-        tolerance: &Tolerance,
-    ) -> Result<Agreement, String> {
-        loop {
-            let agreement = self.against(&self.reference, observed, dtype, tolerance);
-            let over = |of: &str| {
-                let quantities = agreement.quantities.iter();
-                let mut named = quantities.filter(|quantity| quantity.name == of);
-                named.any(|quantity| quantity.error > quantity.bound)
+    ) -> Result<Spread, String> {
+        let mut spread = Spread::default();
+        for twin in bounds::twins(self.reference.longest_product()) {
+            let perturb = Perturb {
+                dtype,
+                roundings: twin.roundings,
+                seed: twin.seed,
             };
-            let jumps = over("gradients") || over("training");
-            let flows = ["outputs", "loss", "decoding", "layers"];
-            if !jumps || flows.into_iter().any(over) || self.twins(dtype) >= MOST_TWINS {
-                return Ok(agreement);
-            }
-            let steps = if over("training") { self.steps } else { 1 };
-            self.add_twin(dtype, steps)?;
+            let steps = if twin.trains { plan.steps } else { 1 };
+            let name = format!("moved by roundings of {}", dtype.name());
+            let run = agree(process, folder, steps, Some(perturb));
+            let (run, _) = run.map_err(|failure| failed(&name, &failure))?;
+            spread.add(&self.reference, &proving(&name, run?)?);
         }
+        Ok(spread)
+    }
+
+    /// Holds a run against the reference.
+    fn judge(&self, observed: &Observed, dtype: Dtype, tolerance: &Tolerance) -> Agreement {
+        self.against(&self.reference, observed, dtype, tolerance)
     }
 
     fn against(
@@ -337,8 +292,8 @@ impl Judge {
         tolerance: &Tolerance,
     ) -> Agreement {
         let none = Spread::default();
-        let found = self.spreads.iter().find(|(of, ..)| *of == dtype);
-        let spread = found.map_or(&none, |(_, spread, _)| spread);
+        let found = self.spreads.iter().find(|(of, _)| *of == dtype);
+        let spread = found.map_or(&none, |(_, spread)| spread);
         judge(&Reference { run, spread }, observed, dtype, tolerance)
     }
 
@@ -380,6 +335,17 @@ impl Judge {
             }
         }
         Ok(check)
+    }
+}
+
+/// The run, if all of it is finite: another can prove nothing, and neither agrees nor departs.
+fn proving(name: &str, run: Observed) -> Result<Observed, String> {
+    match run.not_finite() {
+        None => Ok(run),
+        Some(what) => Err(format!(
+            "the reference ({name}) proves nothing: {what} is not finite, in float64. Compare fewer \
+             --steps, a lower optimizer.learning_rate, or other weights"
+        )),
     }
 }
 
@@ -525,16 +491,16 @@ impl Running {
         plan: &Plan<'_>,
         lane: &Lane<'_>,
         prepared: &Prepared,
-        judged: &mut Judge,
+        judged: &Judge,
         index: usize,
-    ) -> Result<(), String> {
+    ) {
         let Some(process) = &mut self.process else {
-            return Ok(());
+            return;
         };
         let folder = prepared.folder.join(format!("column-{index}"));
         match agree(process, &folder, plan.steps, None) {
             Ok((Ok(observed), cold)) => {
-                let agreement = judged.judge(&observed, lane.dtype, &plan.tolerance)?;
+                let agreement = judged.judge(&observed, lane.dtype, &plan.tolerance);
                 self.outcome.agreement = Some(agreement);
                 if let Some(total) = &mut self.outcome.cold {
                     total.first_forward_seconds = cold.first_forward_seconds;
@@ -549,7 +515,6 @@ impl Running {
             }),
             Err(failure) => self.fail(failure),
         }
-        Ok(())
     }
 
     /// One turn: seconds an iteration, and how many there were.

@@ -222,7 +222,7 @@ pub struct Departure {
     /// Its shape.
     pub shape: Vec<usize>,
     /// The largest difference over the largest magnitude of the reference; infinite (written as
-    /// 1e308) where one of them is not finite and the other is.
+    /// 1e308) where either is not finite.
     pub error: f64,
     /// The largest error allowed.
     pub bound: f64,

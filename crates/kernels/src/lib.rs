@@ -14,6 +14,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear};
 use burn::tensor::activation::{self, gelu, gelu_approximate, relu, softmax, tanh};
+use burn::tensor::module;
 use burn::tensor::{DType, Int, Tensor};
 
 #[cfg(not(feature = "flex"))]
@@ -89,8 +90,8 @@ pub fn linear(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2>
     activation.forward(layer.forward(x))
 }
 
-/// `x [r, c]` -> `[r, c]`, every row normalised. `epsilon` is the layer's own, which Burn does not
-/// tell.
+/// `x [r, c]` -> `[r, c]`, every row normalised: by the layer's gain and bias and by this `epsilon`,
+/// on every backend. The layer has one too, which Burn does not tell and nothing here reads.
 ///
 /// # Panics
 ///
@@ -102,8 +103,18 @@ pub fn layer_norm(layer: &LayerNorm, epsilon: f64, x: Tensor<2>) -> Tensor<2> {
         burn::tensor::assert_shape!(x, [_, width]);
         return flex::layer_norm(layer, epsilon, x);
     }
-    let _ = epsilon;
-    layer.forward(x)
+    let (gain, bias) = (
+        layer.gamma.val(),
+        layer.beta.as_ref().map(|bias| bias.val()),
+    );
+    let dtype = x.dtype();
+    if dtype != DType::F16 {
+        return module::layer_norm(x, gain, bias, epsilon);
+    }
+    // As Burn's layer does: half precision cannot hold the squares.
+    let wide = DType::F32;
+    let bias = bias.map(|bias| bias.cast(wide));
+    module::layer_norm(x.cast(wide), gain.cast(wide), bias, epsilon).cast(dtype)
 }
 
 /// A convolution and its activation: `x [b, i, h, w]` -> `[b, o, h', w']`
@@ -219,8 +230,9 @@ pub struct Attend {
 }
 
 /// Added to the score of a position that must not be seen: its weight becomes exactly 0 in every
-/// float type, the number itself fits in half precision, and a row with every position masked
-/// gives even weights where minus infinity would give NaN.
+/// float type and on every backend, as long as scores are in the hundreds. The number itself fits in
+/// half precision, and a row with every position masked gives even weights where minus infinity
+/// would give NaN.
 pub const MASKED: f64 = -1e4;
 
 /// Self-attention: `qkv [b·t, 3c]` (queries, keys, values side by side), `mask [b, t]` added to the

@@ -177,6 +177,72 @@ fn layer_norms_agree() {
     }
 }
 
+/// The layer's own epsilon, which Burn does not tell, is read nowhere.
+#[test]
+fn the_epsilon_given_is_the_one_that_counts_in_either_precision() {
+    let epsilon = 0.5;
+    agree("layer norm, another epsilon", |dtype| {
+        let mut draw = Draw::new(3, dtype);
+        let config = LayerNormConfig::new(6).with_epsilon(1e-12);
+        let mut layer: LayerNorm = config.init(&draw.device);
+        layer.gamma = draw.param([6]);
+        layer.beta = Some(draw.param([6]));
+        let x = draw.leaf([5, 6]);
+        let out = layer_norm(&layer, epsilon, x.clone());
+        let centred = x.clone() - x.clone().mean_dim(1);
+        let deviation = (centred.clone().square().mean_dim(1) + epsilon).sqrt();
+        let bias = layer.beta.as_ref().unwrap().val();
+        let expected = centred / deviation * layer.gamma.val().unsqueeze() + bias.unsqueeze();
+        let apart = (out.clone() - expected).abs().max().into_scalar::<f64>();
+        assert!(apart < 1e-6, "{dtype:?}: {apart}");
+        let gradients = backward(&out, &mut draw);
+        vec![("out", values(out)), ("x", gradient(&x, &gradients))]
+    });
+}
+
+/// A position that is masked has the weight 0, not a very small one: nothing flows back to it, and
+/// what stands there changes nothing.
+#[test]
+fn what_is_masked_changes_nothing() {
+    const SEEN: usize = 5;
+    const ALL: usize = 9;
+    let none: Dropout = DropoutConfig::new(0.0).init();
+    for (dtype, causal) in [(DType::F32, false), (DType::F32, true), (DType::F64, false)] {
+        let mut draw = Draw::new(7, dtype);
+        let (heads, width) = (2, 6);
+        let how = Attend {
+            batch: 1,
+            heads,
+            causal,
+        };
+        let seen = draw.leaf([SEEN, 3 * width]);
+        let device = draw.device.clone();
+        let mask: Vec<f64> = (0..ALL)
+            .map(|at| if at < SEEN { 0.0 } else { zoo_kernels::MASKED })
+            .collect();
+        let mask = TensorData::new(mask, [1, ALL]).convert_dtype(dtype);
+        let mask = Tensor::<2>::from_data(mask, (&device, dtype));
+        let short = self_attention(seen.clone(), None, &none, how);
+        let of_padding = |padding: Tensor<2>| {
+            let padding = padding.require_grad();
+            let qkv = Tensor::cat(vec![seen.clone(), padding.clone()], 0);
+            let out = self_attention(qkv, Some(mask.clone()), &none, how);
+            let out = out.narrow(0, 0, SEEN);
+            let gradients = out.clone().square().sum().backward();
+            (values(out), gradient(&padding, &gradients))
+        };
+        let one = of_padding(draw.plain([ALL - SEEN, 3 * width], &device));
+        let other = of_padding(draw.plain([ALL - SEEN, 3 * width], &device));
+        assert_eq!(one.0, other.0);
+        for gradient in [one.1, other.1] {
+            assert_eq!(gradient, vec![0.0; (ALL - SEEN) * 3 * width], "{dtype:?}");
+        }
+        for (short, long) in values(short).iter().zip(&one.0) {
+            assert!((short - long).abs() < 1e-6, "{short} {long}");
+        }
+    }
+}
+
 #[test]
 fn attention_agrees() {
     let none: Dropout = DropoutConfig::new(0.0).init();
@@ -509,4 +575,42 @@ fn single_precision_is_served_and_double_is_not() {
         assert!(serves(&x));
         assert!(!serves(&x.cast(DType::F64)));
     }
+}
+
+/// Memory that was freed with NaN in it, of the size of what is asked for next.
+fn spoil(elements: usize) {
+    for _ in 0..8 {
+        drop(std::hint::black_box(vec![f32::NAN; elements]));
+    }
+}
+
+/// The gradient of a sum over nothing is zero, whatever lay in the memory.
+#[test]
+fn a_batch_without_rows_leaves_no_gradient() {
+    let mut draw = Draw::new(5, DType::F32);
+    let layer = Linear {
+        weight: draw.param([64, 48]),
+        bias: Some(draw.param([48])),
+    };
+    for activation in [Activation::None, Activation::Relu, Activation::Gelu] {
+        let x = draw.leaf([0, 64]);
+        spoil(64 * 48);
+        let gradients = linear(&layer, x, activation).sum().backward();
+        let found = gradient(&layer.weight.val(), &gradients);
+        assert_eq!(found, vec![0.0; 64 * 48], "{activation:?}");
+    }
+}
+
+/// Nor does a layer without inputs give anything but its bias.
+#[test]
+fn a_layer_without_inputs_gives_its_bias() {
+    let mut draw = Draw::new(6, DType::F32);
+    let layer = Linear {
+        weight: draw.param([0, 48]),
+        bias: Some(draw.param([48])),
+    };
+    let bias = values(layer.bias.as_ref().unwrap().val());
+    spoil(3 * 48);
+    let out = linear(&layer, draw.leaf([3, 0]), Activation::None);
+    assert_eq!(values(out), bias.repeat(3));
 }

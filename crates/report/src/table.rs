@@ -129,18 +129,15 @@ pub(crate) fn values(event: &Event) -> Vec<(&str, &str, f64)> {
     }
 }
 
-/// Writes a log beside its name and renames it; what is returned appends to it.
+/// Puts a whole log in place of what is there; what is returned appends to it.
 pub(crate) fn write_anew(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    // Not made of the log's own name, which TensorBoard would find in it and open.
-    let part = path.with_file_name(".log.part");
-    let write = || {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)?;
-        Ok(file)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&part);
-    })
+    // Under another name first: TensorBoard opens whatever has the log's own name in it, and so it
+    // would what is written beside.
+    let other = path.with_file_name(".log");
+    zoo_files::write(&other, bytes)?;
+    fs::rename(&other, path).inspect_err(|_| {
+        let _ = fs::remove_file(&other);
+    })?;
+    zoo_files::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    File::options().append(true).open(path)
 }

@@ -54,7 +54,7 @@ pub use recipe::{
 pub use record::{Outcome, RECORD_FILE, Record, Resumed, State};
 pub use run::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, Run, RunError};
 pub use schedule::{Decay, Schedule};
-pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Task};
+pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Stamp, Task};
 
 /// The version of Burn that everything here computes with.
 pub const BURN_VERSION: &str = "0.22.1";

@@ -19,7 +19,8 @@ use crate::schedule::{Decay, Schedule};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// The recipe's name; the file's stem unless the file says otherwise.
+    /// The recipe's name, also of its run folders; the file's stem unless the file says otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// One sentence for a list.
     pub about: String,
@@ -227,10 +228,13 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Keys that change no number: what is claimed, logged and kept, and who assembles batches.
+/// Keys that change no number: what is claimed, logged and kept, who assembles batches, and where
+/// data lies whose sums a checkpoint holds.
 const WITHOUT_EFFECT: &[&str] = &[
     "name",
     "about",
+    "data.path",
+    "data.tokenizer",
     "train.loader_threads",
     "train.log_every_steps",
     "train.checkpoint_every_steps",
@@ -310,6 +314,10 @@ impl Recipe {
             change.apply(&mut table).map_err(fail)?;
         }
         check_keys(&table, "", "a recipe", fields_of::<Self>()).map_err(fail)?;
+        if let Some(Value::String(name)) = table.get("name") {
+            zoo_files::check_name(name)
+                .map_err(|problem| fail(format!("name = {name:?}: {problem}")))?;
+        }
         check_section::<TaskConfig>(&table, "task", None).map_err(fail)?;
         check_section::<Plan>(&table, "train", None).map_err(fail)?;
         check_section::<Finetune>(&table, "finetune", None).map_err(fail)?;

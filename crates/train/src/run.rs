@@ -23,6 +23,14 @@ use crate::recipe::Difference;
 /// A run folder that could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// A name that no folder of a run can have.
+    #[error("{name:?} cannot name a run: {problem}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The file system refused.
     #[error("{}: {action} failed: {error}{}", path.display(), advice(error))]
     Io {
@@ -158,8 +166,12 @@ impl Run {
     /// Creates the folder alone, for results that no training made.
     ///
     /// # Errors
-    /// A folder that cannot be created.
+    /// A name that would lead out of `root`, or a folder that cannot be created.
     pub fn create_folder(root: &Path, name: &str) -> Result<PathBuf, RunError> {
+        zoo_files::check_name(name).map_err(|problem| RunError::Name {
+            name: name.to_owned(),
+            problem,
+        })?;
         fs::create_dir_all(root).map_err(io_error(root, "creating the output folder"))?;
         let taken = numbered(root, name)?
             .last()

@@ -6,12 +6,12 @@
 
 // b batch, t time, k classes or vocabulary, n scored targets
 
+use std::ops::Range;
+use std::time::SystemTime;
+
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use sha2::{Digest, Sha256};
-
-use crate::checkpoint::hexadecimal;
 use crate::metric::Score;
 use crate::recipe::{LossName, TaskConfig};
 
@@ -202,6 +202,15 @@ pub struct Pass {
     pub epoch: u64,
 }
 
+/// What a system says of files: equal keys, unchanged files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// A sum of places, sizes and times.
+    pub key: String,
+    /// When one of them changed last.
+    pub newest: SystemTime,
+}
+
 /// Examples that are assembled into batches by index, from several threads at once.
 pub trait Source: Send + Sync {
     /// Examples in one pass.
@@ -219,14 +228,19 @@ pub trait Source: Send + Sync {
     /// Whatever keeps an example from being read.
     fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError>;
 
-    /// Gives `add` the bytes that the examples are made of, in order: equal bytes, equal data. This
+    /// Gives `add` the bytes that these examples are made of, in order: equal bytes, equal data. What
+    /// is in no example (a vocabulary, the end of a text) belongs to the first or last one. This
     /// default takes the batches of evaluation; a source whose examples are costly to make should
     /// give what it makes them of.
     ///
     /// # Errors
     /// Whatever keeps an example from being read.
-    fn digest(&self, add: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
-        let indices: Vec<u32> = (0..self.len() as u32).collect();
+    fn digest(
+        &self,
+        examples: Range<usize>,
+        add: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), SourceError> {
+        let indices: Vec<u32> = (examples.start as u32..examples.end as u32).collect();
         for part in indices.chunks(1024) {
             let batch = self.batch(part, None)?;
             add(batch.input.as_bytes());
@@ -238,13 +252,9 @@ pub trait Source: Send + Sync {
         Ok(())
     }
 
-    /// The sha256 of what [`digest`](Self::digest) gives, in hexadecimal.
-    ///
-    /// # Errors
-    /// Whatever keeps an example from being read.
-    fn sha256(&self) -> Result<String, SourceError> {
-        let mut hasher = Sha256::new();
-        self.digest(&mut |bytes| hasher.update(bytes))?;
-        Ok(hexadecimal(hasher.finalize()))
+    /// What tells that the examples are those of an earlier time, without reading them; `None` where
+    /// that cannot be told for sure, or where reading is as cheap.
+    fn stamp(&self) -> Option<Stamp> {
+        None
     }
 }

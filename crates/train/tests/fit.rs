@@ -132,6 +132,8 @@ fn weights_on(helpers: Helpers, recipe: &Recipe) -> Vec<f32> {
 }
 
 fn largest_gap(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    assert!(a.iter().chain(b).all(|value| value.is_finite()));
     a.iter()
         .zip(b)
         .map(|(a, b)| (a - b).abs())

@@ -145,7 +145,7 @@ impl Golden {
         let scale = expected
             .iter()
             .fold(1.0, |most: f64, value| most.max(value.abs()));
-        Ok(difference(&output, &expected) / scale)
+        Ok(difference(&output, &expected, scale))
     }
 
     fn train<M: Module>(
@@ -181,7 +181,7 @@ impl Golden {
             let gradients = GradientsParams::from_grads(gradients, &model);
             model = optimizer.step(rate, model, gradients);
         }
-        distance.loss = Some(difference(&losses, &expected));
+        distance.loss = Some(difference(&losses, &expected, 1.0));
         Ok(())
     }
 
@@ -217,8 +217,8 @@ impl Golden {
             let scale = there
                 .iter()
                 .fold(1e-2 * largest, |most, value| most.max(value.abs()));
-            let distance = difference(&gradient, &there) / scale;
-            if distance > worst.0 || distance.is_nan() {
+            let distance = difference(&gradient, &there, scale);
+            if distance > worst.0 {
                 worst = (distance, name);
             }
         }
@@ -250,18 +250,44 @@ fn floats(data: TensorData) -> Vec<f64> {
     data.iter::<f64>().collect()
 }
 
-/// The largest difference; infinite where the lengths differ or a value is not finite.
-fn difference(a: &[f64], b: &[f64]) -> f64 {
-    if a.len() != b.len() {
+/// The largest difference in shares of `scale`; infinite where the lengths differ, where there is
+/// nothing to compare, or a value is not finite. It is never NaN, which is neither small nor large.
+fn difference(a: &[f64], b: &[f64], scale: f64) -> f64 {
+    if a.len() != b.len() || a.is_empty() || !scale.is_finite() {
         return f64::INFINITY;
     }
     let pairs = a.iter().zip(b);
-    pairs.fold(0.0, |most, (a, b)| {
-        let distance = (a - b).abs();
-        if distance.is_finite() {
-            most.max(distance)
-        } else {
-            f64::INFINITY
-        }
+    pairs.fold(0.0, |most, (a, b)| match (a - b).abs() {
+        0.0 => most,
+        distance if (distance / scale).is_finite() => most.max(distance / scale),
+        _ => f64::INFINITY,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_or_not_there_is_infinitely_far() {
+        let (nan, infinity) = (f64::NAN, f64::INFINITY);
+        for (a, b, scale) in [
+            (&[1.0, nan][..], &[1.0, nan][..], 1.0),
+            (&[nan, 1.0], &[1.0, 1.0], 1.0),
+            (&[infinity], &[infinity], infinity),
+            (&[1.0, 2.0], &[1.0, infinity], infinity),
+            (&[1.0], &[1.0, 1.0], 1.0),
+            (&[1.0], &[2.0], 0.0),
+            (&[], &[], 1.0),
+        ] {
+            assert_eq!(difference(a, b, scale), infinity, "{a:?} {b:?} {scale}");
+            let distance = Distance {
+                output: difference(a, b, scale),
+                ..Distance::default()
+            };
+            assert!(!distance.is_small());
+        }
+        assert_eq!(difference(&[1.0, 2.0], &[1.0, 3.0], 4.0), 0.25);
+        assert_eq!(difference(&[0.0], &[0.0], 0.0), 0.0);
+    }
 }

@@ -5,19 +5,23 @@
 //! (`.safetensors`, sharded checkpoints, `.pt` and `.pth`, a whole folder from the Hugging Face hub)
 //! and [`save`] writes safetensors that the origin's library opens with `strict=True`.
 //!
-//! Nothing in a file is executed: safetensors are a table and bytes, and pickle files are read by
-//! Burn's reader, which builds tensors and plain containers and calls nothing that a file names.
+//! Nothing in a file is executed: safetensors are a table and bytes, and the reader of pickles knows
+//! tensors and plain containers, and calls nothing that a file names.
 
 pub mod golden;
 mod gradients;
+mod load;
 mod origin;
+mod pickle;
 mod read;
+mod torch;
 mod tree;
 mod write;
 
 pub use gradients::gradients;
+pub use load::{Loaded, load, load_except};
 pub use origin::Origin;
-pub use read::{Loaded, Tensors, load, load_except};
+pub use read::{IN_FOLDER, Tensors};
 pub use tree::{Leaf, Switch, cast, leaves, parameters, switches};
 pub use write::{save, save_as};
 
@@ -47,7 +51,7 @@ pub enum WeightsError {
     Mismatch {
         /// The weights file.
         path: PathBuf,
-        /// Every missing, unexpected and misshapen tensor.
+        /// The first missing, misshapen and unexpected tensors, and how many more there are.
         problems: Vec<String>,
     },
 }

@@ -14,6 +14,10 @@ pub struct Origin {
     conv1d: &'static [&'static str],
     tied: &'static [(&'static str, &'static str)],
     ignored: &'static [&'static str],
+    /// Ends of names, and the width of a head.
+    interleaved: (&'static [&'static str], usize),
+    facts: Vec<(&'static str, String)>,
+    others: Vec<Origin>,
 }
 
 impl Default for Origin {
@@ -32,6 +36,9 @@ impl Origin {
             conv1d: &[],
             tied: &[],
             ignored: &[],
+            interleaved: (&[], 0),
+            facts: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -56,6 +63,44 @@ impl Origin {
     /// weights, heads of other tasks.
     pub fn with_ignored(self, ignored: &'static [&'static str]) -> Self {
         Self { ignored, ..self }
+    }
+
+    /// Ends of names of linear weights that make queries and keys for rotary positions which turn
+    /// neighbours, elements `2i` and `2i + 1` of a head of `width`; here, as at Hugging Face, elements
+    /// `i` and `i + width/2` are turned.
+    pub fn with_interleaved(self, ends: &'static [&'static str], width: usize) -> Self {
+        Self {
+            interleaved: (ends, width),
+            ..self
+        }
+    }
+
+    /// What a file says about its model, if it does, that no shape of a tensor tells: `(key, value)`,
+    /// of a table of configuration such as `model_args`.
+    pub fn with_facts(self, facts: Vec<(&'static str, String)>) -> Self {
+        Self { facts, ..self }
+    }
+
+    /// Another code whose files are read too; what is saved has this one's names.
+    pub fn or(mut self, other: Self) -> Self {
+        self.others.push(other);
+        self
+    }
+
+    /// This origin and the others whose files are read, in the order in which they are tried.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
+        [self].into_iter().chain(&self.others)
+    }
+
+    /// The facts, to be held against what a file says.
+    pub(crate) fn facts(&self) -> &[(&'static str, String)] {
+        &self.facts
+    }
+
+    /// The width of the heads whose neighbouring rows are turned together, if any are.
+    pub(crate) fn interleaved(&self, name: &str) -> Option<usize> {
+        let (ends, width) = self.interleaved;
+        ends.iter().any(|end| name.ends_with(end)).then_some(width)
     }
 
     /// What the origin calls a tensor of ours.

@@ -2,62 +2,144 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use burn::module::{Module, Param};
-use burn::store::burn_pack::Tensor as Pickled;
-use burn::store::{ModuleStore, PytorchStore};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, tensor::Metadata};
 
-use crate::tree::{Leaf, Replace, leaves, replace};
-use crate::{Origin, WeightsError};
+use crate::WeightsError;
+use crate::torch::{self, Archive};
 
-/// The files of a folder from the hub, in the order of preference.
-const IN_FOLDER: [&str; 4] = [
+/// The files of weights of a folder from the hub, in the order of preference.
+pub const IN_FOLDER: [&str; 4] = [
     "model.safetensors.index.json",
     "model.safetensors",
     "pytorch_model.bin.index.json",
     "pytorch_model.bin",
 ];
 
-/// Wrappers that some trainers save their weights in: `torch.nn.DataParallel`, `torch.compile`.
-const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+/// Parts of names that PyTorch puts in where it wraps a module (`torch.compile`, FSDP, activation
+/// checkpoints), at any depth. No module of a model is called so.
+const WRAPPED: [&str; 3] = [
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+];
 
 /// The tensors of a file, by name; their bytes are read when they are asked for.
+#[derive(Clone)]
 pub struct Tensors {
-    path: PathBuf,
-    entries: BTreeMap<String, Entry>,
+    pub(crate) path: PathBuf,
+    pub(crate) entries: BTreeMap<String, Entry>,
     metadata: BTreeMap<String, String>,
+    /// What the names of each dictionary of a pickle begin with.
+    pub(crate) sections: BTreeSet<String>,
 }
 
+/// A tensor of a file.
 #[derive(Clone)]
-struct Entry {
-    shape: Vec<usize>,
-    bytes: Bytes,
+pub(crate) struct Entry {
+    pub shape: Vec<usize>,
+    /// Where its numbers are; or what they are, if such are not read.
+    pub layout: Result<Layout, String>,
 }
 
+/// Where a tensor's numbers are.
 #[derive(Clone)]
-enum Bytes {
-    /// In a safetensors file, from an offset on.
-    Safe {
-        file: PathBuf,
-        dtype: DType,
-        start: u64,
-        len: usize,
-    },
-    /// In a pickle file.
-    Pickled(Pickled),
+pub(crate) struct Layout {
+    pub dtype: DType,
+    pub place: Place,
+    /// Bytes from the first to behind the last.
+    pub length: usize,
+    /// Steps between neighbours along each side, in numbers, where they do not lie in order.
+    pub strides: Option<Vec<usize>>,
+}
+
+/// Where bytes begin.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// In a file.
+    File(Arc<Path>, u64),
+    /// In a member of an archive, of this number.
+    Archive(Arc<Archive>, usize, u64),
+}
+
+impl Place {
+    /// A place this many bytes further.
+    pub(crate) fn further(self, bytes: u64) -> Self {
+        match self {
+            Self::File(path, start) => Self::File(path, start + bytes),
+            Self::Archive(archive, member, start) => Self::Archive(archive, member, start + bytes),
+        }
+    }
+
+    fn read(&self, length: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Self::File(path, start) => {
+                let mut bytes = vec![0; length];
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(*start))?;
+                file.read_exact(&mut bytes)?;
+                Ok(bytes)
+            }
+            Self::Archive(archive, member, start) => archive.read(*member, *start, length),
+        }
+    }
+
+    /// Whether the two are the same bytes of the same file.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(a, start), Self::File(b, other)) => a == b && start == other,
+            (Self::Archive(a, member, start), Self::Archive(b, of, other)) => {
+                Arc::ptr_eq(a, b) && (member, start) == (of, other)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Layout {
+    fn read(&self, shape: &[usize]) -> io::Result<Vec<u8>> {
+        let bytes = self.place.read(self.length)?;
+        Ok(match &self.strides {
+            None => bytes,
+            Some(strides) => in_order(&bytes, shape, strides, self.dtype.size()),
+        })
+    }
+}
+
+/// The numbers of a view as they are counted.
+fn in_order(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
+    let count: usize = shape.iter().product();
+    let mut ordered = Vec::with_capacity(count * size);
+    let mut index = vec![0; shape.len()];
+    for _ in 0..count {
+        let at: usize = index
+            .iter()
+            .zip(strides)
+            .map(|(i, stride)| i * stride)
+            .sum();
+        ordered.extend_from_slice(&bytes[at * size..(at + 1) * size]);
+        for side in (0..shape.len()).rev() {
+            index[side] += 1;
+            if index[side] < shape[side] {
+                break;
+            }
+            index[side] = 0;
+        }
+    }
+    ordered
 }
 
 impl Tensors {
-    /// Opens `.safetensors`, `.pt`, `.pth`, `.bin`, an index of shards (`.index.json`), or a folder
-    /// that holds one of them under the hub's name.
+    /// Opens safetensors, a file of `torch.save` (`.pt`, `.pth`, `.bin`, `.ckpt`), an index of shards
+    /// (`.index.json`), or a folder that holds one of them under the hub's name. What a file is, its
+    /// beginning tells.
     ///
     /// # Errors
-    /// A file that is not there, cannot be read, or is not what its name says.
+    /// A file that is not there, cannot be read, or is none of these.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         if path.is_dir() {
             let files = IN_FOLDER.iter().map(|name| path.join(name));
@@ -71,20 +153,43 @@ impl Tensors {
             return Err(WeightsError::read(path, "no such file"));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let tensors = if name.ends_with(".index.json") {
-            Self::sharded(path)
-        } else if name.ends_with(".safetensors") {
-            Self::safe(path)
-        } else if [".pt", ".pth", ".bin", ".ckpt"]
-            .iter()
-            .any(|end| name.ends_with(end))
-        {
-            Self::pickled(path)
-        } else {
-            let problem = "weights end in .safetensors, .pt, .pth, .bin or .index.json";
-            Err(WeightsError::read(path, problem))
+        let tensors = match name.ends_with(".index.json") {
+            true => Self::sharded(path),
+            false => Self::single(path),
         };
-        tensors.map(Self::unwrapped)
+        tensors?.unwrapped()
+    }
+
+    fn single(path: &Path) -> Result<Self, WeightsError> {
+        let fail = |problem: &dyn ToString| WeightsError::read(path, problem.to_string());
+        let mut head = Vec::new();
+        let file = File::open(path).map_err(|error| fail(&error))?;
+        let read = file.take(64).read_to_end(&mut head);
+        read.map_err(|error| fail(&error))?;
+        if head.starts_with(b"version https://git-lfs") {
+            return Err(fail(
+                &"a pointer of Git LFS in the place of the weights; `git lfs pull` fetches them",
+            ));
+        }
+        let is_safe = path.extension().is_some_and(|end| end == "safetensors");
+        if is_safe || head.get(8) == Some(&b'{') {
+            return Self::safe(path);
+        }
+        if !torch::is_torch(&head) {
+            return Err(fail(
+                &"neither safetensors nor a file of torch.save, by its first bytes",
+            ));
+        }
+        let saved = torch::open(path).map_err(|problem| fail(&problem))?;
+        if saved.entries.is_empty() {
+            return Err(fail(&"holds no tensors"));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            entries: saved.entries,
+            metadata: saved.metadata,
+            sections: saved.sections,
+        })
     }
 
     /// The names, in order.
@@ -105,34 +210,15 @@ impl Tensors {
     /// Reads a tensor, in the type in which it is stored.
     ///
     /// # Errors
-    /// A name that is not there, or bytes that cannot be read.
+    /// A name that is not there, bytes that cannot be read, or numbers of a type that is not.
     pub fn get(&self, name: &str) -> Result<TensorData, WeightsError> {
         let fail = |problem: &dyn ToString| WeightsError::read(&self.path, problem.to_string());
         let entry = (self.entries.get(name)).ok_or_else(|| fail(&format!("no tensor {name}")))?;
-        let (bytes, dtype) = match &entry.bytes {
-            Bytes::Safe {
-                file,
-                dtype,
-                start,
-                len,
-            } => {
-                let mut bytes = vec![0; *len];
-                let mut opened = File::open(file).map_err(|error| fail(&error))?;
-                opened
-                    .seek(SeekFrom::Start(*start))
-                    .map_err(|error| fail(&error))?;
-                opened
-                    .read_exact(&mut bytes)
-                    .map_err(|error| fail(&error))?;
-                (bytes, *dtype)
-            }
-            Bytes::Pickled(tensor) => {
-                let bytes = catch_unwind(AssertUnwindSafe(|| tensor.to_bytes()))
-                    .map_err(|_| fail(&format!("{name}: not a tensor of torch.save")))?
-                    .map_err(|error| fail(&format!("{name}: {error}")))?;
-                (bytes.to_vec(), tensor.dtype)
-            }
-        };
+        let layout = (entry.layout.as_ref())
+            .map_err(|what| fail(&format!("{name}: {what}, which are not read")))?;
+        let bytes = layout.read(&entry.shape);
+        let bytes = bytes.map_err(|error| fail(&format!("{name}: {error}")))?;
+        let dtype = layout.dtype;
         let expected =
             (entry.shape.iter()).try_fold(dtype.size(), |size, side| size.checked_mul(*side));
         if expected != Some(bytes.len()) {
@@ -148,6 +234,22 @@ impl Tensors {
             entry.shape.clone(),
             dtype,
         ))
+    }
+
+    /// Whether two tensors hold the same numbers.
+    pub(crate) fn are_equal(&self, one: &str, other: &str) -> Result<bool, WeightsError> {
+        if let (Some(a), Some(b)) = (self.entries.get(one), self.entries.get(other)) {
+            if a.shape != b.shape {
+                return Ok(false);
+            }
+            if let (Ok(a), Ok(b)) = (&a.layout, &b.layout)
+                && a.place.is(&b.place)
+                && a.strides == b.strides
+            {
+                return Ok(true);
+            }
+        }
+        Ok(self.get(one)? == self.get(other)?)
     }
 
     fn safe(path: &Path) -> Result<Self, WeightsError> {
@@ -177,28 +279,19 @@ impl Tensors {
                 "{size} bytes, its header describes {expected}; it was cut off or added to"
             )));
         }
+        let whole: Arc<Path> = path.into();
         let mut entries = BTreeMap::new();
         for (name, info) in metadata.tensors() {
-            let Some(dtype) = dtype(info.dtype) else {
-                return Err(fail(&format!(
-                    "{name}: numbers of type {:?} are not read",
-                    info.dtype
-                )));
-            };
             let (start, end) = info.data_offsets;
-            let bytes = Bytes::Safe {
-                file: path.to_owned(),
+            let layout = dtype(info.dtype).map(|dtype| Layout {
                 dtype,
-                start: data + start as u64,
-                len: end - start,
-            };
-            entries.insert(
-                name,
-                Entry {
-                    shape: info.shape.clone(),
-                    bytes,
-                },
-            );
+                place: Place::File(whole.clone(), data + start as u64),
+                length: end - start,
+                strides: None,
+            });
+            let shape = info.shape.clone();
+            let layout = layout.ok_or_else(|| format!("numbers of type {:?}", info.dtype));
+            entries.insert(name, Entry { shape, layout });
         }
         Ok(Self {
             path: path.to_owned(),
@@ -209,45 +302,7 @@ impl Tensors {
                 .unwrap_or_default()
                 .into_iter()
                 .collect(),
-        })
-    }
-
-    fn pickled(path: &Path) -> Result<Self, WeightsError> {
-        let fail = |problem: &dyn ToString| WeightsError::read(path, problem.to_string());
-        let read = |store: PytorchStore| {
-            let mut store = store;
-            // The reader is not ours, and a file may be anything.
-            let all = AssertUnwindSafe(|| store.get_all_tensors().cloned());
-            let tensors = catch_unwind(all)
-                .map_err(|_| fail(&"not a file of torch.save"))?
-                .map_err(|error| fail(&error))?;
-            let entries = tensors.iter().map(|(name, tensor)| {
-                let entry = Entry {
-                    shape: tensor.shape.to_vec(),
-                    bytes: Bytes::Pickled(tensor.clone()),
-                };
-                (name.clone(), entry)
-            });
-            Ok::<_, WeightsError>(entries.collect::<BTreeMap<_, _>>())
-        };
-        // Trainers put the weights under a key of their own, beside the optimizer's state; `model` is
-        // one, too, but may be a part of the model's own names: see `load`.
-        let mut entries = read(PytorchStore::from_file(path))?;
-        for key in ["state_dict", "model_state_dict"] {
-            let prefix = format!("{key}.");
-            if entries.keys().any(|name| name.starts_with(&prefix)) {
-                entries.retain(|name, _| name.starts_with(&prefix));
-                entries = strip(entries, &prefix);
-                break;
-            }
-        }
-        if entries.is_empty() {
-            return Err(fail(&"holds no tensors"));
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            entries,
-            metadata: BTreeMap::new(),
+            sections: BTreeSet::new(),
         })
     }
 
@@ -265,18 +320,15 @@ impl Tensors {
         let mut entries = BTreeMap::new();
         for file in files {
             // A shard lies beside its index; a path would lead elsewhere.
-            if Path::new(file).components().count() != 1 {
-                return Err(fail(&format!(
-                    "the shard {file:?} is not a file beside the index"
-                )));
-            }
-            let shard = folder.join(file);
-            let opened = if file.ends_with(".safetensors") {
-                Self::safe(&shard)
-            } else {
-                Self::pickled(&shard)
-            };
-            entries.extend(opened?.entries);
+            zoo_files::check_name(file).map_err(|problem| {
+                fail(&format!(
+                    "the shard {file:?} is not a file beside the index: {problem}"
+                ))
+            })?;
+            let shard = Self::single(&folder.join(file))?;
+            // What an index does not list is kept, to be refused with all that does not fit.
+            let listed = |name: &str| map.get(name).is_none_or(|listed| listed == file);
+            entries.extend(shard.entries.into_iter().filter(|(name, _)| listed(name)));
         }
         if let Some((name, file)) = map.iter().find(|(name, _)| !entries.contains_key(*name)) {
             return Err(fail(&format!("{name} is not in its shard {file}")));
@@ -285,25 +337,55 @@ impl Tensors {
             path: path.to_owned(),
             entries,
             metadata: BTreeMap::new(),
+            sections: BTreeSet::new(),
         })
     }
 
-    fn unwrapped(mut self) -> Self {
-        for wrapper in WRAPPERS {
-            if !self.entries.is_empty() && self.entries.keys().all(|name| name.starts_with(wrapper))
-            {
-                self.entries = strip(self.entries, wrapper);
+    /// Without what wraps a module, wherever it stands.
+    fn unwrapped(self) -> Result<Self, WeightsError> {
+        let path = self.path.clone();
+        self.without(&WRAPPED).map_err(|name| {
+            let problem = format!("two tensors are called {name}, apart from wrappers");
+            WeightsError::read(&path, problem)
+        })
+    }
+
+    /// The same tensors, these parts left out of their names; or the name that two would have.
+    pub(crate) fn without(self, parts: &[&str]) -> Result<Self, String> {
+        let shorten = |name: &str| {
+            let kept: Vec<&str> = name
+                .split('.')
+                .filter(|part| !parts.contains(part))
+                .collect();
+            kept.join(".")
+        };
+        let mut entries = BTreeMap::new();
+        for (name, entry) in self.entries {
+            let name = shorten(&name);
+            if entries.insert(name.clone(), entry).is_some() {
+                return Err(name);
             }
         }
-        self
+        Ok(Self {
+            entries,
+            sections: self.sections.iter().map(|name| shorten(name)).collect(),
+            ..self
+        })
     }
-}
 
-fn strip<T>(entries: BTreeMap<String, T>, prefix: &str) -> BTreeMap<String, T> {
-    let entries = entries.into_iter();
-    entries
-        .map(|(name, entry)| (name.strip_prefix(prefix).unwrap_or(&name).to_owned(), entry))
-        .collect()
+    /// The tensors whose names begin with `prefix`, without it.
+    pub(crate) fn below(&self, prefix: &str) -> Self {
+        let entries = self.entries.iter().filter_map(|(name, entry)| {
+            let name = name.strip_prefix(prefix)?;
+            Some((name.to_owned(), entry.clone()))
+        });
+        Self {
+            path: self.path.clone(),
+            entries: entries.collect(),
+            metadata: self.metadata.clone(),
+            sections: BTreeSet::new(),
+        }
+    }
 }
 
 fn dtype(dtype: Dtype) -> Option<DType> {
@@ -324,185 +406,4 @@ fn dtype(dtype: Dtype) -> Option<DType> {
         Dtype::BOOL => DType::U8,
         _ => return None,
     })
-}
-
-/// What loading did beyond replacing every tensor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Loaded {
-    /// Tensors of ours that kept their values, since they were allowed to.
-    pub kept: Vec<String>,
-}
-
-/// Reads weights into a model: every tensor, or none.
-///
-/// # Errors
-/// A file that cannot be read, or any tensor that is missing, unexpected or of another shape: all of
-/// them are named at once, and the model is as it was.
-pub fn load<M: Module>(model: &mut M, path: &Path, origin: &Origin) -> Result<(), WeightsError> {
-    load_except(model, path, origin, &|_| false).map(|_| ())
-}
-
-/// [`load`] for fine-tuning: tensors of ours for which `may_keep` says yes, such as those of a new
-/// head, keep their values where the file has none of their shape.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_except<M: Module>(
-    model: &mut M,
-    path: &Path,
-    origin: &Origin,
-    may_keep: &dyn Fn(&str) -> bool,
-) -> Result<Loaded, WeightsError> {
-    Tensors::open(path)?.load(model, origin, may_keep)
-}
-
-impl Tensors {
-    /// [`load_except`] from a file that is open.
-    pub(crate) fn load<M: Module>(
-        &self,
-        model: &mut M,
-        origin: &Origin,
-        may_keep: &dyn Fn(&str) -> bool,
-    ) -> Result<Loaded, WeightsError> {
-        let leaves = leaves(model);
-        let within = self.below("model.").unwrapped();
-        if within.fitting(&leaves, origin) > self.fitting(&leaves, origin) {
-            return within.load(model, origin, may_keep);
-        }
-        // A checkpoint of ours has our own names, and layouts.
-        let ours = Origin::default();
-        let origin = if self.fitting(&leaves, &ours) > self.fitting(&leaves, origin) {
-            &ours
-        } else {
-            origin
-        };
-
-        let mut problems = Vec::new();
-        let mut loaded = Loaded::default();
-        let mut chosen = Vec::new();
-        let mut used = BTreeSet::new();
-        for leaf in &leaves {
-            let may_keep = may_keep(&leaf.path);
-            let Some(place) = self.place(leaf, origin) else {
-                if may_keep {
-                    loaded.kept.push(leaf.path.clone());
-                } else {
-                    problems.push(format!("missing {}", origin.name(&leaf.path)));
-                }
-                continue;
-            };
-            used.insert(place.name.clone());
-            let stored = self.shape(&place.name).unwrap_or_default();
-            let expected = place.stored_shape(leaf);
-            if stored == expected {
-                chosen.push((leaf.path.clone(), place));
-            } else if may_keep {
-                loaded.kept.push(leaf.path.clone());
-            } else {
-                problems.push(format!(
-                    "{} is {stored:?}, expected {expected:?}",
-                    place.name
-                ));
-            }
-        }
-        let unexpected = self
-            .names()
-            .filter(|name| !used.contains(*name) && !origin.ignores(name));
-        problems.extend(unexpected.map(|name| format!("unexpected {name}")));
-        if !problems.is_empty() {
-            return Err(WeightsError::Mismatch {
-                path: self.path.clone(),
-                problems,
-            });
-        }
-        // Read all before the first is replaced: a disk may fail halfway.
-        let mut values = BTreeMap::new();
-        for (path, place) in chosen {
-            values.insert(path, (self.get(&place.name)?, place.transposed));
-        }
-        *model = replace(model.clone(), &mut Fill(values));
-        Ok(loaded)
-    }
-
-    /// The tensors whose names begin with `prefix`, without it.
-    pub(crate) fn below(&self, prefix: &str) -> Self {
-        let entries = self.entries.iter().filter_map(|(name, entry)| {
-            let name = name.strip_prefix(prefix)?;
-            Some((name.to_owned(), entry.clone()))
-        });
-        Self {
-            path: self.path.clone(),
-            entries: entries.collect(),
-            metadata: BTreeMap::new(),
-        }
-    }
-
-    /// How many tensors of ours the file holds in their shapes.
-    fn fitting(&self, leaves: &[Leaf], origin: &Origin) -> usize {
-        let fits = |leaf: &&Leaf| {
-            let place = self.place(leaf, origin);
-            place.is_some_and(|place| {
-                let stored = self.shape(&place.name).unwrap_or_default();
-                stored == place.stored_shape(leaf)
-            })
-        };
-        leaves.iter().filter(fits).count()
-    }
-
-    /// Where the file holds a tensor of ours, if it does.
-    fn place(&self, leaf: &Leaf, origin: &Origin) -> Option<Place> {
-        let name = origin.name(&leaf.path);
-        let transposed = leaf.is_linear_weight() && origin.is_transposed(&name);
-        let mut names = vec![name.clone()];
-        names.extend(origin.copies_of(&name).map(str::to_owned));
-        let mut spellings = names.iter().flat_map(|name| origin.spellings(name));
-        let name = spellings.find(|name| self.shape(name).is_some())?;
-        Some(Place { name, transposed })
-    }
-}
-
-/// Where a file holds a tensor of ours.
-struct Place {
-    name: String,
-    transposed: bool,
-}
-
-impl Place {
-    fn stored_shape(&self, leaf: &Leaf) -> Vec<usize> {
-        let mut shape = leaf.shape.clone();
-        if self.transposed {
-            shape.reverse();
-        }
-        shape
-    }
-}
-
-/// Puts values in the place of a model's, by path.
-struct Fill(BTreeMap<String, (TensorData, bool)>);
-
-impl Replace for Fill {
-    fn replace<const D: usize>(&mut self, leaf: Leaf, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((data, transposed)) = self.0.remove(&leaf.path) else {
-            return param;
-        };
-        let data = if transposed { transpose(&data) } else { data };
-        // In the device's own type, whatever the file's is.
-        let tensor = Tensor::<D>::from_data(data, &param.lazy_device());
-        let id = param.id;
-        param.transform_for_load(tensor, id)
-    }
-}
-
-/// A matrix with its axes swapped, in memory too: a device's products round differently over a view.
-fn transpose(data: &TensorData) -> TensorData {
-    let [rows, columns] = [data.shape()[0], data.shape()[1]];
-    let (bytes, size) = (data.as_bytes(), data.dtype().size());
-    let mut swapped = Vec::with_capacity(bytes.len());
-    for column in 0..columns {
-        for row in 0..rows {
-            let at = (row * columns + column) * size;
-            swapped.extend_from_slice(&bytes[at..at + size]);
-        }
-    }
-    TensorData::from_bytes_vec(swapped, [columns, rows], data.dtype())
 }

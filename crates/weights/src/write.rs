@@ -1,13 +1,14 @@
 //! Writing weights as safetensors.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::rc::Rc;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use safetensors::{Dtype, View, serialize_to_file};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::tree::{Leaf, Look, show};
 use crate::{Origin, WeightsError};
@@ -55,9 +56,45 @@ fn write<M: Module>(
         let problem = format!("two tensors are called {} by the model's origin", pair[0]);
         return Err(WeightsError::write(path, problem));
     }
+    stream(path, found).map_err(|error| WeightsError::write(path, error))
+}
+
+/// Writes a file whole or not at all, one tensor after the other: no more than the largest is in
+/// memory twice. The crate's own writing leaves a file that only its owner may read.
+fn stream(path: &Path, mut tensors: Vec<(String, Stored)>) -> io::Result<()> {
+    // The largest types first, so that every number is aligned to its size.
+    tensors.sort_by(|(name, a), (other, b)| b.dtype.cmp(&a.dtype).then(name.cmp(other)));
+    let mut end = 0;
+    let table = tensors.iter().map(|(name, stored)| {
+        let start = end;
+        end += stored.len;
+        let info = TensorInfo {
+            dtype: stored.dtype,
+            shape: stored.shape.clone(),
+            data_offsets: (start, end),
+        };
+        (name.clone(), info)
+    });
     // One entry, the one that Python's loaders ask for: equal weights are equal files.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    serialize_to_file(found, Some(metadata), path).map_err(|error| WeightsError::write(path, error))
+    let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let table = Metadata::new(Some(about), table.collect()).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&table)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    zoo_files::replace(path, |file| {
+        let mut file = BufWriter::with_capacity(1 << 20, file);
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for (name, stored) in &tensors {
+            let data = (stored.read)();
+            if data.as_bytes().len() != stored.len {
+                return Err(io::Error::other(format!(
+                    "{name} changed while it was written"
+                )));
+            }
+            file.write_all(data.as_bytes())?;
+        }
+        file.flush()
+    })
 }
 
 struct Collect<'a> {
@@ -129,23 +166,5 @@ impl Stored {
             len: 8,
             read: Rc::new(|| TensorData::new(vec![0_i64], [1])),
         }
-    }
-}
-
-impl View for Stored {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned((self.read)().as_bytes().to_vec())
-    }
-
-    fn data_len(&self) -> usize {
-        self.len
     }
 }

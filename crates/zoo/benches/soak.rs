@@ -59,7 +59,7 @@ fn run(recipe: &str, steps: usize, root: &Path) -> Result<Vec<f64>, Box<dyn Erro
     recipe.train.log_every_steps = 1;
     let device = devices::open("flex")?.device;
     let input = configure(&recipe.model, None)?.input();
-    let data = data::open(&recipe.data, root, input, recipe.train.seed)?;
+    let data = data::open(&recipe.data, root, input)?;
     let model = configure(&recipe.model, Some(&data.facts))?;
     let origin = Origin {
         recipe: recipe.clone(),

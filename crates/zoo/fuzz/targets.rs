@@ -15,10 +15,11 @@ use burn::tensor::Device;
 use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
 use tempfile::TempDir;
 use zoo::registry::configure;
+use zoo_compare::report::Report;
 use zoo_fetch::{Options, Quiet};
-use zoo_images::{Color, FolderOptions, Split, read_image};
+use zoo_images::{Color, FolderOptions, Split, open_folder, read_image};
 use zoo_mlp::{Activation, Mlp, MlpConfig};
-use zoo_text::{CharVocabulary, Corpus, LabelledLines, WordVocabulary};
+use zoo_text::{CharVocabulary, Column, Corpus, Format, LabelledSet, RowOptions, WordVocabulary};
 use zoo_train::{
     Event, Manifest, OptimizerConfig, OptimizerName, Recipe, Record, number, read_events,
 };
@@ -81,8 +82,21 @@ pub const TARGETS: &[Target] = &[
         name: "tsv",
         check: tsv,
         seeds: seeds::tsv,
-        // The shortest line has 4 bytes, and its place takes 24.
-        memory: |size| 64 * size + 256 * KIB,
+        // The shortest line has 4 bytes; its fields, its row and its example have places of their own.
+        memory: |size| 128 * size + 256 * KIB,
+    },
+    Target {
+        name: "csv",
+        check: csv,
+        seeds: seeds::csv,
+        memory: |size| 128 * size + 256 * KIB,
+    },
+    Target {
+        name: "jsonl",
+        check: jsonl,
+        seeds: seeds::jsonl,
+        // A line becomes a tree before its text and label are taken.
+        memory: |size| 256 * size + 256 * KIB,
     },
     Target {
         name: "vocabulary",
@@ -137,11 +151,50 @@ pub const TARGETS: &[Target] = &[
         memory: |size| 64 * size + MIB,
     },
     Target {
+        name: "pickle",
+        check: pickle,
+        seeds: seeds::pickle,
+        memory: |size| 256 * size + 4 * MIB,
+    },
+    Target {
+        name: "shards",
+        check: shards,
+        seeds: seeds::shards,
+        memory: |size| 256 * size + MIB,
+    },
+    Target {
+        name: "tokenizer",
+        check: tokenizer,
+        seeds: seeds::tokenizer,
+        // Tables of words and merges, and regular expressions, which are compiled.
+        memory: |size| 1024 * size + 64 * MIB,
+    },
+    Target {
+        name: "origin",
+        check: origin,
+        seeds: seeds::origin,
+        // A name for each class, of which there may be 4 million.
+        memory: |size| 256 * size + 512 * MIB,
+    },
+    Target {
         name: "optimizer",
         check: optimizer,
         seeds: seeds::optimizer,
         // Burn sets aside what the header claims for itself, at most 100 MiB, and then reads it.
         memory: |size| 64 * size + 101 * MIB,
+    },
+    Target {
+        name: "insight",
+        check: insight,
+        seeds: seeds::insight,
+        // A page of half a megabyte of style, script and drawings around it.
+        memory: |size| 512 * size + 8 * MIB,
+    },
+    Target {
+        name: "comparison",
+        check: comparison,
+        seeds: seeds::comparison,
+        memory: |size| 512 * size + 8 * MIB,
     },
     Target {
         name: "archive",
@@ -266,8 +319,10 @@ fn image(bytes: &[u8]) -> bool {
         }
         // As it is: what the header says must be what is decoded.
         let options = FolderOptions::default();
-        let set = zoo_images::open_folder(folder.path(), Split::Train, &options);
-        let image = taken(set).and_then(|set| {
+        let opened = open_folder(folder.path(), &options);
+        let image = taken(opened).and_then(|opened| {
+            let set = opened.train;
+            taken(set.checked_bytes(0))?;
             let image = taken(set.get(0))?;
             assert_eq!(image.pixels.len(), set.shape().iter().product::<usize>());
             Some(image)
@@ -314,31 +369,52 @@ fn text(bytes: &[u8]) -> bool {
     })
 }
 
+/// The bytes as a file of the format: the rows, with the names of their classes.
+fn rows(format: Format, bytes: &[u8], options: &RowOptions) -> Option<Vec<(String, String)>> {
+    let folder = folder(&[("rows", bytes)]);
+    let set = taken(LabelledSet::open(
+        format,
+        folder.path().join("rows"),
+        options,
+    ))?;
+    let items = (0..set.train.len()).map(|index| set.train.get(index).unwrap());
+    let items: Vec<_> = items.collect();
+    assert!(
+        set.train
+            .sentences()
+            .eq(items.iter().map(|item| item.text.as_str()))
+    );
+    let named = items
+        .into_iter()
+        .map(|item| (item.text, set.class_names[item.label].clone()));
+    Some(named.collect())
+}
+
+/// Columns by number: nothing is left to guess when rows are read again.
+fn numbered(quotes: Option<bool>) -> RowOptions {
+    RowOptions {
+        text: Some(Column::Number(1)),
+        label: Some(Column::Number(2)),
+        quotes,
+    }
+}
+
 fn tsv(bytes: &[u8]) -> bool {
-    let read = |bytes: &[u8], num_classes| {
-        let folder = folder(&[("train.tsv", bytes)]);
-        let lines = taken(LabelledLines::read(
-            folder.path().join("train.tsv"),
-            num_classes,
-        ))?;
-        let items = (0..lines.len()).map(|index| lines.get(index).unwrap());
-        let items: Vec<_> = items.collect();
-        assert!(items.iter().all(|item| item.label < lines.num_classes()));
-        let texts = items.iter().map(|item| item.text.as_str());
-        assert!(texts.eq(lines.sentences()));
-        Some(items)
+    let raw = numbered(Some(false));
+    let Some(items) = rows(Format::Tsv, bytes, &raw) else {
+        rows(Format::Tsv, bytes, &numbered(Some(true)));
+        return rows(Format::Tsv, bytes, &RowOptions::default()).is_some();
     };
-    let given = read(bytes, Some(2));
-    let Some(items) = read(bytes, None) else {
-        return given.is_some();
-    };
+    // With a byte order mark, lest the first sentence's own be taken for one.
     let lines = items
         .iter()
-        .map(|item| format!("{}\t{}\n", item.text, item.label));
-    // With a byte order mark, lest the first sentence's own be taken for one.
+        .map(|(text, label)| format!("{text}\t{label}\n"));
     let lines: String = iter::once("\u{feff}".into()).chain(lines).collect();
-    assert_eq!(read(lines.as_bytes(), None), Some(items.clone()));
-    let texts = items.iter().map(|item| item.text.as_str());
+    assert_eq!(
+        rows(Format::Tsv, lines.as_bytes(), &raw),
+        Some(items.clone())
+    );
+    let texts = items.iter().map(|(text, _)| text.as_str());
     if let Some(words) = taken(WordVocabulary::build(texts, 100, 1)) {
         assert_eq!(
             WordVocabulary::from_lines(&words.to_lines()).unwrap(),
@@ -346,6 +422,39 @@ fn tsv(bytes: &[u8]) -> bool {
         );
     }
     true
+}
+
+fn csv(bytes: &[u8]) -> bool {
+    let plain = numbered(None);
+    let items = rows(Format::Csv, bytes, &plain);
+    if let Some(items) = &items {
+        let quoted = |field: &str| format!("\"{}\"", field.replace('"', "\"\""));
+        let lines = items
+            .iter()
+            .map(|(text, label)| quoted(text) + "," + &quoted(label) + "\n");
+        let lines: String = iter::once("\u{feff}".into()).chain(lines).collect();
+        assert_eq!(
+            rows(Format::Csv, lines.as_bytes(), &plain).as_ref(),
+            Some(items)
+        );
+    }
+    items.is_some() | rows(Format::Csv, bytes, &RowOptions::default()).is_some()
+}
+
+fn jsonl(bytes: &[u8]) -> bool {
+    let items = rows(Format::JsonLines, bytes, &RowOptions::default());
+    items.is_some_and(|items| {
+        let object = |(text, label): &(String, String)| {
+            serde_json::json!({ "text": text, "label": label }).to_string() + "\n"
+        };
+        let lines: String = items.iter().map(object).collect();
+        let options = RowOptions::default();
+        assert_eq!(
+            rows(Format::JsonLines, lines.as_bytes(), &options),
+            Some(items)
+        );
+        true
+    })
 }
 
 /// The vocabularies that `config.json` holds.
@@ -508,6 +617,78 @@ fn weights(bytes: &[u8]) -> bool {
     })
 }
 
+/// Loads a file, or an index of files, into a small model.
+fn load(path: &Path) -> bool {
+    let mut model = model(&Device::flex());
+    let loaded = taken(zoo_weights::load(&mut model, path, &Origin::default()));
+    loaded.is_some_and(|()| {
+        assert_eq!(model.num_params(), 3 * 2 + 2);
+        true
+    })
+}
+
+/// The bytes as a whole file of torch.save, and as the pickle within one whose sums are right.
+fn pickle(bytes: &[u8]) -> bool {
+    let load_bytes = |bytes: &[u8]| {
+        let folder = folder(&[("model.pt", bytes)]);
+        load(&folder.path().join("model.pt"))
+    };
+    load_bytes(bytes) | load_bytes(&seeds::torch_zip(bytes))
+}
+
+/// The bytes as an index, beside two shards of either kind.
+fn shards(bytes: &[u8]) -> bool {
+    let index = "model.safetensors.index.json";
+    let [weight, bias] = seeds::shard_files();
+    let folder = folder(&[
+        (index, bytes),
+        ("weight.safetensors", &weight),
+        ("bias.safetensors", &bias),
+        ("all.bin", &seeds::torch_zip(&seeds::pickled())),
+    ]);
+    // By the file's name, and as the folder of the hub that holds it.
+    let by_name = load(&folder.path().join(index));
+    assert_eq!(load(folder.path()), by_name);
+    by_name
+}
+
+fn tokenizer(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return false;
+    };
+    let tokenizer = taken(zoo::language::tokenizer(text));
+    tokenizer.is_some_and(|tokenizer| {
+        if let Some(ids) = taken(zoo::language::sentence(&tokenizer, "Hi, hä 7\u{1f980}", 5)) {
+            assert!((1..=5).contains(&ids.len()), "{ids:?}");
+        }
+        let language = zoo::language::Language::Tokens {
+            tokenizer: Box::new(tokenizer),
+            stop: vec![0],
+        };
+        if let Some(ids) = taken(language.prompt("hi")) {
+            language.decode(&ids);
+            language.decode(&[u32::MAX]);
+        }
+        true
+    })
+}
+
+/// The `config.json` of a folder from the hub, with a tokenizer beside it.
+fn origin(bytes: &[u8]) -> bool {
+    let Some(json) = taken(serde_json::from_slice(bytes)) else {
+        return false;
+    };
+    let folder = folder(&[("tokenizer.json", seeds::TOKENIZER.as_bytes())]);
+    let config = taken(zoo::Config::of_origin(folder.path(), &json));
+    config.is_some_and(|config| {
+        let written = serde_json::to_string(&config).unwrap();
+        let again = zoo::Config::parse(&written).unwrap();
+        assert_eq!(serde_json::to_string(&again).unwrap(), written);
+        taken(config.configure());
+        true
+    })
+}
+
 fn optimizer(bytes: &[u8]) -> bool {
     let folder = folder(&[("optimizer.bpk", bytes)]);
     let path = folder.path().join("optimizer.bpk");
@@ -517,6 +698,36 @@ fn optimizer(bytes: &[u8]) -> bool {
     };
     let model = model(&Device::flex());
     taken(config.load(&model, &path)).is_some()
+}
+
+/// A run folder with these examples, shown.
+fn insight(bytes: &[u8]) -> bool {
+    let record = &seeds::record()[0];
+    let events = seeds::events().concat();
+    let folder = folder(&[
+        ("run.json", record),
+        ("metrics.jsonl", &events),
+        ("recipe.toml", b"[train]"),
+        ("insight.json", bytes),
+    ]);
+    let run = zoo_report::Folder::read(folder.path()).unwrap();
+    let page = zoo_report::page(&run);
+    assert!(page.ends_with("</html>\n"), "half a page");
+    run.insight.is_some()
+}
+
+/// An earlier comparison: as a baseline, and beside another on one page.
+fn comparison(bytes: &[u8]) -> bool {
+    let report = taken(serde_json::from_slice::<Report>(bytes));
+    report.is_some_and(|report| {
+        let sound: Report = serde_json::from_slice(&seeds::comparison()[0]).unwrap();
+        let baseline = zoo_compare::baseline::against(&sound, &report, "earlier.json");
+        assert_eq!(baseline.file, "earlier.json");
+        let both = [("here".into(), sound), ("there".into(), report)];
+        let page = zoo_compare::render::leaderboard(&both);
+        assert!(page.contains("</html>"), "half a page");
+        true
+    })
 }
 
 /// The bytes as a `.tar.gz`, and as a tar whose sums are put right and which is then packed.

@@ -351,6 +351,9 @@ pub struct ExportArgs {
     /// The file or folder to write [default: export.safetensors or export/ in the run]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Write over an earlier export
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Forms of a model for other libraries.

@@ -240,7 +240,7 @@ fn lanes<'a>(
     }
     if let Some(python) = &args.python {
         let script = work.join(PEER_FILE);
-        fs::write(&script, PEER).map_err(|error| failed(&script, error))?;
+        write_file(&script, PEER)?;
         let cuda = backends.iter().any(|backend| backend.starts_with("cuda"));
         for compiled in [false, true] {
             let on_cpu = pairs(&dtypes, &threads).map(|(dtype, threads)| (dtype, threads, false));
@@ -427,17 +427,14 @@ fn write(args: &CompareArgs, report: &Report) -> Result<(), Error> {
             Format::Csv => ("report.csv", render::csv(report)),
             Format::Html => ("report.html", render::html(report, EXPLANATION)),
         };
-        write_whole(&args.out.join(name), &text)?;
+        write_file(&args.out.join(name), &text)?;
     }
     Ok(())
 }
 
-/// Written beside and renamed, so that an interrupted run leaves the last whole report.
-fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
-    let part = path.with_extension("part");
-    fs::write(&part, text)
-        .and_then(|()| fs::rename(&part, path))
-        .map_err(|error| failed(path, error))
+/// An interrupted run leaves the last whole report.
+fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    zoo_files::write(path, text.as_bytes()).map_err(|error| failed(path, error))
 }
 
 /// `zoo compare merge`
@@ -451,7 +448,7 @@ fn merge(args: &MergeArgs) -> Result<(), Error> {
         }
         reports.push((name, report));
     }
-    write_whole(&args.out, &render::leaderboard(&reports))?;
+    write_file(&args.out, &render::leaderboard(&reports))?;
     println!("{}", args.out.display());
     Ok(())
 }

@@ -12,6 +12,14 @@ pub enum Error {
     /// The work failed: exit status 1.
     #[error("{0}")]
     Failed(String),
+    /// A device or a server broke off in a training: exit status 1.
+    #[error("{error}")]
+    BrokeOff {
+        /// All that is known of it.
+        error: Box<FitError>,
+        /// What the device said last.
+        said: String,
+    },
     /// A signal stopped it: exit status 130, as a shell gives to what Ctrl-C ended.
     #[error("{0}")]
     Interrupted(String),
@@ -32,7 +40,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Self::Request(_) => 2,
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::BrokeOff { .. } => 1,
             Self::Interrupted(_) => 130,
         }
     }
@@ -69,11 +77,14 @@ impl From<FitError> for Error {
             FitError::EmptySplit(_)
             | FitError::NoWholeBatch { .. }
             | FitError::SingleValue { .. }
-            | FitError::Model(_)
             | FitError::Data(_)
             | FitError::Finetune(_)
             | FitError::UnknownMetric { .. } => Self::request(error),
             FitError::Weights(error) => error.into(),
+            FitError::Broken { ref message, .. } if !message.out_of_memory => Self::BrokeOff {
+                said: message.line.clone(),
+                error: Box::new(error),
+            },
             FitError::Interrupted { .. } => Self::Interrupted(error.to_string()),
             // A folder that stops being writable in the middle of a run is not a wrong request.
             _ => Self::failed(error),

@@ -19,12 +19,8 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             args.run.display()
         ))
     })?;
-    let data = data::open(
-        &recipe.data,
-        &directory,
-        saved.model.input(),
-        recipe.train.seed,
-    )?;
+    let data = data::open(&recipe.data, &directory, saved.model.input())?;
+    data.warn();
     let split = args.split.unwrap_or(if data.test.is_some() {
         SplitName::Test
     } else {

@@ -86,8 +86,17 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
     entry.configure(preset, &overlay, None)
 }
 
+/// Far more than any set of images has classes, or any tokenizer tokens.
+const MOST_OUTPUTS: usize = 1 << 22;
+
 fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, String> {
-    let classes = labels(config, model.outputs());
+    let outputs = model.outputs();
+    if outputs > MOST_OUTPUTS {
+        return Err(format!(
+            "{outputs} outputs: more than {MOST_OUTPUTS} classes or tokens are not read"
+        ));
+    }
+    let classes = labels(config, outputs);
     if let Input::Tokens { longest } = model.input() {
         let path = folder.join(TOKENIZER_FILE);
         let tokenizer = fs::read_to_string(&path).map_err(|error| {
@@ -110,7 +119,10 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
             } else {
                 Vec::new()
             },
-            stop: stop.into_iter().map(|id| id as u32).collect(),
+            stop: stop
+                .into_iter()
+                .filter_map(|id| id.try_into().ok())
+                .collect(),
         });
     }
     let given = config
@@ -125,6 +137,10 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
             _ => return Err("neither text nor images".into()),
         },
     };
+    let channels = match shape[0] {
+        channels @ (1 | 3) => channels,
+        other => return Err(format!("input_size: {other} channels; images have 1 or 3")),
+    };
     let by_channel = |key: &str, usual: [f32; 3]| {
         let given = config
             .get(key)
@@ -136,10 +152,9 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
                 .map(|value| value as f32)
                 .collect()
         });
-        given.unwrap_or_else(|| match shape[0] {
+        given.unwrap_or_else(|| match channels {
             3 => usual.to_vec(),
-            // Of one channel; that there are others is refused with the rest of the codec.
-            _ => vec![0.5],
+            _ => vec![0.5; channels],
         })
     };
     Ok(Codec::Images {

@@ -1,6 +1,7 @@
 //! Text as a model's tokens, and back: characters of a corpus, or a `tokenizer.json`.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
@@ -66,11 +67,7 @@ impl Language {
             Self::Chars { vocabulary, .. } => {
                 vocabulary.encode(text).map_err(|error| chain(&error))
             }
-            Self::Tokens { tokenizer, .. } => {
-                let encoding = tokenizer.encode(text, false);
-                let encoding = encoding.map_err(|error| error.to_string())?;
-                Ok(encoding.get_ids().to_vec())
-            }
+            Self::Tokens { tokenizer, .. } => encode(tokenizer, text, false),
         }
     }
 
@@ -84,9 +81,7 @@ impl Language {
         let Self::Tokens { tokenizer, .. } = self else {
             return Ok(plain);
         };
-        let whole = tokenizer.encode(text, true);
-        let whole = whole.map_err(|error| error.to_string())?;
-        let whole = whole.get_ids();
+        let whole = encode(tokenizer, text, true)?;
         if plain.is_empty() {
             return Ok(whole.iter().take(1).copied().collect());
         }
@@ -101,7 +96,10 @@ impl Language {
     pub fn decode(&self, tokens: &[u32]) -> String {
         match self {
             Self::Chars { vocabulary, .. } => vocabulary.decode(tokens),
-            Self::Tokens { tokenizer, .. } => tokenizer.decode(tokens, false).unwrap_or_default(),
+            Self::Tokens { tokenizer, .. } => caught(|| tokenizer.decode(tokens, false).ok())
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
         }
     }
 
@@ -227,11 +225,12 @@ pub fn sentence(tokenizer: &Tokenizer, text: &str, max_length: usize) -> Result<
         format!("max_length = {max_length}: the tokenizer puts {around} tokens around a text")
     })?;
     let wrong = |error: tokenizers::Error| error.to_string();
-    let mut encoding = tokenizer.encode(text, false).map_err(wrong)?;
-    encoding.truncate(room, 0, TruncationDirection::Right);
-    let encoding = tokenizer
-        .post_process(encoding, None, true)
-        .map_err(wrong)?;
+    let encoding = caught(|| {
+        let mut encoding = tokenizer.encode(text, false)?;
+        encoding.truncate(room, 0, TruncationDirection::Right);
+        tokenizer.post_process(encoding, None, true)
+    })?;
+    let encoding = encoding.map_err(wrong)?;
     let ids = encoding.get_ids().to_vec();
     if ids.is_empty() {
         return Err(format!("{text:?} has no tokens"));
@@ -244,15 +243,27 @@ pub fn sentence(tokenizer: &Tokenizer, text: &str, max_length: usize) -> Result<
 /// # Errors
 /// What is wrong with it.
 pub fn tokenizer(json: &str) -> Result<Tokenizer, String> {
-    let mut tokenizer: Tokenizer = json
-        .parse()
-        .map_err(|error| format!("tokenizer.json: {error}"))?;
+    let wrong = |error: &dyn std::fmt::Display| format!("tokenizer.json: {error}");
+    let parsed: Result<Tokenizer, _> = caught(|| json.parse())?;
+    let mut tokenizer = parsed.map_err(|error| wrong(&error))?;
     // Files for sentence encoders pad and cut to a fixed length; here the caller does.
     tokenizer.with_padding(None);
     tokenizer
         .with_truncation(None)
-        .map_err(|error| format!("tokenizer.json: {error}"))?;
+        .map_err(|error| wrong(&error))?;
     Ok(tokenizer)
+}
+
+fn encode(tokenizer: &Tokenizer, text: &str, with_special: bool) -> Result<Vec<u32>, String> {
+    let encoding = caught(|| tokenizer.encode(text, with_special))?;
+    let encoding = encoding.map_err(|error| error.to_string())?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+/// What a tokenizer does, which is not ours: on some files that are none of its own it panics.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| "tokenizer.json: damaged, or made for another reader".into())
 }
 
 /// Text that is decoded as its tokens come. A token may be a part of a character, and a decoder may
@@ -481,5 +492,13 @@ mod tests {
     #[test]
     fn a_damaged_tokenizer_is_an_error() {
         assert!(tokenizer("{}").unwrap_err().contains("tokenizer.json"));
+        // The crate `tokenizers` panics where the text ends within a decoder.
+        let cut = BYTES.replace(
+            r#""use_regex": true},
+        "model""#,
+            r#""use_regex": true "model""#,
+        );
+        assert_ne!(cut, BYTES);
+        assert!(tokenizer(&cut).unwrap_err().contains("damaged"));
     }
 }

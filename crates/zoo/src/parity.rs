@@ -1,7 +1,6 @@
 //! `zoo parity PRESET --python PYTHON`: a preset at full size against its origin's own code, with the
 //! same random weights: the largest differences, and both speeds.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
@@ -51,23 +50,22 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
     let selected = devices::open(args.backend.as_deref().unwrap_or(devices::default_name()))
         .map_err(Error::request)?;
 
-    let folder = std::env::temp_dir().join(format!("zoo-parity-{}", std::process::id()));
-    fs::create_dir_all(&folder).map_err(Error::failed)?;
-    let folder = Folder(folder);
-    let script = folder.0.join("parity.py");
-    fs::write(&script, SCRIPT).map_err(Error::failed)?;
+    // It goes when it is no longer needed.
+    let folder = tempfile::tempdir().map_err(Error::failed)?;
+    let script = folder.path().join("parity.py");
+    zoo_files::write(&script, SCRIPT.as_bytes()).map_err(Error::failed)?;
     let mut origin = Origin::start(Command::new(&args.python).arg(&script))?;
     let shape = shape(&*model, args.batch);
     // In single precision, rounding switches a few ReLUs of a network of full size, and gradients
     // jump: they are compared in double, where the backend has it.
     let double = selected.kind == devices::Kind::Cpu;
     let said = origin.ask(&json!({
-        "folder": folder.0, "config": config, "input": shape,
+        "folder": folder.path(), "config": config, "input": shape,
         "vocabulary": vocabulary(&*model), "train": !args.no_gradients, "double": double,
     }))?;
     let library = said["library"].as_str().unwrap_or_default().to_owned();
 
-    let path = folder.0.join("golden.safetensors");
+    let path = folder.path().join("golden.safetensors");
     let golden = Golden::open(&path)?;
     let distance = model.against(&golden, &selected.device, !args.no_gradients)?;
     let ready = model.fresh(1, &selected.device)?;
@@ -101,14 +99,15 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
             said["parameters"]
         )));
     }
-    if distance.output.is_nan() || distance.output > BOUND {
+    let within = |distance: f64, bound: f64| distance <= bound; // what is not a number is not
+    if !within(distance.output, BOUND) {
         return Err(Error::Failed(format!(
             "the output is {:.1e} from {library}'s; {BOUND:.0e} is allowed",
             distance.output
         )));
     }
     match &distance.gradient {
-        Some((gradient, name)) if double && (gradient.is_nan() || *gradient > GRADIENT_BOUND) => {
+        Some((gradient, name)) if double && !within(*gradient, GRADIENT_BOUND) => {
             Err(Error::Failed(format!(
                 "the gradient of {name} is {gradient:.1e} from {library}'s; {GRADIENT_BOUND:.0e} is \
                  allowed"
@@ -198,16 +197,6 @@ fn speeds(origin: &mut Origin, pass: &dyn Fn()) -> Result<[f64; 2], Error> {
         seconds.sort_by(f64::total_cmp);
         seconds[seconds.len() / 2]
     }))
-}
-
-/// A folder that goes when it is no longer needed.
-struct Folder(std::path::PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What stays behind lies in the system's folder for such files.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// The script at work.

@@ -60,6 +60,11 @@ pub const SOURCES: &[(&str, &str)] = &[
 /// Below the data directory, so that weights and data sets of one name do not meet.
 const FOLDER: &str = "weights";
 
+/// Whether public weights have this name.
+pub(crate) fn is_source(name: &str) -> bool {
+    SOURCES.iter().any(|(known, _)| *known == name)
+}
+
 /// The file of weights that `given` means: those of that name in [`SOURCES`], if they were fetched,
 /// else the file or folder at that path. What belongs to them, such as a tokenizer, lies beside it.
 ///

@@ -1,6 +1,7 @@
 //! How a run is watched: a bar on a terminal, plain lines elsewhere, JSON lines, or nothing.
 
 use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use zoo_train::{Event, Metrics};
@@ -24,7 +25,12 @@ pub struct Human {
     /// The step of the last line that was printed for want of a bar.
     printed: usize,
     interactive: bool,
+    /// When the data is mentioned next, while it is being read.
+    due: Option<Instant>,
 }
+
+/// Until the reading of the data is mentioned, and between two lines about it.
+const READING: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
 impl Progress {
     /// Chooses by flags and by where standard error goes.
@@ -51,7 +57,15 @@ impl Progress {
             total_steps: 0,
             printed: 0,
             interactive,
+            due: None,
         })
+    }
+
+    /// Shows how much of the data was read before the training, where that takes a while.
+    pub fn reading(&mut self, done: usize, total: usize) {
+        if let Self::Human(human) = self {
+            human.reading(done, total);
+        }
     }
 
     /// Shows an event.
@@ -73,6 +87,22 @@ pub fn print_json(value: &impl serde::Serialize) {
 }
 
 impl Human {
+    fn reading(&mut self, done: usize, total: usize) {
+        let now = Instant::now();
+        let due = *self.due.get_or_insert(now + READING[0]);
+        if now < due {
+            return;
+        }
+        if self.interactive {
+            self.bar.set_length(total as u64);
+            self.bar.set_position(done as u64);
+            self.bar.set_message("examples read");
+        } else {
+            eprintln!("reading the data: {done} of {total} examples");
+            self.due = Some(now + READING[1]);
+        }
+    }
+
     fn event(&mut self, event: &Event) {
         match event {
             Event::Start {
@@ -181,6 +211,7 @@ mod tests {
                 total_steps,
                 printed: from,
                 interactive: false,
+                due: None,
             };
             let logged = (from + 1..=total_steps)
                 .filter(|step| step.is_multiple_of(log_every) || *step == total_steps);

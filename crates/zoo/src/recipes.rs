@@ -6,6 +6,7 @@ use std::path::Path;
 use zoo_train::{Change, DidYouMean, Recipe, nearest};
 
 use crate::error::Error;
+use crate::paths;
 
 macro_rules! recipe {
     ($family:literal, $name:literal) => {
@@ -51,7 +52,7 @@ pub fn changes(set: &[String]) -> Result<Vec<Change>, Error> {
     changes.collect::<Result<_, _>>().map_err(Error::Request)
 }
 
-/// Reads a recipe by name, or from a TOML file.
+/// Reads a recipe by name, or from a TOML file, and makes its paths absolute.
 ///
 /// # Errors
 /// An unknown name, a file that cannot be read, or a recipe that is wrong.
@@ -88,7 +89,11 @@ pub fn read(recipe: &str, changes: &[Change]) -> Result<Recipe, Error> {
     };
     let mut recipe = Recipe::parse(&origin, &text, changes)?;
     if recipe.name.is_empty() {
+        zoo_files::check_name(&name).map_err(|problem| {
+            Error::Request(format!("{origin}: cannot name a run {name:?}: {problem}"))
+        })?;
         recipe.name = name;
     }
+    paths::resolve(&mut recipe);
     Ok(recipe)
 }

@@ -25,7 +25,7 @@ use zoo_transformer::encoder::{Encoder, EncoderConfig};
 use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
 use zoo_transformer::generate::Decoder;
 use zoo_transformer::gpt::{self, Gpt, GptConfig, hugging_face::HfGpt2};
-use zoo_transformer::llama::{self, Llama, LlamaConfig, hugging_face::HfLlama};
+use zoo_transformer::llama::{self, Llama, LlamaConfig, hugging_face::HfLlama, reference};
 use zoo_transformer::vit::{Vit, VitConfig};
 use zoo_weights::Origin;
 
@@ -279,11 +279,13 @@ pub static MODELS: &[&dyn Entry] = &[
         }),
         origin: |config| {
             let is_tied = config.output == gpt::Output::Tied;
-            origin(config, GptConfig::origin_name)
+            let nanogpt = origin(config, GptConfig::origin_name)
                 .with_prefix("transformer.")
-                .with_conv1d(gpt::CONV1D)
                 .with_tied(if is_tied { gpt::TIED } else { &[] })
-                .with_ignored(gpt::IGNORED)
+                .with_ignored(gpt::IGNORED);
+            // nanoGPT has the names of Hugging Face's GPT-2, and PyTorch's linear layers.
+            let hugging_face = nanogpt.clone().with_conv1d(gpt::CONV1D);
+            hugging_face.or(nanogpt.with_facts(vec![("n_head", config.num_heads.to_string())]))
         },
         head: |_| named(&["wte.", "lm_head."]),
         // GPT-2 there always has biases, and never a free output layer.
@@ -321,6 +323,7 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_prefix("model.")
                 .with_tied(if is_tied { llama::TIED } else { &[] })
                 .with_ignored(llama::IGNORED)
+                .or(llama_reference(config))
         },
         head: |_| named(&["embed_tokens.", "lm_head."]),
         library: |_| Some("transformers"),
@@ -472,6 +475,19 @@ where
 {
     let config = config.clone();
     Origin::named(move |ours| name(&config, ours))
+}
+
+/// Llama as Meta's code and llama2.c write it.
+fn llama_reference(config: &LlamaConfig) -> Origin {
+    let is_tied = config.output == gpt::Output::Tied;
+    origin(config, LlamaConfig::reference_name)
+        .with_tied(if is_tied { reference::TIED } else { &[] })
+        .with_ignored(reference::IGNORED)
+        .with_interleaved(reference::INTERLEAVED, config.head_width())
+        .with_facts(vec![
+            ("n_heads", config.num_heads.to_string()),
+            ("n_kv_heads", config.num_kv_heads.to_string()),
+        ])
 }
 
 /// The logits after the last token: `[b, t, k]` -> `[b, k]`.

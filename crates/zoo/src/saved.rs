@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use toml::Value;
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe};
@@ -18,6 +18,9 @@ use crate::registry::{self, Input, Model, Ready, size};
 
 /// The file that says how a run's weights are used.
 pub const CONFIG_FILE: &str = "config.json";
+
+/// The longest side of an image that a model is given, as of one that is read.
+const MOST_PIXELS_A_SIDE: usize = 16_384;
 
 /// What `config.json` holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +42,21 @@ impl Config {
         Ok(config)
     }
 
+    /// Reads the `config.json` of an origin, with the tokenizer beside it in `folder`.
+    ///
+    /// # Errors
+    /// An architecture that is not here, a value that cannot be represented, or a codec that could
+    /// not read an input.
+    pub fn of_origin(folder: &Path, config: &Json) -> Result<Self, String> {
+        let (model, codec) = hub::read(folder, config)?;
+        let config = Self {
+            model: model.table(),
+            codec,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
     /// Whether the codec could read an input.
     ///
     /// # Errors
@@ -49,13 +67,26 @@ impl Config {
                 shape, mean, std, ..
             } => {
                 size::check("an image of codec.shape", size::numbers(shape))?;
-                let channels = &shape[0];
+                let [channels, sides @ ..] = shape;
+                // An image that is read is made this large, whatever it was.
+                if sides
+                    .iter()
+                    .any(|side| !(1..=MOST_PIXELS_A_SIDE).contains(side))
+                {
+                    return Err(format!(
+                        "codec: images of {} x {} pixels; sides are from 1 to {MOST_PIXELS_A_SIDE}",
+                        sides[0], sides[1]
+                    ));
+                }
                 let each = [*channels, mean.len(), std.len()];
                 if !matches!(each, [1, 1, 1] | [3, 3, 3]) {
                     return Err(format!(
                         "codec: {} channels, {} means and {} deviations; expected 1 of each, or 3",
                         each[0], each[1], each[2]
                     ));
+                }
+                if !mean.iter().all(|value| value.is_finite()) {
+                    return Err(format!("codec.mean = {mean:?}: must be numbers"));
                 }
                 if !std.iter().all(|value| *value > 0.0 && value.is_finite()) {
                     return Err(format!("codec.std = {std:?}: must be above 0"));
@@ -171,12 +202,7 @@ impl Saved {
         let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
         let json = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let (model, codec, weights) = if hub::is_origins(&json) {
-            let (model, codec) = hub::read(folder, &json).map_err(wrong)?;
-            let config = Config {
-                model: model.table(),
-                codec,
-            };
-            config.check().map_err(wrong)?;
+            let config = Config::of_origin(folder, &json).map_err(wrong)?;
             // Held against what the codec makes of an input.
             let model = config.configure().map_err(wrong)?;
             let weights = fetched.map_or_else(|| run.to_owned(), |fetched| fetched.file);

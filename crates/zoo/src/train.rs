@@ -12,9 +12,9 @@ use signal_hook::flag;
 use zoo_compare::machine;
 use zoo_report::insight::INSIGHT_FILE;
 use zoo_train::{
-    BURN_VERSION, Bands, Change, Event, FitError, Found, Helpers, METRICS_FILE, MODEL_FILE,
-    Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError,
-    State, find_checkpoint, out_of_memory, read_events,
+    BURN_VERSION, Bands, Change, Event, Found, Helpers, METRICS_FILE, MODEL_FILE, Metrics, Origin,
+    Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError, State,
+    find_checkpoint, out_of_memory, read_events,
 };
 
 use crate::cli::TrainArgs;
@@ -94,9 +94,11 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
         return Ok(true);
     }
     let mut prepared = prepare(args, folder)?;
+    let mut progress = Progress::new(args.json, args.quiet);
+    let mut reading = |done, total| progress.reading(done, total);
     let origin = Origin {
         recipe: prepared.recipe.clone(),
-        data_sha256: prepared.data.sha256()?,
+        data_sha256: prepared.data.sha256(&mut reading)?,
     };
     if let Some((folder, record)) = &finished
         && is_unchanged(args, folder, record, &origin)?
@@ -106,7 +108,6 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
             None => Ok(true),
         };
     }
-    let mut progress = Progress::new(args.json, args.quiet);
     if let Progress::Human(_) = progress {
         eprintln!(
             "{}: {} on {}{}",
@@ -211,7 +212,8 @@ fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
         .map_err(wrong)?
         .input();
     let directory = data::directory(args.data_dir.as_deref());
-    let data = data::open(&recipe.data, &directory, input, recipe.train.seed)?;
+    let data = data::open(&recipe.data, &directory, input)?;
+    data.warn();
     let model = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
     let batch = recipe.train.batch_size.max(recipe.train.eval_batch_size);
     let fits = model.check_memory(batch, &data.facts.least_input());
@@ -363,7 +365,7 @@ fn guarded<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Error>) -> R
     done.unwrap_or_else(|message| Err(broke_off(prepared, &message)))
 }
 
-/// Why computing broke off outside of training steps and validations, of which [`FitError`] tells more.
+/// Why computing broke off outside of training steps and validations, of which [`zoo_train::FitError`] tells more.
 fn broke_off(prepared: &Prepared, message: &str) -> Error {
     let servers: Vec<String> = (prepared.remote().iter())
         .map(|device| device.name.clone())
@@ -487,13 +489,9 @@ fn train(
         stop: Some(&stop),
         watch,
     };
-    let (ready, outcome) = model.train(job).map_err(|error| match &error {
-        FitError::Broken { message, .. }
-            if !message.out_of_memory && !prepared.remote().is_empty() =>
-        {
-            broke_off(prepared, &message.line)
-        }
-        _ => error.into(),
+    let (ready, outcome) = model.train(job).map_err(|error| match error {
+        Error::BrokeOff { said, .. } if !prepared.remote().is_empty() => broke_off(prepared, &said),
+        error => error,
     })?;
     Ok(Trained { ready, outcome })
 }
@@ -576,7 +574,7 @@ pub fn finish_event(folder: &Path, result: &Outcome) -> Event {
 
 /// Leaves a run that ended without a result as it should be found.
 fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
-    if matches!(error, Error::Request(_)) && !resumed && !has_steps(run.folder()) {
+    if matches!(error, Error::Request(_)) && !resumed && !has_result_or_steps(run.folder()) {
         // Nothing was computed; what keeps the folder from going is not the error to report.
         let _ = fs::remove_dir_all(run.folder());
         return error;
@@ -601,11 +599,12 @@ fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error:
 }
 
 /// Whether a run has computed anything.
-fn has_steps(folder: &Path) -> bool {
+fn has_result_or_steps(folder: &Path) -> bool {
     let events = fs::read(folder.join(METRICS_FILE)).unwrap_or_default();
     let mut events = read_events(&events).0.into_iter();
-    let written = ["checkpoints", MODEL_FILE].map(|name| folder.join(name).exists());
-    written != [false, false] || events.any(|event| event.step() > 0)
+    folder.join("checkpoints").is_dir()
+        || folder.join(MODEL_FILE).is_file()
+        || events.any(|event| event.step() > 0)
 }
 
 fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Found>) -> Record {

@@ -226,3 +226,37 @@ fn a_breach_ends_with_status_1_and_a_wrong_request_with_2() {
     );
     assert!(error.contains("resnet18"), "{error}");
 }
+
+/// Reports are written whole, beside their place under a name that nothing else has: a link that
+/// somebody left where an older program wrote first is not followed.
+#[cfg(unix)]
+#[test]
+fn reports_are_written_whole_and_through_no_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let victim = folder.path().join("profile");
+    fs::write(&victim, "mine").unwrap();
+    let link = |path: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&victim, path).unwrap();
+    };
+    let train = ["train", "--steps", "1", "--no-report", "--quiet"];
+    succeed(folder.path(), &train);
+    link("runs/mlp-glyphs-flex-1/.report.html.part");
+    link("runs/mlp-glyphs-flex-1/report.html");
+    succeed(folder.path(), &["report", "runs/mlp-glyphs-flex-1"]);
+    link("comparison/report.part");
+    link("comparison/report.json");
+    let quick = ["--steps", "1", "--measure", "agreement", "--quiet"];
+    let which = ["compare", "mlp-glyphs", "--backends", "flex"];
+    succeed(folder.path(), &[&which[..], &quick].concat());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+    for path in [
+        "runs/mlp-glyphs-flex-1/report.html",
+        "comparison/report.json",
+    ] {
+        let path = folder.path().join(path);
+        assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+        assert!(fs::metadata(&path).unwrap().len() > 1000, "{path:?}");
+    }
+}

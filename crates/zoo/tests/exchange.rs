@@ -439,3 +439,175 @@ fn what_does_not_fit_is_said_before_anything_is_written() {
         "a refused import left a folder"
     );
 }
+
+/// Every file below a folder with what it holds.
+fn files(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn an_export_writes_over_nothing_unless_it_is_told_to() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    hub_folder(root, "gpt");
+    succeed(root, &["import", "gpt-hub"]);
+    let run = "runs/gpt-hub-import-1";
+    fs::write(root.join("mine.safetensors"), "mine").unwrap();
+    fs::create_dir(root.join("folder")).unwrap();
+    fn export<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        [&["export", "runs/gpt-hub-import-1", "--out", out], more].concat()
+    }
+    succeed(root, &export("folder", &["--format", "hf"]));
+    fs::write(root.join("folder/notes.txt"), "mine").unwrap();
+    fs::write(
+        root.join("folder/tokenizer_config.json"),
+        "of an earlier export",
+    )
+    .unwrap();
+    succeed(root, &["export", run]);
+    succeed(root, &["export", run, "--format", "hf"]);
+
+    let before = files(root);
+    for arguments in [
+        export("mine.safetensors", &[]),
+        export("folder", &["--format", "hf"]),
+        vec!["export", run],
+        vec!["export", run, "--format", "hf"],
+    ] {
+        let error = fail(root, &arguments, 2);
+        assert!(error.contains("--force"), "{arguments:?}: {error}");
+    }
+    // A run and what is exported are never written over.
+    for out in ["runs/gpt-hub-import-1", "gpt-hub"] {
+        let weights = format!("{out}/model.safetensors");
+        fail(root, &["export", out, "--out", &weights, "--force"], 2);
+        fail(
+            root,
+            &["export", out, "--format", "hf", "--out", out, "--force"],
+            2,
+        );
+        fail(
+            root,
+            &[
+                "export", "gpt-hub", "--format", "hf", "--out", run, "--force",
+            ],
+            2,
+        );
+    }
+    fail(root, &export("folder/model.bin", &["--force"]), 2);
+    fail(root, &export("folder", &["--force"]), 2);
+    assert_eq!(files(root), before, "what was there is as it was");
+
+    succeed(root, &export("mine.safetensors", &["--force"]));
+    assert_eq!(
+        tensors(&root.join("mine.safetensors")),
+        tensors(&root.join("gpt-hub"))
+    );
+    succeed(
+        root,
+        &export("folder", &["--format", "hf", "--force", "--dtype", "bf16"]),
+    );
+    let after = files(&root.join("folder"));
+    assert_eq!(after[&root.join("folder/notes.txt")], b"mine");
+    assert!(
+        !after.contains_key(&root.join("folder/tokenizer_config.json")),
+        "stale"
+    );
+    let size = |files: &std::collections::BTreeMap<PathBuf, Vec<u8>>| {
+        files[&root.join("folder/model.safetensors")].len()
+    };
+    assert!(size(&after) < size(&before));
+    // Weights that would be read in the place of those that are written.
+    fs::write(root.join("folder/model.safetensors.index.json"), "{}").unwrap();
+    let error = fail(root, &export("folder", &["--format", "hf", "--force"]), 2);
+    assert!(error.contains("model.safetensors.index.json"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_written_may_be_read_by_whom_the_umask_says() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    hub_folder(root, "gpt");
+    succeed(root, &["import", "gpt-hub"]);
+    let run = "runs/gpt-hub-import-1";
+    succeed(root, &["export", run]);
+    succeed(root, &["export", run, "--format", "hf", "--out", "there"]);
+    fs::write(root.join("plain"), "").unwrap();
+    fs::create_dir(root.join("plain-folder")).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    let written = [&root.join(run), &root.join("there")].map(|folder| files(folder));
+    assert!(written.iter().flatten().count() >= 6);
+    for (path, _) in written.iter().flatten() {
+        assert_eq!(mode(path), mode(&root.join("plain")), "{}", path.display());
+    }
+    assert_eq!(mode(&root.join("there")), mode(&root.join("plain-folder")));
+}
+
+#[test]
+fn names_are_names_and_lead_nowhere() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    hub_folder(root, "gpt");
+    let inner = root.join("inner");
+    fs::create_dir(&inner).unwrap();
+    let absolute = root.join("outside").to_str().unwrap().to_owned();
+    let names = [
+        "../../evil",
+        "a/b",
+        "a\\b",
+        "",
+        ".",
+        "..",
+        "a\nb",
+        "C:evil",
+        &absolute,
+    ];
+    let recipe = |name: &str| {
+        let head = format!("name = {}\nabout = \"a test\"\n", toml::Value::from(name));
+        format!("{head}[model]\nname = \"mlp\"\n[data]\nname = \"glyphs\"\n[train]\nsteps = 1\n")
+    };
+    let before = files(root);
+    for name in names {
+        let error = fail(&inner, &["import", "../gpt-hub", "--name", name], 2);
+        assert!(error.contains("--name"), "{name:?}: {error}");
+        fs::write(root.join("evil.toml"), recipe(name)).unwrap();
+        let train = ["train", "../evil.toml", "--quiet", "--no-report"];
+        for arguments in [
+            &train[..],
+            &["compare", "../evil.toml", "--backends", "flex"],
+        ] {
+            let error = fail(&inner, arguments, 2);
+            assert!(error.contains("name = "), "{name:?}: {error}");
+        }
+        fs::remove_file(root.join("evil.toml")).unwrap();
+    }
+    let set = [
+        "train",
+        "mlp-glyphs",
+        "--steps",
+        "1",
+        "--set",
+        "name=../evil",
+    ];
+    assert!(fail(&inner, &set, 2).contains("name = "));
+    // The name of a file is one, too.
+    fs::write(
+        root.join("...toml"),
+        recipe("x").replacen("name = \"x\"\n", "", 1),
+    )
+    .unwrap();
+    fail(&inner, &["train", "../...toml", "--quiet"], 2);
+    fs::remove_file(root.join("...toml")).unwrap();
+    assert_eq!(files(root), before, "nothing was written anywhere");
+}

@@ -285,10 +285,8 @@ fn prepared(folder: &Path) -> Prepared {
     }
 }
 
-/// Compares the sound network with one that has a fault; the reference is sound.
-fn run(fault: Fault, speed: bool) -> Outcome {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = Plan {
+fn plan(fault: Fault, speed: bool) -> Plan<'static> {
+    Plan {
         measures: Measures {
             agreement: true,
             convergence: false,
@@ -302,11 +300,22 @@ fn run(fault: Fault, speed: bool) -> Outcome {
         silence: Duration::from_secs(if fault == Fault::Hang { 2 } else { 60 }),
         tolerance: Tolerance::default(),
         progress: &|_| (),
-    };
-    let references = References {
-        reference: lane("f64", Dtype::F64, Fault::None),
+    }
+}
+
+/// The reference, with a fault or sound.
+fn reference(fault: Fault) -> References<'static> {
+    References {
+        reference: lane("f64", Dtype::F64, fault),
         check: None,
-    };
+    }
+}
+
+/// Compares the sound network with one that has a fault; the reference is sound.
+fn run(fault: Fault, speed: bool) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(fault, speed);
+    let references = reference(Fault::None);
     let mut lanes = [
         lane("sound", Dtype::F32, Fault::None),
         lane("suspect", Dtype::F32, fault),
@@ -353,6 +362,39 @@ fn a_transposed_gradient_is_found_though_every_output_agrees() {
 #[test]
 fn a_nan_is_found_in_its_layer() {
     assert_eq!(first(Fault::NotANumber), ("output".into(), "second".into()));
+}
+
+/// Where the reference has a NaN, a column that has the same NaN does not agree: nothing is proved.
+#[test]
+fn a_reference_that_is_not_finite_proves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(Fault::NotANumber, false);
+    let references = reference(Fault::NotANumber);
+    let mut lanes = [lane("same", Dtype::F32, Fault::NotANumber)];
+    let error = compare(&plan, &references, &mut lanes, prepared(folder.path())).unwrap_err();
+    for part in ["proves nothing", "layer second", "f64"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+/// A column that departs changes nothing for those beside it: the perturbed references are as many.
+#[test]
+fn what_departs_widens_no_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(Fault::Gradient, false);
+    let references = reference(Fault::None);
+    let mut lanes = [
+        lane("before", Dtype::F32, Fault::None),
+        lane("suspect", Dtype::F32, Fault::Gradient),
+        lane("after", Dtype::F32, Fault::None),
+    ];
+    let subject = compare(&plan, &references, &mut lanes, prepared(folder.path())).unwrap();
+    let [before, suspect, after] = &subject.results[..] else {
+        panic!("three columns")
+    };
+    let verdict = suspect.agreement.as_ref().unwrap().verdict;
+    assert_eq!(verdict, Verdict::Departs);
+    assert_eq!(before.agreement, after.agreement);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn write_weights(path: &Path) {
 
 #[test]
 fn the_textbook_example_equals_pytorch() {
-    let Some(directory) = real_data("mlp-mnist against PyTorch") else {
+    let Some(directory) = real_data("mlp-mnist against PyTorch", "mnist") else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -31,6 +31,10 @@ fn golden_file(family: &str) -> PathBuf {
 /// Holds the losses against the file, or writes the file where that is asked for.
 fn hold(family: &str, found: Golden) {
     let path = golden_file(family);
+    let not_finite = found
+        .iter()
+        .find(|(_, losses)| !losses.iter().all(|loss| loss.is_finite()));
+    assert_eq!(not_finite, None, "no losses to bless, nor to compare");
     if std::env::var("ZOO_BLESS").is_ok_and(|value| value == "1") {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let text = serde_json::to_string_pretty(&found).unwrap() + "\n";

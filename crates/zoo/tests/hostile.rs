@@ -85,6 +85,16 @@ const TOKENS: &[&str] = &[
     "iCCP",
     "zTXt",
     "acTL",
+    "ctorch\n",
+    "cos\nsystem\n",
+    "R",
+    "tQ",
+    "PK\u{1}\u{2}",
+    "(?:a+)+$",
+    "{99999}",
+    "\\p{L}",
+    "type",
+    "num_classes",
 ];
 
 /// The contents of a file, shown as a byte string.

@@ -59,7 +59,7 @@ pub enum ImageError {
     #[error(
         "image size {height}x{width} is out of range: \
              height and width must each be 1 to {}",
-        crate::folder::MAX_SIDE
+        crate::decode::MAX_SIDE
     )]
     Size {
         /// Height asked for, in pixels.

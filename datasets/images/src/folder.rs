@@ -1,31 +1,30 @@
-//! One folder a class, the layout of ImageNet: `<path>/{train,test}/<class>/*.{png,jpg,jpeg}`.
+//! One folder a class, the layout of ImageNet: `<path>/{train,valid,test}/<class>/…`, or
+//! `<path>/<class>/…` where nothing is held out yet.
 //!
 //! Only names are kept; an image is read, decoded and resized when it is asked for. Labels number
-//! the classes in the order of their names. `val` stands for `test` where there is no `test`.
-//! Hidden files, other endings and folders inside a class are passed over. Whether a file is PNG or
-//! JPEG is decided by its content. Transparency and EXIF rotation are ignored, as by torchvision.
+//! the training classes in the order of their names, and the other splits must have the same. A
+//! split's folder is known by its usual names, in any letter case: `val` validates, it does not test.
 
-use crate::{ImageError, ImageSet, Items, LabeledImage, Split};
-use image::error::{DecodingError, ImageFormatHint};
-use image::{DynamicImage, ImageDecoder, ImageReader, imageops::FilterType};
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
-/// Largest height or width that can be asked for, in pixels.
-pub(crate) const MAX_SIDE: usize = 4096;
-/// Most pixels of a file, 8192 x 8192: bounds what decoding takes.
-const MAX_PIXELS: u64 = 1 << 26;
-/// Largest height or width of a file, in pixels. Between its two passes, resizing holds a row of the
-/// old width for every row of the new image: one line of 67 million pixels would become gigabytes.
-const MAX_FILE_SIDE: u32 = 1 << 14;
-/// Most pixels that a byte of a file can stand for: DEFLATE makes at most 1,032 bytes of one, of 8
-/// pixels each; JPEG spends a bit or more on 64 pixels. A file that claims more is not whole, and
-/// is refused before memory is set aside for it.
-const MAX_PIXELS_PER_BYTE: u64 = 8 * 1_032;
+use serde::{Deserialize, Serialize};
+
+use crate::decode::{check_size, dimensions, read_file, read_image, unreadable};
+use crate::listing::{PassedOver, is_ignored, pictures};
+use crate::{ImageError, ImageSet, Items, LabeledImage};
+
+/// The splits of a folder, and the names that their folders go by.
+const SPLITS: [(&str, &[&str]); 3] = [
+    ("train", &["train", "training"]),
+    ("valid", &["valid", "val", "validation", "dev"]),
+    ("test", &["test", "testing"]),
+];
+/// What is expected, for every message about something else.
+const LAYOUT: &str = "train/<class>/*.png and test/<class>/*.png (or .jpg, .jpeg; and valid/, where \
+                      there are images to choose the best model by), or <class>/*.png alone";
 
 /// How the images of a folder are brought to one shape.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,7 +45,7 @@ pub enum Color {
     /// Red, green and blue: three channels.
     #[default]
     Rgb,
-    /// Luminance (Rec. 709 weights): one channel.
+    /// Luma (Rec. 601, rounded as PIL does): one channel.
     Grey,
 }
 
@@ -60,72 +59,184 @@ impl Color {
     }
 }
 
-/// Opens a split of the image folder at `path`.
+/// An image folder, opened.
+#[derive(Debug)]
+pub struct ImageFolder {
+    /// What models learn from: all images, where nothing is held out.
+    pub train: ImageSet,
+    /// What the best model is chosen by, where there is a folder of it.
+    pub valid: Option<ImageSet>,
+    /// What models are judged by, where there is a folder of it.
+    pub test: Option<ImageSet>,
+    /// What was passed over, a sentence for each split that has such files.
+    pub warnings: Vec<String>,
+}
+
+/// Opens the image folder at `path`.
 ///
 /// # Errors
 ///
-/// A missing folder; a class without images; test classes that are not the training classes; a
-/// size out of range; where no size is given, a first image that does not decode.
-pub fn open_folder(
-    path: &Path,
-    split: Split,
-    options: &FolderOptions,
-) -> Result<ImageSet, ImageError> {
-    let train = split_folder(path, &["train"])?;
-    let classes = classes(&train)?;
-    let folder = match split {
-        Split::Train => train,
-        Split::Test => {
-            let test = split_folder(path, &["test", "val"])?;
-            check_same_classes(&train, &classes, &test)?;
-            test
+/// A missing folder, or one that is laid out otherwise; two folders for one split; a class without
+/// images; classes of another split that are not the training classes; a size out of range; where no
+/// size is given, a first image that does not decode.
+pub fn open_folder(path: &Path, options: &FolderOptions) -> Result<ImageFolder, ImageError> {
+    let mut warnings = Vec::new();
+    let [train, valid, test] = find_splits(path, &mut warnings)?;
+    let train = train.unwrap_or_else(|| path.into());
+    let names = classes(&train)?;
+    if train == path {
+        check_whole(path, &names)?;
+    }
+    let mut list = |folder: &Path| {
+        let (files, passed_over) = Files::list(folder, &names, options)?;
+        if !passed_over.is_empty() {
+            warnings.push(format!(
+                "{}: passed over {}; images are read as PNG and JPEG, so convert what should count",
+                folder.display(),
+                passed_over.describe()
+            ));
         }
+        Ok(files)
     };
-    let files = Files::list(&folder, &classes, options)?;
+    let train_files = list(&train)?;
+    let first = train_files.path(0);
     let [height, width] = match options.size {
         Some(size) => check_size(size)?,
-        None => dimensions(&files.path(0))?,
+        None => dimensions(&first, &read_file(&first)?)?,
     };
-    let name = |class: &OsString| class.to_string_lossy().into_owned();
-    Ok(ImageSet {
-        shape: [options.color.channels(), height, width],
-        classes: classes.iter().map(name).collect(),
-        items: Items::Folder(files),
+    let shape = [options.color.channels(), height, width];
+    let labels: Vec<String> = names
+        .iter()
+        .map(|name| name.to_string_lossy().into())
+        .collect();
+    let set = |files| ImageSet {
+        shape,
+        classes: labels.clone(),
+        items: Items::Folder(Files {
+            sized_by: first.clone(),
+            ..files
+        }),
+    };
+    let mut other = |folder: Option<PathBuf>| -> Result<Option<ImageSet>, ImageError> {
+        let Some(folder) = folder else {
+            return Ok(None);
+        };
+        check_same_classes(&train, &names, &folder)?;
+        Ok(Some(set(list(&folder)?)))
+    };
+    Ok(ImageFolder {
+        valid: other(valid)?,
+        test: other(test)?,
+        train: set(train_files),
+        warnings,
     })
 }
 
-/// Reads one image file: `(pixels, [channels, height, width])`, the pixels flattened in that order.
-///
-/// # Errors
-///
-/// A file that cannot be read or decoded, or a size out of range.
-pub fn read_image(
+/// The folders of the splits; none of them where the folder holds classes.
+fn find_splits(
     path: &Path,
-    options: &FolderOptions,
-) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
-    let size = options.size.map(check_size).transpose()?;
-    let mut image = guarded(path, || {
-        DynamicImage::from_decoder(decoder(path)?).map_err(|source| not_decoded(path, source))
-    })?;
-    if let Some([height, width]) = size {
-        // `resize_exact` leaves an image of that size untouched.
-        image = image.resize_exact(width as u32, height as u32, FilterType::Triangle);
+    warnings: &mut Vec<String>,
+) -> Result<[Option<PathBuf>; 3], ImageError> {
+    if !path.is_dir() {
+        return Err(ImageError::Missing {
+            what: "image folder".into(),
+            looked_for: vec![path.into()],
+            next: format!(
+                "lay the images out as {LAYOUT}, or name the folder that holds them with data.path, \
+                 --data-dir or ZOO_DATA_DIR"
+            ),
+        });
     }
-    let shape = [
-        options.color.channels(),
-        image.height() as usize,
-        image.width() as usize,
-    ];
-    Ok((channel_major(image, options.color), shape))
+    let mut found = [const { None::<PathBuf> }; 3];
+    let mut others = Vec::new();
+    for name in folders(path)? {
+        let Some(split) = split_of(&name) else {
+            others.push(name);
+            continue;
+        };
+        let folder = path.join(&name);
+        if let Some(first) = found[split].replace(folder) {
+            return Err(ImageError::Unexpected {
+                path: path.into(),
+                expected: format!("one folder of the {} split", SPLITS[split].0),
+                found: format!("{} and {}", first.display(), path.join(&name).display()),
+                next: "rename or move the one that is not meant".into(),
+            });
+        }
+    }
+    if found[0].is_none() && found.iter().any(Option::is_some) {
+        let there: Vec<_> = found
+            .iter()
+            .flatten()
+            .map(|f| f.display().to_string())
+            .collect();
+        return Err(ImageError::Unexpected {
+            path: path.into(),
+            expected: format!("a folder `train` beside {}", there.join(" and ")),
+            found: if others.is_empty() {
+                "none".into()
+            } else {
+                format!("{others:?}")
+            },
+            next: format!("lay the images out as {LAYOUT}"),
+        });
+    }
+    if found[0].is_some() && !others.is_empty() {
+        warnings.push(format!(
+            "{}: the folders {others:?} beside the splits are not read",
+            path.display()
+        ));
+    }
+    Ok(found)
+}
+
+/// Which split a folder of this name is.
+fn split_of(name: &OsStr) -> Option<usize> {
+    let name = name.to_str()?.to_lowercase();
+    SPLITS.iter().position(|(_, names)| names.contains(&&*name))
+}
+
+/// Refuses a folder of classes that is rather a folder of such folders, or lies above one.
+fn check_whole(path: &Path, classes: &[OsString]) -> Result<(), ImageError> {
+    for class in classes {
+        let folder = path.join(class);
+        if folders(&folder)?
+            .iter()
+            .any(|name| split_of(name) == Some(0))
+        {
+            return Err(ImageError::Unexpected {
+                path: path.into(),
+                expected: LAYOUT.into(),
+                found: format!("{}, which has splits of its own", folder.display()),
+                next: format!(
+                    "give that folder: data.path = {:?}",
+                    folder.display().to_string()
+                ),
+            });
+        }
+    }
+    let [class] = classes else { return Ok(()) };
+    let folder = path.join(class);
+    Err(ImageError::Unexpected {
+        path: path.into(),
+        expected: LAYOUT.into(),
+        found: format!("one folder, {}", folder.display()),
+        next: format!(
+            "if its folders are the classes, give it: data.path = {:?}",
+            folder.display().to_string()
+        ),
+    })
 }
 
 /// The images of one split: their names, and how to read them.
 #[derive(Debug)]
 pub(crate) struct Files {
     class_folders: Vec<PathBuf>,
-    /// File name and label.
-    images: Vec<(OsString, usize)>,
+    /// Path below the class folder, and label.
+    images: Vec<(PathBuf, usize)>,
     options: FolderOptions,
+    /// The training image that the others are as large as, where no size is asked for.
+    sized_by: PathBuf,
 }
 
 impl Files {
@@ -133,44 +244,57 @@ impl Files {
         folder: &Path,
         classes: &[OsString],
         options: &FolderOptions,
-    ) -> Result<Self, ImageError> {
+    ) -> Result<(Self, PassedOver), ImageError> {
         let class_folders: Vec<PathBuf> = classes.iter().map(|class| folder.join(class)).collect();
         let mut images = Vec::new();
+        let mut all_passed_over = PassedOver::default();
         for (label, class_folder) in class_folders.iter().enumerate() {
-            let names = entries(class_folder, |entry| {
-                let name = entry.file_name();
-                // A folder is not looked for: that would cost a system call for every image.
-                is_image_name(&name).then_some(name)
-            })?;
+            let (names, passed_over) = pictures(class_folder)?;
             if names.is_empty() {
                 return Err(ImageError::Unexpected {
                     path: class_folder.clone(),
-                    expected: "images (.png, .jpg or .jpeg)".into(),
-                    found: "none".into(),
+                    expected: "PNG or JPEG images".into(),
+                    found: match passed_over.is_empty() {
+                        true => "none".into(),
+                        false => format!("none, but {}", passed_over.describe()),
+                    },
                     next: "add images of this class, or remove its folder from every split".into(),
                 });
             }
+            all_passed_over.extend(passed_over);
             images.extend(names.into_iter().map(|name| (name, label)));
         }
-        Ok(Self {
+        let files = Self {
             class_folders,
             images,
             options: options.clone(),
-        })
+            sized_by: PathBuf::new(),
+        };
+        Ok((files, all_passed_over))
     }
 
     pub(crate) fn len(&self) -> usize {
         self.images.len()
     }
 
-    fn path(&self, index: usize) -> PathBuf {
+    pub(crate) fn path(&self, index: usize) -> PathBuf {
         let (name, label) = &self.images[index];
         self.class_folders[*label].join(name)
     }
 
-    pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>, ImageError> {
+    /// A file whose header was checked.
+    pub(crate) fn bytes(
+        &self,
+        index: usize,
+        shape: [usize; 3],
+    ) -> Result<Cow<'_, [u8]>, ImageError> {
         let path = self.path(index);
-        fs::read(&path).map_err(|source| unreadable(&path, source))
+        let bytes = read_file(&path)?;
+        let [height, width] = dimensions(&path, &bytes)?;
+        if self.options.size.is_none() {
+            self.check_shape(path, shape, [shape[0], height, width])?;
+        }
+        Ok(Cow::Owned(bytes))
     }
 
     pub(crate) fn label(&self, index: usize) -> usize {
@@ -180,63 +304,62 @@ impl Files {
     pub(crate) fn read(&self, index: usize, shape: [usize; 3]) -> Result<LabeledImage, ImageError> {
         let path = self.path(index);
         let (pixels, found) = read_image(&path, &self.options)?;
-        if found != shape {
-            return Err(ImageError::Unexpected {
-                expected: format!(
-                    "{}x{} pixels (height x width), the size of {}",
-                    shape[1],
-                    shape[2],
-                    self.path(0).display()
-                ),
-                found: format!("{}x{}", found[1], found[2]),
-                next: "set the option `size` to have all images resized".into(),
-                path,
-            });
-        }
+        self.check_shape(path, shape, found)?;
         Ok(LabeledImage {
             pixels,
             label: self.images[index].1,
         })
     }
-}
 
-/// The first of the folders `path/<name>` that exists.
-fn split_folder(path: &Path, names: &[&str]) -> Result<PathBuf, ImageError> {
-    let looked_for: Vec<PathBuf> = names.iter().map(|name| path.join(name)).collect();
-    let found = looked_for.iter().find(|folder| folder.is_dir()).cloned();
-    found.ok_or_else(|| ImageError::Missing {
-        what: "image folder".into(),
-        looked_for,
-        next: "lay the images out as train/<class>/*.png and test/<class>/*.png (or .jpg, .jpeg), \
-               or name the folder that holds them with --data-dir or ZOO_DATA_DIR"
-            .into(),
-    })
+    fn check_shape(
+        &self,
+        path: PathBuf,
+        shape: [usize; 3],
+        found: [usize; 3],
+    ) -> Result<(), ImageError> {
+        if found == shape {
+            return Ok(());
+        }
+        Err(ImageError::Unexpected {
+            expected: format!(
+                "{}x{} pixels (height x width), the size of {}",
+                shape[1],
+                shape[2],
+                self.sized_by.display()
+            ),
+            found: format!("{}x{}", found[1], found[2]),
+            next: "set the option `size` (data.size = [height, width]) to have all images resized"
+                .into(),
+            path,
+        })
+    }
 }
 
 /// The names of the class folders of a split, sorted.
 fn classes(folder: &Path) -> Result<Vec<OsString>, ImageError> {
-    let classes = entries(folder, |entry| {
-        let name = entry.file_name();
-        (!is_hidden(&name) && entry.path().is_dir()).then_some(name)
-    })?;
-    if classes.is_empty() {
-        return Err(ImageError::Unexpected {
-            path: folder.into(),
-            expected: "a folder for each class".into(),
-            found: "none: the split is empty".into(),
-            next: "lay the images out as <class>/*.png (or .jpg, .jpeg) below it".into(),
-        });
+    let classes = folders(folder)?;
+    if !classes.is_empty() {
+        return Ok(classes);
     }
-    Ok(classes)
+    let has_files = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    Err(ImageError::Unexpected {
+        path: folder.into(),
+        expected: "a folder for each class".into(),
+        found: match has_files {
+            true => "only files".into(),
+            false => "none: the split is empty".into(),
+        },
+        next: format!("lay the images out as {LAYOUT}"),
+    })
 }
 
 fn check_same_classes(
     train: &Path,
     train_classes: &[OsString],
-    test: &Path,
+    other: &Path,
 ) -> Result<(), ImageError> {
-    let test_classes = classes(test)?;
-    if test_classes == train_classes {
+    let other_classes = classes(other)?;
+    if other_classes == train_classes {
         return Ok(());
     }
     let only_in = |these: &[OsString], others: &[OsString]| -> Vec<String> {
@@ -244,119 +367,31 @@ fn check_same_classes(
         these.map(|c| c.to_string_lossy().into_owned()).collect()
     };
     Err(ImageError::Unexpected {
-        path: test.into(),
+        path: other.into(),
         expected: format!("the {} classes of {}", train_classes.len(), train.display()),
         found: format!(
             "{}: lacking {:?}, unknown {:?}",
-            test_classes.len(),
-            only_in(train_classes, &test_classes),
-            only_in(&test_classes, train_classes)
+            other_classes.len(),
+            only_in(train_classes, &other_classes),
+            only_in(&other_classes, train_classes)
         ),
-        next: "give both splits the same class folders".into(),
+        next: "give every split the same class folders".into(),
     })
 }
 
-/// What `keep` makes of the entries of a folder, sorted.
-fn entries(
-    folder: &Path,
-    keep: impl Fn(&fs::DirEntry) -> Option<OsString>,
-) -> Result<Vec<OsString>, ImageError> {
-    let list = || -> io::Result<Vec<OsString>> {
-        let mut kept = Vec::new();
+/// The names of the folders in a folder, sorted; links to folders are folders.
+fn folders(folder: &Path) -> Result<Vec<OsString>, ImageError> {
+    let list = || {
+        let mut names = Vec::new();
         for entry in fs::read_dir(folder)? {
-            kept.extend(keep(&entry?));
+            let entry = entry?;
+            let name = entry.file_name();
+            if !is_ignored(&name) && entry.path().is_dir() {
+                names.push(name);
+            }
         }
-        kept.sort();
-        Ok(kept)
+        names.sort();
+        Ok(names)
     };
     list().map_err(|source| unreadable(folder, source))
-}
-
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
-}
-
-fn is_image_name(name: &OsStr) -> bool {
-    let ending = Path::new(name).extension().and_then(OsStr::to_str);
-    let known = |ending: &str| ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e));
-    !is_hidden(name) && ending.is_some_and(known)
-}
-
-fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
-    let [height, width] = size;
-    if size.iter().all(|side| (1..=MAX_SIDE).contains(side)) {
-        Ok(size)
-    } else {
-        Err(ImageError::Size { height, width })
-    }
-}
-
-/// Height and width, from the file's header.
-fn dimensions(path: &Path) -> Result<[usize; 2], ImageError> {
-    let (width, height) = guarded(path, || Ok(decoder(path)?.dimensions()))?;
-    Ok([height as usize, width as usize])
-}
-
-/// What `read` makes of a file. The decoder of JPEG panics on some that are broken (zune-image #361);
-/// a file must not be able to end a training.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        let problem = DecodingError::new(ImageFormatHint::Unknown, "its decoder gave up");
-        Err(not_decoded(path, image::ImageError::Decoding(problem)))
-    })
-}
-
-/// A decoder that has read the header, of an image that is not too large to decode.
-fn decoder(path: &Path) -> Result<impl ImageDecoder, ImageError> {
-    let open = || {
-        let size_bytes = fs::metadata(path)?.len();
-        Ok((ImageReader::open(path)?.with_guessed_format()?, size_bytes))
-    };
-    let (reader, size_bytes) = open().map_err(|source| unreadable(path, source))?;
-    let decoder = reader.into_decoder();
-    let decoder = decoder.map_err(|source| not_decoded(path, source))?;
-    let (width, height) = decoder.dimensions();
-    let most = MAX_PIXELS.min(size_bytes.saturating_mul(MAX_PIXELS_PER_BYTE));
-    if width.max(height) <= MAX_FILE_SIDE && u64::from(width) * u64::from(height) <= most {
-        return Ok(decoder);
-    }
-    Err(ImageError::Unexpected {
-        path: path.into(),
-        expected: format!(
-            "at most {most} pixels in a file of {size_bytes} bytes, and sides of at most \
-             {MAX_FILE_SIDE}"
-        ),
-        found: format!("{height}x{width} pixels (height x width)"),
-        next: "scale the image down, or remove the file".into(),
-    })
-}
-
-/// `[height, width, channel]` as decoded -> `[channel, height, width]`.
-fn channel_major(image: DynamicImage, color: Color) -> Vec<u8> {
-    match color {
-        Color::Grey => image.into_luma8().into_raw(),
-        Color::Rgb => {
-            let rgb = image.into_rgb8();
-            let mut pixels = Vec::with_capacity(rgb.len());
-            for channel in 0..3 {
-                pixels.extend(rgb.iter().skip(channel).step_by(3));
-            }
-            pixels
-        }
-    }
-}
-
-fn unreadable(path: &Path, source: io::Error) -> ImageError {
-    ImageError::Read {
-        path: path.into(),
-        next: "check that it exists and may be read".into(),
-        source,
-    }
-}
-
-fn not_decoded(path: &Path, source: image::ImageError) -> ImageError {
-    ImageError::Decode {
-        path: path.into(),
-        source,
-    }
 }

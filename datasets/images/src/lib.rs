@@ -19,23 +19,27 @@
 
 mod augment;
 mod cifar10;
+mod decode;
 mod error;
 mod folder;
 mod glyphs;
 mod idx;
+mod listing;
 mod sets;
 mod strokes;
 
 pub use augment::Augment;
+pub use decode::read_image;
 pub use error::ImageError;
-pub use folder::{Color, FolderOptions, open_folder, read_image};
+pub use folder::{Color, FolderOptions, ImageFolder, open_folder};
 pub use sets::{SETS, SetInfo, Source, find, open};
 
 use burn::data::dataset::Dataset;
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 
-/// A part of a set. Validation images, where wanted, are cut from `Train` by the caller.
+/// A part of a named set. Validation images, where wanted, are cut from `Train` by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Split {
     /// What models learn from.
@@ -89,12 +93,13 @@ impl ImageSet {
         self.shape
     }
 
-    /// The bytes that an image is made of, undecoded: its pixels, or its file.
+    /// The bytes that an image is made of, undecoded: its pixels, or its file, whose header was checked.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read.
-    pub fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, ImageError> {
+    /// A file that cannot be read, is no image, is cut off, or has another size than the first image
+    /// where no size was asked for.
+    pub fn checked_bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, ImageError> {
         match &self.items {
             Items::Memory(memory) => {
                 let pixels_per_image = self.shape.iter().product::<usize>();
@@ -103,7 +108,15 @@ impl ImageSet {
                     &memory.pixels[start..start + pixels_per_image],
                 ))
             }
-            Items::Folder(files) => files.bytes(index).map(Cow::Owned),
+            Items::Folder(files) => files.bytes(index, self.shape),
+        }
+    }
+
+    /// The file of an image, where it has one of its own.
+    pub fn path(&self, index: usize) -> Option<PathBuf> {
+        match &self.items {
+            Items::Memory(_) => None,
+            Items::Folder(files) => Some(files.path(index)),
         }
     }
 

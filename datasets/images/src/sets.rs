@@ -26,8 +26,8 @@ pub struct SetInfo {
 /// Where the images of a set come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// Drawn by this crate: needs no file.
-    BuiltIn,
+    /// Digits that this crate draws: needs no file.
+    Glyphs,
     /// Two IDX files a split, gzipped or plain.
     Idx,
     /// The binary batches of CIFAR-10.
@@ -72,7 +72,7 @@ pub const SETS: &[SetInfo] = &[
         shape: Some([1, glyphs::SIDE, glyphs::SIDE]),
         classes: DIGITS,
         images: Some([glyphs::TRAIN_IMAGES, glyphs::TEST_IMAGES]),
-        source: Source::BuiltIn,
+        source: Source::Glyphs,
     },
     SetInfo {
         name: "mnist",
@@ -108,7 +108,7 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "image-folder",
-        about: "any PNG and JPEG files laid out as {train,test}/<class>/*, as ImageNet is",
+        about: "any PNG and JPEG files laid out as <class>/*, or as ImageNet is: {train,valid,test}/<class>/*",
         shape: None,
         classes: &[],
         images: None,
@@ -128,7 +128,8 @@ pub fn find(name: &str) -> Result<&'static SetInfo, ImageError> {
 
 /// Opens a split of the set called `name`, whose files lie in `data_dir/<name>/`.
 ///
-/// `options` matter to image folders only; a folder anywhere else opens with [`open_folder`].
+/// `options` matter to image folders only; a folder anywhere else, and its validation images, open
+/// with [`open_folder`].
 ///
 /// # Errors
 ///
@@ -143,10 +144,21 @@ pub fn open(
     let set = find(name)?;
     let folder = data_dir.join(set.name);
     let memory = match set.source {
-        Source::BuiltIn => glyphs::generate(split),
+        Source::Glyphs => glyphs::generate(split),
         Source::Idx => idx::read(set, &folder, split)?,
         Source::Cifar10 => cifar10::read(set, &folder, split)?,
-        Source::Folder => return open_folder(&folder, split, options),
+        Source::Folder => {
+            let opened = open_folder(&folder, options)?;
+            let chosen = match split {
+                Split::Train => Some(opened.train),
+                Split::Test => opened.test,
+            };
+            return chosen.ok_or_else(|| ImageError::Missing {
+                what: format!("{split} split of {name}"),
+                looked_for: vec![folder.join(split.to_string())],
+                next: "add the folder, or cut a part of the training images off".into(),
+            });
+        }
     };
     Ok(ImageSet {
         shape: set.shape.expect("a set that is no folder states its shape"),

@@ -4,17 +4,19 @@ use burn::data::dataset::Dataset;
 use std::path::PathBuf;
 use zoo_images::{FolderOptions, Split, open};
 
-/// The data directory, if it holds the set `name`; says so if not.
+/// The data directory, if it holds the set; otherwise says that the test is skipped. Where
+/// `ZOO_REQUIRE_DATA=1`, missing data is a failure.
 fn data_dir_with(name: &str) -> Option<PathBuf> {
-    let Some(dir) = std::env::var_os("ZOO_DATA_DIR").map(PathBuf::from) else {
-        eprintln!("skipped: ZOO_DATA_DIR is not set, so there is no {name} to read");
-        return None;
+    let folder = std::env::var_os("ZOO_DATA_DIR").map(PathBuf::from);
+    let problem = match &folder {
+        Some(folder) if folder.join(name).is_dir() => return Some(folder.clone()),
+        Some(folder) => format!("ZOO_DATA_DIR={} holds no folder {name}", folder.display()),
+        None => format!("ZOO_DATA_DIR is not set, so there is no {name}"),
     };
-    if !dir.join(name).is_dir() {
-        eprintln!("skipped: ZOO_DATA_DIR holds no folder {name}");
-        return None;
-    }
-    Some(dir)
+    let required = std::env::var("ZOO_REQUIRE_DATA").is_ok_and(|value| value == "1");
+    assert!(!required, "ZOO_REQUIRE_DATA=1, but {problem}");
+    eprintln!("SKIPPED {name}: {problem}");
+    None
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Split, TextError, Tokens, Windows, error::read_utf8, sets::TINYSHAKESPEARE};
+use crate::{SetInfo, Split, TextError, Tokens, Windows, encoding::read_utf8};
 
 /// Characters that an error message lists at most.
 const NUM_LISTED: usize = 40;
@@ -158,23 +158,29 @@ impl Corpus {
         })
     }
 
-    /// Tiny Shakespeare from `data_dir/tinyshakespeare/input.txt`, split as nanoGPT splits it:
-    /// 1,003,854 and 111,540 characters.
+    /// A published set from the data directory. Tiny Shakespeare with a tenth held out is split as
+    /// nanoGPT splits it: 1,003,854 and 111,540 characters.
     ///
     /// # Errors
-    /// As [`open`](Self::open); also a file that is missing or is not 1,115,394 bytes long.
-    pub fn tinyshakespeare(data_dir: impl AsRef<Path>) -> Result<Self, TextError> {
-        const SIZE_BYTES: usize = 1_115_394;
-        let path = TINYSHAKESPEARE.locate(data_dir.as_ref())?.swap_remove(0);
-        let corpus = Self::open(&path, Self::VALID_FRACTION)?;
-        // The text is ASCII, so bytes and characters are the same.
+    /// As [`open`](Self::open); also a file that is missing or has another length than was published.
+    ///
+    /// # Panics
+    /// If the row is of no published text.
+    pub fn published(
+        set: &SetInfo,
+        data_dir: impl AsRef<Path>,
+        valid_fraction: f64,
+    ) -> Result<Self, TextError> {
+        let mut files = set.locate(data_dir.as_ref())?;
+        let (path, length) = files.pop().expect("a published text has a file");
+        let corpus = Self::open(&path, valid_fraction)?;
         let found = corpus.train.len() + corpus.valid.len();
-        if found != SIZE_BYTES {
+        if found != length {
             return Err(TextError::WrongSize {
-                set: TINYSHAKESPEARE.name,
+                set: set.name,
                 path,
                 unit: "characters",
-                expected: SIZE_BYTES,
+                expected: length,
                 found,
                 other: "chars",
             });
@@ -348,7 +354,9 @@ mod tests {
     #[test]
     fn a_missing_or_truncated_tinyshakespeare_says_how_to_get_it() {
         let dir = tempfile::tempdir().unwrap();
-        let message = Corpus::tinyshakespeare(dir.path()).unwrap_err().to_string();
+        let set = crate::find("tinyshakespeare").unwrap();
+        let open = || Corpus::published(set, dir.path(), Corpus::VALID_FRACTION);
+        let message = open().unwrap_err().to_string();
         assert!(
             message.contains("cargo xtask data fetch tinyshakespeare"),
             "{message}"
@@ -361,7 +369,7 @@ mod tests {
             "First Citizen",
         )
         .unwrap();
-        let message = Corpus::tinyshakespeare(dir.path()).unwrap_err().to_string();
+        let message = open().unwrap_err().to_string();
         assert!(message.contains("13 characters where"), "{message}");
         assert!(message.contains("fetch it anew"), "{message}");
     }

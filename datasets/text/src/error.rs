@@ -1,10 +1,6 @@
-//! What a user can get wrong, said with the place, the expectation and the next step; and the one
-//! way in which this crate reads a file, which is where most of it is noticed.
+//! What a user can get wrong, said with the place, the expectation and the next step.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
@@ -37,11 +33,7 @@ pub enum TextError {
     },
 
     /// A file is not UTF-8.
-    #[error(
-        "{}: line {line}, byte {byte} (counted from 0): not UTF-8; convert the file first, \
-         e.g. with `iconv -f latin1 -t utf-8`",
-        .path.display()
-    )]
+    #[error("{}: line {line}, byte {byte} (counted from 0): not UTF-8; {next}", .path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
@@ -49,6 +41,21 @@ pub enum TextError {
         line: usize,
         /// The first byte that does not belong to a character, counted from 0 in the file.
         byte: usize,
+        /// What it seems to be, and how to convert it.
+        next: String,
+    },
+
+    /// A file or folder is something else than what is read.
+    #[error("{}: expected {expected}, found {found}; {next}", .path.display())]
+    Unexpected {
+        /// The file or folder.
+        path: PathBuf,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+        /// What to do.
+        next: String,
     },
 
     /// A file holds nothing.
@@ -109,26 +116,13 @@ pub enum TextError {
         fault: LineFault,
     },
 
-    /// The labels of a training file leave out a class.
-    #[error(
-        "{}: no line has label {missing}, while labels go up to {highest}; number the classes \
-         0, 1, 2, … with at least one line each",
-        .path.display()
-    )]
-    ClassGap {
-        /// The file.
-        path: PathBuf,
-        /// The lowest label that no line has.
-        missing: usize,
-        /// The highest label found.
-        highest: usize,
-    },
-
     /// A training file has a single class.
-    #[error("{}: every line has label 0; a classifier needs two classes or more", .path.display())]
+    #[error("{}: every row has the label {label:?}; a classifier needs two classes or more", .path.display())]
     OneClass {
         /// The file.
         path: PathBuf,
+        /// The label.
+        label: String,
     },
 
     /// A text holds a character that the vocabulary lacks.
@@ -181,93 +175,75 @@ pub enum TextError {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LineFault {
-    /// Not exactly one tab.
-    #[error("expected `sentence<TAB>label` with one tab, found {tabs} tabs")]
-    Columns {
-        /// How many tabs the line has.
-        tabs: usize,
+    /// Another number of fields than the first line.
+    #[error("{found} fields, where the first line has {expected}")]
+    Fields {
+        /// Fields of the first line.
+        expected: usize,
+        /// Fields of this one.
+        found: usize,
     },
-    /// Nothing before the tab.
-    #[error("the sentence before the tab is empty; delete the line or fill it in")]
-    EmptySentence,
-    /// The label is not a whole number.
+    /// Nothing in it, and more after it.
+    #[error("the line is empty; delete it")]
+    Blank,
+    /// No text.
+    #[error("the text is empty; delete the row or fill it in")]
+    EmptyText,
+    /// No label.
+    #[error("the label is empty; delete the row or fill it in")]
+    EmptyLabel,
+    /// The labels before are numbers, and nobody said which column they are in.
     #[error(
-        "the label {found:?} is not a whole number from 0; these files have no header, and name \
-         classes by number"
+        "the label {found:?} is not a number, as those before are; where labels may be anything, say \
+         which columns are meant: data.text = 1, data.label = 2"
     )]
     NotANumber {
         /// The text found there, shortened.
         found: String,
     },
-    /// The label names no class.
-    #[error("label {label} is out of range; with {num_classes} classes it is 0 to {}", .num_classes - 1)]
-    OutOfRange {
+    /// A label that no training example has.
+    #[error("no training example has the label {label:?}; there are: {known}")]
+    UnknownLabel {
         /// The label.
-        label: usize,
-        /// The number of classes.
-        num_classes: usize,
+        label: String,
+        /// Some of those that training examples have.
+        known: String,
     },
-}
-
-/// Reads a whole file as text.
-pub(crate) fn read_utf8(path: &Path) -> Result<String, TextError> {
-    let bytes = fs::read(path).map_err(|source| TextError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let byte = error.utf8_error().valid_up_to();
-        let newlines = error.as_bytes()[..byte].iter().filter(|b| **b == b'\n');
-        TextError::NotUtf8 {
-            path: path.to_owned(),
-            line: newlines.count() + 1,
-            byte,
-        }
-    })
+    /// A quote that is never closed.
+    #[error(
+        "a quote is opened and never closed; double a quote that belongs to the text, or close it"
+    )]
+    Unclosed,
+    /// A closing quote that does not end its field.
+    #[error(
+        "a quoted field goes on after its closing quote; double a quote that belongs to the text"
+    )]
+    AfterQuote,
+    /// Not a JSON object.
+    #[error("not a JSON object: {problem}")]
+    Json {
+        /// What the parser says.
+        problem: String,
+    },
+    /// An object without the key.
+    #[error("the object has no {key:?}")]
+    MissingKey {
+        /// The key.
+        key: String,
+    },
+    /// A value that is no text, or no label.
+    #[error("{key:?} is {found}, where {expected} is expected")]
+    Value {
+        /// The key.
+        key: String,
+        /// What kind of value it is.
+        found: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
 }
 
 fn list(paths: &[PathBuf]) -> String {
     let paths: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
     paths.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::error::Error;
-
-    use super::*;
-
-    #[test]
-    fn bytes_that_are_not_utf8_are_placed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("latin1.txt");
-        fs::write(&path, b"one\ntwo\ncaf\xe9 noir").unwrap();
-        let message = read_utf8(&path).unwrap_err().to_string();
-        assert!(message.contains("latin1.txt: line 3, byte 11"), "{message}");
-    }
-
-    #[test]
-    fn a_character_cut_at_the_end_of_the_file_is_not_utf8() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("cut.txt");
-        fs::write(&path, &"aé".as_bytes()[..2]).unwrap();
-        assert!(matches!(
-            read_utf8(&path),
-            Err(TextError::NotUtf8 {
-                line: 1,
-                byte: 1,
-                ..
-            })
-        ));
-    }
-
-    #[test]
-    fn an_unreadable_file_is_named_and_keeps_its_cause() {
-        let dir = tempfile::tempdir().unwrap();
-        for path in [dir.path().join("absent.txt"), dir.path().to_owned()] {
-            let error = read_utf8(&path).unwrap_err();
-            assert!(error.to_string().contains(&path.display().to_string()));
-            assert!(error.source().is_some());
-        }
-    }
 }

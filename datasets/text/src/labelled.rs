@@ -1,109 +1,72 @@
-//! Sentences with a class: files of `sentence<TAB>label` without a header, one file a split.
+//! Texts with a class, from files of rows: a text and a label each, and whatever else.
+//!
+//! Labels may be anything: the different ones of the training file, sorted, are the classes. Numbers
+//! are sorted as numbers, and equal ones (`1`, `01`, `1.0`) are one class.
 //!
 //! `sst2` is the Stanford Sentiment Treebank's sentences with their binary label (Socher et al.
 //! 2013), in the split of 6,920 / 872 / 1,821 that papers report on; the larger set of the same
 //! name in GLUE adds phrases, and keeps its test labels back.
 
-use std::{ops::Range, path::Path};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use burn::data::dataset::Dataset;
 
-use crate::{
-    LineFault, TextError,
-    error::read_utf8,
-    sets::{SST2, SetInfo, TSV, TSV_FILES},
-};
+use crate::columns::{self, Column, Columns, number};
+use crate::files::find_splits;
+use crate::table::{Table, fault_at};
+use crate::{Format, LineFault, SetInfo, TextError};
 
-/// Characters of a bad label that an error message shows at most.
+/// Characters of a bad label, and labels, that an error message shows at most.
 const NUM_SHOWN: usize = 30;
-
-/// One sentence and its class.
+/// Rows from which on more than half as many classes as rows are no classes.
+const ENOUGH_ROWS: usize = 10;
+/// One text and its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabeledText {
-    /// The sentence.
+    /// The text.
     pub text: String,
     /// Its class, `0..num_classes`.
     pub label: usize,
 }
 
-/// One file, held as it was read: a sentence costs its bytes and three numbers.
+/// How the rows of a file are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowOptions {
+    /// The column of the texts.
+    pub text: Option<Column>,
+    /// The column of the labels.
+    pub label: Option<Column>,
+    /// Whether quotes around a field of a TSV file are taken off, as in CSV, or stay.
+    pub quotes: Option<bool>,
+}
+
+/// The rows of a split.
 #[derive(Debug, Clone)]
 pub struct LabelledLines {
     content: String,
-    lines: Vec<(Range<usize>, usize)>,
-    num_classes: usize,
+    rows: Vec<(Range<usize>, usize)>,
 }
 
 impl LabelledLines {
-    /// Reads a file; `num_classes` of `None` takes the number of classes from its labels.
-    ///
-    /// Lines end with LF or CRLF, the last one also with the end of the file. A byte order mark is
-    /// skipped.
-    ///
-    /// # Errors
-    /// A file that cannot be read, is empty or is not UTF-8; a line without exactly one tab, with
-    /// an empty sentence, or with a label that is not a whole number in range; where the classes
-    /// are derived, fewer than two of them, or one that no line has.
-    pub fn read(path: impl AsRef<Path>, num_classes: Option<usize>) -> Result<Self, TextError> {
-        let path = path.as_ref();
-        if num_classes == Some(0) {
-            return Err(TextError::Value {
-                name: "num_classes",
-                found: "0".to_owned(),
-                expected: "1 or more".to_owned(),
-            });
-        }
-        let content = read_utf8(path)?;
-        let start = if content.starts_with('\u{feff}') {
-            '\u{feff}'.len_utf8()
-        } else {
-            0
-        };
-        let mut lines = Vec::new();
-        let mut line_start = start;
-        for (i, raw) in content[start..].split_inclusive('\n').enumerate() {
-            let parsed = parse(raw, num_classes).map_err(|fault| TextError::Line {
-                path: path.to_owned(),
-                line: i + 1,
-                fault,
-            })?;
-            lines.push((line_start..line_start + parsed.0, parsed.1));
-            line_start += raw.len();
-        }
-        if lines.is_empty() {
-            return Err(TextError::Empty {
-                path: path.to_owned(),
-                expected: "lines of sentence<TAB>label",
-            });
-        }
-        let num_classes = match num_classes {
-            Some(given) => given,
-            None => derive_classes(path, &lines)?,
-        };
-        Ok(Self {
-            content,
-            lines,
-            num_classes,
-        })
-    }
-
-    /// The number of classes, given or derived.
-    pub fn num_classes(&self) -> usize {
-        self.num_classes
-    }
-
-    /// Every sentence in the file's order, e.g. for
+    /// Every text in the file's order, e.g. for
     /// [`WordVocabulary::build`](crate::WordVocabulary::build).
     pub fn sentences(&self) -> impl Iterator<Item = &str> {
-        self.lines
+        self.rows
             .iter()
             .map(|(range, _)| &self.content[range.clone()])
+    }
+
+    /// The class of every text, in the file's order.
+    pub fn labels(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().map(|(_, label)| *label)
     }
 }
 
 impl Dataset<LabeledText, TextError> for LabelledLines {
     fn get(&self, index: usize) -> Result<LabeledText, TextError> {
-        let (range, label) = &self.lines[index];
+        let (range, label) = &self.rows[index];
         Ok(LabeledText {
             text: self.content[range.clone()].to_owned(),
             label: *label,
@@ -111,281 +74,386 @@ impl Dataset<LabeledText, TextError> for LabelledLines {
     }
 
     fn len(&self) -> usize {
-        self.lines.len()
+        self.rows.len()
     }
 }
 
-/// Three files that share their classes.
+/// The splits of a set, which share their classes.
 #[derive(Debug, Clone)]
 pub struct LabelledSet {
-    /// `train.tsv`
+    /// What models learn from: all rows, where nothing is held out.
     pub train: LabelledLines,
-    /// `dev.tsv`
-    pub valid: LabelledLines,
-    /// `test.tsv`
-    pub test: LabelledLines,
+    /// What the best model is chosen by, where there is a file of it.
+    pub valid: Option<LabelledLines>,
+    /// What models are judged by, where there is a file of it.
+    pub test: Option<LabelledLines>,
     /// A name for each class, in the order of the labels.
     pub class_names: Vec<String>,
+    /// What is odd about the files, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 impl LabelledSet {
-    /// Reads `train.tsv`, `dev.tsv` and `test.tsv` of any folder. The training labels say what
-    /// classes there are; a class is named by its number.
+    /// Reads a file, or a folder of `train`, `valid` and `test` with the format's ending.
     ///
     /// # Errors
-    /// A file that is missing, or that [`LabelledLines::read`] refuses.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self, TextError> {
-        Self::read(&TSV, folder.as_ref(), None)
+    /// Files that are missing or mean the same; columns that cannot be told; what [`LineFault`] says;
+    /// a single class, or about as many as rows.
+    pub fn open(
+        format: Format,
+        path: impl AsRef<Path>,
+        options: &RowOptions,
+    ) -> Result<Self, TextError> {
+        let path = path.as_ref();
+        let mut warnings = Vec::new();
+        let files = if path.is_dir() {
+            find_splits(format, path, &mut warnings)?
+        } else {
+            [Some(path.to_owned()), None, None]
+        };
+        let mut set = Self::read(format, &files, options)?;
+        set.warnings.splice(0..0, warnings);
+        Ok(set)
     }
 
-    /// SST-2 from `data_dir/sst2/`; the classes are `negative` and `positive`.
+    /// A published set from the data directory.
     ///
     /// # Errors
-    /// As [`open`](Self::open); also a file that has not the lines that SST-2 has.
-    pub fn sst2(data_dir: impl AsRef<Path>) -> Result<Self, TextError> {
-        let data_dir = data_dir.as_ref();
-        let set = Self::read(&SST2, data_dir, Some(&["negative", "positive"]))?;
-        let splits = [&set.train, &set.valid, &set.test];
-        for (i, expected) in [6_920, 872, 1_821].into_iter().enumerate() {
-            if splits[i].len() != expected {
+    /// As [`open`](Self::open); also a file that has not the rows that were published.
+    pub fn published(
+        set: &SetInfo,
+        format: Format,
+        data_dir: impl AsRef<Path>,
+    ) -> Result<Self, TextError> {
+        let files = set.locate(data_dir.as_ref())?;
+        let paths = [0, 1, 2].map(|at| files.get(at).map(|(path, _)| path.clone()));
+        let mut opened = Self::read(format, &paths, &RowOptions::default())?;
+        let splits = [
+            Some(&opened.train),
+            opened.valid.as_ref(),
+            opened.test.as_ref(),
+        ];
+        for (split, (path, length)) in splits.into_iter().flatten().zip(files) {
+            if split.len() != length {
                 return Err(TextError::WrongSize {
-                    set: SST2.name,
-                    path: data_dir.join(SST2.name).join(TSV_FILES[i]),
+                    set: set.name,
+                    path,
                     unit: "lines",
-                    expected,
-                    found: splits[i].len(),
+                    expected: length,
+                    found: split.len(),
                     other: "tsv",
                 });
             }
         }
-        Ok(set)
+        if set.classes.len() == opened.class_names.len() {
+            opened.class_names = set.classes.iter().map(|&name| name.to_owned()).collect();
+        }
+        Ok(opened)
     }
 
-    fn read(set: &SetInfo, folder: &Path, classes: Option<&[&str]>) -> Result<Self, TextError> {
-        let paths = set.locate(folder)?;
-        let train = LabelledLines::read(&paths[0], classes.map(<[_]>::len))?;
-        let num_classes = train.num_classes();
-        let class_names = match classes {
-            Some(names) => names.iter().map(|name| (*name).to_owned()).collect(),
-            None => (0..num_classes).map(|label| label.to_string()).collect(),
+    fn read(
+        format: Format,
+        files: &[Option<PathBuf>; 3],
+        options: &RowOptions,
+    ) -> Result<Self, TextError> {
+        let [Some(train), valid, test] = files else {
+            unreachable!("there is a training file")
+        };
+        let given = [options.text.as_ref(), options.label.as_ref()];
+        let (rows, columns) = Rows::first(format, train, options.quotes, given)?;
+        let classes = Classes::of(train, &rows, columns.numbers_only)?;
+        let mut warnings = classes.alike(train);
+        let mut other = |path: &Option<PathBuf>| -> Result<Option<LabelledLines>, TextError> {
+            let Some(path) = path else { return Ok(None) };
+            let rows = Rows::next(format, path, options.quotes, &columns)?;
+            let lines = classes.lines(path, &rows)?;
+            let there: HashSet<usize> = lines.labels().collect();
+            let missing = classes
+                .names
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| !there.contains(at));
+            let missing: Vec<&str> = missing.map(|(_, name)| name.as_str()).collect();
+            if !missing.is_empty() {
+                let path = path.display();
+                warnings.push(format!(
+                    "{path}: no row has the label {}",
+                    listing(&missing)
+                ));
+            }
+            Ok(Some(lines))
         };
         Ok(Self {
-            train,
-            valid: LabelledLines::read(&paths[1], Some(num_classes))?,
-            test: LabelledLines::read(&paths[2], Some(num_classes))?,
-            class_names,
+            valid: other(valid)?,
+            test: other(test)?,
+            train: classes.lines(train, &rows)?,
+            class_names: classes.names,
+            warnings,
         })
     }
 }
 
-/// The sentence's length in bytes and the label of a line with its line end.
-fn parse(raw: &str, num_classes: Option<usize>) -> Result<(usize, usize), LineFault> {
-    let line = raw.strip_suffix('\n').unwrap_or(raw);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    let tabs = line.matches('\t').count();
-    let (sentence, label) = match line.split_once('\t') {
-        Some(columns) if tabs == 1 => columns,
-        _ => return Err(LineFault::Columns { tabs }),
-    };
-    if sentence.trim().is_empty() {
-        return Err(LineFault::EmptySentence);
-    }
-    let label: usize = label.trim().parse().map_err(|_| LineFault::NotANumber {
-        found: label.chars().take(NUM_SHOWN).collect(),
-    })?;
-    match num_classes {
-        Some(num_classes) if label >= num_classes => {
-            Err(LineFault::OutOfRange { label, num_classes })
-        }
-        _ => Ok((sentence.len(), label)),
-    }
+/// A file's table, and where in it the texts and labels are.
+struct Rows {
+    table: Table,
+    at: [usize; 2],
+    /// The first row that is no line of names.
+    start: usize,
 }
 
-/// Refuses gaps, so that labels counted from 1 do not become a class that never occurs, and a
-/// stray large label not a huge output layer.
-fn derive_classes(path: &Path, lines: &[(Range<usize>, usize)]) -> Result<usize, TextError> {
-    let mut labels: Vec<usize> = lines.iter().map(|(_, label)| *label).collect();
-    labels.sort_unstable();
-    labels.dedup();
-    let gap = labels.iter().enumerate().find(|(i, label)| i != *label);
-    match (gap, labels.last()) {
-        (Some((missing, _)), Some(&highest)) => Err(TextError::ClassGap {
-            path: path.to_owned(),
-            missing,
-            highest,
-        }),
-        _ if labels.len() < 2 => Err(TextError::OneClass {
-            path: path.to_owned(),
-        }),
-        _ => Ok(labels.len()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn read(
-        bytes: impl AsRef<[u8]>,
-        num_classes: Option<usize>,
-    ) -> Result<LabelledLines, TextError> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lines.tsv");
-        fs::write(&path, bytes).unwrap();
-        LabelledLines::read(path, num_classes)
-    }
-
-    fn items(lines: &LabelledLines) -> Vec<(String, usize)> {
-        let items = (0..lines.len()).map(|i| lines.get(i).unwrap());
-        items.map(|item| (item.text, item.label)).collect()
-    }
-
-    #[test]
-    fn line_ends_of_every_kind_give_the_same_items() {
-        let expected = [("good film".to_owned(), 1), ("böse".to_owned(), 0)];
-        for text in [
-            "good film\t1\nböse\t0\n",
-            "good film\t1\nböse\t0",
-            "good film\t1\r\nböse\t0\r\n",
-            "good film\t1\r\nböse\t0",
-            "\u{feff}good film\t1\nböse\t0 ",
-        ] {
-            let lines = read(text, Some(2)).unwrap();
-            assert_eq!(items(&lines), expected, "{text:?}");
-            assert_eq!(lines.sentences().collect::<Vec<_>>(), ["good film", "böse"]);
+impl Rows {
+    /// A training file, whose columns are to be found.
+    fn first(
+        format: Format,
+        path: &Path,
+        quotes: Option<bool>,
+        given: [Option<&Column>; 2],
+    ) -> Result<(Self, Columns), TextError> {
+        if format == Format::JsonLines {
+            let mut names = None;
+            let table = Table::json_lines(path, |keys| {
+                let found = columns::by_name(path, keys, given)?;
+                names = Some(found.clone());
+                Ok(found)
+            })?;
+            let columns = Columns {
+                at: [0, 1],
+                names,
+                numbers_only: false,
+            };
+            let rows = Self {
+                table,
+                at: columns.at,
+                start: 0,
+            };
+            return Ok((rows.not_empty(path)?, columns));
         }
-    }
-
-    #[test]
-    fn a_line_of_absurd_length_is_read() {
-        let long = "word ".repeat(1 << 18);
-        let lines = read(format!("{long}\t0\nshort\t1\n"), None).unwrap();
-        assert_eq!(lines.get(0).unwrap().text.len(), long.len());
-        assert_eq!(items(&lines)[1], ("short".to_owned(), 1));
-    }
-
-    #[test]
-    fn a_bad_line_is_named_with_its_fault() {
-        let number = |found: &str| LineFault::NotANumber {
-            found: found.to_owned(),
+        let table = delimited(format, path, quotes)?;
+        if table.len() == 0 {
+            return Err(empty(path));
+        }
+        let columns = columns::find(path, &table, format, given);
+        let is_old_form = columns.as_ref().is_ok_and(|columns| columns.numbers_only);
+        if quotes.is_none() && format == Format::Tsv && !is_old_form {
+            doubt_quotes(path, &table)?;
+        }
+        let columns = columns?;
+        let start = usize::from(columns.names.is_some());
+        let rows = Self {
+            table,
+            at: columns.at,
+            start,
         };
-        for (line, expected) in [
-            ("no label", LineFault::Columns { tabs: 0 }),
-            ("", LineFault::Columns { tabs: 0 }),
-            ("7\tsentence\t1", LineFault::Columns { tabs: 2 }),
-            ("\t1", LineFault::EmptySentence),
-            ("  \t1", LineFault::EmptySentence),
-            ("sentence\tlabel", number("label")),
-            ("sentence\t", number("")),
-            ("sentence\t1.0", number("1.0")),
-            ("sentence\t-1", number("-1")),
+        Ok((rows.not_empty(path)?, columns))
+    }
+
+    /// Another file of the same set.
+    fn next(
+        format: Format,
+        path: &Path,
+        quotes: Option<bool>,
+        columns: &Columns,
+    ) -> Result<Self, TextError> {
+        let names = columns.names.as_ref();
+        let named = names.map(|names| names.clone().map(Column::Name));
+        let (text, label) = (1 + columns.at[0], 1 + columns.at[1]);
+        let given = named.unwrap_or([text, label].map(Column::Number));
+        // The old form was never quoted.
+        let quotes = if columns.numbers_only {
+            Some(false)
+        } else {
+            quotes
+        };
+        Ok(Self::first(format, path, quotes, [Some(&given[0]), Some(&given[1])])?.0)
+    }
+
+    fn not_empty(self, path: &Path) -> Result<Self, TextError> {
+        if self.table.len() > self.start {
+            Ok(self)
+        } else {
+            Err(empty(path))
+        }
+    }
+
+    /// Line, text and label of every row.
+    fn iter(&self) -> impl Iterator<Item = (usize, &str, &str)> {
+        let [text, label] = self.at;
+        let rows = self.start..self.table.len();
+        rows.map(move |row| {
+            let table = &self.table;
             (
-                "sentence\t99999999999999999999",
-                number("99999999999999999999"),
-            ),
-            (
-                "sentence\t2",
-                LineFault::OutOfRange {
-                    label: 2,
-                    num_classes: 2,
-                },
-            ),
-        ] {
-            match read(format!("fine\t0\n{line}\nfine\t1\n"), Some(2)) {
-                Err(TextError::Line {
-                    line: 2,
-                    fault,
-                    path,
-                }) => {
-                    assert_eq!(fault, expected);
-                    assert!(path.ends_with("lines.tsv"));
-                }
-                other => panic!("{line:?} gave {other:?}"),
+                table.line(row),
+                table.field(row, text),
+                table.field(row, label).trim(),
+            )
+        })
+    }
+}
+
+fn delimited(format: Format, path: &Path, quotes: Option<bool>) -> Result<Table, TextError> {
+    match format {
+        Format::Csv => Table::delimited(path, b',', true),
+        _ => Table::delimited(path, b'\t', quotes.unwrap_or(false)),
+    }
+}
+
+fn empty(path: &Path) -> TextError {
+    TextError::Empty {
+        path: path.to_owned(),
+        expected: "rows of a text and its label",
+    }
+}
+
+/// Refuses a TSV file in which all that has quotes is quoted as in CSV: whether they belong to the
+/// texts, only who wrote it knows. (The old form, `sentence<TAB>number`, was never quoted.)
+fn doubt_quotes(path: &Path, table: &Table) -> Result<(), TextError> {
+    let fields = (0..table.len()).flat_map(|row| table.row(row));
+    let mut with_quotes = fields.filter(|field| field.contains('"')).peekable();
+    let is_quoted = |field: &str| {
+        let inner = field
+            .strip_prefix('"')
+            .and_then(|field| field.strip_suffix('"'));
+        inner.is_some_and(|inner| !inner.replace("\"\"", "").contains('"'))
+    };
+    let Some(one) = with_quotes.peek() else {
+        return Ok(());
+    };
+    let one: String = one.chars().take(NUM_SHOWN).collect();
+    if !with_quotes.all(is_quoted) {
+        return Ok(());
+    }
+    Err(TextError::Unexpected {
+        path: path.to_owned(),
+        expected: "quotes whose meaning is told".to_owned(),
+        found: format!("fields that begin and end with one, such as {one}"),
+        next:
+            "say whether they quote a field, as in CSV (--set data.quotes=true), or belong to the \
+               text (--set data.quotes=false)"
+                .to_owned(),
+    })
+}
+
+/// The classes of a training file.
+struct Classes {
+    names: Vec<String>,
+    by_label: HashMap<String, usize>,
+    /// All labels are numbers, and equal numbers are one class.
+    are_numbers: bool,
+}
+
+impl Classes {
+    fn of(path: &Path, rows: &Rows, numbers_only: bool) -> Result<Self, TextError> {
+        let not_a_number = rows.iter().find(|(_, _, label)| number(label).is_none());
+        if let (Some((line, _, label)), true) = (not_a_number, numbers_only)
+            && !label.is_empty()
+        {
+            let found = label.chars().take(NUM_SHOWN).collect();
+            return Err(fault_at(path, line, LineFault::NotANumber { found }));
+        }
+        let are_numbers = not_a_number.is_none();
+        let labels = rows.iter().filter(|(_, _, label)| !label.is_empty());
+        let labels: HashSet<String> = labels.map(|(.., label)| name(label, are_numbers)).collect();
+        let mut names: Vec<String> = labels.into_iter().collect();
+        names.sort();
+        if are_numbers {
+            let value = |name: &String| number(name).unwrap_or_default();
+            names.sort_by(|a, b| value(a).total_cmp(&value(b)));
+        }
+        let num_rows = rows.iter().count();
+        if num_rows >= ENOUGH_ROWS && names.len() * 2 > num_rows {
+            return Err(TextError::Unexpected {
+                path: path.to_owned(),
+                expected: "labels that rows share".to_owned(),
+                found: format!("{} different ones in {num_rows} rows", names.len()),
+                next: "name the column of the labels with data.label".to_owned(),
+            });
+        }
+        let by_label = names
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(at, name)| (name, at))
+            .collect();
+        Ok(Self {
+            names,
+            by_label,
+            are_numbers,
+        })
+    }
+
+    /// A sentence for classes that differ in nothing but letter case.
+    fn alike<'a>(&'a self, path: &Path) -> Vec<String> {
+        let mut seen: HashMap<String, &'a str> = HashMap::new();
+        let twice = |name: &'a String| {
+            let before = seen.insert(name.to_lowercase(), name)?;
+            Some(format!(
+                "{}: the labels {before:?} and {name:?} are two classes",
+                path.display()
+            ))
+        };
+        self.names.iter().filter_map(twice).collect()
+    }
+
+    /// The rows of a file, with their classes.
+    fn lines(&self, path: &Path, rows: &Rows) -> Result<LabelledLines, TextError> {
+        let mut lines = LabelledLines {
+            content: String::new(),
+            rows: Vec::new(),
+        };
+        for (line, text, label) in rows.iter() {
+            let fault = |fault| fault_at(path, line, fault);
+            if text.trim().is_empty() {
+                return Err(fault(LineFault::EmptyText));
             }
+            if label.is_empty() {
+                return Err(fault(LineFault::EmptyLabel));
+            }
+            let class = self
+                .by_label
+                .get(&name(label, self.are_numbers))
+                .ok_or_else(|| {
+                    let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
+                    fault(LineFault::UnknownLabel {
+                        label: label.chars().take(NUM_SHOWN).collect(),
+                        known: listing(&known),
+                    })
+                })?;
+            let start = lines.content.len();
+            lines.content.push_str(text);
+            lines.rows.push((start..lines.content.len(), *class));
+        }
+        match &self.names[..] {
+            [label] => Err(TextError::OneClass {
+                path: path.to_owned(),
+                label: label.clone(),
+            }),
+            _ => Ok(lines),
         }
     }
+}
 
-    #[test]
-    fn a_file_that_is_empty_or_not_utf8_is_refused() {
-        assert!(matches!(read("", Some(2)), Err(TextError::Empty { .. })));
-        assert!(matches!(
-            read("\u{feff}", Some(2)),
-            Err(TextError::Empty { .. })
-        ));
-        let result = read(b"a\t0\nb\xff\t1\n", Some(2));
-        assert!(matches!(
-            result,
-            Err(TextError::NotUtf8 {
-                line: 2,
-                byte: 5,
-                ..
-            })
-        ));
-        assert!(matches!(
-            read("a\t0\n", Some(0)),
-            Err(TextError::Value { .. })
-        ));
-    }
-
-    #[test]
-    fn derived_classes_have_no_gap() {
-        assert_eq!(
-            read("a\t2\nb\t0\nc\t1\nd\t2", None).unwrap().num_classes(),
-            3
-        );
-        let message = read("a\t1\nb\t2\n", None).unwrap_err().to_string();
-        assert!(message.contains("no line has label 0"), "{message}");
-        let result = read("a\t0\nb\t4000000000\n", None);
-        assert!(matches!(
-            result,
-            Err(TextError::ClassGap { missing: 1, .. })
-        ));
-        assert!(matches!(
-            read("a\t0\nb\t0\n", None),
-            Err(TextError::OneClass { .. })
-        ));
-    }
-
-    #[test]
-    fn the_training_split_decides_the_classes_of_the_others() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
-        let message = LabelledSet::open(dir.path()).unwrap_err().to_string();
-        assert!(message.contains("dev.tsv"), "{message}");
-
-        write("train.tsv", "a\t0\nb\t1\nc\t2\n");
-        write("dev.tsv", "d\t1\n");
-        write("test.tsv", "e\t0\nf\t2\n");
-        let set = LabelledSet::open(dir.path()).unwrap();
-        assert_eq!(
-            (set.train.len(), set.valid.len(), set.test.len()),
-            (3, 1, 2)
-        );
-        assert_eq!(set.class_names, ["0", "1", "2"]);
-        assert_eq!(set.valid.num_classes(), 3);
-
-        write("test.tsv", "e\t3\n");
-        let message = LabelledSet::open(dir.path()).unwrap_err().to_string();
-        assert!(
-            message.contains("test.tsv: line 1: label 3 is out of range"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn an_sst2_of_another_size_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("sst2")).unwrap();
-        for name in TSV_FILES {
-            fs::write(dir.path().join("sst2").join(name), "a\t0\nb\t1\n").unwrap();
+/// The class that a label means: itself, or the number that it is.
+fn name(label: &str, are_numbers: bool) -> String {
+    match (are_numbers, label.parse::<i128>(), number(label)) {
+        (true, Ok(whole), _) => whole.to_string(),
+        // As a whole number, where it is one and small enough to be exact.
+        (true, _, Some(value)) if value.fract() == 0.0 && value.abs() < 9e15 => {
+            (value as i128).to_string()
         }
-        let message = LabelledSet::sst2(dir.path()).unwrap_err().to_string();
-        assert!(
-            message.contains("2 lines where `sst2` has 6920"),
-            "{message}"
-        );
-        assert!(message.contains("the data set `tsv`"), "{message}");
+        (true, _, Some(value)) => value.to_string(),
+        _ => label.to_owned(),
     }
+}
+
+/// Some of the labels, in quotes.
+pub(crate) fn listing(labels: &[&str]) -> String {
+    let shown = labels
+        .iter()
+        .take(NUM_SHOWN)
+        .map(|label| format!("{label:?}"));
+    let mut shown: Vec<String> = shown.collect();
+    if labels.len() > NUM_SHOWN {
+        shown.push(format!("… ({} in all)", labels.len()));
+    }
+    shown.join(", ")
 }

@@ -6,22 +6,27 @@
 //!
 //! | set | opened by | items |
 //! |---|---|---|
-//! | `tinyshakespeare`, `chars` | [`Corpus::tinyshakespeare`], [`Corpus::open`] | [`Window`] |
+//! | `tinyshakespeare`, `chars` | [`Corpus::published`], [`Corpus::open`] | [`Window`] |
 //! | `sums` | [`Sums::new`] | [`Problem`] |
-//! | `sst2`, `tsv` | [`LabelledSet::sst2`], [`LabelledSet::open`] | [`LabeledText`] |
+//! | `sst2`; `tsv`, `csv`, `jsonl` | [`LabelledSet::published`], [`LabelledSet::open`] | [`LabeledText`] |
 
 mod chars;
+mod columns;
+mod encoding;
 mod error;
+mod files;
 mod labelled;
 mod sets;
 mod sums;
+mod table;
 mod windows;
 mod words;
 
 pub use chars::{CharVocabulary, Corpus};
+pub use columns::Column;
 pub use error::{LineFault, TextError};
-pub use labelled::{LabeledText, LabelledLines, LabelledSet};
-pub use sets::{Location, SETS, SetInfo, SetKind, Split};
+pub use labelled::{LabeledText, LabelledLines, LabelledSet, RowOptions};
+pub use sets::{Format, Location, PublishedFile, SETS, SetInfo, SetKind, Split, find};
 pub use sums::{Problem, Sums};
 pub use windows::{Tokens, Window, Windows};
 pub use words::{PAD, UNKNOWN, WordVocabulary};

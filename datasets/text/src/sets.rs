@@ -28,15 +28,37 @@ impl fmt::Display for Split {
     }
 }
 
-/// What a set's items are.
+/// What a set's items are, and who opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SetKind {
     /// Windows over one text: [`Corpus`](crate::Corpus).
     Characters,
     /// Addition problems: [`Sums`](crate::Sums).
     Sums,
-    /// Sentences with a class: [`LabelledSet`](crate::LabelledSet).
-    Labelled,
+    /// Texts with a class, in files of this format: [`LabelledSet`](crate::LabelledSet).
+    Labelled(Format),
+}
+
+/// How a file holds rows of columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Columns between tabs.
+    Tsv,
+    /// Columns between commas, quoted where they hold one (RFC 4180).
+    Csv,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+impl Format {
+    /// The endings of such files, the usual one first.
+    pub fn endings(self) -> &'static [&'static str] {
+        match self {
+            Format::Tsv => &["tsv", "tab"],
+            Format::Csv => &["csv"],
+            Format::JsonLines => &["jsonl", "ndjson", "json"],
+        }
+    }
 }
 
 /// Where a set comes from.
@@ -44,12 +66,19 @@ pub enum SetKind {
 pub enum Location {
     /// Made on the spot.
     BuiltIn,
-    /// Files with these paths below the data directory.
-    DataDir(&'static [&'static str]),
-    /// A text file that the user names.
-    File,
-    /// A folder that the user names, with these files.
-    Folder(&'static [&'static str]),
+    /// As it was published, in the data directory.
+    Published(&'static [PublishedFile]),
+    /// A file or folder that the user names.
+    Own,
+}
+
+/// A file of a published set. Text has no header that would tell a truncated file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedFile {
+    /// Its path below the data directory.
+    pub path: &'static str,
+    /// How many characters it has, or rows of a labelled set.
+    pub length: usize,
 }
 
 /// One row of the table.
@@ -63,92 +92,112 @@ pub struct SetInfo {
     pub kind: SetKind,
     /// Where it comes from.
     pub location: Location,
-    /// The splits it has.
-    pub splits: &'static [Split],
+    /// The names of the classes, where the files only number them.
+    pub classes: &'static [&'static str],
 }
-
-/// A labelled set's files, in the order train, valid, test.
-pub(crate) const TSV_FILES: [&str; 3] = ["train.tsv", "dev.tsv", "test.tsv"];
-
-/// Tiny Shakespeare (Karpathy 2015).
-pub(crate) const TINYSHAKESPEARE: SetInfo = SetInfo {
-    name: "tinyshakespeare",
-    summary: "the 40,000 lines of Shakespeare of char-rnn, as characters",
-    kind: SetKind::Characters,
-    location: Location::DataDir(&["tinyshakespeare/input.txt"]),
-    splits: &[Split::Train, Split::Valid],
-};
-
-/// SST-2 (Socher et al. 2013).
-pub(crate) const SST2: SetInfo = SetInfo {
-    name: "sst2",
-    summary: "sentences of film reviews, negative or positive",
-    kind: SetKind::Labelled,
-    location: Location::DataDir(&["sst2/train.tsv", "sst2/dev.tsv", "sst2/test.tsv"]),
-    splits: &[Split::Train, Split::Valid, Split::Test],
-};
-
-/// A user's own labelled files.
-pub(crate) const TSV: SetInfo = SetInfo {
-    name: "tsv",
-    summary: "any folder with train.tsv, dev.tsv and test.tsv of sentence<TAB>label",
-    kind: SetKind::Labelled,
-    location: Location::Folder(&TSV_FILES),
-    splits: &[Split::Train, Split::Valid, Split::Test],
-};
 
 /// Every text data set there is.
 pub const SETS: &[SetInfo] = &[
-    TINYSHAKESPEARE,
+    // Karpathy 2015.
+    SetInfo {
+        name: "tinyshakespeare",
+        summary: "the 40,000 lines of Shakespeare of char-rnn, as characters",
+        kind: SetKind::Characters,
+        location: Location::Published(&[PublishedFile {
+            path: "tinyshakespeare/input.txt",
+            length: 1_115_394,
+        }]),
+        classes: &[],
+    },
     SetInfo {
         name: "chars",
         summary: "any UTF-8 text file, as characters",
         kind: SetKind::Characters,
-        location: Location::File,
-        splits: &[Split::Train, Split::Valid],
+        location: Location::Own,
+        classes: &[],
     },
     SetInfo {
         name: "sums",
         summary: "additions such as 12+34=640 (answer reversed), built in",
         kind: SetKind::Sums,
         location: Location::BuiltIn,
-        splits: &[Split::Train, Split::Test],
+        classes: &[],
     },
-    SST2,
-    TSV,
+    // Socher et al. 2013.
+    SetInfo {
+        name: "sst2",
+        summary: "sentences of film reviews, negative or positive",
+        kind: SetKind::Labelled(Format::Tsv),
+        location: Location::Published(&[
+            PublishedFile {
+                path: "sst2/train.tsv",
+                length: 6_920,
+            },
+            PublishedFile {
+                path: "sst2/dev.tsv",
+                length: 872,
+            },
+            PublishedFile {
+                path: "sst2/test.tsv",
+                length: 1_821,
+            },
+        ]),
+        classes: &["negative", "positive"],
+    },
+    SetInfo {
+        name: "tsv",
+        summary: "texts with a class between tabs: a file, or a folder of train.tsv, valid.tsv, test.tsv",
+        kind: SetKind::Labelled(Format::Tsv),
+        location: Location::Own,
+        classes: &[],
+    },
+    SetInfo {
+        name: "csv",
+        summary: "texts with a class between commas: a file, or a folder of train.csv, valid.csv, test.csv",
+        kind: SetKind::Labelled(Format::Csv),
+        location: Location::Own,
+        classes: &[],
+    },
+    SetInfo {
+        name: "jsonl",
+        summary: "texts with a class as JSON lines: a file, or a folder of train.jsonl, valid.jsonl, test.jsonl",
+        kind: SetKind::Labelled(Format::JsonLines),
+        location: Location::Own,
+        classes: &[],
+    },
 ];
 
+/// The row of the set called `name`.
+pub fn find(name: &str) -> Option<&'static SetInfo> {
+    SETS.iter().find(|set| set.name == name)
+}
+
 impl SetInfo {
-    /// Paths of the set's files under `folder`: the data directory, or the folder that the user
-    /// named. Empty for a set without fixed file names.
+    /// The files of a published set and how long each is; none of another.
     ///
     /// # Errors
     /// [`TextError::Missing`] with every path that is not a file.
-    pub fn locate(&self, folder: &Path) -> Result<Vec<PathBuf>, TextError> {
-        let (files, next) = match self.location {
-            Location::BuiltIn | Location::File => return Ok(Vec::new()),
-            Location::DataDir(files) => (
-                files,
-                format!(
-                    "run `cargo xtask data fetch {}`, or name the data directory that has it with \
-                     --data-dir or ZOO_DATA_DIR",
-                    self.name
-                ),
-            ),
-            Location::Folder(files) => (
-                files,
-                format!("give a folder that holds {}", files.join(", ")),
-            ),
+    pub fn locate(&self, data_dir: &Path) -> Result<Vec<(PathBuf, usize)>, TextError> {
+        let Location::Published(files) = self.location else {
+            return Ok(Vec::new());
         };
-        let paths: Vec<_> = files.iter().map(|file| folder.join(file)).collect();
-        let missing: Vec<_> = paths.iter().filter(|p| !p.is_file()).cloned().collect();
+        let files = files
+            .iter()
+            .map(|file| (data_dir.join(file.path), file.length));
+        let files: Vec<_> = files.collect();
+        let paths = files.iter().map(|(path, _)| path);
+        let missing: Vec<_> = paths.filter(|path| !path.is_file()).cloned().collect();
         if missing.is_empty() {
-            return Ok(paths);
+            return Ok(files);
         }
         Err(TextError::Missing {
             set: self.name,
             paths: missing,
-            next,
+            next: format!(
+                "run `cargo xtask data fetch {}`, or name the data directory that has it with \
+                 --data-dir or ZOO_DATA_DIR",
+                self.name
+            ),
         })
     }
 }
@@ -160,32 +209,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_every_set_can_be_trained_on() {
+    fn names_are_unique_and_said_in_a_line() {
         let names: HashSet<_> = SETS.iter().map(|set| set.name).collect();
         assert_eq!(names.len(), SETS.len());
         for set in SETS {
-            assert!(set.splits.contains(&Split::Train), "{}", set.name);
-            assert!(set.splits.len() > 1, "{} has nothing held out", set.name);
             assert!(!set.summary.is_empty());
+            assert_eq!(find(set.name), Some(set));
         }
     }
 
     #[test]
-    fn only_what_is_missing_is_listed_and_what_to_do_follows_from_the_location() {
+    fn only_what_is_missing_is_listed_and_what_to_do_is_said() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("sst2")).unwrap();
         fs::write(dir.path().join("sst2/train.tsv"), "a\t0\n").unwrap();
-        let message = SST2.locate(dir.path()).unwrap_err().to_string();
+        let sst2 = find("sst2").unwrap();
+        let message = sst2.locate(dir.path()).unwrap_err().to_string();
         assert!(!message.contains("train.tsv"), "{message}");
         assert!(message.contains("dev.tsv") && message.contains("test.tsv"));
         assert!(message.contains("cargo xtask data fetch sst2"), "{message}");
         assert!(message.contains("ZOO_DATA_DIR"), "{message}");
-
-        let message = TSV.locate(dir.path()).unwrap_err().to_string();
-        assert!(!message.contains("fetch"), "{message}");
-        assert!(
-            message.contains("train.tsv, dev.tsv, test.tsv"),
-            "{message}"
-        );
     }
 }

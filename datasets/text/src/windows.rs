@@ -114,6 +114,11 @@ impl Windows {
         }
     }
 
+    /// All tokens, those that no window reaches included.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
     /// Tokens in a window.
     pub fn context(&self) -> usize {
         self.context

@@ -3,19 +3,21 @@
 use std::{env, path::PathBuf};
 
 use burn::data::dataset::Dataset;
-use zoo_text::{Corpus, LabelledSet, Split, WordVocabulary};
+use zoo_text::{Corpus, Format, LabelledSet, Split, WordVocabulary, find};
 
-/// The data directory if it has the set's folder; otherwise says that the test is skipped.
+/// The data directory, if it holds the set; otherwise says that the test is skipped. Where
+/// `ZOO_REQUIRE_DATA=1`, missing data is a failure.
 fn data_dir(set: &str) -> Option<PathBuf> {
-    let Some(dir) = env::var_os("ZOO_DATA_DIR").map(PathBuf::from) else {
-        eprintln!("skipped: ZOO_DATA_DIR is not set, so there is no {set} to read");
-        return None;
+    let folder = env::var_os("ZOO_DATA_DIR").map(PathBuf::from);
+    let problem = match &folder {
+        Some(folder) if folder.join(set).is_dir() => return Some(folder.clone()),
+        Some(folder) => format!("ZOO_DATA_DIR={} holds no folder {set}", folder.display()),
+        None => format!("ZOO_DATA_DIR is not set, so there is no {set}"),
     };
-    if !dir.join(set).is_dir() {
-        eprintln!("skipped: ZOO_DATA_DIR has no folder {set}");
-        return None;
-    }
-    Some(dir)
+    let required = env::var("ZOO_REQUIRE_DATA").is_ok_and(|value| value == "1");
+    assert!(!required, "ZOO_REQUIRE_DATA=1, but {problem}");
+    eprintln!("SKIPPED {set}: {problem}");
+    None
 }
 
 #[test]
@@ -23,7 +25,12 @@ fn tinyshakespeare_is_split_as_nanogpt_splits_it() {
     let Some(dir) = data_dir("tinyshakespeare") else {
         return;
     };
-    let corpus = Corpus::tinyshakespeare(dir).unwrap();
+    let corpus = Corpus::published(
+        find("tinyshakespeare").unwrap(),
+        dir,
+        Corpus::VALID_FRACTION,
+    )
+    .unwrap();
     assert_eq!(corpus.vocabulary.len(), 65);
     assert_eq!(
         (corpus.train.len(), corpus.valid.len()),
@@ -44,14 +51,25 @@ fn tinyshakespeare_is_split_as_nanogpt_splits_it() {
 #[test]
 fn sst2_has_its_published_counts() {
     let Some(dir) = data_dir("sst2") else { return };
-    let set = LabelledSet::sst2(dir).unwrap();
+    let set = LabelledSet::published(find("sst2").unwrap(), Format::Tsv, &dir).unwrap();
+    let (valid, test) = (set.valid.unwrap(), set.test.unwrap());
+    // Quotes and all, as the lines have it.
+    let text = std::fs::read_to_string(dir.join("sst2/train.tsv")).unwrap();
+    let lines = text.lines().map(|line| line.split_once('\t').unwrap());
+    assert!(
+        set.train
+            .sentences()
+            .eq(lines.clone().map(|(text, _)| text))
+    );
+    let labels = lines.map(|(_, label)| label.parse::<usize>().unwrap());
+    assert!(set.train.labels().eq(labels));
     assert_eq!(
-        (set.train.len(), set.valid.len(), set.test.len()),
+        (set.train.len(), valid.len(), test.len()),
         (6_920, 872, 1_821)
     );
     assert_eq!(set.class_names, ["negative", "positive"]);
-    let num_positive = (0..set.test.len())
-        .filter(|i| set.test.get(*i).unwrap().label == 1)
+    let num_positive = (0..test.len())
+        .filter(|i| test.get(*i).unwrap().label == 1)
         .count();
     assert_eq!(num_positive, 909);
 

@@ -8,6 +8,7 @@
 //! same with rows of the query and key projections in another order.
 
 pub mod hugging_face;
+pub mod reference;
 
 use burn::module::Module;
 use burn::nn::{

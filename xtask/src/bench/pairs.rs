@@ -256,9 +256,6 @@ fn gain(one: &Pairs, more: &Pairs) -> [Spread; 2] {
 
 /// The difference over the larger of the two, or over [`SMALL`]; infinite where one is no number.
 fn relative(a: f64, b: f64) -> f64 {
-    if a == b {
-        return 0.0;
-    }
     let difference = (a - b).abs() / a.abs().max(b.abs()).max(SMALL);
     if difference.is_finite() {
         difference

@@ -4,13 +4,18 @@
 //! Queries, keys and values are read where the fused projection left them, and the heads' results
 //! are written where the output projection wants them: nothing is moved.
 
+#![expect(
+    unsafe_code,
+    reason = "results are written into room that was not filled with zeros first"
+)]
+
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Saved;
-use super::matrix::{Into, Mat, MatMut, grain, product, threads_for};
-use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
-use super::vector::{exp, max, sum, sum2};
+use super::matrix::{Mat, MatMut, add_product, grain, product, threads_for};
+use super::memory::{Blank, Values, contiguous, dims, slice, unwritten, written};
+use super::vector::{exp_or_zero, max, sum, sum2};
 use crate::Attend;
 
 // b batch, t positions, h heads, d head width, c = h·d
@@ -37,7 +42,7 @@ pub(crate) fn forward(qkv: Values, mask: Option<Values>, how: Attend) -> (Values
     let shape = Shape::new(&qkv, how);
     let Shape { b, t, h, d, c, .. } = shape;
     let mut out = unwritten(b * t * c);
-    let mut log_sums = unwritten(b * h * t);
+    let mut log_sums = vec![0.0; b * h * t];
     let mut tasks = Vec::with_capacity(b * h);
     if !out.is_empty() {
         let examples = out.chunks_exact_mut(t * c);
@@ -57,12 +62,13 @@ pub(crate) fn forward(qkv: Values, mask: Option<Values>, how: Attend) -> (Values
     let scratch = || unwritten(QUERIES.min(t) * KEYS.min(t));
     tasks.into_par_iter().with_min_len(grain).for_each_init(
         scratch,
-        |scores, (place, (mut out, log_sums))| {
+        |room, (place, (mut out, log_sums))| {
             let head = Head::new(slice(&qkv), mask.as_ref().map(slice), place, shape);
-            head.forward(&mut out, log_sums, scores);
+            head.forward(&mut out, log_sums, room);
         },
     );
-    let out = tensor(out, [b * t, c]);
+    // SAFETY: every head wrote its columns of every query, block by block.
+    let out = unsafe { written(out, [b * t, c]) };
     let saved = Attention {
         qkv,
         mask,
@@ -138,25 +144,30 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Scores of some queries with some keys, masks added; those that are not seen are left as
-    /// they are.
-    fn scores(&self, out: &mut [f32], queries: (usize, usize), keys: (usize, usize)) {
+    /// Scores of some queries with some keys, masks added, those that are not seen included.
+    fn scores<'r>(
+        &self,
+        room: &'r mut [Blank],
+        queries: (usize, usize),
+        keys: (usize, usize),
+    ) -> &'r mut [f32] {
         let (q, k) = (
             self.q.rows(queries.0, queries.1),
             self.k.rows(keys.0, keys.1),
         );
-        let out = &mut out[..queries.1 * keys.1];
-        let whole = MatMut::new(out, queries.1, keys.1);
-        product(whole, Into::Replace, self.scale, q, k.t());
+        let room = &mut room[..queries.1 * keys.1];
+        let whole = MatMut::new(room, queries.1, keys.1);
+        let scores = product(whole, self.scale, q, k.t()).into_slice();
         if let Some(mask) = self.mask {
-            for row in out.chunks_exact_mut(keys.1) {
+            for row in scores.chunks_exact_mut(keys.1) {
                 let mask = &mask[keys.0..][..keys.1];
                 row.iter_mut().zip(mask).for_each(|(s, mask)| *s += mask);
             }
         }
+        scores
     }
 
-    fn forward(&self, out: &mut MatMut<'_>, log_sums: &mut [f32], scores: &mut [f32]) {
+    fn forward(&self, out: &mut MatMut<'_, Blank>, log_sums: &mut [f32], room: &mut [Blank]) {
         let t = self.shape.t;
         for (first, log_sums) in log_sums.chunks_mut(QUERIES).enumerate() {
             let (first, count) = (first * QUERIES, log_sums.len());
@@ -164,26 +175,31 @@ impl<'a> Head<'a> {
             let mut tops = [f32::NEG_INFINITY; QUERIES];
             let mut sums = [0.0; QUERIES];
             let end = self.shape.seen(first + count - 1);
+            // The queries' results, from the first block of keys on.
+            let mut mixed: Option<MatMut<'_>> = None;
             for key in (0..end).step_by(KEYS) {
                 let keys = KEYS.min(end - key);
-                self.scores(scores, (first, count), (key, keys));
-                for (row, scores) in scores.chunks_exact_mut(keys).take(count).enumerate() {
+                let scores = self.scores(room, (first, count), (key, keys));
+                for (row, scores) in scores.chunks_exact_mut(keys).enumerate() {
                     let seen = (self.shape.seen(first + row).min(t)).saturating_sub(key);
                     let (seen, unseen) = scores.split_at_mut(seen.min(keys));
                     unseen.fill(0.0);
-                    let out = (key > 0).then(|| out.row(first + row));
-                    add_block(seen, &mut tops[row], &mut sums[row], out);
+                    let earlier = mixed.as_mut().map(|mixed| mixed.row(row));
+                    add_block(seen, &mut tops[row], &mut sums[row], earlier);
                 }
-                let into = if key == 0 { Into::Replace } else { Into::Add };
-                let out = out.some_rows(first, count);
                 let weights = Mat::new(scores, count, keys);
-                product(out, into, 1.0, weights, self.v.rows(key, keys));
+                let v = self.v.rows(key, keys);
+                match &mut mixed {
+                    None => mixed = Some(product(out.some_rows(first, count), 1.0, weights, v)),
+                    Some(mixed) => add_product(mixed.reborrow(), 1.0, weights, v),
+                }
             }
+            let Some(mut mixed) = mixed else {
+                unreachable!("a query sees itself at least");
+            };
             for row in 0..count {
                 let scale = 1.0 / sums[row];
-                out.row(first + row)
-                    .iter_mut()
-                    .for_each(|out| *out *= scale);
+                mixed.row(row).iter_mut().for_each(|out| *out *= scale);
                 log_sums[row] = tops[row] + sums[row].ln();
             }
         }
@@ -192,10 +208,10 @@ impl<'a> Head<'a> {
     /// The gradients of this head's queries, keys and values, from its result and that's gradient.
     fn backward(
         &self,
-        [for_q, for_k, for_v]: &mut [MatMut<'_>; 3],
+        [for_q, for_k, for_v]: &mut [MatMut<'_, Blank>; 3],
         [out, grad]: [Mat<'_>; 2],
         log_sums: &[f32],
-        [weights, slopes]: &mut [Vec<f32>; 2],
+        [weights, slopes]: &mut [Box<[Blank]>; 2],
     ) {
         let t = self.shape.t;
         // How far a query's weights would grow together, which their sum of one forbids.
@@ -208,18 +224,13 @@ impl<'a> Head<'a> {
                 let count = QUERIES.min(t - first);
                 let (q, g) = (self.q.rows(first, count), grad.rows(first, count));
                 let (k, v) = (self.k.rows(key, keys), self.v.rows(key, keys));
-                self.scores(weights, (first, count), (key, keys));
-                product(
-                    MatMut::new(&mut slopes[..count * keys], count, keys),
-                    Into::Replace,
-                    1.0,
-                    g,
-                    v.t(),
-                );
+                let weights = self.scores(weights, (first, count), (key, keys));
+                let slopes = MatMut::new(&mut slopes[..count * keys], count, keys);
+                let slopes = product(slopes, 1.0, g, v.t()).into_slice();
                 let rows = weights
                     .chunks_exact_mut(keys)
                     .zip(slopes.chunks_exact_mut(keys));
-                for (row, (weights, slopes)) in rows.take(count).enumerate() {
+                for (row, (weights, slopes)) in rows.enumerate() {
                     let query = first + row;
                     let seen = self.shape.seen(query).saturating_sub(key).min(keys);
                     weights[seen..].fill(0.0);
@@ -227,16 +238,33 @@ impl<'a> Head<'a> {
                     let (weights, slopes) = (&mut weights[..seen], &mut slopes[..seen]);
                     to_slopes(weights, slopes, log_sums[query], common[query], self.scale);
                 }
-                let into = |is_first| if is_first { Into::Replace } else { Into::Add };
                 let weights = Mat::new(weights, count, keys);
                 let slopes = Mat::new(slopes, count, keys);
                 let (for_q, for_k) = (for_q.some_rows(first, count), for_k.some_rows(key, keys));
                 let for_v = for_v.some_rows(key, keys);
-                product(for_q, into(key == 0), 1.0, slopes, k);
-                product(for_k, into(first == start), 1.0, slopes.t(), q);
-                product(for_v, into(first == start), 1.0, weights.t(), g);
+                // SAFETY: of these rows, the first block of keys wrote the queries', and the first
+                // block of queries that see the keys wrote the keys' and the values'.
+                unsafe {
+                    write_or_add(for_q, key == 0, slopes, k);
+                    write_or_add(for_k, first == start, slopes.t(), q);
+                    write_or_add(for_v, first == start, weights.t(), g);
+                }
             }
         }
+    }
+}
+
+/// `out = a·b`, or `out += a·b`.
+///
+/// # Safety
+///
+/// What is added to was written.
+unsafe fn write_or_add(out: MatMut<'_, Blank>, is_first: bool, a: Mat<'_>, b: Mat<'_>) {
+    if is_first {
+        product(out, 1.0, a, b);
+    } else {
+        // SAFETY: the caller's.
+        add_product(unsafe { out.assume_written() }, 1.0, a, b);
     }
 }
 
@@ -245,9 +273,9 @@ impl<'a> Head<'a> {
 #[multiversion(targets = "simd")]
 fn add_block(scores: &mut [f32], top: &mut f32, total: &mut f32, earlier: Option<&mut [f32]>) {
     let new_top = top.max(max(scores));
-    let correction = exp(*top - new_top);
+    let correction = exp_or_zero(*top - new_top);
     for score in scores.iter_mut() {
-        *score = exp(*score - new_top);
+        *score = exp_or_zero(*score - new_top);
     }
     let now = sum(scores, |x| x);
     match earlier {
@@ -266,7 +294,7 @@ fn add_block(scores: &mut [f32], top: &mut f32, total: &mut f32, earlier: Option
 #[multiversion(targets = "simd")]
 fn to_slopes(weights: &mut [f32], slopes: &mut [f32], log_sum: f32, common: f32, scale: f32) {
     for (weight, slope) in weights.iter_mut().zip(slopes) {
-        *weight = exp(*weight - log_sum);
+        *weight = exp_or_zero(*weight - log_sum);
         *slope = *weight * (*slope - common) * scale;
     }
 }
@@ -315,6 +343,7 @@ impl Saved for Attention {
                 inputs.backward(&mut grads, results, log_sums, scratch);
             },
         );
-        vec![Some(tensor(grads, [b * t, 3 * c]))]
+        // SAFETY: every head wrote its columns of queries, keys and values.
+        vec![Some(unsafe { written(grads, [b * t, 3 * c]) })]
     }
 }

@@ -1,12 +1,17 @@
 //! Batch norm (Ioffe and Szegedy 2015) while training, with a residual and ReLU after it: each
 //! channel is read from memory once, and stays in the second-level cache for its three passes.
 
+#![expect(
+    unsafe_code,
+    reason = "results are written into room that was not filled with zeros first"
+)]
+
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Saved;
 use super::matrix::{Mat, MatMut, grain, threads_for};
-use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
+use super::memory::{Blank, Values, contiguous, dims, slice, tensor, unwritten, written};
 use super::vector::{sum, sum2, total};
 
 // b batch, c channels, p pixels
@@ -75,7 +80,8 @@ pub(crate) fn forward(
             [mean, variance]
         })
         .collect();
-    let out = tensor(out, [batch, channels, height, width]);
+    // SAFETY: `normalise` wrote every row of every channel.
+    let out = unsafe { written(out, [batch, channels, height, width]) };
     let part = |part: usize| {
         tensor(
             moments.iter().map(|moments| moments[part]).collect(),
@@ -107,7 +113,7 @@ fn spread(row: &[f32], mean: f32) -> f32 {
 
 #[multiversion(targets = "simd")]
 fn normalise(
-    out: &mut [f32],
+    out: &mut [Blank],
     x: &[f32],
     residual: Option<&[f32]>,
     [mean, scale, bias]: [f32; 3],
@@ -118,13 +124,13 @@ fn normalise(
         Some(residual) => {
             for ((out, x), residual) in out.iter_mut().zip(x).zip(residual) {
                 let value = (x - mean) * scale + bias + residual;
-                *out = if value < least { least } else { value };
+                out.write(if value < least { least } else { value });
             }
         }
         None => {
             for (out, x) in out.iter_mut().zip(x) {
                 let value = (x - mean) * scale + bias;
-                *out = if value < least { least } else { value };
+                out.write(if value < least { least } else { value });
             }
         }
     }
@@ -179,7 +185,8 @@ impl Saved for BatchNorm {
             let sums = sums.iter().map(|sums| sums[part]).collect();
             Some(tensor(sums, [channels]))
         };
-        let for_x = tensor(for_x, shape);
+        // SAFETY: `slope` wrote every row of every channel.
+        let for_x = unsafe { written(for_x, shape) };
         let mut found = vec![Some(for_x), part(0), part(1)];
         if wanted.len() > 3 {
             found.push(Some(grad));
@@ -194,9 +201,9 @@ fn along(x: &[f32], grad: &[f32], mean: f32) -> f32 {
 }
 
 #[multiversion(targets = "simd")]
-fn slope(out: &mut [f32], x: &[f32], grad: &[f32], mean: f32, factors: [f32; 3]) {
+fn slope(out: &mut [Blank], x: &[f32], grad: &[f32], mean: f32, factors: [f32; 3]) {
     let [scale, common, along] = factors;
     for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
-        *out = scale * (grad - common - (x - mean) * along);
+        out.write(scale * (grad - common - (x - mean) * along));
     }
 }

@@ -4,6 +4,11 @@
 //! The patches of an image are laid out as columns (Chellapilla et al. 2006) a strip of rows at a
 //! time, so that they stay in the second-level cache and never exist for a whole batch.
 
+#![expect(
+    unsafe_code,
+    reason = "results are written into room that was not filled with zeros first"
+)]
+
 use std::ops::Range;
 
 use multiversion::multiversion;
@@ -12,8 +17,8 @@ use rayon::prelude::*;
 use super::Saved;
 use super::depthwise::{self, Depthwise};
 use super::linear::{add_rows, relu_slope};
-use super::matrix::{Into, Mat, MatMut, grain, product, threads_for};
-use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
+use super::matrix::{Mat, MatMut, add_product, grain, product, threads_for};
+use super::memory::{Blank, Values, contiguous, dims, filled, slice, tensor, unwritten, written};
 use super::vector::total;
 
 // b batch, i and o input and output channels, h height, w width, k taps: i·kernel height·width
@@ -239,19 +244,19 @@ fn dense(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, 
     let least = grain(threads, tasks.len());
     tasks.into_par_iter().with_min_len(least).for_each_init(
         patches,
-        |patches, (example, first, count, mut strip)| {
+        |patches, (example, first, count, strip)| {
             let image = &slice(&x)[example * shape.inputs * shape.pixels()..]
                 [..shape.inputs * shape.pixels()];
             let (start, pixels) = (first * out_width, count * out_width);
             let columns = match shape.is_pointwise() {
                 true => Mat::new(image, shape.inputs, shape.pixels()).columns(start, pixels),
                 false => {
-                    lay_out(patches, image, shape, (first, count));
+                    let patches = lay_out(patches, image, shape, (first, count));
                     Mat::new(patches, shape.taps(), pixels)
                 }
             };
             let weight = Mat::new(slice(&weight), shape.outputs, shape.taps());
-            product(strip.reborrow(), Into::Replace, 1.0, weight, columns);
+            let mut strip = product(strip, 1.0, weight, columns);
             for channel in 0..shape.outputs {
                 let of =
                     |values: &Option<Values>| values.as_ref().map(|values| slice(values)[channel]);
@@ -268,10 +273,9 @@ fn dense(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, 
             }
         },
     );
-    let out = tensor(
-        out,
-        [shape.batch, shape.outputs, shape.out[0], shape.out[1]],
-    );
+    let of_out = [shape.batch, shape.outputs, shape.out[0], shape.out[1]];
+    // SAFETY: the product wrote every strip of every image.
+    let out = unsafe { written(out, of_out) };
     let saved = Dense {
         x,
         weight,
@@ -312,8 +316,16 @@ pub(super) fn finish_row(
 type Rows = (usize, usize);
 
 /// Lays out the patches of some rows of the result: a row for each tap, a column for each pixel.
+fn lay_out<'a>(patches: &'a mut [Blank], image: &[f32], shape: Shape, rows: Rows) -> &'a mut [f32] {
+    let patches = &mut patches[..shape.taps() * rows.1 * shape.out[1]];
+    write_patches(patches, image, shape, rows);
+    // SAFETY: each tap's row was written: what lies beyond the image with zeros, the rest from it.
+    unsafe { patches.assume_init_mut() }
+}
+
 #[multiversion(targets = "simd")]
-fn lay_out(patches: &mut [f32], image: &[f32], shape: Shape, (first, count): Rows) {
+fn write_patches(patches: &mut [Blank], image: &[f32], shape: Shape, (first, count): Rows) {
+    let zero = Blank::new(0.0);
     let [height, width] = shape.image;
     let ([down, right], out_width) = (shape.window.stride, shape.out[1]);
     let [above, _] = shape.window.before;
@@ -323,28 +335,29 @@ fn lay_out(patches: &mut [f32], image: &[f32], shape: Shape, (first, count): Row
         let (start, end, place) = shape.window.reach(1, dx, out_width, width);
         if shape.keeps_rows() {
             let Block { rows, at, from } = shape.block([dy, dx], (first, count));
-            row[..rows.start].fill(0.0);
-            row[rows.end..].fill(0.0);
+            row[..rows.start].fill(zero);
+            row[rows.end..].fill(zero);
             let block = &mut row[rows];
+            // Those before and after lie in columns that are cleared.
             let len = (block.len() - at).min(plane.len() - from);
-            block[at..at + len].copy_from_slice(&plane[from..from + len]);
-            clear_columns(block, width, start..end);
+            block[at..at + len].write_copy_of_slice(&plane[from..from + len]);
+            clear_columns(block, width, start..end, zero);
             return;
         }
         for (y, row) in row.chunks_exact_mut(out_width).enumerate() {
             let y = ((first + y) * down + dy).wrapping_sub(above);
             if y >= height || start == end {
-                row.fill(0.0);
+                row.fill(zero);
                 continue;
             }
             let from = &plane[y * width + place..(y + 1) * width];
-            row[..start].fill(0.0);
-            row[end..].fill(0.0);
+            row[..start].fill(zero);
+            row[end..].fill(zero);
             if right == 1 {
                 copy(&mut row[start..end], from);
             } else {
                 for (to, from) in row[start..end].iter_mut().zip(from.iter().step_by(right)) {
-                    *to = *from;
+                    to.write(*from);
                 }
             }
         }
@@ -364,7 +377,7 @@ fn put_back(patches: &mut [f32], image: &mut [f32], shape: Shape, (first, count)
         if shape.keeps_rows() {
             let Block { rows, at, from } = shape.block([dy, dx], (first, count));
             let block = &mut row[rows];
-            clear_columns(block, width, start..end);
+            clear_columns(block, width, start..end, 0.0);
             for (to, from) in plane[from..].iter_mut().zip(&block[at..]) {
                 *to += from;
             }
@@ -451,33 +464,33 @@ impl Shape {
 
 /// Zeros the elements of rows before and after those columns: few, so column by column.
 #[inline(always)]
-fn clear_columns(rows: &mut [f32], width: usize, except: Range<usize>) {
+fn clear_columns<T: Copy>(rows: &mut [T], width: usize, except: Range<usize>, zero: T) {
     for column in (0..except.start).chain(except.end..width) {
         for element in rows.iter_mut().skip(column).step_by(width) {
-            *element = 0.0;
+            *element = zero;
         }
     }
 }
 
 /// Copies the first elements, without calling for so few.
 #[inline(always)]
-fn copy(to: &mut [f32], from: &[f32]) {
+fn copy(to: &mut [Blank], from: &[f32]) {
     let (to_blocks, to_rest) = to.as_chunks_mut::<16>();
     let (from_blocks, from_rest) = from.as_chunks::<16>();
     for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
-        *to = *from;
+        *to = from.map(Blank::new);
     }
     let done = 16 * to_blocks.len();
     let from_rest = from.get(done..).unwrap_or(from_rest);
     for (to, from) in to_rest.iter_mut().zip(from_rest) {
-        *to = *from;
+        to.write(*from);
     }
 }
 
 /// What one part of a batch gives.
 struct Part<'a> {
     first: usize,
-    for_x: Option<&'a mut [f32]>,
+    for_x: Option<&'a mut [Blank]>,
     for_weight: &'a mut [f32],
     for_bias: &'a mut [f32],
 }
@@ -493,6 +506,10 @@ impl Dense {
         let per_part = shape.batch.div_ceil(parts).max(1);
         let parts = shape.batch.div_ceil(per_part);
         let mut for_x = unwritten(if wants_x { shape.batch * image } else { 0 });
+        if weights == 0 {
+            // No part has anything to give back.
+            filled(&mut for_x, 0.0);
+        }
         let mut for_weight = vec![0.0; parts * weights];
         let mut for_bias = vec![0.0; parts * shape.outputs];
         let mut of_x = for_x.chunks_mut((per_part * image).max(1));
@@ -521,7 +538,8 @@ impl Dense {
         let [height, width] = shape.image;
         let [kernel_height, kernel_width] = shape.window.kernel;
         vec![
-            wants_x.then(|| tensor(for_x, [shape.batch, shape.inputs, height, width])),
+            // SAFETY: each part wrote the gradients of its images.
+            wants_x.then(|| unsafe { written(for_x, [shape.batch, shape.inputs, height, width]) }),
             wants_weight.then(|| {
                 let sum = sum_of_parts(&for_weight, weights);
                 tensor(
@@ -553,37 +571,34 @@ impl Dense {
             let image = &slice(&self.x)[example * image_size..][..image_size];
             let mut grad = &grad[example * size..][..size];
             if let Some(out) = &self.out {
-                masked.copy_from_slice(grad);
-                relu_slope(&mut masked, &slice(out)[example * size..][..size]);
-                grad = &masked;
+                let masked = masked.write_copy_of_slice(grad);
+                relu_slope(masked, &slice(out)[example * size..][..size]);
+                grad = masked;
             }
             if wants_bias {
                 for (sum, row) in part.for_bias.iter_mut().zip(grad.chunks_exact(out_pixels)) {
                     *sum += total(row);
                 }
             }
-            let mut for_image = part
-                .for_x
-                .as_mut()
-                .map(|for_x| &mut for_x[(example - part.first) * image_size..][..image_size]);
-            if let Some(for_image) = &mut for_image {
-                for_image.fill(0.0);
-            }
+            let mut for_image = part.for_x.as_mut().map(|for_x| {
+                let start = (example - part.first) * image_size;
+                filled(&mut for_x[start..][..image_size], 0.0)
+            });
             for first in (0..shape.out[0]).step_by(rows) {
                 let count = rows.min(shape.out[0] - first);
                 let (start, pixels) = (first * out_width, count * out_width);
                 let grad = Mat::new(grad, shape.outputs, out_pixels).columns(start, pixels);
                 if wants_weight {
-                    lay_out(&mut patches, image, shape, (first, count));
-                    let columns = Mat::new(&patches, shape.taps(), pixels);
+                    let columns = lay_out(&mut patches, image, shape, (first, count));
+                    let columns = Mat::new(columns, shape.taps(), pixels);
                     let sum = MatMut::new(part.for_weight, shape.outputs, shape.taps());
-                    product(sum, Into::Add, 1.0, grad, columns.t());
+                    add_product(sum, 1.0, grad, columns.t());
                 }
                 if let Some(for_image) = &mut for_image {
                     let columns =
                         MatMut::new(&mut patches[..shape.taps() * pixels], shape.taps(), pixels);
-                    product(columns, Into::Replace, 1.0, weight.t(), grad);
-                    put_back(&mut patches, for_image, shape, (first, count));
+                    let columns = product(columns, 1.0, weight.t(), grad).into_slice();
+                    put_back(columns, for_image, shape, (first, count));
                 }
             }
         }

@@ -4,13 +4,18 @@
 //! into phases by the remainders of rows and columns modulo the stride. The result of all rows is
 //! then one long sum of shifted vectors, which stays in registers, and so are both gradients.
 
+#![expect(
+    unsafe_code,
+    reason = "results are written into room that was not filled with zeros first"
+)]
+
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::conv::{Finish, Window, finish_row};
 use super::linear::relu_slope;
 use super::matrix::{grain, threads_for};
-use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
+use super::memory::{Blank, Values, contiguous, dims, slice, tensor, unwritten, written};
 use super::vector::{sum2, total};
 
 // b batch, c channels, h height, w width
@@ -165,8 +170,10 @@ pub(crate) fn forward(
                 correlate(&mut room.sums, &room.phases, &room.taps);
                 let rows = out.chunks_exact_mut(shape.out[1]);
                 for (row, sums) in rows.zip(room.sums.chunks(pitch)) {
-                    row.copy_from_slice(&sums[..shape.out[1]]);
+                    row.write_copy_of_slice(&sums[..shape.out[1]]);
                 }
+                // SAFETY: there are as many rows of sums as of the result.
+                let out = unsafe { out.assume_init_mut() };
                 let of = |values: &Option<Values>| values.as_ref().map(|all| slice(all)[channel]);
                 let affine = match (of(&scale), of(&shift)) {
                     (None, None) => None,
@@ -177,7 +184,8 @@ pub(crate) fn forward(
                 finish_row(out, affine, residual, finish.relu);
             });
     }
-    let out = tensor(out, [batch, channels, shape.out[0], shape.out[1]]);
+    // SAFETY: every plane was written.
+    let out = unsafe { written(out, [batch, channels, shape.out[0], shape.out[1]]) };
     let saved = Depthwise {
         x,
         weight,
@@ -292,7 +300,7 @@ fn add_products(
 /// What one channel gives; `for_x` has a plane for each example.
 struct Part<'a> {
     channel: usize,
-    for_x: Vec<&'a mut [f32]>,
+    for_x: Vec<&'a mut [Blank]>,
     for_weight: &'a mut [f32],
     for_bias: &'a mut f32,
 }
@@ -349,7 +357,8 @@ impl Depthwise {
         let [height, width] = shape.image;
         let [kernel_height, kernel_width] = shape.window.kernel;
         vec![
-            wants_x.then(|| tensor(for_x, [batch, channels, height, width])),
+            // SAFETY: every channel wrote its plane of every example.
+            wants_x.then(|| unsafe { written(for_x, [batch, channels, height, width]) }),
             wants_weight.then(|| tensor(for_weight, [channels, 1, kernel_height, kernel_width])),
             wants_bias.then(|| tensor(for_bias, [channels])),
         ]
@@ -360,7 +369,7 @@ impl Depthwise {
         grad: &[f32],
         part: Part<'_>,
         taps: &Taps,
-        (room, masked): (&mut Room, &mut [f32]),
+        (room, masked): (&mut Room, &mut [Blank]),
         wants_weight: bool,
     ) {
         let shape = self.shape;
@@ -380,7 +389,7 @@ impl Depthwise {
             let at = example * shape.channels + part.channel;
             let mut grad = &grad[at * out_pixels..][..out_pixels];
             if let Some(out) = &self.out {
-                masked.copy_from_slice(grad);
+                let masked = masked.write_copy_of_slice(grad);
                 relu_slope(masked, &slice(out)[at * out_pixels..][..out_pixels]);
                 grad = masked;
             }
@@ -403,7 +412,7 @@ impl Depthwise {
                     let from = &room.phases[start..start + len];
                     let to = plane[to..].iter_mut().step_by(right);
                     for (to, from) in to.zip(from) {
-                        *to = *from;
+                        to.write(*from);
                     }
                 });
                 // The padding was given a gradient, which is nobody's.

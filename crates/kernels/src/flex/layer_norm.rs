@@ -1,12 +1,17 @@
 //! Layer norm (Ba, Kiros and Hinton 2016) in one pass over memory each way.
 
+#![expect(
+    unsafe_code,
+    reason = "results are written into room that was not filled with zeros first"
+)]
+
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Saved;
 use super::linear::add_rows;
 use super::matrix::{grain, threads_for};
-use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
+use super::memory::{Blank, Values, contiguous, dims, slice, tensor, unwritten, write, written};
 use super::vector::{sum, sum2};
 
 // r rows, c channels
@@ -49,17 +54,21 @@ pub(crate) fn forward(
                 }
             });
     }
-    (tensor(out, [rows, width]), LayerNorm { x, gain, moments })
+    // SAFETY: `normalise` wrote every row.
+    let out = unsafe { written(out, [rows, width]) };
+    (out, LayerNorm { x, gain, moments })
 }
 
 #[multiversion(targets = "simd")]
 fn normalise(
-    out: &mut [f32],
+    out: &mut [Blank],
     x: &[f32],
     gain: &[f32],
     bias: Option<&[f32]>,
     epsilon: f32,
 ) -> [f32; 2] {
+    assert!(out.len() == x.len() && gain.len() == x.len());
+    assert!(bias.is_none_or(|bias| bias.len() == x.len()));
     let width = x.len() as f32;
     let mean = sum(x, |x| x) / width;
     let variance = sum(x, |x| (x - mean) * (x - mean)) / width;
@@ -67,12 +76,12 @@ fn normalise(
     match bias {
         Some(bias) => {
             for (((out, x), gain), bias) in out.iter_mut().zip(x).zip(gain).zip(bias) {
-                *out = (x - mean) * scale * gain + bias;
+                out.write((x - mean) * scale * gain + bias);
             }
         }
         None => {
             for ((out, x), gain) in out.iter_mut().zip(x).zip(gain) {
-                *out = (x - mean) * scale * gain;
+                out.write((x - mean) * scale * gain);
             }
         }
     }
@@ -110,7 +119,8 @@ impl Saved for LayerNorm {
         add_rows(&mut total, &sums);
         let for_bias = total.split_off(width);
         vec![
-            Some(tensor(for_x, [rows, width])),
+            // SAFETY: `row_backward` wrote every row.
+            Some(unsafe { written(for_x, [rows, width]) }),
             Some(tensor(total, [width])),
             Some(tensor(for_bias, [width])),
         ]
@@ -119,7 +129,7 @@ impl Saved for LayerNorm {
 
 #[multiversion(targets = "simd")]
 fn row_backward(
-    out: &mut [f32],
+    out: &mut [Blank],
     x: &[f32],
     grad: &[f32],
     gain: &[f32],
@@ -127,9 +137,8 @@ fn row_backward(
     [mean, scale]: [f32; 2],
 ) {
     // `out` holds the gradient of the normalised values until their means are known.
-    for ((out, grad), gain) in out.iter_mut().zip(grad).zip(gain) {
-        *out = grad * gain;
-    }
+    assert!(out.len() == grad.len() && gain.len() == grad.len());
+    let out = write(out, |at| grad[at] * gain[at]);
     let width = x.len() as f32;
     let along_mean = sum(out, |g| g) / width;
     let along_x = sum2(out, x, |g, x| g * (x - mean)) * scale / width;

@@ -1,9 +1,14 @@
 //! A linear layer with its bias and activation: one product, and one pass over its result while it
 //! is in cache.
 
+#![expect(
+    unsafe_code,
+    reason = "results are written into room that was not filled with zeros first"
+)]
+
 use super::Saved;
-use super::matrix::{Into, Mat, MatMut, grain, over_rows, product, product_threaded, threads_for};
-use super::memory::{Values, changed, contiguous, dims, slice, tensor, unwritten};
+use super::matrix::{Mat, MatMut, grain, over_rows, product, product_threaded, threads_for};
+use super::memory::{Blank, Values, changed, contiguous, dims, slice, tensor, unwritten, written};
 use super::vector::{normal, normal_by_tanh};
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -50,45 +55,47 @@ pub(crate) fn forward(
         let is_small = inputs * outputs <= SMALL_WEIGHT;
         let by_rows = rows >= ROWS * threads || (is_small && rows >= 16 * threads);
         let part = ROWS.min(rows.div_ceil(threads));
-        let multiply = |first: usize, part: MatMut<'_>| {
-            if by_rows {
-                let a = a.rows(first, part.num_rows());
-                product(part, Into::Replace, 1.0, a, b);
-            }
-        };
         let out = MatMut::new(&mut out, rows, outputs);
         if is_gelu {
             let mut before = MatMut::new(&mut before, rows, outputs);
             if !by_rows {
                 product_threaded(before.reborrow(), a, b);
             }
-            over_rows(
-                [before, out],
-                part,
-                threads,
-                &|first, [mut before, mut out]| {
-                    multiply(first, before.reborrow());
-                    for row in 0..out.num_rows() {
-                        gelu_row(before.row(row), out.row(row), bias, activation);
-                    }
-                },
-            );
+            over_rows([before, out], part, threads, &|first, [before, mut out]| {
+                let mut before = match by_rows {
+                    true => product(before, 1.0, a.rows(first, out.num_rows()), b),
+                    // SAFETY: the product of the whole was written above.
+                    false => unsafe { before.assume_written() },
+                };
+                for row in 0..out.num_rows() {
+                    gelu_row(before.row(row), out.row(row), bias, activation);
+                }
+            });
         } else {
             let mut out = out;
             if !by_rows {
                 product_threaded(out.reborrow(), a, b);
             }
-            over_rows([out], part, threads, &|first, [mut out]| {
-                multiply(first, out.reborrow());
+            over_rows([out], part, threads, &|first, [out]| {
+                let rows = out.num_rows();
+                let mut out = match by_rows {
+                    true => product(out, 1.0, a.rows(first, rows), b),
+                    // SAFETY: the product of the whole was written above.
+                    false => unsafe { out.assume_written() },
+                };
                 for row in 0..out.num_rows() {
                     finish_row(out.row(row), bias, activation);
                 }
             });
         }
     }
-    let out = tensor(out, [rows, outputs]);
+    // SAFETY: every row was written, by the product or, behind GELU, by `gelu_row`.
+    let out = unsafe { written(out, [rows, outputs]) };
     let activated = match activation {
-        Activation::Gelu | Activation::GeluTanh => Some(tensor(before, [rows, outputs])),
+        Activation::Gelu | Activation::GeluTanh => {
+            // SAFETY: every row is the product's.
+            Some(unsafe { written(before, [rows, outputs]) })
+        }
         Activation::Relu => Some(out.clone()),
         Activation::None => None,
     };
@@ -123,7 +130,7 @@ fn finish_row(out: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
 
 /// Adds the bias to what goes into GELU, and puts what comes out beside it.
 #[multiversion(targets = "simd")]
-fn gelu_row(before: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
+fn gelu_row(before: &mut [f32], out: &mut [Blank], bias: Option<&[f32]>, activation: Activation) {
     if let Some(bias) = bias {
         for (before, bias) in before.iter_mut().zip(bias) {
             *before += bias;
@@ -131,11 +138,11 @@ fn gelu_row(before: &mut [f32], out: &mut [f32], bias: Option<&[f32]>, activatio
     }
     if activation == Activation::GeluTanh {
         for (before, out) in before.iter().zip(out) {
-            *out = before * normal_by_tanh(*before).0;
+            out.write(before * normal_by_tanh(*before).0);
         }
     } else {
         for (before, out) in before.iter().zip(out) {
-            *out = before * normal(*before).0;
+            out.write(before * normal(*before).0);
         }
     }
 }
@@ -168,13 +175,15 @@ impl Saved for Linear {
             let mut out = unwritten(rows * inputs);
             let w = Mat::new(slice(&weight), inputs, outputs);
             product_threaded(MatMut::new(&mut out, rows, inputs), g, w.t());
-            tensor(out, [rows, inputs])
+            // SAFETY: the product wrote the whole.
+            unsafe { written(out, [rows, inputs]) }
         });
         let for_weight = wanted[1].then(|| {
             let mut out = unwritten(inputs * outputs);
             let x = Mat::new(slice(&x), rows, inputs);
             product_threaded(MatMut::new(&mut out, inputs, outputs), x.t(), g);
-            tensor(out, [inputs, outputs])
+            // SAFETY: the product wrote the whole.
+            unsafe { written(out, [inputs, outputs]) }
         });
         let for_bias = wanted.get(2).is_some_and(|wanted| *wanted).then(|| {
             let mut out = vec![0.0; outputs];
@@ -242,8 +251,9 @@ pub(crate) fn relu_slope(grad: &mut [f32], out: &[f32]) {
     }
 }
 
-/// Changes `a` along with `b`, in parts on all threads.
-pub(crate) fn elementwise(a: &mut [f32], b: &[f32], change: fn(&mut [f32], &[f32])) {
+/// Changes or writes `a` along with `b`, which is as long, in parts on all threads.
+pub(crate) fn elementwise<T: Send>(a: &mut [T], b: &[f32], change: fn(&mut [T], &[f32])) {
+    assert!(a.len() == b.len());
     /// Enough elements for a part to outlast the waking of a thread.
     const PART: usize = 1 << 15;
     let parts = a.len().div_ceil(PART);

@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use super::memory::{Blank, filled};
+
 /// A product of fewer multiplications than this is not worth a second thread: waking one takes as
 /// long (about ten microseconds).
 const WORTH_A_THREAD: usize = 1 << 19;
@@ -69,31 +71,26 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// A matrix to write: rows may lie apart, their elements do not.
-pub(crate) struct MatMut<'a> {
-    data: *mut f32,
+/// A matrix to write, of numbers or of room for them: rows may lie apart, their elements do not.
+pub(crate) struct MatMut<'a, T = f32> {
+    data: *mut T,
     rows: usize,
     cols: usize,
     row_stride: usize,
-    owner: PhantomData<&'a mut [f32]>,
+    owner: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: a view has its elements to itself, as `&mut [f32]` has.
+// SAFETY: a view has its elements to itself, as `&mut [T]` has.
 #[expect(unsafe_code, reason = "parts of a matrix go to several threads")]
-unsafe impl Send for MatMut<'_> {}
+unsafe impl<T: Send> Send for MatMut<'_, T> {}
 
 #[expect(
     unsafe_code,
     reason = "columns of a matrix are no slice, so disjoint parts need a pointer"
 )]
-impl<'a> MatMut<'a> {
+impl<'a, T> MatMut<'a, T> {
     /// The first `rows` rows of `cols` elements in `data`, `row_stride` apart.
-    pub(crate) fn strided(
-        data: &'a mut [f32],
-        rows: usize,
-        cols: usize,
-        row_stride: usize,
-    ) -> Self {
+    pub(crate) fn strided(data: &'a mut [T], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len());
         assert!(rows <= 1 || cols <= row_stride, "rows overlap");
         Self {
@@ -106,12 +103,12 @@ impl<'a> MatMut<'a> {
     }
 
     /// Row after row without gaps.
-    pub(crate) fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
+    pub(crate) fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols)
     }
 
     /// The same view for a shorter time.
-    pub(crate) fn reborrow(&mut self) -> MatMut<'_> {
+    pub(crate) fn reborrow(&mut self) -> MatMut<'_, T> {
         MatMut {
             owner: PhantomData,
             ..*self
@@ -119,7 +116,7 @@ impl<'a> MatMut<'a> {
     }
 
     /// One row.
-    pub(crate) fn row(&mut self, row: usize) -> &mut [f32] {
+    pub(crate) fn row(&mut self, row: usize) -> &mut [T] {
         assert!(row < self.rows);
         // SAFETY: the constructor checked that every row lies in the slice, and `&mut self` keeps
         // others away.
@@ -152,7 +149,7 @@ impl<'a> MatMut<'a> {
     }
 
     /// Rows `start..start + rows`.
-    pub(crate) fn some_rows(&mut self, start: usize, rows: usize) -> MatMut<'_> {
+    pub(crate) fn some_rows(&mut self, start: usize, rows: usize) -> MatMut<'_, T> {
         let (_, below) = self.reborrow().split_rows(start);
         below.split_rows(rows).0
     }
@@ -171,7 +168,7 @@ impl<'a> MatMut<'a> {
     }
 
     /// All elements of rows without gaps.
-    pub(crate) fn into_slice(self) -> &'a mut [f32] {
+    pub(crate) fn into_slice(self) -> &'a mut [T] {
         assert!(self.cols == self.row_stride || self.rows <= 1);
         // SAFETY: as in `row`; without gaps the rows are one slice.
         unsafe { std::slice::from_raw_parts_mut(self.data, self.rows * self.cols) }
@@ -183,32 +180,68 @@ impl<'a> MatMut<'a> {
     }
 }
 
-/// What becomes of the elements that are there already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Into {
-    /// They are overwritten, and may be anything.
-    Replace,
-    /// The product is added to them.
-    Add,
+impl<'a> MatMut<'a, Blank> {
+    /// The matrix, now that it is written.
+    ///
+    /// # Safety
+    ///
+    /// Every element was written.
+    #[expect(unsafe_code, reason = "what wrote it is known to the caller only")]
+    pub(crate) unsafe fn assume_written(self) -> MatMut<'a> {
+        MatMut {
+            data: self.data.cast(),
+            rows: self.rows,
+            cols: self.cols,
+            row_stride: self.row_stride,
+            owner: PhantomData,
+        }
+    }
 }
 
-/// `out = scale·a·b`, or `out += scale·a·b`, on this thread.
+/// `out = scale·a·b` on this thread; `out` is then written.
+#[expect(unsafe_code, reason = "the product is what writes it")]
+pub(crate) fn product<'a>(
+    mut out: MatMut<'a, Blank>,
+    scale: f32,
+    a: Mat<'_>,
+    b: Mat<'_>,
+) -> MatMut<'a> {
+    if a.cols == 0 {
+        // Sums of nothing, which gemm leaves as they were.
+        for row in 0..out.rows {
+            filled(out.row(row), 0.0);
+        }
+    } else {
+        multiply(&mut out, false, scale, a, b);
+    }
+    // SAFETY: every element is written, by one branch or the other.
+    unsafe { out.assume_written() }
+}
+
+/// `out += scale·a·b` on this thread.
+pub(crate) fn add_product(mut out: MatMut<'_>, scale: f32, a: Mat<'_>, b: Mat<'_>) {
+    multiply(&mut out, true, scale, a, b);
+}
+
+/// Of numbers, or of room for them where nothing is added to.
 #[expect(unsafe_code, reason = "the crate gemm takes pointers and strides")]
-pub(crate) fn product(out: MatMut<'_>, into: Into, scale: f32, a: Mat<'_>, b: Mat<'_>) {
+fn multiply<T>(out: &mut MatMut<'_, T>, adds: bool, scale: f32, a: Mat<'_>, b: Mat<'_>) {
+    assert!(size_of::<T>() == size_of::<f32>());
     assert!(a.cols == b.rows && out.rows == a.rows && out.cols == b.cols);
     if out.rows == 0 || out.cols == 0 {
         return;
     }
-    // SAFETY: the shapes agree, and each view was checked against its slice when it was made.
+    // SAFETY: the shapes agree, and each view was checked against its slice when it was made. What
+    // is not added to is not read.
     unsafe {
         gemm::gemm(
             out.rows,
             out.cols,
             a.cols,
-            out.data,
+            out.data.cast::<f32>(),
             1,
             out.row_stride as isize,
-            into == Into::Add,
+            adds,
             a.data.as_ptr(),
             a.col_stride as isize,
             a.row_stride as isize,
@@ -225,16 +258,17 @@ pub(crate) fn product(out: MatMut<'_>, into: Into, scale: f32, a: Mat<'_>, b: Ma
     }
 }
 
-/// `out = a·b` on all threads. The parts do not depend on how many there are to a degree that a
-/// sum would: each element is summed by one thread, in one order.
-pub(crate) fn product_threaded(out: MatMut<'_>, a: Mat<'_>, b: Mat<'_>) {
+/// `out = a·b` on all threads, every element of it. The parts do not depend on how many there are to
+/// a degree that a sum would: each element is summed by one thread, in one order.
+pub(crate) fn product_threaded(out: MatMut<'_, Blank>, a: Mat<'_>, b: Mat<'_>) {
     let threads = threads_for(a.rows * a.cols * b.cols);
     split_product(out, a, b, threads);
 }
 
-fn split_product(out: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, threads: usize) {
+fn split_product(out: MatMut<'_, Blank>, a: Mat<'_>, b: Mat<'_>, threads: usize) {
     if threads <= 1 || (out.rows <= 16 && out.cols <= 16) {
-        return product(out, Into::Replace, 1.0, a, b);
+        product(out, 1.0, a, b);
+        return;
     }
     let first = threads / 2;
     let part = |whole: usize| (whole * first / threads).next_multiple_of(16).min(whole);
@@ -262,21 +296,21 @@ pub(crate) fn threads_for(multiplications: usize) -> usize {
 
 /// Calls `work` with parts of the rows of matrices that are equally tall, side by side on as many
 /// `threads`, and with the number of each part's first row.
-pub(crate) fn over_rows<const N: usize>(
-    whole: [MatMut<'_>; N],
+pub(crate) fn over_rows<T: Send, const N: usize>(
+    whole: [MatMut<'_, T>; N],
     rows_per_part: usize,
     threads: usize,
-    work: &(impl Fn(usize, [MatMut<'_>; N]) + Sync),
+    work: &(impl Fn(usize, [MatMut<'_, T>; N]) + Sync),
 ) {
     share(whole, 0, rows_per_part.max(1), threads, work);
 }
 
-fn share<const N: usize>(
-    mut whole: [MatMut<'_>; N],
+fn share<T: Send, const N: usize>(
+    mut whole: [MatMut<'_, T>; N],
     mut first: usize,
     rows_per_part: usize,
     threads: usize,
-    work: &(impl Fn(usize, [MatMut<'_>; N]) + Sync),
+    work: &(impl Fn(usize, [MatMut<'_, T>; N]) + Sync),
 ) {
     let parts = whole[0].rows.div_ceil(rows_per_part);
     if threads <= 1 {
@@ -299,10 +333,12 @@ fn share<const N: usize>(
     );
 }
 
-fn split_all<const N: usize>(
-    whole: [MatMut<'_>; N],
+type Parts<'a, T, const N: usize> = [MatMut<'a, T>; N];
+
+fn split_all<T, const N: usize>(
+    whole: Parts<'_, T, N>,
     row: usize,
-) -> ([MatMut<'_>; N], [MatMut<'_>; N]) {
+) -> (Parts<'_, T, N>, Parts<'_, T, N>) {
     let mut lower = [const { None }; N];
     let mut halves = lower.iter_mut();
     let upper = whole.map(|matrix| {

@@ -1,12 +1,17 @@
 //! Max pooling that remembers which tap won.
 
+#![expect(
+    unsafe_code,
+    reason = "results are written into room that was not filled with zeros first"
+)]
+
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Saved;
 use super::conv::Window;
 use super::matrix::{grain, threads_for};
-use super::memory::{Values, contiguous, dims, slice, tensor, unwritten};
+use super::memory::{Blank, Values, contiguous, dims, filled, slice, unwritten, written};
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
@@ -37,7 +42,8 @@ pub(crate) fn forward(x: Values, window: Window) -> (Values, MaxPool) {
                 pool(out, winners, plane, [height, width], out_shape, window);
             });
     }
-    let out = tensor(out, [batch, channels, out_shape[0], out_shape[1]]);
+    // SAFETY: `pool` wrote every plane.
+    let out = unsafe { written(out, [batch, channels, out_shape[0], out_shape[1]]) };
     let saved = MaxPool {
         winners,
         shape,
@@ -49,7 +55,7 @@ pub(crate) fn forward(x: Values, window: Window) -> (Values, MaxPool) {
 
 #[multiversion(targets = "simd")]
 fn pool(
-    out: &mut [f32],
+    out: &mut [Blank],
     winners: &mut [u8],
     plane: &[f32],
     [height, width]: [usize; 2],
@@ -59,7 +65,7 @@ fn pool(
     if window.is_quartering() {
         return quarter(out, winners, plane, width, out_width);
     }
-    out.fill(f32::NEG_INFINITY);
+    let out = filled(out, f32::NEG_INFINITY);
     let rows = out
         .chunks_exact_mut(out_width)
         .zip(winners.chunks_exact_mut(out_width));
@@ -88,7 +94,7 @@ fn pool(
 
 /// The most common window, 2x2 side by side, row pair by row pair.
 #[inline(always)]
-fn quarter(out: &mut [f32], winners: &mut [u8], plane: &[f32], width: usize, out_width: usize) {
+fn quarter(out: &mut [Blank], winners: &mut [u8], plane: &[f32], width: usize, out_width: usize) {
     let rows = out
         .chunks_exact_mut(out_width)
         .zip(winners.chunks_exact_mut(out_width));
@@ -104,7 +110,8 @@ fn quarter(out: &mut [f32], winners: &mut [u8], plane: &[f32], width: usize, out
                 most = if wins { x } else { most };
                 tap = if wins { at } else { tap };
             }
-            (*out, *winner) = (most, tap);
+            out.write(most);
+            *winner = tap;
         }
     }
 }
@@ -134,7 +141,8 @@ impl Saved for MaxPool {
         let pixels = self.out[0] * self.out[1];
         let mut for_x = unwritten(batch * channels * height * width);
         let threads = threads_for(4 * for_x.len());
-        if pixels > 0 && !for_x.is_empty() {
+        assert!(pixels > 0, "a plane without a window");
+        if !for_x.is_empty() {
             (for_x.par_chunks_exact_mut(height * width))
                 .zip(slice(&grad).par_chunks_exact(pixels))
                 .zip(self.winners.par_chunks_exact(pixels))
@@ -143,20 +151,22 @@ impl Saved for MaxPool {
                     unpool(plane, grad, winners, [height, width], self.out, self.window);
                 });
         }
-        vec![Some(tensor(for_x, self.shape))]
+        // SAFETY: `unpool` wrote every plane; there is no window without a place, so no plane is
+        // without a result.
+        vec![Some(unsafe { written(for_x, self.shape) })]
     }
 }
 
 #[multiversion(targets = "simd")]
 fn unpool(
-    plane: &mut [f32],
+    plane: &mut [Blank],
     grad: &[f32],
     winners: &[u8],
     [height, width]: [usize; 2],
     [_, out_width]: [usize; 2],
     window: Window,
 ) {
-    plane.fill(0.0);
+    let plane = filled(plane, 0.0);
     if window.is_quartering() {
         return unquarter(plane, grad, winners, width, out_width);
     }

@@ -1,5 +1,7 @@
 //! Tensors of flex as slices, and back.
 
+use std::mem::MaybeUninit;
+
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
@@ -42,15 +44,43 @@ pub(crate) fn dims<const D: usize>(tensor: &Values) -> [usize; D] {
     tensor.shape().dims()
 }
 
-/// Room for `len` elements that will all be written before they are read.
+/// An element that may not be written yet.
+pub(crate) type Blank = MaybeUninit<f32>;
+
+/// Room for `len` elements that are not written yet: filling it with zeros first is a fifth of a
+/// training step.
+pub(crate) fn unwritten(len: usize) -> Box<[Blank]> {
+    Box::new_uninit_slice(len)
+}
+
+/// A tensor of what was written into such room.
+///
+/// # Safety
+///
+/// Every element was written.
 #[expect(
     unsafe_code,
-    clippy::uninit_vec,
-    reason = "filling with zeros first is a fifth of a training step"
+    reason = "that every task wrote its part is known to no type"
 )]
-pub(crate) fn unwritten(len: usize) -> Vec<f32> {
-    let mut room = Vec::with_capacity(len);
-    // SAFETY: every bit pattern is an f32, and callers write each element before anyone reads it.
-    unsafe { room.set_len(len) };
-    room
+pub(crate) unsafe fn written(room: Box<[Blank]>, shape: impl Into<Shape>) -> Values {
+    // SAFETY: the caller's.
+    let elements = unsafe { room.assume_init() };
+    tensor(elements.into_vec(), shape)
+}
+
+/// Writes one value everywhere.
+#[inline(always)]
+pub(crate) fn filled(room: &mut [Blank], value: f32) -> &mut [f32] {
+    write(room, |_| value)
+}
+
+/// Writes a value by its place everywhere.
+#[inline(always)]
+#[expect(unsafe_code, reason = "what was written is no longer blank")]
+pub(crate) fn write(room: &mut [Blank], value: impl Fn(usize) -> f32) -> &mut [f32] {
+    for (place, blank) in room.iter_mut().enumerate() {
+        blank.write(value(place));
+    }
+    // SAFETY: the loop wrote every element.
+    unsafe { room.assume_init_mut() }
 }

@@ -35,6 +35,12 @@ pub(crate) fn exp(x: f32) -> f32 {
     p * f32::from_bits(exponent)
 }
 
+/// [`exp`], and exactly 0 below its range: the weight of a score that far below the largest.
+#[inline(always)]
+pub(crate) fn exp_or_zero(x: f32) -> f32 {
+    if x < -87.0 { 0.0 } else { exp(x) }
+}
+
 /// The standard normal distribution Φ(x) and its density φ(x), to 1.5e-7.
 ///
 /// Φ(-|x|) = e^(-z²) W(z) / 2 with z = |x| / √2 and W(z) = e^(z²) erfc(z), which is smooth: a
@@ -156,6 +162,12 @@ mod tests {
         assert!(exp(f32::INFINITY).is_finite());
         assert!(exp(f32::NEG_INFINITY) < 2e-38);
         assert!(exp(f32::NAN).is_nan());
+        assert_eq!(
+            (exp_or_zero(-87.1), exp_or_zero(f32::NEG_INFINITY)),
+            (0.0, 0.0)
+        );
+        assert_eq!(exp_or_zero(-86.9), exp(-86.9));
+        assert!(exp_or_zero(f32::NAN).is_nan());
     }
 
     #[test]

@@ -71,7 +71,10 @@ impl Browser {
             std::env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name)));
         let Some(program) = programs.find(|program| program.is_file()) else {
             let required = std::env::var("ZOO_REQUIRE_CHROMIUM").is_ok_and(|value| value == "1");
-            assert!(!required, "no Chromium on PATH; apt-get install chromium");
+            assert!(
+                !required,
+                "ZOO_REQUIRE_CHROMIUM=1, but no Chromium on PATH; apt-get install chromium"
+            );
             eprintln!("SKIPPED {test}: no Chromium on PATH");
             return None;
         };

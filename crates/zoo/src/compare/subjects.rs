@@ -146,7 +146,8 @@ fn of_recipe(
     let input = registry::configure(&recipe.model, None)
         .map_err(wrong)?
         .input();
-    let data = data::open(&recipe.data, &directory, input, seed)?;
+    let data = data::open(&recipe.data, &directory, input)?;
+    data.warn();
     let configured = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
     let model = registry::without_chance(&*configured).map_err(wrong)?;
     model.check_memory(recipe.train.batch_size, &data.facts.least_input())?;

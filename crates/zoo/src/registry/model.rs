@@ -14,8 +14,8 @@ use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
-    not_finite_tensor, number,
+    Checkpoint, Event, Finetune, Fit, Helpers, Metrics, Recipe, Run, Source, not_finite_tensor,
+    number,
 };
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
@@ -73,8 +73,8 @@ pub trait Model {
     /// Trains it, from `weights` if there are any.
     ///
     /// # Errors
-    /// See [`FitError`].
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError>;
+    /// Weights that do not fit, and those of [`Fit::train`].
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), Error>;
     /// Builds it with weights from a file, by its origin's names or ours.
     ///
     /// # Errors
@@ -280,9 +280,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         worker::serve(spec, folder, subject, requests, worker::to_stdout)
     }
 
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
-        let model = self.initial(job.recipe.train.seed, job.weights);
-        let model = model.map_err(|error| FitError::Model(error.to_string()))?;
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), Error> {
+        let model = self.initial(job.recipe.train.seed, job.weights)?;
         let task = self.forward.task(&job.recipe.task);
         let fit = Fit {
             recipe: job.recipe,
@@ -309,7 +308,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = self.build(device)?;
-        zoo_weights::load(&mut model, path, &self.origin)?;
+        tell(&zoo_weights::load(&mut model, path, &self.origin)?);
         check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
@@ -331,6 +330,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     fn new_head(&self, weights: &Path) -> Result<Vec<String>, Error> {
         let mut model = self.build(&host()?)?;
         let loaded = self.start_from(&mut model, weights)?;
+        tell(&loaded);
         check_finite(&model, weights)?;
         Ok(loaded.kept)
     }
@@ -353,6 +353,13 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn to_hub(&self) -> Option<Result<Json, String>> {
         self.to_hub.map(|write| write(&self.config))
+    }
+}
+
+/// Says what was read where a file holds more than the weights, or calls them otherwise.
+fn tell(loaded: &Loaded) {
+    if let Some(note) = &loaded.note {
+        eprintln!("{note}");
     }
 }
 

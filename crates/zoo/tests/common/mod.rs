@@ -12,13 +12,19 @@ use zoo::{data, devices, recipes};
 use zoo_train::{Change, Event, Helpers};
 use zoo_weights::golden::Golden;
 
-/// The folder of real data, or `None` with a line that says what is skipped.
-pub fn real_data(test: &str) -> Option<PathBuf> {
+/// The folder of real data that holds the set, or `None` with a line that says what is skipped.
+/// Where `ZOO_REQUIRE_DATA=1`, missing data is a failure.
+pub fn real_data(test: &str, set: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("ZOO_DATA_DIR").map(PathBuf::from);
-    if folder.is_none() {
-        println!("SKIPPED {test}: ZOO_DATA_DIR is not set, and this test needs real data");
-    }
-    folder
+    let problem = match &folder {
+        Some(folder) if folder.join(set).is_dir() => return Some(folder.clone()),
+        Some(folder) => format!("ZOO_DATA_DIR={} holds no folder {set}", folder.display()),
+        None => format!("ZOO_DATA_DIR is not set, so there is no {set}"),
+    };
+    let required = std::env::var("ZOO_REQUIRE_DATA").is_ok_and(|value| value == "1");
+    assert!(!required, "{test}: ZOO_REQUIRE_DATA=1, but {problem}");
+    println!("SKIPPED {test}: {problem}");
+    None
 }
 
 /// The numbers that origins computed for tiny models: `models/*/tests/golden/*.safetensors`.
@@ -66,7 +72,7 @@ pub fn losses(
     let recipe = recipes::read(recipe, &all).unwrap();
     let device = devices::open(backend).unwrap().device;
     let input = configure(&recipe.model, None).unwrap().input();
-    let data = data::open(&recipe.data, directory, input, recipe.train.seed).unwrap();
+    let data = data::open(&recipe.data, directory, input).unwrap();
     let model = configure(&recipe.model, Some(&data.facts)).unwrap();
     let mut losses = Vec::new();
     let job = Job {
@@ -92,6 +98,12 @@ pub fn losses(
 
 /// The largest relative difference of two loss sequences, and the step where it is.
 pub fn largest_difference(a: &[f64], b: &[f64]) -> (f64, usize) {
+    assert_eq!(a.len(), b.len(), "{a:?} {b:?}");
+    // Of what is not a number, the largest is none.
+    assert!(
+        a.iter().chain(b).all(|loss| loss.is_finite()),
+        "{a:?} {b:?}"
+    );
     let differences = a
         .iter()
         .zip(b)
@@ -145,6 +157,7 @@ pub fn zoo(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .current_dir(folder)
         .env("ZOO_DATA_DIR", folder.join("data"))
+        .env("XDG_CACHE_HOME", folder.join("cache"))
         .env("NO_COLOR", "1")
         .output()
         .unwrap()

@@ -1,0 +1,600 @@
+//! Reading pickles as far as files of `torch.save` need it. Nothing is imported, called or executed:
+//! a global is its name, a call is a value that says what would have been called.
+//!
+//! Values lie in one table and are known by their index, so that a value that is used twice is
+//! stored once, as Python has it, and no depth of nesting costs stack.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, Read};
+use std::sync::Arc;
+
+/// A value's index.
+pub(crate) type Ref = usize;
+
+/// A Python object.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// What is of no use for weights: `None`, bytes, numbers too large.
+    Nothing,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(Arc<str>),
+    Tuple(Vec<Ref>),
+    /// A list or a set.
+    List(Vec<Ref>),
+    Dict(Vec<(Ref, Ref)>),
+    /// A `torch.nn.Module`: what its state dict is made of.
+    Module(Vec<(Ref, Ref)>),
+    /// `module`, `name`.
+    Global(Arc<str>, Arc<str>),
+    /// What a persistent id said: the storages of tensors.
+    Persistent(Ref),
+    /// `torch._utils._rebuild_…` with its arguments.
+    Tensor {
+        how: Arc<str>,
+        arguments: Ref,
+    },
+    /// An object of any other class: what was put into it, if it is a container.
+    Object {
+        items: Vec<Ref>,
+        pairs: Vec<(Ref, Ref)>,
+    },
+}
+
+/// What a pickle holds.
+pub(crate) struct Pickle {
+    values: Vec<Value>,
+    root: Ref,
+}
+
+/// The values that are always there, so that a byte that pushes one of them costs no more.
+const NOTHING: Ref = 0;
+const FALSE: Ref = 1;
+const TRUE: Ref = 2;
+
+impl Pickle {
+    /// Reads up to the pickle's end, and no byte further.
+    ///
+    /// # Errors
+    /// What is not a pickle, or not whole.
+    pub(crate) fn read(input: &mut impl BufRead) -> Result<Self, String> {
+        let mut machine = Machine {
+            values: vec![Value::Nothing, Value::Bool(false), Value::Bool(true)],
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            copied: 0,
+        };
+        loop {
+            let [code] = bytes(input)?;
+            if code == b'.' {
+                break;
+            }
+            machine.step(code, input)?;
+        }
+        let root = machine.pop()?;
+        Ok(Self {
+            values: machine.values,
+            root,
+        })
+    }
+
+    pub(crate) fn root(&self) -> Ref {
+        self.root
+    }
+
+    pub(crate) fn get(&self, at: Ref) -> &Value {
+        // Every reference is to a value that was made before it.
+        &self.values[at]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(crate) fn text(&self, at: Ref) -> Option<&str> {
+        match self.get(at) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A number of things: an integer that is not negative.
+    pub(crate) fn count(&self, at: Ref) -> Option<usize> {
+        match self.get(at) {
+            Value::Int(value) => usize::try_from(*value).ok(),
+            _ => None,
+        }
+    }
+
+    /// The members of a tuple or a list.
+    pub(crate) fn members(&self, at: Ref) -> Option<&[Ref]> {
+        match self.get(at) {
+            Value::Tuple(members) | Value::List(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// A key as names of tensors have it: text, or a number.
+    pub(crate) fn key(&self, at: Ref) -> Option<String> {
+        match self.get(at) {
+            Value::Text(text) => Some(text.to_string()),
+            Value::Int(value) => Some(value.to_string()),
+            _ => None,
+        }
+    }
+}
+
+struct Machine {
+    values: Vec<Value>,
+    stack: Vec<Ref>,
+    /// How high the stack was at each open mark.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Ref>,
+    /// References that were copied from one container to another.
+    copied: usize,
+}
+
+impl Machine {
+    /// One instruction. Their names and numbers are those of Python's `pickletools`.
+    fn step(&mut self, code: u8, input: &mut impl BufRead) -> Result<(), String> {
+        match code {
+            // PROTO and FRAME say nothing about values.
+            0x80 => {
+                bytes::<1>(input)?;
+            }
+            0x95 => {
+                bytes::<8>(input)?;
+            }
+            // MARK, POP, POP_MARK, DUP
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' if self.marks.last() == Some(&self.stack.len()) => {
+                self.marks.pop();
+            }
+            b'0' => {
+                self.pop()?;
+            }
+            b'1' => {
+                self.since_mark()?;
+            }
+            b'2' => {
+                let top = self.top()?;
+                self.stack.push(top);
+            }
+            // NONE, NEWTRUE, NEWFALSE
+            b'N' => self.stack.push(NOTHING),
+            0x88 => self.stack.push(TRUE),
+            0x89 => self.stack.push(FALSE),
+            b'I' | b'L' | b'F' | b'V' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b | b'T' | b'U'
+            | b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => {
+                let value = scalar(code, input)?;
+                self.push(value);
+            }
+            // EMPTY_TUPLE, EMPTY_LIST, EMPTY_SET, EMPTY_DICT
+            b')' => self.push(Value::Tuple(Vec::new())),
+            b']' | 0x8f => self.push(Value::List(Vec::new())),
+            b'}' => self.push(Value::Dict(Vec::new())),
+            // TUPLE, TUPLE1 to TUPLE3, LIST, FROZENSET, DICT
+            b't' => {
+                let members = self.since_mark()?;
+                self.push(Value::Tuple(members));
+            }
+            0x85..=0x87 => {
+                let members = self.last(usize::from(code - 0x84))?;
+                self.push(Value::Tuple(members));
+            }
+            b'l' | 0x91 => {
+                let members = self.since_mark()?;
+                self.push(Value::List(members));
+            }
+            b'd' => {
+                let members = self.since_mark()?;
+                self.push(Value::Dict(pairs(&members)?));
+            }
+            // APPEND, APPENDS, ADDITEMS, SETITEM, SETITEMS
+            b'a' => {
+                let item = self.last(1)?;
+                self.append(&item)?;
+            }
+            b'e' | 0x90 => {
+                let items = self.since_mark()?;
+                self.append(&items)?;
+            }
+            b's' => {
+                let pair = self.last(2)?;
+                self.insert(&pair)?;
+            }
+            b'u' => {
+                let members = self.since_mark()?;
+                self.insert(&members)?;
+            }
+            // GET, BINGET, LONG_BINGET
+            b'g' => self.recall(number(&line(input)?)?)?,
+            b'h' => self.recall(bytes::<1>(input)?[0].into())?,
+            b'j' => self.recall(u32::from_le_bytes(bytes(input)?))?,
+            // PUT, BINPUT, LONG_BINPUT, MEMOIZE
+            b'p' => self.remember(number(&line(input)?)?)?,
+            b'q' => self.remember(bytes::<1>(input)?[0].into())?,
+            b'r' => self.remember(u32::from_le_bytes(bytes(input)?))?,
+            0x94 => self.remember(u32::try_from(self.memo.len()).unwrap_or(u32::MAX))?,
+            // GLOBAL, STACK_GLOBAL
+            b'c' => {
+                let (module, name) = (line(input)?, line(input)?);
+                self.push(Value::Global(module.into(), name.into()));
+            }
+            0x93 => {
+                let names = self.last(2)?;
+                match (&self.values[names[0]], &self.values[names[1]]) {
+                    (Value::Text(module), Value::Text(name)) => {
+                        let global = Value::Global(module.clone(), name.clone());
+                        self.push(global);
+                    }
+                    _ => return Err("a pickle names a global by what is not text".into()),
+                }
+            }
+            // BINPERSID
+            b'Q' => {
+                let id = self.pop()?;
+                self.push(Value::Persistent(id));
+            }
+            // REDUCE, NEWOBJ, NEWOBJ_EX, BUILD
+            b'R' | 0x81 => {
+                let call = self.last(2)?;
+                let made = self.called(call[0], call[1])?;
+                self.stack.push(made);
+            }
+            0x92 => {
+                let call = self.last(3)?;
+                let made = self.called(call[0], call[1])?;
+                self.stack.push(made);
+            }
+            b'b' => {
+                let state = self.pop()?;
+                self.build(state)?;
+            }
+            other => {
+                return Err(format!(
+                    "not a pickle, or damaged: instruction {other:#04x}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(self.values.len());
+        self.values.push(value);
+    }
+
+    fn pop(&mut self) -> Result<Ref, String> {
+        self.last(1).map(|members| members[0])
+    }
+
+    /// The topmost `count` values, taken off; none of them lies below the last mark.
+    fn last(&mut self, count: usize) -> Result<Vec<Ref>, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        match self.stack.len().checked_sub(count) {
+            Some(from) if from >= floor => Ok(self.stack.split_off(from)),
+            _ => Err("a pickle takes more values than it holds; it is damaged".into()),
+        }
+    }
+
+    fn top(&self) -> Result<Ref, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let above = self.stack.get(floor..).unwrap_or_default();
+        let top = above.last().copied();
+        top.ok_or_else(|| "a pickle takes more values than it holds; it is damaged".into())
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Ref>, String> {
+        let mark = self.marks.pop();
+        let mark = mark.ok_or("a pickle ends a list that it did not begin; it is damaged")?;
+        // Values may have been taken off since.
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn recall(&mut self, number: u32) -> Result<(), String> {
+        let value = self.memo.get(&number);
+        let value = value.ok_or("a pickle recalls what it did not remember; it is damaged")?;
+        self.stack.push(*value);
+        Ok(())
+    }
+
+    fn remember(&mut self, number: u32) -> Result<(), String> {
+        let top = self.top()?;
+        self.memo.insert(number, top);
+        Ok(())
+    }
+
+    fn append(&mut self, more: &[Ref]) -> Result<(), String> {
+        let top = self.top()?;
+        match &mut self.values[top] {
+            Value::List(items) | Value::Object { items, .. } => items.extend(more),
+            _ => return Err("a pickle appends to what is no list; it is damaged".into()),
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, members: &[Ref]) -> Result<(), String> {
+        let top = self.top()?;
+        let more = pairs(members)?;
+        match &mut self.values[top] {
+            Value::Dict(pairs) | Value::Object { pairs, .. } => pairs.extend(more),
+            _ => return Err("a pickle puts keys into what is no dictionary; it is damaged".into()),
+        }
+        Ok(())
+    }
+
+    /// Accounts for `count` references about to be copied: a container is copied once or twice, and
+    /// a pickle of a few bytes that copies one again and again would fill the memory.
+    fn copy(&mut self, count: usize) -> Result<(), String> {
+        self.copied += count;
+        if self.copied > 10_000 + 8 * self.values.len() {
+            return Err("a pickle copies its values over and over; no file of weights does".into());
+        }
+        Ok(())
+    }
+
+    /// What a call stands for: a tensor, a plain container, or an object that nothing is known of.
+    /// The call itself is never made.
+    fn called(&mut self, callable: Ref, arguments: Ref) -> Result<Ref, String> {
+        let (module, name) = match &self.values[callable] {
+            Value::Global(module, name) => (module.clone(), name.clone()),
+            _ => ("".into(), "".into()),
+        };
+        let argument = |number: usize| match &self.values[arguments] {
+            Value::Tuple(given) => given.get(number).copied(),
+            _ => None,
+        };
+        let [first, second, third] = [0, 1, 2].map(argument);
+        let value = match (&*module, &*name) {
+            // A parameter is its tensor, and so is a tensor of a class of its own.
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                return Ok(first.unwrap_or(NOTHING));
+            }
+            ("torch._tensor", "_rebuild_from_type_v2") => {
+                match first.map(|how| &self.values[how]) {
+                    Some(Value::Global(_, how)) => Value::Tensor {
+                        how: how.clone(),
+                        arguments: third.unwrap_or(NOTHING),
+                    },
+                    _ => Value::Nothing,
+                }
+            }
+            ("torch._utils", how) if how.starts_with("_rebuild_") => Value::Tensor {
+                how: name.clone(),
+                arguments,
+            },
+            ("collections", "OrderedDict" | "Counter") | ("builtins" | "__builtin__", "dict") => {
+                Value::Dict(self.pairs_in(first)?)
+            }
+            ("collections", "defaultdict") => Value::Dict(self.pairs_in(second)?),
+            ("collections", "deque")
+            | ("builtins" | "__builtin__", "list" | "tuple" | "set" | "frozenset") => {
+                Value::List(self.members_of(first)?)
+            }
+            _ => Value::Object {
+                items: Vec::new(),
+                pairs: Vec::new(),
+            },
+        };
+        self.values.push(value);
+        Ok(self.values.len() - 1)
+    }
+
+    fn members_of(&mut self, at: Option<Ref>) -> Result<Vec<Ref>, String> {
+        let members = match at.map(|at| &self.values[at]) {
+            Some(Value::List(members) | Value::Tuple(members)) => members.clone(),
+            _ => Vec::new(),
+        };
+        self.copy(members.len())?;
+        Ok(members)
+    }
+
+    /// What a dictionary is made from: another one, or a list of pairs.
+    fn pairs_in(&mut self, at: Option<Ref>) -> Result<Vec<(Ref, Ref)>, String> {
+        let pairs: Vec<(Ref, Ref)> = match at.map(|at| &self.values[at]) {
+            Some(Value::Dict(pairs)) => pairs.clone(),
+            Some(Value::List(members) | Value::Tuple(members)) => {
+                let pair = |at: &Ref| match &self.values[*at] {
+                    Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => {
+                        Some((pair[0], pair[1]))
+                    }
+                    _ => None,
+                };
+                members.iter().filter_map(pair).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.copy(pairs.len())?;
+        Ok(pairs)
+    }
+
+    /// Attributes of the topmost object. Those of a `torch.nn.Module` hold its tensors; those of
+    /// others, such as the `_metadata` of a state dict, do not.
+    fn build(&mut self, state: Ref) -> Result<(), String> {
+        let top = self.top()?;
+        let (Value::Object { .. }, Value::Dict(attributes)) =
+            (&self.values[top], &self.values[state])
+        else {
+            return Ok(());
+        };
+        let held = attributes
+            .iter()
+            .map(|(_, held)| match &self.values[*held] {
+                Value::Dict(pairs) => 1 + pairs.len(),
+                Value::List(members) => 1 + members.len(),
+                _ => 1,
+            });
+        let held: usize = held.sum();
+        let pairs = self.state_dict(attributes);
+        self.copy(held)?;
+        if let Some(pairs) = pairs {
+            self.values[top] = Value::Module(pairs);
+        }
+        Ok(())
+    }
+
+    /// The members of a module that its state dict has, or none if these are no module's attributes.
+    fn state_dict(&self, attributes: &[(Ref, Ref)]) -> Option<Vec<(Ref, Ref)>> {
+        let text = |at: Ref| match &self.values[at] {
+            Value::Text(text) => Some(&**text),
+            _ => None,
+        };
+        let named = |name: &str| {
+            let mut attributes = attributes.iter().rev();
+            let (_, value) = attributes.find(|(key, _)| text(*key) == Some(name))?;
+            Some(&self.values[*value])
+        };
+        let table = |name: &str| match named(name) {
+            Some(Value::Dict(pairs)) => Some(pairs.as_slice()),
+            _ => None,
+        };
+        let passing: HashSet<&str> = match named("_non_persistent_buffers_set") {
+            Some(Value::List(names)) => names.iter().filter_map(|at| text(*at)).collect(),
+            _ => HashSet::new(),
+        };
+        let is_kept = |(key, _): &&(Ref, Ref)| !text(*key).is_some_and(|key| passing.contains(key));
+        let (parameters, modules) = (table("_parameters")?, table("_modules")?);
+        let buffers = table("_buffers")?.iter().filter(is_kept);
+        Some(
+            parameters
+                .iter()
+                .chain(buffers)
+                .chain(modules)
+                .copied()
+                .collect(),
+        )
+    }
+}
+
+fn pairs(members: &[Ref]) -> Result<Vec<(Ref, Ref)>, String> {
+    let (pairs, rest) = members.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err("a pickle holds a key without a value; it is damaged".into());
+    }
+    Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
+}
+
+/// A number, or text.
+fn scalar(code: u8, input: &mut impl BufRead) -> Result<Value, String> {
+    let int = |value: i64| Ok(Value::Int(value));
+    match code {
+        // INT, which also spells booleans, and LONG
+        b'I' | b'L' => Ok(match line(input)?.trim_end_matches('L') {
+            "00" => Value::Bool(false),
+            "01" => Value::Bool(true),
+            digits => digits.parse().map_or(Value::Nothing, Value::Int),
+        }),
+        b'F' => Ok((line(input)?.parse()).map_or(Value::Nothing, Value::Float)),
+        b'G' => Ok(Value::Float(f64::from_be_bytes(bytes(input)?))),
+        // BININT1, BININT2, BININT
+        b'K' => int(bytes::<1>(input)?[0].into()),
+        b'M' => int(u16::from_le_bytes(bytes(input)?).into()),
+        b'J' => int(i32::from_le_bytes(bytes(input)?).into()),
+        // LONG1, LONG4
+        0x8a => {
+            let [length] = bytes(input)?;
+            Ok(long(&many(input, length.into())?))
+        }
+        0x8b => {
+            let length = u32::from_le_bytes(bytes(input)?);
+            Ok(long(&many(input, length.into())?))
+        }
+        // UNICODE: escapes are kept as they are, for no tensor's name has any.
+        b'V' => Ok(Value::Text(line(input)?.into())),
+        // SHORT_BINUNICODE, SHORT_BINSTRING; BINUNICODE, BINSTRING; BINUNICODE8
+        0x8c | b'U' => {
+            let [length] = bytes(input)?;
+            Ok(text(many(input, length.into())?))
+        }
+        b'X' | b'T' => {
+            let length = u32::from_le_bytes(bytes(input)?);
+            Ok(text(many(input, length.into())?))
+        }
+        0x8d => {
+            let length = u64::from_le_bytes(bytes(input)?);
+            Ok(text(many(input, length)?))
+        }
+        // SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8: no tensor is in them.
+        b'C' => {
+            let [length] = bytes(input)?;
+            skip(input, length.into())
+        }
+        b'B' => {
+            let length = u32::from_le_bytes(bytes(input)?);
+            skip(input, length.into())
+        }
+        _ => {
+            let length = u64::from_le_bytes(bytes(input)?);
+            skip(input, length)
+        }
+    }
+}
+
+/// Two's complement, the lowest byte first; nothing where it does not fit.
+fn long(bytes: &[u8]) -> Value {
+    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut all = [if negative { 0xff } else { 0 }; 8];
+    if bytes.len() > all.len() {
+        return Value::Nothing;
+    }
+    all[..bytes.len()].copy_from_slice(bytes);
+    Value::Int(i64::from_le_bytes(all))
+}
+
+/// Bytes of Python 2's `str` need not be text.
+fn text(bytes: Vec<u8>) -> Value {
+    String::from_utf8(bytes).map_or(Value::Nothing, |text| Value::Text(text.into()))
+}
+
+fn bytes<const N: usize>(input: &mut impl BufRead) -> Result<[u8; N], String> {
+    let mut bytes = [0; N];
+    input.read_exact(&mut bytes).map_err(cut_off)?;
+    Ok(bytes)
+}
+
+/// As many bytes as the pickle claims, of which no more is set aside than there are.
+fn many(input: &mut impl BufRead, length: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    input
+        .by_ref()
+        .take(length)
+        .read_to_end(&mut bytes)
+        .map_err(cut_off)?;
+    if bytes.len() as u64 != length {
+        return Err("a pickle was cut off".into());
+    }
+    Ok(bytes)
+}
+
+fn skip(input: &mut impl BufRead, length: u64) -> Result<Value, String> {
+    let skipped =
+        std::io::copy(&mut input.by_ref().take(length), &mut std::io::sink()).map_err(cut_off)?;
+    if skipped != length {
+        return Err("a pickle was cut off".into());
+    }
+    Ok(Value::Nothing)
+}
+
+fn line(input: &mut impl BufRead) -> Result<String, String> {
+    let mut line = Vec::new();
+    input.read_until(b'\n', &mut line).map_err(cut_off)?;
+    if line.pop() != Some(b'\n') {
+        return Err("a pickle was cut off".into());
+    }
+    String::from_utf8(line).map_err(|_| "not a pickle, or damaged: a name is not text".into())
+}
+
+fn number(line: &str) -> Result<u32, String> {
+    line.parse()
+        .map_err(|_| format!("not a pickle, or damaged: {line:?} is no number"))
+}
+
+fn cut_off(error: std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "a pickle was cut off".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,668 @@
+//! Files of `torch.save` as people have them: archives of any inner name, containers beside the
+//! weights, wrappers around them, and what is refused.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod torch_save;
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::tensor::{Device, TensorData};
+use torch_save::{Py, count, dict, floats, save, save_old};
+use zoo_weights::{Origin, Tensors, WeightsError, load, load_except};
+
+/// `features.0`, `features.3`: what lies between has no weights.
+#[derive(Module, Debug)]
+struct Net {
+    first: Linear,
+    norm: BatchNorm,
+    second: Linear,
+}
+
+fn net() -> Net {
+    let device = Device::flex();
+    Net {
+        first: LinearConfig::new(3, 2).init(&device),
+        norm: BatchNormConfig::new(2).init(&device),
+        second: LinearConfig::new(2, 2).init(&device),
+    }
+}
+
+fn origin() -> Origin {
+    Origin::named(|ours| {
+        let ours = ours
+            .replace("first.", "features.0.")
+            .replace("norm.", "features.1.");
+        ours.replace("second.", "features.4.")
+    })
+}
+
+fn values(net: &Net) -> Vec<TensorData> {
+    let linear = |layer: &Linear| {
+        let bias = layer.bias.as_ref().unwrap().val();
+        [layer.weight.val().into_data(), bias.into_data()]
+    };
+    let norm = [
+        net.norm.gamma.val().into_data(),
+        net.norm.beta.val().into_data(),
+        net.norm.running_mean.value().into_data(),
+        net.norm.running_var.value().into_data(),
+    ];
+    [&linear(&net.first)[..], &linear(&net.second), &norm].concat()
+}
+
+/// The state dict of a net whose numbers begin at `from`.
+fn weights(from: u8) -> Vec<(String, Py)> {
+    let from = f32::from(from);
+    let numbers = |shape: &[usize]| {
+        let count = shape.iter().product::<usize>();
+        floats(
+            shape,
+            &(0..count)
+                .map(|number| from + number as f32)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let entries = [
+        ("features.0.weight", numbers(&[2, 3])),
+        ("features.0.bias", numbers(&[2])),
+        ("features.1.weight", numbers(&[2])),
+        ("features.1.bias", numbers(&[2])),
+        ("features.1.running_mean", numbers(&[2])),
+        ("features.1.running_var", numbers(&[2])),
+        ("features.1.num_batches_tracked", count(3)),
+        ("features.4.weight", numbers(&[2, 2])),
+        ("features.4.bias", numbers(&[2])),
+    ];
+    entries.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+fn prefixed(prefix: &str, from: u8) -> Vec<(String, Py)> {
+    let renamed = weights(from).into_iter();
+    renamed
+        .map(|(name, value)| (format!("{prefix}{name}"), value))
+        .collect()
+}
+
+/// What a net of [`weights`] holds.
+fn expected(from: u8) -> Vec<TensorData> {
+    let f = f32::from(from);
+    let row =
+        |values: &[f32]| TensorData::new(values.iter().map(|v| v + f).collect(), [values.len()]);
+    let square = |values: &[f32], shape| {
+        TensorData::new(values.iter().map(|v| v + f).collect::<Vec<_>>(), shape)
+    };
+    let pair = row(&[0.0, 1.0]);
+    vec![
+        square(&[0.0, 3.0, 1.0, 4.0, 2.0, 5.0], [3, 2]),
+        pair.clone(),
+        square(&[0.0, 2.0, 1.0, 3.0], [2, 2]),
+        pair.clone(),
+        pair.clone(),
+        pair.clone(),
+        pair.clone(),
+        pair,
+    ]
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("model.pt")
+    }
+
+    fn save(&self, object: &Py) -> PathBuf {
+        save(&self.path(), "archive", object);
+        self.path()
+    }
+}
+
+/// What loading says; the net has the weights that begin at `from`.
+fn opens(path: &Path, from: u8) -> Option<String> {
+    let mut net = net();
+    let loaded = load(&mut net, path, &origin());
+    let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(values(&net), expected(from));
+    loaded.note
+}
+
+fn refused(path: &Path) -> String {
+    let mut net = net();
+    let before = values(&net);
+    let error = load(&mut net, path, &origin()).unwrap_err();
+    assert_eq!(values(&net), before, "the model is as it was");
+    error.to_string()
+}
+
+#[test]
+fn indices_with_gaps_are_names_as_they_are() {
+    let folder = Folder::new();
+    let path = folder.save(&Py::Ordered(weights(0)));
+    let tensors = Tensors::open(&path).unwrap();
+    assert!(tensors.names().any(|name| name == "features.4.weight"));
+    assert_eq!(opens(&path, 0), None);
+    save_old(&path, &Py::Ordered(weights(0)));
+    assert_eq!(opens(&path, 0), None);
+
+    // In shards, each with a gap of its own.
+    let (first, second) = (weights(0)[..3].to_vec(), weights(0)[3..].to_vec());
+    let mut map = serde_json::Map::new();
+    for (number, shard) in [first, second].into_iter().enumerate() {
+        let name = format!("pytorch_model-{number}.bin");
+        map.extend(
+            shard
+                .iter()
+                .map(|(key, _)| (key.clone(), name.clone().into())),
+        );
+        save(&folder.0.path().join(name), "archive", &Py::Ordered(shard));
+    }
+    let index = folder.0.path().join("pytorch_model.bin.index.json");
+    std::fs::write(&index, serde_json::json!({ "weight_map": map }).to_string()).unwrap();
+    assert_eq!(opens(&index, 0), None);
+}
+
+#[test]
+fn an_archive_opens_whatever_the_folder_in_it_is_called() {
+    let folder = Folder::new();
+    for length in 1..=70 {
+        save(
+            &folder.path(),
+            &"x".repeat(length),
+            &Py::Ordered(weights(1)),
+        );
+        let opened = Tensors::open(&folder.path());
+        assert!(
+            opened.is_ok(),
+            "{length} letters: {}",
+            opened.err().unwrap()
+        );
+        assert_eq!(opens(&folder.path(), 1), None, "{length} letters");
+    }
+}
+
+#[test]
+fn containers_and_objects_beside_the_weights_are_no_hindrance() {
+    let folder = Folder::new();
+    let list = || Py::List(vec![Py::Float(0.5), Py::None]);
+    let named = |name: &str| vec![(name.to_owned(), list())];
+    let deque = b"ccollections\ndeque\n](K\x01K\x02e\x85R".to_vec();
+    let raw_deque = b"ccollections\ndeque\n)R(K\x01K\x02e".to_vec();
+    let counter = b"ccollections\nCounter\n}X\x01\0\0\0aK\x02s\x85R".to_vec();
+    let set = b"c__builtin__\nset\n](K\x01e\x85R".to_vec();
+    let scalar = b"cnumpy.core.multiarray\nscalar\n(N)tR".to_vec();
+    let own_dict = b"cmyproject.config\nConfig\n)\x81(X\x01\0\0\0aK\x02u".to_vec();
+    let wide = b"\x8a\x09\0\0\0\0\0\0\0\0\x01".to_vec();
+    let object = dict([
+        ("state_dict", Py::Ordered(weights(2))),
+        ("history", Py::Default(named("loss"))),
+        ("nested", dict([("deeper", Py::Default(named("accuracy")))])),
+        ("ordered", Py::Ordered(named("a"))),
+        ("deque", Py::Raw(deque)),
+        ("raw deque", Py::Raw(raw_deque)),
+        ("counter", Py::Raw(counter)),
+        ("set", Py::Raw(set)),
+        ("scalar", Py::Raw(scalar)),
+        ("config", Py::Raw(own_dict)),
+        (
+            "arguments",
+            Py::Object("argparse", "Namespace", named("lr")),
+        ),
+        ("seed", Py::Raw(wide)),
+        (
+            "tuple keys",
+            Py::Dict(vec![(Py::List(Vec::new()), list()), (Py::Int(3), list())]),
+        ),
+    ]);
+    let note = opens(&folder.save(&object), 2).unwrap();
+    assert!(note.contains("`state_dict.`"), "{note}");
+    save_old(&folder.path(), &object);
+    opens(&folder.path(), 2);
+}
+
+#[test]
+fn a_whole_module_is_its_state_dict() {
+    let table = |pairs: Vec<(&str, Py)>| dict(pairs);
+    let layer = |pairs: &[(String, Py)], buffers: Vec<(String, Py)>| {
+        let attributes = [
+            ("training", Py::Raw(vec![0x88])),
+            ("_parameters", dict(pairs.to_vec())),
+            ("_buffers", dict(buffers)),
+            ("_modules", table(Vec::new())),
+        ];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+        Py::Object("torch.nn.modules.linear", "Linear", attributes.into())
+    };
+    let of = |start: &str, names: &[&str]| -> Vec<(String, Py)> {
+        let all = weights(3).into_iter().filter_map(|(name, value)| {
+            let rest = name.strip_prefix(start)?.to_owned();
+            names.contains(&rest.as_str()).then_some((rest, value))
+        });
+        all.collect()
+    };
+    let both = ["weight", "bias"];
+    let statistics = ["running_mean", "running_var", "num_batches_tracked"];
+    let modules = vec![
+        ("0", layer(&of("features.0.", &both), Vec::new())),
+        (
+            "1",
+            layer(&of("features.1.", &both), of("features.1.", &statistics)),
+        ),
+        ("4", layer(&of("features.4.", &both), Vec::new())),
+    ];
+    let container = |modules: Py| {
+        let attributes = [
+            ("_parameters", table(Vec::new())),
+            ("_buffers", table(Vec::new())),
+            ("_modules", modules),
+        ];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+        Py::Object("__main__", "Net", attributes.into())
+    };
+    let features = container(table(modules));
+    let whole = container(dict([("features", features)]));
+    let folder = Folder::new();
+    assert_eq!(opens(&folder.save(&whole), 3), None);
+    opens(
+        &folder.save(&dict([("network", whole), ("epoch", Py::Int(3))])),
+        3,
+    );
+}
+
+#[test]
+fn views_and_orders_of_numbers_are_read_as_torch_shows_them() {
+    let folder = Folder::new();
+    let mut entries = weights(0);
+    let values: Vec<u8> = [9.0, 0.0, 2.0, 1.0, 3.0_f32]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    // `[[0, 1], [2, 3]]` as the transposed view of what comes second in a storage.
+    entries[7].1 = Py::Tensor(torch_save::Tensor {
+        storage: "FloatStorage",
+        bytes: values,
+        width: 4,
+        start: 1,
+        shape: vec![2, 2],
+        strides: vec![1, 2],
+    });
+    assert_eq!(opens(&folder.save(&Py::Ordered(entries.clone())), 0), None);
+    save_old(&folder.path(), &Py::Ordered(entries));
+    assert_eq!(opens(&folder.path(), 0), None);
+}
+
+#[test]
+fn wrappers_are_taken_off_in_any_order_and_depth() {
+    let folder = Folder::new();
+    for prefix in [
+        "module.",
+        "_orig_mod.",
+        "_orig_mod.module.",
+        "module._orig_mod.",
+        "module.module.",
+        "model.",
+        "net.",
+        "backbone.",
+        "model._orig_mod.module.",
+        "_fsdp_wrapped_module.",
+        "ema_model.module.",
+        "whatever.it.is.called.",
+    ] {
+        let path = folder.save(&Py::Ordered(prefixed(prefix, 4)));
+        let note = opens(&path, 4);
+        let wraps = prefix
+            .replace("_orig_mod.", "")
+            .replace("_fsdp_wrapped_module.", "");
+        match wraps.as_str() {
+            "" => assert_eq!(note, None, "{prefix}"),
+            wraps => assert!(note.unwrap().contains(&format!("`{wraps}`")), "{prefix}"),
+        }
+        // And so in safetensors, and in a folder of the hub.
+        let mut net = net();
+        load(&mut net, &path, &origin()).unwrap();
+        let there = origin();
+        let there = Origin::named(move |ours| format!("{prefix}{}", there.name(ours)));
+        let hub = folder.0.path().join("hub");
+        std::fs::create_dir_all(&hub).unwrap();
+        zoo_weights::save(&net, &hub.join("model.safetensors"), &there).unwrap();
+        assert_eq!(opens(&hub, 4).is_some(), !wraps.is_empty(), "{prefix}");
+    }
+    // Around a part of the network.
+    for wrapper in ["_orig_mod", "_checkpoint_wrapped_module", "module"] {
+        let entries = weights(4).into_iter().map(|(name, value)| {
+            let name = name.replace("features.4", &format!("features.4.{wrapper}"));
+            (name, value)
+        });
+        opens(&folder.save(&Py::Ordered(entries.collect())), 4);
+    }
+}
+
+#[test]
+fn checkpoints_of_trainers_open_and_what_is_left_out_is_said() {
+    let folder = Folder::new();
+    let optimizer = || {
+        dict([(
+            "state",
+            Py::Dict(vec![(
+                Py::Int(0),
+                dict([("exp_avg", floats(&[2, 3], &[0.5; 6]))]),
+            )]),
+        )])
+    };
+    let average = |from| Py::Ordered(weights(from));
+    let lightning = [
+        prefixed("model.", 5),
+        vec![("criterion.weight".to_owned(), floats(&[2], &[1.0; 2]))],
+    ]
+    .concat();
+    let cases = [
+        dict([("model", average(5)), ("optimizer", optimizer())]),
+        dict([
+            ("model_state_dict", average(5)),
+            ("optimizer_state_dict", optimizer()),
+        ]),
+        dict([
+            ("my_network", average(5)),
+            ("optimizer", optimizer()),
+            ("step", Py::Int(7)),
+        ]),
+        dict([
+            ("state_dict", Py::Ordered(prefixed("module.", 5))),
+            ("optimizer", optimizer()),
+        ]),
+        dict([
+            ("state_dict", Py::Ordered(lightning)),
+            ("optimizer_states", Py::List(vec![optimizer()])),
+        ]),
+        // Of several networks, the one that its trainer calls the model.
+        dict([
+            ("model", average(5)),
+            ("model_ema", average(6)),
+            ("optimizer", optimizer()),
+        ]),
+        dict([("state_dict", average(5)), ("state_dict_ema", average(6))]),
+        // `torch.optim.swa_utils.AveragedModel`
+        Py::Ordered(
+            [
+                prefixed("module.", 5),
+                vec![("n_averaged".to_owned(), count(9))],
+            ]
+            .concat(),
+        ),
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        let note = opens(&folder.save(case), 5).unwrap();
+        let more = note.contains("left out: ");
+        assert!(
+            note.contains("read below `") && (more || number == 3),
+            "{number}: {note}"
+        );
+    }
+}
+
+#[test]
+fn several_networks_of_the_same_names_are_refused_with_what_they_are_called() {
+    let folder = Folder::new();
+    let network = |from| Py::Ordered(weights(from));
+    for (case, names) in [
+        (
+            dict([("teacher", network(1)), ("student", network(2))]),
+            ["teacher.", "student."],
+        ),
+        (
+            dict([("net", network(1)), ("ema", network(2))]),
+            ["net.", "ema."],
+        ),
+        (
+            Py::Ordered([prefixed("online_model.", 1), prefixed("ema_model.", 2)].concat()),
+            ["online_model.", "ema_model."],
+        ),
+    ] {
+        let error = refused(&folder.save(&case));
+        assert!(names.iter().all(|name| error.contains(name)), "{error}");
+        assert!(error.contains("2 networks"), "{error}");
+    }
+}
+
+#[test]
+fn a_part_of_another_network_is_not_taken_for_the_whole() {
+    let folder = Folder::new();
+    let other = (0..12).map(|number| (format!("decoder.{number}.weight"), floats(&[2], &[1.0; 2])));
+    let path = folder.save(&Py::Ordered(
+        [prefixed("encoder.", 1), other.collect()].concat(),
+    ));
+    let error = refused(&path);
+    assert!(
+        error.contains("below `encoder.` would fit, but 12 others"),
+        "{error}"
+    );
+    assert!(error.contains("missing features.0.weight"), "{error}");
+}
+
+#[test]
+fn ten_of_each_sort_are_listed_and_the_rest_is_counted() {
+    let folder = Folder::new();
+    let other =
+        (0..37).map(|number| (format!("other.{number:02}.weight"), floats(&[2], &[1.0; 2])));
+    let error = refused(&folder.save(&Py::Ordered(other.collect())));
+    assert_eq!(error.matches("unexpected other.").count(), 10, "{error}");
+    assert!(error.contains("and 27 more unexpected"), "{error}");
+    assert_eq!(
+        error.matches("missing features").count(),
+        8,
+        "all of them: {error}"
+    );
+    assert!(
+        !error.contains("more missing") && error.len() < 1500,
+        "{error}"
+    );
+
+    #[derive(Module, Debug)]
+    struct Deep {
+        layers: Vec<Linear>,
+    }
+    let device = Device::flex();
+    let mut deep = Deep {
+        layers: (0..15)
+            .map(|_| LinearConfig::new(2, 2).init(&device))
+            .collect(),
+    };
+    let shapes = (0..15).flat_map(|number| {
+        let name = |what: &str| format!("layers.{number}.{what}");
+        [
+            (name("weight"), floats(&[3, 3], &[1.0; 9])),
+            (name("bias"), floats(&[3], &[1.0; 3])),
+        ]
+    });
+    let path = folder.save(&Py::Ordered(shapes.collect()));
+    let error = load(&mut deep, &path, &Origin::default())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error.matches("expected [").count(), 10, "{error}");
+    assert!(error.contains("and 20 more of another shape"), "{error}");
+}
+
+#[test]
+fn tensors_that_are_not_read_are_named_where_they_are_needed() {
+    let folder = Folder::new();
+    let complex = || {
+        Py::Tensor(torch_save::Tensor {
+            storage: "ComplexFloatStorage",
+            bytes: vec![0; 16],
+            width: 8,
+            start: 0,
+            shape: vec![2],
+            strides: vec![1],
+        })
+    };
+    let mut entries = weights(7);
+    entries.push(("freqs_cis".to_owned(), complex()));
+    let path = folder.save(&Py::Ordered(entries.clone()));
+    let ignoring = origin().with_ignored(&["freqs_cis"]);
+    load(&mut net(), &path, &ignoring).unwrap();
+    assert!(refused(&path).contains("unexpected freqs_cis"));
+
+    entries.pop();
+    entries[1].1 = complex();
+    let error = refused(&folder.save(&Py::Ordered(entries)));
+    assert!(
+        error.contains("features.0.bias") && error.contains("ComplexFloatStorage"),
+        "{error}"
+    );
+
+    let mut expanded = weights(7);
+    expanded[1].1 = Py::Tensor(torch_save::Tensor {
+        storage: "FloatStorage",
+        bytes: vec![0; 4],
+        width: 4,
+        start: 0,
+        shape: vec![2],
+        strides: vec![0],
+    });
+    let error = refused(&folder.save(&Py::Ordered(expanded)));
+    assert!(error.contains("more than once"), "{error}");
+}
+
+#[test]
+fn a_copy_that_differs_from_its_original_is_refused() {
+    let folder = Folder::new();
+    let tied = || origin().with_tied(&[("head.weight", "features.4.weight")]);
+    let with_head = |values: &[f32]| {
+        let head = ("head.weight".to_owned(), floats(&[2, 2], values));
+        Py::Ordered([weights(0), vec![head]].concat())
+    };
+    load(
+        &mut net(),
+        &folder.save(&with_head(&[0.0, 1.0, 2.0, 3.0])),
+        &tied(),
+    )
+    .unwrap();
+    let path = folder.save(&with_head(&[0.0, 1.0, 2.0, 4.0]));
+    let error = load(&mut net(), &path, &tied()).unwrap_err().to_string();
+    assert!(
+        error.contains("head.weight differs from features.4.weight"),
+        "{error}"
+    );
+}
+
+#[test]
+fn layouts_that_cannot_be_told_apart_are_not_guessed() {
+    let folder = Folder::new();
+    #[derive(Module, Debug)]
+    struct Square {
+        first: Linear,
+    }
+    let mut square = Square {
+        first: LinearConfig::new(2, 2).init(&Device::flex()),
+    };
+    let either = || {
+        Origin::default()
+            .with_conv1d(&["first.weight"])
+            .or(Origin::default())
+    };
+    let entries = [
+        ("first.weight", floats(&[2, 2], &[1.0, 2.0, 3.0, 4.0])),
+        ("first.bias", floats(&[2], &[0.0; 2])),
+    ];
+    let path = folder.save(&dict(entries));
+    let error = load(&mut square, &path, &either()).unwrap_err().to_string();
+    assert!(error.contains("two layouts"), "{error}");
+}
+
+#[test]
+fn what_a_file_says_of_its_model_is_held_against_ours() {
+    let folder = Folder::new();
+    let checkpoint = |heads| {
+        let arguments = dict([("n_head", Py::Int(heads)), ("n_layer", Py::Int(4))]);
+        dict([
+            ("model", Py::Ordered(weights(0))),
+            ("model_args", arguments),
+        ])
+    };
+    let heads = || origin().with_facts(vec![("n_head", "2".to_owned())]);
+    load(&mut net(), &folder.save(&checkpoint(2)), &heads()).unwrap();
+    let error = load(&mut net(), &folder.save(&checkpoint(4)), &heads())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("model_args.n_head is 4, expected 2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_new_head_keeps_its_values_below_a_prefix_too() {
+    let folder = Folder::new();
+    let mut entries = prefixed("module.", 8);
+    entries[7].1 = floats(&[5, 2], &[1.0; 10]);
+    entries[8].1 = floats(&[5], &[1.0; 5]);
+    let mut net = net();
+    let head = net.second.weight.val().into_data();
+    let path = folder.save(&Py::Ordered(entries));
+    let loaded = load_except(&mut net, &path, &origin(), &|name| {
+        name.starts_with("second.")
+    })
+    .unwrap();
+    assert_eq!(loaded.kept, ["second.weight", "second.bias"]);
+    assert_eq!(net.second.weight.val().into_data(), head);
+    assert_eq!(values(&net)[0], expected(8)[0]);
+}
+
+#[test]
+fn other_files_are_told_by_how_they_begin() {
+    let folder = Folder::new();
+    for (bytes, said) in [
+        (
+            &b"version https://git-lfs.github.com/spec/v1\noid"[..],
+            "Git LFS",
+        ),
+        (b"<html><body>not found", "neither safetensors nor"),
+        (b"GGUF\x03\0\0\0", "neither safetensors nor"),
+        (b"\x80\x04N.", "without tensors"),
+        (b"PK\x03\x04 and nothing more", "not a whole archive"),
+        (b"", "neither safetensors nor"),
+    ] {
+        std::fs::write(folder.path(), bytes).unwrap();
+        let error = Tensors::open(&folder.path()).err().unwrap();
+        assert!(matches!(error, WeightsError::Read { .. }), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    // Safetensors by another name, and a file of torch.save by an unusual one.
+    let safe = folder.0.path().join("model.bin");
+    zoo_weights::save(&net(), &safe, &origin()).unwrap();
+    load(&mut net(), &safe, &origin()).unwrap();
+    let best = folder.0.path().join("model_best.pth.tar");
+    save(&best, "archive", &Py::Ordered(weights(9)));
+    opens(&best, 9);
+}
+
+/// A few hundred bytes that would fill the memory, the stack or a day.
+#[test]
+fn values_that_hold_each_other_end_the_reading() {
+    let folder = Folder::new();
+    let doubled = [&b"]q\0"[..], &b"0(h\0h\0lq\0".repeat(60)].concat();
+    let deep = [&b"]"[..], &b"\x85".repeat(100_000)].concat();
+    let itself = b"}q\0X\x01\0\0\0ah\0s".to_vec();
+    let copied = [
+        &b"]q\0("[..],
+        &b"N".repeat(5000),
+        b"ec__builtin__\nlist\nq\x01",
+        &b"0h\x01h\0\x85R".repeat(5000),
+    ]
+    .concat();
+    for bomb in [doubled, deep, itself, copied] {
+        let object = dict([
+            ("state_dict", Py::Ordered(weights(1))),
+            ("bomb", Py::Raw(bomb)),
+        ]);
+        let began = std::time::Instant::now();
+        let opened = Tensors::open(&folder.save(&object));
+        println!("{:?}", opened.err().map(|error| error.to_string()));
+        assert!(began.elapsed().as_secs() < 5);
+    }
+}

@@ -1,0 +1,327 @@
+//! Images in classes: named sets, and folders.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::data::dataset::Dataset;
+use burn::tensor::TensorData;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+use zoo_images::{Augment, Color, FolderOptions, ImageFolder, ImageSet, SetInfo};
+use zoo_train::rng::{Purpose, derive};
+use zoo_train::{Batch, DidYouMean, Pass, Source, SourceError, Stamp, nearest};
+
+use super::{Codec, Data, Facts, contents, normalise, options, refuse, split, unreadable};
+use crate::error::{Error, chain};
+
+// b batch, c channels, h height, w width
+
+/// `[data]` of an image recipe.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ImageOptions {
+    name: String,
+    /// Folders of images only: the folder that holds the splits, or the classes.
+    path: Option<PathBuf>,
+    /// Folders of images only: every image is brought to this height and width.
+    size: Option<[usize; 2]>,
+    /// Folders of images only: three channels or one.
+    color: Color,
+    /// Subtracted from pixels in 0..=1, by channel; one number serves all channels.
+    mean: Vec<f32>,
+    /// Divides what is left, by channel.
+    std: Vec<f32>,
+    /// Only the examples of these classes, which are numbered in this order; all if empty.
+    classes: Vec<String>,
+    /// Folders of images without a test split only: the share of each class to test on, 0..1.
+    test_fraction: Option<f64>,
+    /// Training examples set aside to choose the best model.
+    validation: usize,
+    /// Decides which examples are set aside, for the test and to choose the best model.
+    split_seed: u64,
+    /// Training: shift by up to this many pixels, fewer than the image has, into zeros.
+    crop_padding: usize,
+    /// Training: mirror half of the images.
+    horizontal_flip: bool,
+    /// Training: blank a square of this side, the image's at most.
+    cutout: usize,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            path: None,
+            size: None,
+            color: Color::Rgb,
+            mean: vec![0.0],
+            std: vec![1.0],
+            classes: Vec::new(),
+            test_fraction: None,
+            validation: 0,
+            split_seed: split::SEED,
+            crop_padding: 0,
+            horizontal_flip: false,
+            cutout: 0,
+        }
+    }
+}
+
+/// Opens a set of images.
+pub(super) fn open(set: &SetInfo, table: &Table, directory: &Path) -> Result<Data, Error> {
+    let options: ImageOptions = options(table, set.name)?;
+    let folder = FolderOptions {
+        size: options.size,
+        color: options.color,
+    };
+    let opened = match set.source {
+        zoo_images::Source::Folder => {
+            let named = || directory.join(set.name);
+            let path = options.path.clone().unwrap_or_else(named);
+            zoo_images::open_folder(&path, &folder).map_err(unreadable)?
+        }
+        zoo_images::Source::Glyphs | zoo_images::Source::Idx | zoo_images::Source::Cifar10 => {
+            let why = "its images have one size and a test split, and lie in the data directory";
+            refuse(
+                table,
+                set.name,
+                &["path", "size", "color", "test_fraction"],
+                why,
+            )?;
+            let open = |split| zoo_images::open(set.name, directory, split, &folder);
+            ImageFolder {
+                train: open(zoo_images::Split::Train).map_err(unreadable)?,
+                valid: None,
+                test: Some(open(zoo_images::Split::Test).map_err(unreadable)?),
+                warnings: Vec::new(),
+            }
+        }
+    };
+    assemble(options, folder, opened)
+}
+
+/// Divides the images into splits, and says how they become batches.
+fn assemble(
+    options: ImageOptions,
+    folder: FolderOptions,
+    opened: ImageFolder,
+) -> Result<Data, Error> {
+    let shape = opened.train.shape();
+    let (mean, std) = normalisation(&options, shape)?;
+    check_augmentation(&options, shape)?;
+    split::check_validation(options.validation, opened.valid.is_some())?;
+    let (has_valid, has_test) = (opened.valid.is_some(), opened.test.is_some());
+    let fraction = split::test_fraction(options.test_fraction, has_valid, has_test)?;
+
+    let chosen = choose_classes(&options, opened.train.classes())?;
+    let of_classes = |set: &ImageSet| -> Vec<u32> {
+        let all = 0..set.len() as u32;
+        all.filter(|index| chosen.contains(&set.label(*index as usize)))
+            .collect()
+    };
+    let train = Arc::new(opened.train);
+    let examples = of_classes(&train);
+    let labels: Vec<usize> = (examples.iter())
+        .map(|index| train.label(*index as usize))
+        .collect();
+    let (rest, tested) = split::hold_out(&labels, fraction, options.split_seed);
+    let at = |part: Vec<u32>| part.into_iter().map(|at| examples[at as usize]).collect();
+    let (kept, held) = split::cut(at(rest), options.validation, options.split_seed)?;
+
+    let source = |set: &Arc<ImageSet>, examples: Vec<u32>| -> Arc<dyn Source> {
+        Arc::new(Images {
+            set: set.clone(),
+            examples,
+            classes: chosen.clone(),
+            mean: mean.clone(),
+            std: std.clone(),
+            augment: Augment {
+                crop_padding: options.crop_padding,
+                horizontal_flip: options.horizontal_flip,
+                cutout: options.cutout,
+            },
+            folder: folder.clone(),
+        })
+    };
+    let other = |set: Option<ImageSet>| {
+        let set = Arc::new(set?);
+        let examples = of_classes(&set);
+        Some(source(&set, examples))
+    };
+    let tested = Some(at(tested)).filter(|tested: &Vec<u32>| !tested.is_empty());
+    let classes: Vec<String> = (chosen.iter())
+        .map(|label| train.classes()[*label].clone())
+        .collect();
+    Ok(Data {
+        facts: Facts::Images {
+            set: options.name.clone(),
+            shape,
+            classes: classes.len(),
+        },
+        valid: other(opened.valid).or_else(|| held.map(|held| source(&train, held))),
+        test: other(opened.test).or_else(|| tested.map(|tested| source(&train, tested))),
+        train: source(&train, kept),
+        codec: Codec::Images {
+            shape,
+            mean,
+            std,
+            classes,
+        },
+        warnings: opened.warnings,
+    })
+}
+
+/// Mean and standard deviation for each channel.
+fn normalisation(options: &ImageOptions, shape: [usize; 3]) -> Result<(Vec<f32>, Vec<f32>), Error> {
+    let by_channel = |key: &str, values: &[f32]| match values.len() {
+        1 => Ok(vec![values[0]; shape[0]]),
+        count if count == shape[0] => Ok(values.to_vec()),
+        count => Err(Error::Request(format!(
+            "data.{key} has {count} numbers, images of {} have {} channels",
+            options.name, shape[0]
+        ))),
+    };
+    let refuse = |key: &str, values: &[f32], expected: &str| {
+        Error::Request(format!("data.{key} = {values:?}: must hold {expected}"))
+    };
+    if options.mean.iter().any(|mean| !mean.is_finite()) {
+        return Err(refuse("mean", &options.mean, "finite numbers"));
+    }
+    // So small that dividing by it is infinite is as good as 0.
+    let divides = |std: &f32| *std > 0.0 && std.is_finite() && (1.0 / (255.0 * std)).is_finite();
+    if !options.std.iter().all(divides) {
+        return Err(refuse("std", &options.std, "finite numbers above 0"));
+    }
+    let (mean, std) = (
+        by_channel("mean", &options.mean)?,
+        by_channel("std", &options.std)?,
+    );
+    if let Some(at) = (0..mean.len()).find(|at| !(mean[*at] / std[*at]).is_finite()) {
+        let problem = format!("finite numbers when divided by data.std, {}", std[at]);
+        return Err(refuse("mean", &options.mean, &problem));
+    }
+    Ok((mean, std))
+}
+
+/// What would leave nothing of an image.
+fn check_augmentation(options: &ImageOptions, [_, h, w]: [usize; 3]) -> Result<(), Error> {
+    let side = h.min(w);
+    let refuse = |key: &str, value: usize, expected: &str| {
+        Err(Error::Request(format!(
+            "data.{key} = {value}: must be {expected} {side}, the shorter side of the {h}x{w} images"
+        )))
+    };
+    if options.crop_padding >= side && options.crop_padding > 0 {
+        return refuse("crop_padding", options.crop_padding, "below");
+    }
+    if options.cutout > side {
+        return refuse("cutout", options.cutout, "at most");
+    }
+    Ok(())
+}
+
+/// The labels of the classes that are asked for, in their new order.
+fn choose_classes(options: &ImageOptions, known: &[String]) -> Result<Vec<usize>, Error> {
+    let asked_for = if options.classes.is_empty() {
+        known
+    } else {
+        &options.classes
+    };
+    if let [only] = asked_for {
+        return Err(Error::Request(format!(
+            "data set {} gives one class, {only:?}; a classifier needs two or more",
+            options.name
+        )));
+    }
+    let label = |name: &String| {
+        let found = known.iter().position(|class| class == name);
+        found.ok_or_else(|| {
+            let guess = DidYouMean(nearest(name, known.iter().map(String::as_str)));
+            Error::Request(format!(
+                "data.classes: {} has no class {name:?}{guess}; it has: {}",
+                options.name,
+                known.join(", ")
+            ))
+        })
+    };
+    let chosen: Vec<usize> = asked_for.iter().map(label).collect::<Result<_, _>>()?;
+    let twice = (1..chosen.len()).find(|at| chosen[..*at].contains(&chosen[*at]));
+    if let Some(at) = twice {
+        let name = &options.classes[at];
+        return Err(Error::Request(format!("data.classes names {name:?} twice")));
+    }
+    Ok(chosen)
+}
+
+struct Images {
+    set: Arc<ImageSet>,
+    /// The examples that belong to this split.
+    examples: Vec<u32>,
+    /// The set's labels of our classes.
+    classes: Vec<usize>,
+    mean: Vec<f32>,
+    std: Vec<f32>,
+    augment: Augment,
+    /// How the files of a folder are read.
+    folder: FolderOptions,
+}
+
+impl Source for Images {
+    fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    fn digest(
+        &self,
+        examples: Range<usize>,
+        add: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), SourceError> {
+        for example in &self.examples[examples] {
+            let example = *example as usize;
+            let bytes = self.set.checked_bytes(example);
+            // With its cause, which says what keeps a picture from being decoded.
+            add(&bytes.map_err(|error| chain(&error))?);
+            add(&(self.set.label(example) as u64).to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let files = self.examples.iter().map(|example| {
+            let example = *example as usize;
+            Some((self.set.path(example)?, self.set.label(example)))
+        });
+        let files: Vec<_> = files.collect::<Option<_>>()?;
+        contents::stamp(files.into_iter(), &(self.set.shape(), &self.folder))
+    }
+
+    fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError> {
+        let [c, h, w] = self.set.shape();
+        let mut pixels = Vec::with_capacity(indices.len() * c * h * w);
+        let mut labels = Vec::with_capacity(indices.len());
+        for &index in indices {
+            let example = self.examples[index as usize];
+            let image = self.set.get(example as usize)?;
+            let start = pixels.len();
+            normalise(&image.pixels, &self.mean, &self.std, &mut pixels);
+            if let Some(pass) = pass {
+                let seed = derive(
+                    pass.seed,
+                    Purpose::Example,
+                    &[pass.epoch, u64::from(example)],
+                );
+                // After normalisation, so that the zeros of crop and cutout are the mean.
+                self.augment.apply(&mut pixels[start..], [c, h, w], seed);
+            }
+            let class = self.classes.iter().position(|label| *label == image.label);
+            labels.push(class.map_or(-1, |class| class as i32));
+        }
+        let b = indices.len();
+        Ok(Batch {
+            input: TensorData::new(pixels, [b, c, h, w]),
+            target: TensorData::new(labels, [b]),
+            scored: None,
+        })
+    }
+}

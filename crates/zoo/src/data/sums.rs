@@ -1,0 +1,104 @@
+//! Addition problems, which the program makes itself.
+
+use std::sync::Arc;
+
+use burn::data::dataset::Dataset;
+use burn::tensor::TensorData;
+use serde::{Deserialize, Serialize};
+use zoo_text::{CharVocabulary, Split, Sums};
+use zoo_train::{Batch, Pass, Source, SourceError};
+
+use super::{Codec, Data, Facts, split, unreadable};
+use crate::error::Error;
+
+// b batch, t time, n scored targets
+
+/// `[data]` of a sums recipe.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SumOptions {
+    name: String,
+    /// Digits of an operand, 1..=3.
+    digits: usize,
+    /// Training problems set aside to choose the best model.
+    validation: usize,
+    /// Decides which problems are held out, for the test and to choose the best model.
+    split_seed: u64,
+}
+
+impl Default for SumOptions {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            digits: Sums::NUM_DIGITS,
+            validation: 0,
+            split_seed: split::SEED,
+        }
+    }
+}
+
+/// Makes the problems.
+pub(super) fn open(options: SumOptions) -> Result<Data, Error> {
+    let seed = options.split_seed;
+    let open = |split| Sums::new(options.digits, split, seed).map_err(unreadable);
+    let (train, test) = (open(Split::Train)?, open(Split::Test)?);
+    let vocabulary = Sums::vocabulary();
+    let all = |problems: &Sums| (0..problems.len() as u32).collect();
+    let (kept, held) = split::cut(all(&train), options.validation, seed)?;
+    let source = |problems: &Sums, chosen: Vec<u32>| -> Arc<dyn Source> {
+        Arc::new(Problems {
+            problems: problems.clone(),
+            vocabulary: vocabulary.clone(),
+            chosen,
+        })
+    };
+    Ok(Data {
+        facts: Facts::Sequences {
+            set: options.name.clone(),
+            vocabulary: vocabulary.len(),
+            length: train.sequence_length() - 1,
+        },
+        codec: Codec::Chars {
+            chars: vocabulary.chars(),
+            stop: None,
+        },
+        valid: held.map(|held| source(&train, held)),
+        train: source(&train, kept),
+        test: Some(source(&test, all(&test))),
+        warnings: Vec::new(),
+    })
+}
+
+struct Problems {
+    problems: Sums,
+    vocabulary: CharVocabulary,
+    /// The problems that belong to this split.
+    chosen: Vec<u32>,
+}
+
+impl Source for Problems {
+    fn len(&self) -> usize {
+        self.chosen.len()
+    }
+
+    fn batch(&self, indices: &[u32], _: Option<Pass>) -> Result<Batch, SourceError> {
+        let t = self.problems.sequence_length() - 1;
+        let (mut input, mut target, mut scored) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, &index) in indices.iter().enumerate() {
+            let example = self.chosen[index as usize];
+            let problem = self.problems.get(example as usize)?;
+            let ids = self.vocabulary.encode(&problem.sequence())?;
+            input.extend(ids[..t].iter().map(|id| *id as i32));
+            for position in problem.num_unscored()..t {
+                target.push(ids[position + 1] as i32);
+                scored.push((row * t + position) as i32);
+            }
+        }
+        let (b, n) = (indices.len(), target.len());
+        Ok(Batch {
+            input: TensorData::new(input, [b, t]),
+            target: TensorData::new(target, [n]),
+            scored: Some(TensorData::new(scored, [n])),
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! From the bytes of a PNG or JPEG file to pixels, as PIL makes them.
+//!
+//! Which of the two a file is, its content says. Transparency and the EXIF orientation are ignored,
+//! as torchvision's loader does. Palettes are looked up; a sample of 16 bits keeps its high byte, as
+//! in PIL's colour images (PIL cuts 16-bit *grey* off at 255, which leaves little but white). CMYK
+//! becomes RGB in the decoder. What PIL calls truncated is refused here too: the decoder of JPEG
+//! would make up the rest in grey.
+
+use crate::{Color, FolderOptions, ImageError};
+use image::error::{DecodingError, ImageFormatHint};
+use image::{
+    DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, RgbImage, imageops::FilterType,
+};
+use std::fs;
+use std::io::{self, Cursor};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// Largest height or width that can be asked for, in pixels.
+pub(crate) const MAX_SIDE: usize = 4096;
+/// Most pixels of a file, 8192 x 8192: bounds what decoding takes.
+const MAX_PIXELS: u64 = 1 << 26;
+/// Largest height or width of a file, in pixels. Between its two passes, resizing holds a row of the
+/// old width for every row of the new image: one line of 67 million pixels would become gigabytes.
+const MAX_FILE_SIDE: u32 = 1 << 14;
+/// Most pixels that a byte of a file can stand for: DEFLATE makes at most 1,032 bytes of one, of 8
+/// pixels each; JPEG spends a bit or more on 64 pixels. A file that claims more is not whole, and
+/// is refused before memory is set aside for it.
+const MAX_PIXELS_PER_BYTE: u64 = 8 * 1_032;
+/// Largest file that is read: more than [`MAX_PIXELS`] take without any compression.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Reads one image file: `(pixels, [channels, height, width])`, the pixels flattened in that order.
+///
+/// # Errors
+///
+/// A file that cannot be read or decoded, or a size out of range.
+pub fn read_image(
+    path: &Path,
+    options: &FolderOptions,
+) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
+    let size = options.size.map(check_size).transpose()?;
+    let bytes = read_file(path)?;
+    let image = guarded(path, || {
+        let decoder = decoder(path, &bytes)?;
+        DynamicImage::from_decoder(decoder).map_err(|source| not_decoded(path, source))
+    })?;
+    let mut image = in_color(image, options.color);
+    if let Some([height, width]) = size {
+        // `resize_exact` leaves an image of that size untouched.
+        image = image.resize_exact(width as u32, height as u32, FilterType::Triangle);
+    }
+    let (channels, height, width) = (options.color.channels(), image.height(), image.width());
+    let pixels = channel_major(image.into_bytes(), channels);
+    Ok((pixels, [channels, height as usize, width as usize]))
+}
+
+/// The bytes of a file.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
+    let size_bytes = fs::metadata(path).map_err(|e| unreadable(path, e))?.len();
+    if size_bytes > MAX_FILE_BYTES {
+        return Err(ImageError::Unexpected {
+            path: path.into(),
+            expected: format!("at most {MAX_FILE_BYTES} bytes"),
+            found: format!("{size_bytes} bytes"),
+            next: "scale the image down, or remove the file".into(),
+        });
+    }
+    fs::read(path).map_err(|source| unreadable(path, source))
+}
+
+/// Height and width from the header of a file that is whole, as far as that can be told without
+/// decoding it.
+pub(crate) fn dimensions(path: &Path, bytes: &[u8]) -> Result<[usize; 2], ImageError> {
+    let (width, height) = guarded(path, || Ok(decoder(path, bytes)?.dimensions()))?;
+    Ok([height as usize, width as usize])
+}
+
+/// Refuses a size that no image can have.
+pub(crate) fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
+    let [height, width] = size;
+    if size.iter().all(|side| (1..=MAX_SIDE).contains(side)) {
+        Ok(size)
+    } else {
+        Err(ImageError::Size { height, width })
+    }
+}
+
+/// What `read` makes of a file. The decoder of JPEG panics on some that are broken (zune-image #361);
+/// a file must not be able to end a training.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(not_decoded(path, problem("its decoder gave up"))))
+}
+
+/// A decoder that has read the header, of an image that is not too large to decode.
+fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, ImageError> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let reader = reader.map_err(|source| unreadable(path, source))?;
+    let whole = match reader.format() {
+        Some(ImageFormat::Png) => png_is_whole(bytes),
+        Some(ImageFormat::Jpeg) => jpeg_is_whole(bytes),
+        _ => true,
+    };
+    if !whole {
+        return Err(not_decoded(path, problem("it is cut off before its end")));
+    }
+    let decoder = reader.into_decoder();
+    let decoder = decoder.map_err(|source| not_decoded(path, source))?;
+    let (width, height) = decoder.dimensions();
+    let size_bytes = bytes.len() as u64;
+    let most = MAX_PIXELS.min(size_bytes.saturating_mul(MAX_PIXELS_PER_BYTE));
+    if width.max(height) <= MAX_FILE_SIDE && u64::from(width) * u64::from(height) <= most {
+        return Ok(decoder);
+    }
+    Err(ImageError::Unexpected {
+        path: path.into(),
+        expected: format!(
+            "at most {most} pixels in a file of {size_bytes} bytes, and sides of at most \
+             {MAX_FILE_SIDE}"
+        ),
+        found: format!("{height}x{width} pixels (height x width)"),
+        next: "scale the image down, or remove the file".into(),
+    })
+}
+
+/// Whether all of a PNG's pixels are there: no chunk of them reaches past the end of the file.
+fn png_is_whole(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    let mut has_pixels = false;
+    while let Some((head, body)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let is_pixels = &head[4..] == b"IDAT";
+        // Behind the data lies its sum, of four bytes.
+        match body.get(length.saturating_add(4)..) {
+            Some(after) => rest = after,
+            None => return has_pixels && !is_pixels,
+        }
+        has_pixels |= is_pixels;
+    }
+    has_pixels
+}
+
+/// Whether a JPEG has the marker of its end behind its first scan. In a scan, a byte 0xff is never
+/// followed by that marker's second byte.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xda;
+    const END_OF_IMAGE: &[u8] = &[0xff, 0xd9];
+    let mut at = 2;
+    loop {
+        match bytes.get(at..at + 4) {
+            Some([0xff, START_OF_SCAN, ..]) => {
+                let mut pairs = bytes[at..].windows(2).rev();
+                return pairs.any(|pair| pair == END_OF_IMAGE);
+            }
+            // Fill bytes, and whatever decoders skip between segments.
+            Some([0xff, 0xff | 0x00..=0x01 | 0xd0..=0xd8, ..]) => at += 1,
+            Some([0xff, _, high, low]) => {
+                at += 2 + usize::from(u16::from_be_bytes([*high, *low]));
+            }
+            Some(_) => at += 1,
+            None => return false,
+        }
+    }
+}
+
+/// Eight bits a sample, in the channels that are asked for.
+fn in_color(image: DynamicImage, color: Color) -> DynamicImage {
+    let (width, height, format) = (image.width(), image.height(), image.color());
+    let channels = usize::from(format.channel_count());
+    let has_16_bits = usize::from(format.bytes_per_pixel()) == 2 * channels;
+    let mut samples = image.into_bytes();
+    if has_16_bits {
+        let pairs = samples.chunks_exact(2);
+        let high = pairs.map(|pair| (u16::from_ne_bytes([pair[0], pair[1]]) >> 8) as u8);
+        samples = high.collect();
+    }
+    let pixels = samples.chunks_exact(channels);
+    let has_color = channels >= 3;
+    let converted = match color {
+        Color::Grey if channels == 1 => GrayImage::from_raw(width, height, samples).map(Into::into),
+        Color::Grey => {
+            let grey = pixels.map(|pixel| if has_color { grey(pixel) } else { pixel[0] });
+            GrayImage::from_raw(width, height, grey.collect()).map(Into::into)
+        }
+        Color::Rgb if channels == 3 => RgbImage::from_raw(width, height, samples).map(Into::into),
+        Color::Rgb => {
+            let rgb = pixels.flat_map(|pixel| match has_color {
+                true => [pixel[0], pixel[1], pixel[2]],
+                false => [pixel[0]; 3],
+            });
+            RgbImage::from_raw(width, height, rgb.collect()).map(Into::into)
+        }
+    };
+    converted.expect("as many samples as pixels and channels")
+}
+
+/// The luma of Rec. 601, rounded as PIL's `convert("L")` does.
+fn grey(rgb: &[u8]) -> u8 {
+    let [red, green, blue] = [0, 1, 2].map(|channel| u32::from(rgb[channel]));
+    ((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8
+}
+
+/// `[height, width, channel]` as decoded -> `[channel, height, width]`.
+fn channel_major(samples: Vec<u8>, channels: usize) -> Vec<u8> {
+    if channels == 1 {
+        return samples;
+    }
+    let mut pixels = Vec::with_capacity(samples.len());
+    for channel in 0..channels {
+        pixels.extend(samples.iter().skip(channel).step_by(channels));
+    }
+    pixels
+}
+
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> ImageError {
+    ImageError::Read {
+        path: path.into(),
+        next: "check that it exists and may be read".into(),
+        source,
+    }
+}
+
+fn problem(text: &str) -> image::ImageError {
+    image::ImageError::Decoding(DecodingError::new(ImageFormatHint::Unknown, text))
+}
+
+fn not_decoded(path: &Path, source: image::ImageError) -> ImageError {
+    ImageError::Decode {
+        path: path.into(),
+        source,
+    }
+}

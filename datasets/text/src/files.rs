@@ -1,0 +1,97 @@
+//! Which files of a folder are its splits.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::encoding::COMPRESSED;
+use crate::labelled::listing;
+use crate::{Format, TextError};
+
+/// The splits, and the names that their files go by, in any letter case.
+const SPLITS: [(&str, &[&str]); 3] = [
+    ("train", &["train", "training"]),
+    ("valid", &["valid", "val", "validation", "dev"]),
+    ("test", &["test", "testing"]),
+];
+
+/// The files of the splits in a folder.
+pub(crate) fn find_splits(
+    format: Format,
+    folder: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<[Option<PathBuf>; 3], TextError> {
+    let unreadable = |source| TextError::Read {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let name = name.to_string_lossy().into_owned();
+        if !name.starts_with('.') && folder.join(&name).is_file() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let ending = format.endings()[0];
+    let unexpected = |expected: String, found: String, next: String| TextError::Unexpected {
+        path: folder.to_owned(),
+        expected,
+        found,
+        next,
+    };
+    let mut found: [Option<PathBuf>; 3] = [None, None, None];
+    let mut others = Vec::new();
+    for name in &names {
+        let lower = name.to_lowercase();
+        let (stem, end) = lower.rsplit_once('.').unwrap_or((&lower, ""));
+        let split = |stem: &str| SPLITS.iter().position(|(_, names)| names.contains(&stem));
+        let packed = COMPRESSED.iter().find(|(packed, _)| *packed == end);
+        if let (Some((_, command)), Some((stem, end))) = (packed, stem.rsplit_once('.'))
+            && split(stem).is_some()
+            && format.endings().contains(&end)
+        {
+            let next = format!("unpack it: {command} {}", folder.join(name).display());
+            return Err(unexpected(
+                format!("files in {ending}"),
+                format!("{name}, compressed"),
+                next,
+            ));
+        }
+        let (Some(split), true) = (split(stem), format.endings().contains(&end)) else {
+            if format.endings().contains(&end) {
+                others.push(name.as_str());
+            }
+            continue;
+        };
+        if let Some(first) = found[split].replace(folder.join(name)) {
+            let first = first.file_name().unwrap_or_default().display();
+            return Err(unexpected(
+                format!("one file of the {} split", SPLITS[split].0),
+                format!("{first} and {name}"),
+                "rename or move the one that is not meant".to_owned(),
+            ));
+        }
+    }
+    if found[0].is_none() {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        return Err(unexpected(
+            format!(
+                "train.{ending}, and beside it valid.{ending} and test.{ending} where they exist"
+            ),
+            match names.is_empty() {
+                true => "no files".to_owned(),
+                false => listing(&names),
+            },
+            format!("rename the file to train on, or give one file: data.path = \"….{ending}\""),
+        ));
+    }
+    if !others.is_empty() {
+        let folder = folder.display();
+        warnings.push(format!(
+            "{folder}: not read beside the splits: {}",
+            others.join(", ")
+        ));
+    }
+    Ok(found)
+}

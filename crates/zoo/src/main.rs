@@ -42,7 +42,7 @@ const MOST_THREADS: usize = 4096;
 /// not part of means waiting for two threads to wake, at every operation.
 fn compute_on_this_thread() {
     let asked = std::env::var("RAYON_NUM_THREADS").ok();
-    let threads = match asked.and_then(|threads| threads.parse().ok()) {
+    let threads = match asked.and_then(|threads| threads.parse::<usize>().ok()) {
         Some(threads) if threads > 0 => threads.min(MOST_THREADS),
         _ => std::thread::available_parallelism().map_or(1, usize::from),
     };

@@ -238,13 +238,14 @@ impl Judge {
             reference,
             spreads: Vec::new(),
         };
-        let mut dtypes: Vec<Dtype> = lanes.iter().map(|lane| lane.dtype).collect();
-        dtypes.extend(references.check.as_ref().map(|_| Dtype::F64));
-        for (at, dtype) in dtypes.iter().enumerate() {
-            if !dtypes[..at].contains(dtype) {
+        let of_lanes = lanes.iter().map(|lane| (lane.dtype, plan.steps));
+        // The check is held against the first step only.
+        let of_check = references.check.iter().map(|_| (Dtype::F64, 1));
+        for (dtype, steps) in of_lanes.chain(of_check) {
+            if !judge.spreads.iter().any(|(of, _)| *of == dtype) {
                 let folder = prepared.folder.join("twin");
-                let spread = judge.spread(plan, (&mut process, &folder), *dtype)?;
-                judge.spreads.push((*dtype, spread));
+                let spread = judge.spread(&mut process, &folder, dtype, steps)?;
+                judge.spreads.push((dtype, spread));
             }
         }
         subject.reference.losses = judge.reference.losses().to_vec();
@@ -259,18 +260,19 @@ impl Judge {
     /// comes out, and before anything is held against them.
     fn spread(
         &self,
-        plan: &Plan<'_>,
-        (process, folder): (&mut Process, &Path),
+        process: &mut Process,
+        folder: &Path,
         dtype: Dtype,
+        steps: usize,
     ) -> Result<Spread, String> {
         let mut spread = Spread::default();
-        for twin in bounds::twins(self.reference.longest_product()) {
+        for twin in bounds::twins(dtype, self.reference.longest_product()) {
             let perturb = Perturb {
                 dtype,
                 roundings: twin.roundings,
                 seed: twin.seed,
             };
-            let steps = if twin.trains { plan.steps } else { 1 };
+            let steps = if twin.trains { steps } else { 1 };
             let name = format!("moved by roundings of {}", dtype.name());
             let run = agree(process, folder, steps, Some(perturb));
             let (run, _) = run.map_err(|failure| failed(&name, &failure))?;

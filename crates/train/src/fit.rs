@@ -1,7 +1,9 @@
 //! The only training loop.
 
 mod error;
+mod prepare;
 mod state;
+mod step;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,24 +11,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use crate::checkpoint::{BestSoFar, Checkpoint};
 use crate::evaluate::evaluate;
 use crate::event::Event;
 use crate::finetune::finished;
-use crate::finite::{Sum, exact_norm, not_finite_tensor, read};
-use crate::layers::{Rates, order_of_use};
-use crate::loader::{Loader, Part, Span};
-use crate::metric::{self, Metrics, not_finite, smaller_is_better};
+use crate::finite::not_finite_tensor;
+use crate::layers::Rates;
+use crate::loader::{Loader, Span};
+use crate::metric::{Metrics, not_finite, smaller_is_better};
 use crate::parallel::Helpers;
-use crate::params::{clip, laid_out, norm_of, number, trainable};
+use crate::params::trainable;
 use crate::recipe::Recipe;
-use crate::rng::{Purpose, derive};
 use crate::run::Run;
-use crate::single_value::{lone_example, norm_over_one_value};
-use crate::task::{Batch, Pass, Source, Task};
+use crate::task::{Source, Task};
 
 pub use error::{Breakdown, Doing, FitError, NotFinite, out_of_memory};
 use state::{Best, State};
@@ -82,28 +81,8 @@ struct Where {
     step: usize,
     /// The last checkpoint.
     kept: Option<String>,
-    /// Steps done when it was written by this process.
+    /// Steps done when it was written.
     kept_step: usize,
-}
-
-/// A step that was made, for what is told of it.
-struct Step {
-    loss: f64,
-    learning_rate: f64,
-    gradient_norm: Option<f64>,
-}
-
-impl Step {
-    fn diverged(&self, what: NotFinite, step: usize, place: &Where) -> FitError {
-        FitError::Diverged {
-            what,
-            step,
-            loss: self.loss,
-            learning_rate: self.learning_rate,
-            gradient_norm: self.gradient_norm,
-            kept: place.kept.clone(),
-        }
-    }
 }
 
 impl<M: Module> Fit<'_, M> {
@@ -294,188 +273,6 @@ impl<M: Module> Fit<'_, M> {
         })
     }
 
-    /// Holds the recipe against the data, and gives one example of what the model is judged on.
-    fn check_data(&self) -> Result<Batch, FitError> {
-        let plan = &self.recipe.train;
-        if self.train.is_empty() {
-            return Err(FitError::EmptySplit("training"));
-        }
-        if self.valid.as_ref().is_some_and(|valid| valid.is_empty()) {
-            return Err(FitError::EmptySplit("validation"));
-        }
-        if plan.steps_per_epoch(self.train.len()) == 0 {
-            return Err(FitError::NoWholeBatch {
-                examples: self.train.len(),
-                batch_size: plan.batch_size,
-            });
-        }
-        let judged = self.valid.as_ref().unwrap_or(&self.train);
-        let example = judged.batch(&[0], None).map_err(FitError::Data)?;
-        let known = metric::names(self.task.targets_per_example(&example) > 1);
-        if known.contains(&plan.best.as_str()) {
-            return Ok(example);
-        }
-        Err(FitError::UnknownMetric {
-            name: plan.best.clone(),
-            known: known.join(", "),
-        })
-    }
-
-    /// The model as it is trained, on the device, and the order in which its parameters are used,
-    /// where that decides their rates.
-    fn prepare(&self, model: M, example: &Batch) -> Result<(M, Vec<String>), FitError> {
-        let plan = &self.recipe.train;
-        // Burn draws a weight when it is first read. Numbering reads all of them, so they are drawn
-        // on the model's own device, from the stream that its maker seeded, before it moves.
-        // Then it is a copy that is worked on: whoever has a clone of the model shares its running
-        // statistics.
-        let mut plain = laid_out(number(model).valid());
-        let mut order = Vec::new();
-        if let Some(finetune) = &self.recipe.finetune {
-            if let (Some(_), Some(device)) = (finetune.layer_decay, plain.devices().first()) {
-                order = order_of_use(&plain, self.task, example.clone(), device);
-            }
-            // Adapters are drawn like weights.
-            plain = finetune
-                .apply(plain, plan.seed)
-                .map_err(FitError::Finetune)?;
-        }
-        Ok((plain.to_device(self.device), order))
-    }
-
-    /// Refuses a step in which a batch norm would see one value a channel.
-    fn check_norms(&self, model: &M, span: &Span, device: &Device) -> Result<(), FitError> {
-        let plan = &self.recipe.train;
-        let Some(reason) = lone_example(plan, span, self.train.len()) else {
-            return Ok(());
-        };
-        let pass = Pass {
-            seed: plan.seed,
-            epoch: 0,
-        };
-        let example = self.train.batch(&[0], Some(pass)).map_err(FitError::Data)?;
-        match norm_over_one_value(model, self.task, example, device) {
-            None => Ok(()),
-            Some(norm) => Err(FitError::SingleValue { norm, reason }),
-        }
-    }
-
-    /// One optimizer step on a batch in parts, made only if its loss and its gradient are finite. The
-    /// gradient's length is measured to clip it, and where it is told.
-    fn step(
-        &self,
-        mut state: State<M>,
-        parts: Vec<Part>,
-        devices: &[Device],
-        rates: &Rates,
-        log: bool,
-        place: &mut Where,
-    ) -> Result<(State<M>, Step), FitError> {
-        let recipe = self.recipe;
-        let plan = &recipe.train;
-        let total_steps = plan.total_steps(self.train.len());
-        let learning_rate =
-            recipe.optimizer.learning_rate * recipe.schedule.factor(state.step, total_steps);
-        let seed = derive(plan.seed, Purpose::Device, &[state.step as u64]);
-        let measured = log || plan.clip_norm.is_some();
-        let sum = if measured { Sum::Squares } else { Sum::Plain };
-        let (loss, gradients, sum) = self.gradients(&state.model, parts, devices, seed, sum);
-        let mut made = Step {
-            loss,
-            learning_rate,
-            gradient_norm: None,
-        };
-        if measured || !loss.is_finite() {
-            made.gradient_norm = Some(norm_of(sum, &state.model, &gradients));
-        }
-        if !loss.is_finite() {
-            return Err(made.diverged(NotFinite::Loss, state.step + 1, place));
-        }
-        // Finite numbers can have a sum that is not.
-        if !sum.is_finite() {
-            let norm =
-                *(made.gradient_norm).get_or_insert_with(|| exact_norm(&state.model, &gradients));
-            if !norm.is_finite() {
-                return Err(made.diverged(NotFinite::Gradient, state.step + 1, place));
-            }
-        }
-        let gradients = match (plan.clip_norm, made.gradient_norm) {
-            (Some(max_norm), Some(norm)) => clip(&state.model, gradients, norm, max_norm),
-            _ => gradients,
-        };
-        let step = state.step;
-        state.model = (state.optimizer).step(rates.at(learning_rate), state.model, gradients);
-        if let Some(average) = &mut state.average {
-            average.update(&state.model, step);
-        }
-        state.epoch_losses.add(loss);
-        state.step += 1;
-        place.step = state.step;
-        Ok((state, made))
-    }
-
-    /// The mean loss over a step's batch and its gradient, on the first device. A batch in several
-    /// parts, on however many devices, gives what the whole would: each part's mean loss is weighed
-    /// by its share of the scored targets. With them, what the gradient's numbers or their squares
-    /// sum to, which is read together with the loss.
-    fn gradients(
-        &self,
-        model: &M,
-        parts: Vec<Part>,
-        devices: &[Device],
-        seed: u64,
-        sum: Sum,
-    ) -> (f64, GradientsParams, f64) {
-        let targets: usize = parts.iter().map(|part| part.batch.targets()).sum();
-        let copies = self.helpers.copies(model);
-        let mut sums: Vec<_> = devices
-            .iter()
-            .map(|_| GradientsAccumulator::new())
-            .collect();
-        let mut losses = Vec::new();
-        let mut total = 0.0;
-        // Reads after the backward passes were queued: GPUs work on while the host waits.
-        for (number, Part { device, batch }) in parts.into_iter().enumerate() {
-            if device == 0 {
-                // Every device has had its turn: the host runs ahead of them by no more.
-                total += read(&losses).iter().sum::<f64>();
-                losses.clear();
-            }
-            let model = device.checked_sub(1).map_or(model, |copy| &copies[copy]);
-            // Dropout draws from the device: seeding it anew makes what it drops a function of
-            // (seed, step, part).
-            devices[device].seed(seed.wrapping_add(number as u64));
-            let share = batch.targets() as f64 / targets as f64;
-            let mut loss = self.task.loss(model, batch, &devices[device]);
-            if share < 1.0 {
-                loss = loss.mul_scalar(share);
-            }
-            let gradients = GradientsParams::from_grads(loss.backward(), model);
-            losses.push(loss.inner());
-            sums[device].accumulate(model, gradients);
-        }
-        // Summed in the order of the devices, whichever is done first: a run repeats to the last bit.
-        let mut all = GradientsAccumulator::new();
-        for (device, part) in sums.iter_mut().enumerate() {
-            let mut gradients = part.grads();
-            if device > 0 {
-                gradients = self.helpers.bring(gradients, model, &devices[0]);
-            }
-            all.accumulate(model, gradients);
-        }
-        let gradients = all.grads();
-        let of_gradient = sum.of(model, &gradients);
-        let measured = of_gradient.iter().len();
-        let together: Vec<Tensor<1>> = of_gradient.into_iter().chain(losses).collect();
-        let values = read(&together);
-        let (sum, losses) = values.split_at(measured);
-        (
-            total + losses.iter().sum::<f64>(),
-            gradients,
-            sum.first().copied().unwrap_or(0.0),
-        )
-    }
-
     /// Judges the model. Where that breaks off, the steps before it are kept, and going on from them
     /// begins with it.
     fn judge(&mut self, state: &mut State<M>, place: &mut Where) -> Result<(), FitError> {
@@ -543,20 +340,6 @@ impl<M: Module> Fit<'_, M> {
             },
         });
         Ok(())
-    }
-
-    /// The loss on some training examples, where no validation tells what the last step led to: its
-    /// own loss is the one before it.
-    fn last_loss(&self, model: &M) -> Result<f64, FitError> {
-        let plan = &self.recipe.train;
-        let count = plan
-            .batch_size
-            .min(plan.eval_batch_size)
-            .min(self.train.len());
-        let indices: Vec<u32> = (0..count as u32).collect();
-        let batch = self.train.batch(&indices, None).map_err(FitError::Data)?;
-        let metrics = self.task.score(model, batch, self.device).metrics();
-        Ok(not_finite(&metrics).map_or(0.0, |(_, value)| value))
     }
 
     fn report(&mut self, event: Event) -> Result<(), FitError> {

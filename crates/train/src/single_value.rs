@@ -37,6 +37,7 @@ pub(crate) fn lone_example(plan: &Plan, span: &Span, examples: usize) -> Option<
         (_, None) => format!(", of which a share of {} devices is 1", span.devices),
     };
     let change = match (is_rest, plan.micro_batch_size) {
+        (true, _) if examples < plan.batch_size => "more examples are needed",
         (true, _) => "set train.drop_last = true, or another train.batch_size",
         (false, Some(_)) if size > 1 => "set another train.micro_batch_size",
         (false, _) => "set a larger train.batch_size",

@@ -99,17 +99,6 @@ fn a_clone_of_an_average_stays_as_it_is() {
     assert!(bytes(&kept) == before);
 }
 
-#[test]
-fn training_leaves_a_clone_of_the_model_as_it_is() {
-    let model = Normed::new();
-    let kept = model.clone();
-    let before = bytes(&kept);
-    let recipe = recipe(&["train.steps=3"]);
-    let trained = Training::new(&recipe, &classify()).on(model).0.unwrap();
-    assert!(bytes(&trained.model) != before);
-    assert!(bytes(&kept) == before);
-}
-
 /// A run that is to be compared with one that broke off and went on.
 fn whole(changes: &[&str]) -> (Vec<u8>, Metrics) {
     let recipe = recipe(changes);

@@ -78,6 +78,7 @@ fn batch_norm_over_one_value_is_refused_with_what_to_change() {
         "an epoch of 33 examples ends with a batch of 1;",
     );
     refused(&[], 33, 0, "train.drop_last = true");
+    refused(&[], 1, 0, "more examples are needed");
     // Of a whole batch.
     refused(
         &["train.batch_size=1"],

@@ -126,7 +126,7 @@ impl Folder {
 /// What loading says; the net has the weights that begin at `from`.
 fn opens(path: &Path, from: u8) -> Option<String> {
     let mut net = net();
-    let loaded = load(&mut net, path, &origin());
+    let loaded = load_except(&mut net, path, &origin(), &|_| false);
     let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(values(&net), expected(from));
     loaded.note
@@ -665,4 +665,118 @@ fn values_that_hold_each_other_end_the_reading() {
         println!("{:?}", opened.err().map(|error| error.to_string()));
         assert!(began.elapsed().as_secs() < 5);
     }
+}
+
+/// Every member of an archive, written again.
+fn rewritten(path: &Path, how: zip::CompressionMethod) {
+    use std::io::{Cursor, Read, Write};
+    let bytes = std::fs::read(path).unwrap();
+    let mut old = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let mut new = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    let options = zip::write::SimpleFileOptions::default().compression_method(how);
+    for number in 0..old.len() {
+        let mut member = old.by_index(number).unwrap();
+        let mut bytes = Vec::new();
+        member.read_to_end(&mut bytes).unwrap();
+        let name = member.name().unwrap().to_string();
+        new.start_file(name, options).unwrap();
+        new.write_all(&bytes).unwrap();
+    }
+    new.finish().unwrap();
+}
+
+#[test]
+fn an_archive_that_someone_compressed_opens() {
+    let folder = Folder::new();
+    let path = folder.save(&Py::Ordered(weights(2)));
+    for how in [
+        zip::CompressionMethod::Deflated,
+        zip::CompressionMethod::Stored,
+    ] {
+        rewritten(&path, how);
+        assert_eq!(opens(&path, 2), None, "{how:?}");
+    }
+}
+
+#[test]
+fn a_damaged_number_is_found_by_its_sum() {
+    let folder = Folder::new();
+    let path = folder.save(&Py::Ordered(weights(2)));
+    let whole = std::fs::read(&path).unwrap();
+    let second: Vec<u8> = [2.0_f32, 3.0, 4.0, 5.0, 6.0, 7.0]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let at = whole
+        .windows(second.len())
+        .position(|part| part == second)
+        .unwrap();
+    let mut damaged = whole.clone();
+    damaged[at + 3] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let error = refused(&path);
+    assert!(
+        error.contains("features.0.weight") && error.contains("checksum"),
+        "{error}"
+    );
+
+    // `torch.serialization.set_crc32_options(False)` writes 0 for every sum.
+    let mut without = whole;
+    let entries: Vec<usize> = (without.windows(4).enumerate())
+        .filter(|(_, part)| part == b"PK\x01\x02")
+        .map(|(at, _)| at)
+        .collect();
+    for at in entries {
+        without[at + 16..at + 20].fill(0);
+    }
+    std::fs::write(&path, &without).unwrap();
+    assert_eq!(opens(&path, 2), None);
+}
+
+#[test]
+fn sides_of_nothing_and_sides_beyond_all_numbers_are_no_panic() {
+    let folder = Folder::new();
+    let huge = i32::MAX as usize;
+    for shape in [
+        vec![0, huge, huge, huge],
+        vec![huge, huge, huge, 0],
+        vec![huge; 4],
+    ] {
+        let tensor = Py::Tensor(torch_save::Tensor {
+            storage: "FloatStorage",
+            bytes: Vec::new(),
+            width: 4,
+            start: 0,
+            strides: vec![huge; shape.len()],
+            shape,
+        });
+        let entries = [weights(2), vec![("more".to_owned(), tensor)]].concat();
+        refused(&folder.save(&Py::Ordered(entries)));
+    }
+}
+
+#[test]
+fn numbers_of_safetensors_that_are_not_read_matter_only_where_they_are_needed() {
+    use safetensors::tensor::{Dtype, TensorView};
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.safetensors");
+    let bytes = [0; 8];
+    let weight = |dtype: Dtype| {
+        let view = TensorView::new(dtype, vec![2, 1], &bytes[..2 * dtype.bitsize() / 8]);
+        ("weight", view.unwrap())
+    };
+    let scale = ("scale", weight(Dtype::F8_E4M3).1);
+    let mut layer = LinearConfig::new(1, 2)
+        .with_bias(false)
+        .init(&Device::flex());
+    let write = |all: Vec<(&str, TensorView<'_>)>| {
+        std::fs::write(&path, safetensors::serialize(all, None).unwrap()).unwrap();
+    };
+    let ignoring = Origin::default().with_ignored(&["scale"]);
+    write(vec![weight(Dtype::F32), scale]);
+    load(&mut layer, &path, &ignoring).unwrap();
+    write(vec![weight(Dtype::F8_E4M3)]);
+    let error = load(&mut layer, &path, &ignoring).unwrap_err().to_string();
+    assert!(error.contains("weight is stored as"), "{error}");
+    assert!(error.contains("F8_E4M3"), "{error}");
 }

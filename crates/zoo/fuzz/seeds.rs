@@ -219,6 +219,7 @@ pub fn manifest() -> Vec<Vec<u8>> {
                 metrics: metrics(),
             }),
             validations_since_best: 1,
+            validation_due: true,
         },
         files: [("model.safetensors".into(), sum)].into(),
     };

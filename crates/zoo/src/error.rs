@@ -12,14 +12,6 @@ pub enum Error {
     /// The work failed: exit status 1.
     #[error("{0}")]
     Failed(String),
-    /// A device or a server broke off in a training: exit status 1.
-    #[error("{error}")]
-    BrokeOff {
-        /// All that is known of it.
-        error: Box<FitError>,
-        /// What the device said last.
-        said: String,
-    },
     /// A signal stopped it: exit status 130, as a shell gives to what Ctrl-C ended.
     #[error("{0}")]
     Interrupted(String),
@@ -40,7 +32,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Self::Request(_) => 2,
-            Self::Failed(_) | Self::BrokeOff { .. } => 1,
+            Self::Failed(_) => 1,
             Self::Interrupted(_) => 130,
         }
     }
@@ -77,14 +69,11 @@ impl From<FitError> for Error {
             FitError::EmptySplit(_)
             | FitError::NoWholeBatch { .. }
             | FitError::SingleValue { .. }
+            | FitError::Model(_)
             | FitError::Data(_)
             | FitError::Finetune(_)
             | FitError::UnknownMetric { .. } => Self::request(error),
             FitError::Weights(error) => error.into(),
-            FitError::Broken { ref message, .. } if !message.out_of_memory => Self::BrokeOff {
-                said: message.line.clone(),
-                error: Box::new(error),
-            },
             FitError::Interrupted { .. } => Self::Interrupted(error.to_string()),
             // A folder that stops being writable in the middle of a run is not a wrong request.
             _ => Self::failed(error),
@@ -104,4 +93,34 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use zoo_train::{Breakdown, Doing};
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_breaks_off_is_work_that_failed() {
+        let error = Error::from(FitError::Broken {
+            doing: Doing::Training,
+            step: 7,
+            message: Breakdown {
+                line: "out of device memory allocating 9 bytes".into(),
+                out_of_memory: true,
+            },
+            batch: 64,
+            kept: Some("runs/x-1/checkpoints/5".into()),
+        });
+        assert_eq!(error.status(), 1);
+        let text = error.to_string();
+        for part in [
+            "train.micro_batch_size = 32",
+            "after step 7",
+            "the last checkpoint is runs/x-1/checkpoints/5",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
 }

@@ -12,9 +12,9 @@ use signal_hook::flag;
 use zoo_compare::machine;
 use zoo_report::insight::INSIGHT_FILE;
 use zoo_train::{
-    BURN_VERSION, Bands, Change, Event, Found, Helpers, METRICS_FILE, MODEL_FILE, Metrics, Origin,
-    Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError, State,
-    find_checkpoint, out_of_memory, read_events,
+    BURN_VERSION, Bands, Change, Event, FitError, Found, Helpers, METRICS_FILE, MODEL_FILE,
+    Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError,
+    State, find_checkpoint, out_of_memory, read_events,
 };
 
 use crate::cli::TrainArgs;
@@ -365,7 +365,7 @@ fn guarded<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Error>) -> R
     done.unwrap_or_else(|message| Err(broke_off(prepared, &message)))
 }
 
-/// Why computing broke off outside of training steps and validations, of which [`zoo_train::FitError`] tells more.
+/// Why computing broke off outside of training steps and validations, of which [`FitError`] tells more.
 fn broke_off(prepared: &Prepared, message: &str) -> Error {
     let servers: Vec<String> = (prepared.remote().iter())
         .map(|device| device.name.clone())
@@ -489,9 +489,13 @@ fn train(
         stop: Some(&stop),
         watch,
     };
-    let (ready, outcome) = model.train(job).map_err(|error| match error {
-        Error::BrokeOff { said, .. } if !prepared.remote().is_empty() => broke_off(prepared, &said),
-        error => error,
+    let (ready, outcome) = model.train(job).map_err(|error| match &error {
+        FitError::Broken { message, .. }
+            if !message.out_of_memory && !prepared.remote().is_empty() =>
+        {
+            broke_off(prepared, &message.line)
+        }
+        _ => error.into(),
     })?;
     Ok(Trained { ready, outcome })
 }
@@ -574,7 +578,7 @@ pub fn finish_event(folder: &Path, result: &Outcome) -> Event {
 
 /// Leaves a run that ended without a result as it should be found.
 fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
-    if matches!(error, Error::Request(_)) && !resumed && !has_result_or_steps(run.folder()) {
+    if matches!(error, Error::Request(_)) && !resumed && !has_steps(run.folder()) {
         // Nothing was computed; what keeps the folder from going is not the error to report.
         let _ = fs::remove_dir_all(run.folder());
         return error;
@@ -599,12 +603,11 @@ fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error:
 }
 
 /// Whether a run has computed anything.
-fn has_result_or_steps(folder: &Path) -> bool {
+fn has_steps(folder: &Path) -> bool {
     let events = fs::read(folder.join(METRICS_FILE)).unwrap_or_default();
     let mut events = read_events(&events).0.into_iter();
-    folder.join("checkpoints").is_dir()
-        || folder.join(MODEL_FILE).is_file()
-        || events.any(|event| event.step() > 0)
+    let written = ["checkpoints", MODEL_FILE].map(|name| folder.join(name).exists());
+    written != [false, false] || events.any(|event| event.step() > 0)
 }
 
 fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Found>) -> Record {

@@ -101,7 +101,6 @@ fn keys_that_a_data_set_would_ignore_are_refused() {
             &["data.name=csv", "data.path=x", "data.quotes=true"],
             "data.quotes",
         ),
-        ("encoder-sst2", &["data.tokenizer=x"], "data.max_words"),
         ("gpt-sums", &["data.path=x"], "data.path"),
     ] {
         refused(recipe, dir, changes, &[key]);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{check_size, dimensions, read_file, read_image, unreadable};
-use crate::listing::{PassedOver, is_ignored, pictures};
+use crate::listing::{PassedOver, count_loose, is_ignored, pictures};
 use crate::{ImageError, ImageSet, Items, LabeledImage};
 
 /// The splits of a folder, and the names that their folders go by.
@@ -89,6 +89,13 @@ pub fn open_folder(path: &Path, options: &FolderOptions) -> Result<ImageFolder, 
     }
     let mut list = |folder: &Path| {
         let (files, passed_over) = Files::list(folder, &names, options)?;
+        let loose = count_loose(folder)?;
+        if loose > 0 {
+            warnings.push(format!(
+                "{}: passed over {loose} images that lie in no class folder",
+                folder.display()
+            ));
+        }
         if !passed_over.is_empty() {
             warnings.push(format!(
                 "{}: passed over {}; images are read as PNG and JPEG, so convert what should count",

@@ -67,12 +67,7 @@ pub(crate) fn pictures(class_folder: &Path) -> Result<(Vec<PathBuf>, PassedOver)
             continue;
         }
         let path = entry.path();
-        let found = if has_usual_ending(path) {
-            Content::Read
-        } else {
-            content(path).map_err(|source| unreadable(path, source))?
-        };
-        match found {
+        match kind(path)? {
             Content::Read => {
                 let below = path.strip_prefix(class_folder).unwrap_or(path);
                 pictures.push(below.to_owned());
@@ -85,9 +80,32 @@ pub(crate) fn pictures(class_folder: &Path) -> Result<(Vec<PathBuf>, PassedOver)
     Ok((pictures, passed_over))
 }
 
+/// How many pictures lie in a folder itself, where only folders of them are looked for.
+pub(crate) fn count_loose(folder: &Path) -> Result<usize, ImageError> {
+    let mut count = 0;
+    for entry in WalkDir::new(folder)
+        .min_depth(1)
+        .max_depth(1)
+        .follow_links(true)
+    {
+        // What cannot be followed here is no picture of a class.
+        let Ok(entry) = entry else { continue };
+        if entry.file_type().is_file()
+            && !is_ignored(entry.file_name())
+            && !matches!(kind(entry.path())?, Content::Unknown)
+        {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 /// Hidden, or litter.
 pub(crate) fn is_ignored(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".") || LITTER.iter().any(|litter| name == *litter)
+    name.as_encoded_bytes().starts_with(b".")
+        || LITTER
+            .iter()
+            .any(|litter| name.eq_ignore_ascii_case(litter))
 }
 
 fn order(path: &Path) -> (&[u8], &[u8]) {
@@ -138,6 +156,13 @@ enum Content {
     Other(&'static str),
     /// No picture that is known here.
     Unknown,
+}
+
+fn kind(path: &Path) -> Result<Content, ImageError> {
+    match has_usual_ending(path) {
+        true => Ok(Content::Read),
+        false => content(path).map_err(|source| unreadable(path, source)),
+    }
 }
 
 fn content(path: &Path) -> io::Result<Content> {

@@ -167,6 +167,23 @@ fn what_is_not_read_is_counted_and_named_once() {
 }
 
 #[test]
+fn images_in_no_class_are_told() {
+    let dir = folder(&["train", "test"]);
+    write(
+        &dir.path().join("train/1.png"),
+        &encoded(ImageFormat::Png, 1),
+    );
+    write(&dir.path().join("train/2.webp"), b"RIFF\0\0\0\0WEBPVP8 ");
+    write(&dir.path().join("train/labels.csv"), b"1,cat");
+    let warnings = open(&dir).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("2 images that lie in no class folder"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn a_class_without_readable_images_is_refused_by_name() {
     let dir = folder(&["train", "test"]);
     fs::remove_file(dir.path().join("test/dog/0.png")).unwrap();

@@ -124,6 +124,12 @@ fn numbered(
         _ => None,
     });
     match (at, given) {
+        // The first line would be an example, and its name of the labels a class.
+        ([Some(text), Some(label)], _)
+            if usual(first[text], TEXT_NAMES) && usual(first[label], LABEL_NAMES) =>
+        {
+            Err(ask(path, first, given))
+        }
         ([Some(text), Some(label)], _) if text != label => Ok([text, label]),
         ([Some(text), None], [_, None]) if first.len() == 2 => Ok([text, 1 - text]),
         ([None, Some(label)], [None, _]) if first.len() == 2 => Ok([1 - label, label]),

@@ -163,6 +163,9 @@ impl LabelledSet {
         let (rows, columns) = Rows::first(format, train, options.quotes, given)?;
         let classes = Classes::of(train, &rows, columns.numbers_only)?;
         let mut warnings = classes.alike(train);
+        if columns.names.is_none() && !columns.numbers_only {
+            warnings.extend(rows.doubt_first(train));
+        }
         let mut other = |path: &Option<PathBuf>| -> Result<Option<LabelledLines>, TextError> {
             let Some(path) = path else { return Ok(None) };
             let rows = Rows::next(format, path, options.quotes, &columns)?;
@@ -273,6 +276,20 @@ impl Rows {
         } else {
             Err(empty(path))
         }
+    }
+
+    /// A sentence for a first line that may rather name the columns.
+    fn doubt_first(&self, path: &Path) -> Option<String> {
+        let mut labels = self.iter().map(|(.., label)| label);
+        let first = labels.next()?;
+        let is_alone = labels.all(|label| label != first);
+        is_alone.then(|| {
+            format!(
+                "{}: line 1 is the only row with the label {first:?}; if it names the columns, give \
+                 data.text and data.label by name",
+                path.display()
+            )
+        })
     }
 
     /// Line, text and label of every row.

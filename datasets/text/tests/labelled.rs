@@ -196,6 +196,18 @@ fn what_is_in_doubt_is_asked() {
         .unwrap_err()
         .to_string();
     assert!(twice.contains("one of each"), "{twice}");
+    // By number, the first line is a row: where it rather looks like names, that is told.
+    let names = open_with(Csv, "text,label\na,b\n", &numbered(1, 2))
+        .unwrap_err()
+        .to_string();
+    assert!(names.contains("`label`"), "{names}");
+    let doubt = open_with(Csv, "phrase,mood\na,x\nb,y\nc,x\n", &numbered(1, 2))
+        .unwrap()
+        .warnings;
+    assert!(
+        doubt[0].contains("the only row with the label \"mood\""),
+        "{doubt:?}"
+    );
     let beyond = open_with(Csv, "a,b\nc,d\n", &numbered(1, 3))
         .unwrap_err()
         .to_string();

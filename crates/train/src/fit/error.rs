@@ -102,6 +102,9 @@ pub enum FitError {
         /// Which step has one example, and what to change.
         reason: String,
     },
+    /// The model could not be made, or not with the weights to start from.
+    #[error("{0}")]
+    Model(String),
     /// A batch could not be assembled.
     #[error("reading the data failed: {0}")]
     Data(SourceError),

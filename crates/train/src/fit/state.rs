@@ -10,6 +10,7 @@ use super::{Fit, FitError, NotFinite, Where};
 use crate::checkpoint::{BestSoFar, Progress};
 use crate::event::Event;
 use crate::finite::not_finite_tensor;
+use crate::metric::not_finite;
 use crate::params::{Ema, laid_out, number};
 use crate::run::MODEL_FILE;
 
@@ -94,7 +95,7 @@ impl<M: Module> Fit<'_, M> {
         };
         let model = read(MODEL_FILE)?.train();
         let progress = checkpoint.manifest.progress.clone();
-        place.step = progress.step;
+        (place.step, place.kept_step) = (progress.step, progress.step);
         place.kept = Some(checkpoint.folder.display().to_string());
         Ok(State {
             optimizer: (self.recipe.optimizer).load(&model, &file(OPTIMIZER_FILE)?)?,
@@ -102,7 +103,11 @@ impl<M: Module> Fit<'_, M> {
                 Some(decay) => Some(Ema::resume(read(AVERAGE_FILE)?, decay)),
                 None => None,
             },
-            best: match progress.best {
+            // Earlier versions took NaN for the best of NaN.
+            best: match progress
+                .best
+                .filter(|best| not_finite(&best.metrics).is_none())
+            {
                 Some(found) => Some(Best {
                     model: read(BEST_FILE)?,
                     found,

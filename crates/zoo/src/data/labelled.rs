@@ -106,10 +106,6 @@ pub(super) fn open(
             "its format says what quotes mean",
         )?;
     }
-    if options.tokenizer.is_some() {
-        let why = "data.tokenizer has its own tokens";
-        refuse(table, set.name, &["max_words", "min_count"], why)?;
-    }
     let set = match set.location {
         Location::Own => {
             let example = format!("reviews.{}", format.endings()[0]);

@@ -14,8 +14,8 @@ use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, Helpers, Metrics, Recipe, Run, Source, not_finite_tensor,
-    number,
+    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
+    not_finite_tensor, number,
 };
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
@@ -73,8 +73,8 @@ pub trait Model {
     /// Trains it, from `weights` if there are any.
     ///
     /// # Errors
-    /// Weights that do not fit, and those of [`Fit::train`].
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), Error>;
+    /// See [`FitError`].
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError>;
     /// Builds it with weights from a file, by its origin's names or ours.
     ///
     /// # Errors
@@ -280,8 +280,9 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         worker::serve(spec, folder, subject, requests, worker::to_stdout)
     }
 
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), Error> {
-        let model = self.initial(job.recipe.train.seed, job.weights)?;
+    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
+        let model = self.initial(job.recipe.train.seed, job.weights);
+        let model = model.map_err(|error| FitError::Model(error.to_string()))?;
         let task = self.forward.task(&job.recipe.task);
         let fit = Fit {
             recipe: job.recipe,
@@ -308,7 +309,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = self.build(device)?;
-        tell(&zoo_weights::load(&mut model, path, &self.origin)?);
+        let loaded = zoo_weights::load_except(&mut model, path, &self.origin, &|_| false)?;
+        tell(&loaded);
         check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }

@@ -376,7 +376,7 @@ pub fn save_and_load(entry: &dyn Entry) -> Result<(), String> {
     Ok(())
 }
 
-/// Parameters exactly, multiply-adds to a hundredth, of every preset.
+/// Parameters exactly, multiply-adds to the last digit that is published, of every preset.
 pub fn published(entry: &dyn Entry) -> Result<(), String> {
     for preset in entry.presets() {
         let model = entry.configure(preset, &Table::new(), None)?;
@@ -395,8 +395,7 @@ pub fn published(entry: &dyn Entry) -> Result<(), String> {
         };
         let shape = model.usual_shape();
         let found = model.summary(&shape).map_err(text)?.multiply_adds;
-        let allowed = size.rounding.max(0.01 * expected);
-        expect((found as f64 - expected).abs() <= allowed, || {
+        expect(size.fits(found), || {
             format!(
                 "{preset} has {found} multiply-adds, published are {expected:e} ({})",
                 size.source

@@ -1,0 +1,381 @@
+//! The stack machine that a pickle is a program for.
+
+use std::collections::{HashMap, HashSet};
+use std::io::BufRead;
+
+use super::scalar::{bytes, line, number, scalar};
+use super::{FALSE, NOTHING, Pickle, Ref, TRUE, Value};
+
+pub(super) struct Machine {
+    values: Vec<Value>,
+    stack: Vec<Ref>,
+    /// How high the stack was at each open mark.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Ref>,
+    /// References that were copied from one container to another.
+    copied: usize,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        Self {
+            values: vec![Value::Nothing, Value::Bool(false), Value::Bool(true)],
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            copied: 0,
+        }
+    }
+
+    /// What is left at the end.
+    pub(super) fn end(mut self) -> Result<Pickle, String> {
+        let root = self.pop()?;
+        Ok(Pickle {
+            values: self.values,
+            root,
+        })
+    }
+
+    /// One instruction, and whether it was not the last. Their names and numbers are those of Python's
+    /// `pickletools`.
+    pub(super) fn step(&mut self, input: &mut impl BufRead) -> Result<bool, String> {
+        let [code] = bytes(input)?;
+        match code {
+            // STOP
+            b'.' => return Ok(false),
+            // PROTO and FRAME say nothing about values.
+            0x80 => {
+                bytes::<1>(input)?;
+            }
+            0x95 => {
+                bytes::<8>(input)?;
+            }
+            // MARK, POP, POP_MARK, DUP
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' if self.marks.last() == Some(&self.stack.len()) => {
+                self.marks.pop();
+            }
+            b'0' => {
+                self.pop()?;
+            }
+            b'1' => {
+                self.since_mark()?;
+            }
+            b'2' => {
+                let top = self.top()?;
+                self.stack.push(top);
+            }
+            // NONE, NEWTRUE, NEWFALSE
+            b'N' => self.stack.push(NOTHING),
+            0x88 => self.stack.push(TRUE),
+            0x89 => self.stack.push(FALSE),
+            b'I' | b'L' | b'F' | b'V' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b | b'T' | b'U'
+            | b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => {
+                let value = scalar(code, input)?;
+                self.push(value);
+            }
+            // EMPTY_TUPLE, EMPTY_LIST, EMPTY_SET, EMPTY_DICT
+            b')' => self.push(Value::Tuple(Vec::new())),
+            b']' | 0x8f => self.push(Value::List(Vec::new())),
+            b'}' => self.push(Value::Dict(Vec::new())),
+            // TUPLE, TUPLE1 to TUPLE3, LIST, FROZENSET, DICT
+            b't' => {
+                let members = self.since_mark()?;
+                self.push(Value::Tuple(members));
+            }
+            0x85..=0x87 => {
+                let members = self.last(usize::from(code - 0x84))?;
+                self.push(Value::Tuple(members));
+            }
+            b'l' | 0x91 => {
+                let members = self.since_mark()?;
+                self.push(Value::List(members));
+            }
+            b'd' => {
+                let members = self.since_mark()?;
+                self.push(Value::Dict(pairs(&members)?));
+            }
+            // APPEND, APPENDS, ADDITEMS, SETITEM, SETITEMS
+            b'a' => {
+                let item = self.last(1)?;
+                self.append(&item)?;
+            }
+            b'e' | 0x90 => {
+                let items = self.since_mark()?;
+                self.append(&items)?;
+            }
+            b's' => {
+                let pair = self.last(2)?;
+                self.insert(&pair)?;
+            }
+            b'u' => {
+                let members = self.since_mark()?;
+                self.insert(&members)?;
+            }
+            // GET, BINGET, LONG_BINGET
+            b'g' => self.recall(number(&line(input)?)?)?,
+            b'h' => self.recall(bytes::<1>(input)?[0].into())?,
+            b'j' => self.recall(u32::from_le_bytes(bytes(input)?))?,
+            // PUT, BINPUT, LONG_BINPUT, MEMOIZE
+            b'p' => self.remember(number(&line(input)?)?)?,
+            b'q' => self.remember(bytes::<1>(input)?[0].into())?,
+            b'r' => self.remember(u32::from_le_bytes(bytes(input)?))?,
+            0x94 => self.remember(u32::try_from(self.memo.len()).unwrap_or(u32::MAX))?,
+            // GLOBAL, STACK_GLOBAL
+            b'c' => {
+                let (module, name) = (line(input)?, line(input)?);
+                self.push(Value::Global(module.into(), name.into()));
+            }
+            0x93 => {
+                let names = self.last(2)?;
+                match (&self.values[names[0]], &self.values[names[1]]) {
+                    (Value::Text(module), Value::Text(name)) => {
+                        let global = Value::Global(module.clone(), name.clone());
+                        self.push(global);
+                    }
+                    _ => return Err("a pickle names a global by what is not text".into()),
+                }
+            }
+            // BINPERSID
+            b'Q' => {
+                let id = self.pop()?;
+                self.push(Value::Persistent(id));
+            }
+            // REDUCE, NEWOBJ, NEWOBJ_EX, BUILD
+            b'R' | 0x81 => {
+                let call = self.last(2)?;
+                let made = self.called(call[0], call[1])?;
+                self.stack.push(made);
+            }
+            0x92 => {
+                let call = self.last(3)?;
+                let made = self.called(call[0], call[1])?;
+                self.stack.push(made);
+            }
+            b'b' => {
+                let state = self.pop()?;
+                self.build(state)?;
+            }
+            other => {
+                return Err(format!(
+                    "not a pickle, or damaged: instruction {other:#04x}"
+                ));
+            }
+        }
+        Ok(true)
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(self.values.len());
+        self.values.push(value);
+    }
+
+    fn pop(&mut self) -> Result<Ref, String> {
+        self.last(1).map(|members| members[0])
+    }
+
+    /// The topmost `count` values, taken off; none of them lies below the last mark.
+    fn last(&mut self, count: usize) -> Result<Vec<Ref>, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        match self.stack.len().checked_sub(count) {
+            Some(from) if from >= floor => Ok(self.stack.split_off(from)),
+            _ => Err("a pickle takes more values than it holds; it is damaged".into()),
+        }
+    }
+
+    fn top(&self) -> Result<Ref, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let above = self.stack.get(floor..).unwrap_or_default();
+        let top = above.last().copied();
+        top.ok_or_else(|| "a pickle takes more values than it holds; it is damaged".into())
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Ref>, String> {
+        let mark = self.marks.pop();
+        let mark = mark.ok_or("a pickle ends a list that it did not begin; it is damaged")?;
+        // Values may have been taken off since.
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn recall(&mut self, number: u32) -> Result<(), String> {
+        let value = self.memo.get(&number);
+        let value = value.ok_or("a pickle recalls what it did not remember; it is damaged")?;
+        self.stack.push(*value);
+        Ok(())
+    }
+
+    fn remember(&mut self, number: u32) -> Result<(), String> {
+        let top = self.top()?;
+        self.memo.insert(number, top);
+        Ok(())
+    }
+
+    fn append(&mut self, more: &[Ref]) -> Result<(), String> {
+        let top = self.top()?;
+        match &mut self.values[top] {
+            Value::List(items) | Value::Object { items, .. } => items.extend(more),
+            _ => return Err("a pickle appends to what is no list; it is damaged".into()),
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, members: &[Ref]) -> Result<(), String> {
+        let top = self.top()?;
+        let more = pairs(members)?;
+        match &mut self.values[top] {
+            Value::Dict(pairs) | Value::Object { pairs, .. } => pairs.extend(more),
+            _ => return Err("a pickle puts keys into what is no dictionary; it is damaged".into()),
+        }
+        Ok(())
+    }
+
+    /// Accounts for `count` references about to be copied: a container is copied once or twice, and
+    /// a pickle of a few bytes that copies one again and again would fill the memory.
+    fn copy(&mut self, count: usize) -> Result<(), String> {
+        self.copied += count;
+        if self.copied > 10_000 + 8 * self.values.len() {
+            return Err("a pickle copies its values over and over; no file of weights does".into());
+        }
+        Ok(())
+    }
+
+    /// What a call stands for: a tensor, a plain container, or an object that nothing is known of.
+    /// The call itself is never made.
+    fn called(&mut self, callable: Ref, arguments: Ref) -> Result<Ref, String> {
+        let (module, name) = match &self.values[callable] {
+            Value::Global(module, name) => (module.clone(), name.clone()),
+            _ => ("".into(), "".into()),
+        };
+        let argument = |number: usize| match &self.values[arguments] {
+            Value::Tuple(given) => given.get(number).copied(),
+            _ => None,
+        };
+        let [first, second, third] = [0, 1, 2].map(argument);
+        let value = match (&*module, &*name) {
+            // A parameter is its tensor, and so is a tensor of a class of its own.
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                return Ok(first.unwrap_or(NOTHING));
+            }
+            ("torch._tensor", "_rebuild_from_type_v2") => {
+                match first.map(|how| &self.values[how]) {
+                    Some(Value::Global(_, how)) => Value::Tensor {
+                        how: how.clone(),
+                        arguments: third.unwrap_or(NOTHING),
+                    },
+                    _ => Value::Nothing,
+                }
+            }
+            ("torch._utils", how) if how.starts_with("_rebuild_") => Value::Tensor {
+                how: name.clone(),
+                arguments,
+            },
+            ("collections", "OrderedDict" | "Counter") | ("builtins" | "__builtin__", "dict") => {
+                Value::Dict(self.pairs_in(first)?)
+            }
+            ("collections", "defaultdict") => Value::Dict(self.pairs_in(second)?),
+            ("collections", "deque")
+            | ("builtins" | "__builtin__", "list" | "tuple" | "set" | "frozenset") => {
+                Value::List(self.members_of(first)?)
+            }
+            _ => Value::Object {
+                items: Vec::new(),
+                pairs: Vec::new(),
+            },
+        };
+        self.values.push(value);
+        Ok(self.values.len() - 1)
+    }
+
+    fn members_of(&mut self, at: Option<Ref>) -> Result<Vec<Ref>, String> {
+        let members = match at.map(|at| &self.values[at]) {
+            Some(Value::List(members) | Value::Tuple(members)) => members.clone(),
+            _ => Vec::new(),
+        };
+        self.copy(members.len())?;
+        Ok(members)
+    }
+
+    /// What a dictionary is made from: another one, or a list of pairs.
+    fn pairs_in(&mut self, at: Option<Ref>) -> Result<Vec<(Ref, Ref)>, String> {
+        let pairs: Vec<(Ref, Ref)> = match at.map(|at| &self.values[at]) {
+            Some(Value::Dict(pairs)) => pairs.clone(),
+            Some(Value::List(members) | Value::Tuple(members)) => {
+                let pair = |at: &Ref| match &self.values[*at] {
+                    Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => {
+                        Some((pair[0], pair[1]))
+                    }
+                    _ => None,
+                };
+                members.iter().filter_map(pair).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.copy(pairs.len())?;
+        Ok(pairs)
+    }
+
+    /// Attributes of the topmost object. Those of a `torch.nn.Module` hold its tensors; those of
+    /// others, such as the `_metadata` of a state dict, do not.
+    fn build(&mut self, state: Ref) -> Result<(), String> {
+        let top = self.top()?;
+        let (Value::Object { .. }, Value::Dict(attributes)) =
+            (&self.values[top], &self.values[state])
+        else {
+            return Ok(());
+        };
+        let held = attributes
+            .iter()
+            .map(|(_, held)| match &self.values[*held] {
+                Value::Dict(pairs) => 1 + pairs.len(),
+                Value::List(members) => 1 + members.len(),
+                _ => 1,
+            });
+        let held: usize = held.sum();
+        let pairs = self.state_dict(attributes);
+        self.copy(held)?;
+        if let Some(pairs) = pairs {
+            self.values[top] = Value::Module(pairs);
+        }
+        Ok(())
+    }
+
+    /// The members of a module that its state dict has, or none if these are no module's attributes.
+    fn state_dict(&self, attributes: &[(Ref, Ref)]) -> Option<Vec<(Ref, Ref)>> {
+        let text = |at: Ref| match &self.values[at] {
+            Value::Text(text) => Some(&**text),
+            _ => None,
+        };
+        let named = |name: &str| {
+            let mut attributes = attributes.iter().rev();
+            let (_, value) = attributes.find(|(key, _)| text(*key) == Some(name))?;
+            Some(&self.values[*value])
+        };
+        let table = |name: &str| match named(name) {
+            Some(Value::Dict(pairs)) => Some(pairs.as_slice()),
+            _ => None,
+        };
+        let passing: HashSet<&str> = match named("_non_persistent_buffers_set") {
+            Some(Value::List(names)) => names.iter().filter_map(|at| text(*at)).collect(),
+            _ => HashSet::new(),
+        };
+        let is_kept = |(key, _): &&(Ref, Ref)| !text(*key).is_some_and(|key| passing.contains(key));
+        let (parameters, modules) = (table("_parameters")?, table("_modules")?);
+        let buffers = table("_buffers")?.iter().filter(is_kept);
+        Some(
+            parameters
+                .iter()
+                .chain(buffers)
+                .chain(modules)
+                .copied()
+                .collect(),
+        )
+    }
+}
+
+fn pairs(members: &[Ref]) -> Result<Vec<(Ref, Ref)>, String> {
+    let (pairs, rest) = members.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err("a pickle holds a key without a value; it is damaged".into());
+    }
+    Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
+}

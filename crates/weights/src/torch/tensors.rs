@@ -1,0 +1,313 @@
+//! The tensors of a pickle: what they are called, and where their numbers are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use burn::tensor::DType;
+
+use super::Saved;
+use crate::pickle::{Pickle, Ref, Value};
+use crate::read::{Entry, Layout, Place};
+
+/// Levels of dictionaries, lists and modules in which tensors are looked for.
+const DEEPEST: usize = 64;
+
+/// The longest name of a tensor, in bytes.
+const LONGEST_NAME: usize = 1024;
+
+/// What a tensor's numbers lie in.
+pub(super) struct Storage {
+    pub key: String,
+    /// Of the numbers; none where the storage is of bytes, or of numbers that are not read.
+    dtype: Result<DType, String>,
+    /// Numbers.
+    pub count: usize,
+    /// Where the numbers of a view of another storage begin, in numbers.
+    start: usize,
+}
+
+impl Storage {
+    /// `('storage', class, key, device, count)`, in old files with a view behind it.
+    fn read(pickle: &Pickle, id: Ref) -> Option<Self> {
+        let [tag, class, key, _, count, more @ ..] = pickle.members(id)? else {
+            return None;
+        };
+        let Value::Global(_, class) = pickle.get(*class) else {
+            return None;
+        };
+        let view = more.first().and_then(|view| pickle.members(*view));
+        let start = view.map_or(Some(0), |view| pickle.count(*view.get(1)?));
+        (pickle.text(*tag) == Some("storage")).then_some(())?;
+        Some(Self {
+            key: pickle.key(*key)?,
+            dtype: storage_type(class),
+            count: pickle.count(*count)?,
+            start: start?,
+        })
+    }
+
+    pub fn width(&self) -> usize {
+        self.dtype.as_ref().map_or(1, |dtype| dtype.size())
+    }
+}
+
+/// Every storage that a pickle names, by its key.
+pub(super) fn storages(pickle: &Pickle) -> Result<HashMap<String, Storage>, String> {
+    let mut storages = HashMap::new();
+    for at in 0..pickle.len() {
+        if let Value::Persistent(id) = pickle.get(at) {
+            let storage =
+                Storage::read(pickle, *id).ok_or("it names a storage in an unknown way")?;
+            if let Err(class) = &storage.dtype {
+                return Err(format!("it holds numbers of {class}, which are not read"));
+            }
+            storages.insert(storage.key.clone(), storage);
+        }
+    }
+    Ok(storages)
+}
+
+fn storage_type(class: &str) -> Result<DType, String> {
+    Ok(match class {
+        "FloatStorage" => DType::F32,
+        "DoubleStorage" => DType::F64,
+        "HalfStorage" => DType::F16,
+        "BFloat16Storage" => DType::BF16,
+        "LongStorage" => DType::I64,
+        "IntStorage" => DType::I32,
+        "ShortStorage" => DType::I16,
+        "CharStorage" => DType::I8,
+        // As bytes: a mask that is never read as weights.
+        "ByteStorage" | "BoolStorage" => DType::U8,
+        other => return Err(other.to_owned()),
+    })
+}
+
+fn torch_dtype(name: &str) -> Result<DType, String> {
+    Ok(match name {
+        "float32" => DType::F32,
+        "float64" => DType::F64,
+        "float16" => DType::F16,
+        "bfloat16" => DType::BF16,
+        "int64" => DType::I64,
+        "int32" => DType::I32,
+        "int16" => DType::I16,
+        "int8" => DType::I8,
+        "uint64" => DType::U64,
+        "uint32" => DType::U32,
+        "uint16" => DType::U16,
+        "uint8" | "bool" => DType::U8,
+        other => return Err(format!("torch.{other}")),
+    })
+}
+
+/// Finds a storage: where its bytes begin, and how many there are.
+pub(super) type Find<'a> = &'a dyn Fn(&Storage) -> Result<(Place, u64), String>;
+
+/// The tensors of a pickle.
+pub(super) fn collect(pickle: &Pickle, find: Find<'_>) -> Result<Saved, String> {
+    let mut walk = Walk {
+        pickle,
+        find,
+        visits: 0,
+        named: 0,
+        saved: Saved {
+            entries: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            sections: BTreeSet::new(),
+        },
+    };
+    walk.visit(pickle.root(), "", 0)?;
+    Ok(walk.saved)
+}
+
+struct Walk<'a> {
+    pickle: &'a Pickle,
+    find: Find<'a>,
+    /// Values that were looked at, and bytes of names that were given.
+    visits: usize,
+    named: usize,
+    saved: Saved,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, at: Ref, name: &str, depth: usize) -> Result<(), String> {
+        // A few values that hold each other make endlessly many paths.
+        self.visits += 1;
+        self.named += name.len();
+        let most = 10_000 + 8 * self.pickle.len();
+        if depth > DEEPEST || self.visits > most || self.named > 100 * most {
+            return Err("its values hold each other over and over; no file of weights does".into());
+        }
+        let pickle = self.pickle;
+        match pickle.get(at) {
+            Value::Dict(pairs) | Value::Object { pairs, .. } if !pairs.is_empty() => {
+                for (key, value) in pairs {
+                    // A module within a module is a part of the same names.
+                    if let (Some(key), Value::Module(_) | Value::Dict(_)) =
+                        (pickle.key(*key), pickle.get(*value))
+                    {
+                        let section = joined(name, &key)? + ".";
+                        self.saved.sections.insert(section);
+                    }
+                }
+                self.visit_pairs(pairs, name, depth)
+            }
+            Value::Module(pairs) => self.visit_pairs(pairs, name, depth),
+            Value::List(members) | Value::Tuple(members) | Value::Object { items: members, .. } => {
+                for (number, member) in members.iter().enumerate() {
+                    self.visit(*member, &joined(name, &number.to_string())?, depth + 1)?;
+                }
+                Ok(())
+            }
+            Value::Tensor { how, arguments } => {
+                let entry = self
+                    .tensor(how, *arguments)
+                    .map_err(|error| format!("{name}: {error}"))?;
+                self.saved.entries.insert(name.to_owned(), entry);
+                Ok(())
+            }
+            value => {
+                let said = match value {
+                    Value::Bool(value) => value.to_string(),
+                    Value::Int(value) => value.to_string(),
+                    Value::Float(value) => value.to_string(),
+                    Value::Text(value) if value.len() <= LONGEST_NAME => value.to_string(),
+                    _ => return Ok(()),
+                };
+                if depth <= 2 {
+                    self.saved.metadata.insert(name.to_owned(), said);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn visit_pairs(
+        &mut self,
+        pairs: &[(Ref, Ref)],
+        name: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        for (key, value) in pairs {
+            // A key that is neither text nor a number names no tensor of a model.
+            if let Some(key) = self.pickle.key(*key) {
+                self.visit(*value, &joined(name, &key)?, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `_rebuild_tensor_v2(storage, start, shape, strides, …)`
+    fn tensor(&self, how: &str, arguments: Ref) -> Result<Entry, String> {
+        let pickle = self.pickle;
+        let unread = |what: String| {
+            Ok(Entry {
+                shape: Vec::new(),
+                layout: Err(what),
+            })
+        };
+        if ![
+            "_rebuild_tensor",
+            "_rebuild_tensor_v2",
+            "_rebuild_tensor_v3",
+        ]
+        .contains(&how)
+        {
+            return unread(format!("torch._utils.{how}"));
+        }
+        let damaged = "a tensor is described in an unknown way";
+        let arguments = pickle.members(arguments).ok_or(damaged)?;
+        let [storage, start, shape, strides, more @ ..] = arguments else {
+            return Err(damaged.into());
+        };
+        let Value::Persistent(id) = pickle.get(*storage) else {
+            return Err(damaged.into());
+        };
+        let storage = Storage::read(pickle, *id).ok_or(damaged)?;
+        let sides = |at: &Ref| -> Option<Vec<usize>> {
+            let sides = pickle.members(*at)?.iter();
+            sides.map(|side| pickle.count(*side)).collect()
+        };
+        let (shape, strides) = (sides(shape).ok_or(damaged)?, sides(strides).ok_or(damaged)?);
+        let start = pickle.count(*start).ok_or(damaged)?;
+        let dtype = match more.get(2).map(|dtype| pickle.get(*dtype)) {
+            Some(Value::Global(_, name)) if how == "_rebuild_tensor_v3" => torch_dtype(name),
+            _ => storage.dtype.clone(),
+        };
+        let dtype = match dtype {
+            Ok(dtype) => dtype,
+            Err(class) => {
+                return Ok(Entry {
+                    shape,
+                    layout: Err(format!("numbers of {class}")),
+                });
+            }
+        };
+        let (place, size) = (self.find)(&storage)?;
+        let outside = "a tensor reaches beyond its numbers";
+        let numbers = extent(&shape, &strides).ok_or(outside)?;
+        let first = storage.start.checked_add(start).ok_or(outside)?;
+        let bytes = |count: usize| count.checked_mul(dtype.size());
+        let (first, length) = (bytes(first).ok_or(outside)?, bytes(numbers).ok_or(outside)?);
+        if first
+            .checked_add(length)
+            .is_none_or(|end| end as u64 > size)
+        {
+            return Err(outside.into());
+        }
+        if shape.iter().product::<usize>() > numbers {
+            return Ok(Entry {
+                shape,
+                layout: Err("a view that shows a number more than once".into()),
+            });
+        }
+        let is_plain = is_contiguous(&shape, &strides);
+        Ok(Entry {
+            shape,
+            layout: Ok(Layout {
+                dtype,
+                place: place.further(first as u64),
+                length,
+                strides: (!is_plain).then_some(strides),
+            }),
+        })
+    }
+}
+
+fn joined(name: &str, key: &str) -> Result<String, String> {
+    if name.len() + key.len() >= LONGEST_NAME {
+        return Err(format!("a name of more than {LONGEST_NAME} bytes"));
+    }
+    Ok(match name {
+        "" => key.to_owned(),
+        name => format!("{name}.{key}"),
+    })
+}
+
+/// From the first number of a view to behind its last; none where it is no number of this machine.
+fn extent(shape: &[usize], strides: &[usize]) -> Option<usize> {
+    if shape.len() != strides.len() {
+        return None;
+    }
+    shape
+        .iter()
+        .try_fold(1_usize, |count, side| count.checked_mul(*side))?;
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    let mut steps = shape.iter().zip(strides);
+    let last = steps.try_fold(0_usize, |last, (side, stride)| {
+        last.checked_add((side - 1).checked_mul(*stride)?)
+    });
+    last?.checked_add(1)
+}
+
+/// Whether numbers lie as they are counted. A side of one has a stride that means nothing.
+fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
+    let mut expected = 1_usize;
+    shape.iter().zip(strides).rev().all(|(side, stride)| {
+        let fits = *side == 1 || *stride == expected;
+        expected = expected.saturating_mul(*side);
+        fits
+    })
+}

@@ -316,6 +316,8 @@ fn an_unreadable_picture_of_any_split_is_refused_before_there_is_a_run() {
     let train = [
         "train",
         "resnet20-folder",
+        "--set",
+        "schedule.warmup_steps=0",
         "--steps",
         "1",
         "--set",
@@ -352,6 +354,8 @@ fn what_is_passed_over_is_told_once() {
     let train = [
         "train",
         "resnet20-folder",
+        "--set",
+        "schedule.warmup_steps=0",
         "--steps",
         "1",
         "--set",
@@ -377,6 +381,8 @@ fn a_run_is_evaluated_from_another_folder() {
     let train = [
         "train",
         "resnet20-folder",
+        "--set",
+        "schedule.warmup_steps=0",
         "--steps",
         "1",
         "--set",
@@ -403,6 +409,8 @@ fn a_run_is_evaluated_from_another_folder() {
         "train",
         "resnet20-folder",
         "--set",
+        "schedule.warmup_steps=0",
+        "--set",
         "data.name=image-folder",
         "--set",
         "data.path=nowhere",
@@ -422,6 +430,8 @@ fn a_run_whose_data_moved_goes_on() {
         let all = [
             "train",
             "resnet20-folder",
+            "--set",
+            "schedule.warmup_steps=0",
             "--set",
             "data.name=image-folder",
             "--set",

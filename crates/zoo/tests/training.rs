@@ -31,6 +31,14 @@ fn spoil(path: &Path, value: f32, count: usize) {
     fs::write(path, bytes).unwrap();
 }
 
+/// Puts `value` in the middle of a file of weights: in a block, not in a tensor that is there twice.
+fn spoil_one(path: &Path, value: f32) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 8 * 4;
+    bytes[middle..middle + 4].copy_from_slice(&value.to_le_bytes());
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn a_result_that_is_not_finite_is_a_failure() {
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +99,7 @@ fn weights_that_are_no_numbers_answer_nothing() {
     }
     for value in [f32::NAN, f32::INFINITY] {
         for run in [mlp, gpt] {
-            spoil(&root.join(run).join("model.safetensors"), value, 1);
+            spoil_one(&root.join(run).join("model.safetensors"), value);
         }
         for command in others.iter().chain([&&predict[..], &&sample[..]]) {
             let error = fail(root, command, 1);
@@ -107,6 +115,7 @@ fn weights_that_are_no_numbers_answer_nothing() {
         assert_eq!(left, 2, "no run was begun");
     }
     // Finite weights, whose products are not.
+    spoil_one(&root.join(mlp).join("model.safetensors"), 0.0);
     spoil(&root.join(mlp).join("model.safetensors"), 3e38, 1280);
     let error = fail(root, &predict, 1);
     assert!(error.contains(mlp) && error.contains("a.png"), "{error}");

@@ -367,6 +367,7 @@ mod tests {
         assert!(relative(-1e-6, 1e-6) < LIMIT && relative(-1e-3, 1e-3) > LIMIT);
         assert_eq!(relative(f64::NAN, 1.0), f64::INFINITY);
         assert_eq!(relative(f64::NAN, f64::NAN), f64::INFINITY);
+        assert_eq!(relative(f64::INFINITY, f64::INFINITY), f64::INFINITY);
 
         let mut drifted = pairs(2, &[[1.0, 1.0], [1.0, 1.0]]);
         assert_eq!(drifted.disagreement(), None);

@@ -250,6 +250,14 @@ mod tests {
             (images, "[0, 0, 0]", "[]", "0 means"),
             (images, "[1, 1, 1]", "[1]", "1 deviations"),
             (images, "[3, 8, 8]", "[2, 8, 8]", "2 channels"),
+            (images, "[3, 8, 8]", "[3, 8, 0]", "8 x 0 pixels"),
+            (
+                images,
+                "[3, 8, 8]",
+                "[3, 99999999, 8]",
+                "99999999 x 8 pixels",
+            ),
+            (images, "[0, 0, 0]", "[0, 1e300, 0]", "codec.mean"),
             (words, "8", "0", "codec.max_length = 0"),
             (words, "the", "a b", "vocabulary: line 3"),
             (chars, "ab", "ba", "vocabulary: character 2"),
@@ -258,6 +266,26 @@ mod tests {
             assert!(codec.contains(from), "{from}");
             let error = parse(&codec.replacen(from, to, 1)).unwrap_err();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_an_origin_claims_is_refused_before_anything_is_set_aside() {
+        let open = |key: &str, value: Json| {
+            let mut config = json!({ "architecture": "resnet18", "num_classes": 2,
+                "input_size": [3, 32, 32], "mean": [0.5, 0.5, 0.5] });
+            config[key] = value;
+            Config::of_origin(Path::new("."), &config)
+        };
+        open("num_classes", json!(3)).unwrap();
+        for (key, value) in [
+            ("num_classes", json!(1_u64 << 40)),
+            ("input_size", json!([1_u64 << 40, 32, 32])),
+            ("input_size", json!([3, 1_u64 << 40, 32])),
+            ("mean", json!([0.5, 1e300, 0.5])),
+        ] {
+            let error = open(key, value).map(|_| ()).unwrap_err();
+            assert!(!error.is_empty(), "{key}");
         }
     }
 

@@ -446,6 +446,7 @@ fn a_run_whose_data_moved_goes_on() {
         "--epochs",
         "2",
         "--resume",
+        "runs/resnet20-folder-flex-1",
         "--allow-changed",
         "train.epochs",
     ];

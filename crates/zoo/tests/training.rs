@@ -21,21 +21,15 @@ fn record(run: &Path) -> Record {
     serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap()
 }
 
-/// Puts `value` in place of the last `count` numbers of a file of weights.
-fn spoil(path: &Path, value: f32, count: usize) {
+/// Puts `value` in place of the first `count` numbers of a tensor in a file of weights.
+fn spoil(path: &Path, tensor: &str, value: f32, count: usize) {
     let mut bytes = fs::read(path).unwrap();
-    let end = bytes.len();
-    for number in bytes[end - 4 * count..].chunks_mut(4) {
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let start = json[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+    for number in bytes[8 + header + start..][..4 * count].chunks_mut(4) {
         number.copy_from_slice(&value.to_le_bytes());
     }
-    fs::write(path, bytes).unwrap();
-}
-
-/// Puts `value` in the middle of a file of weights: in a block, not in a tensor that is there twice.
-fn spoil_one(path: &Path, value: f32) {
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 8 * 4;
-    bytes[middle..middle + 4].copy_from_slice(&value.to_le_bytes());
     fs::write(path, bytes).unwrap();
 }
 
@@ -98,8 +92,8 @@ fn weights_that_are_no_numbers_answer_nothing() {
         succeed(root, command);
     }
     for value in [f32::NAN, f32::INFINITY] {
-        for run in [mlp, gpt] {
-            spoil_one(&root.join(run).join("model.safetensors"), value);
+        for (run, tensor) in [(mlp, "layers.1.weight"), (gpt, "transformer.ln_f.weight")] {
+            spoil(&root.join(run).join("model.safetensors"), tensor, value, 1);
         }
         for command in others.iter().chain([&&predict[..], &&sample[..]]) {
             let error = fail(root, command, 1);
@@ -115,8 +109,8 @@ fn weights_that_are_no_numbers_answer_nothing() {
         assert_eq!(left, 2, "no run was begun");
     }
     // Finite weights, whose products are not.
-    spoil_one(&root.join(mlp).join("model.safetensors"), 0.0);
-    spoil(&root.join(mlp).join("model.safetensors"), 3e38, 1280);
+    let path = root.join(mlp).join("model.safetensors");
+    spoil(&path, "layers.1.weight", 3e38, 1280);
     let error = fail(root, &predict, 1);
     assert!(error.contains(mlp) && error.contains("a.png"), "{error}");
     let error = fail(root, &["eval", mlp], 1);

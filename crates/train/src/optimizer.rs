@@ -291,9 +291,10 @@ fn is_matrix(leaf: &Leaf) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use burn::nn::LinearConfig;
+    use burn::module::Param;
+    use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
     use burn::optim::GradientsParams;
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::{Device, Tensor, TensorData};
 
     use super::*;
     use crate::params::number;
@@ -327,5 +328,50 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let error = config.load(&model, &path).err().unwrap().to_string();
         assert!(error.contains("not the state of an optimizer"), "{error}");
+    }
+
+    #[derive(Module, Debug)]
+    struct Net {
+        linear: Linear,
+        norm: LayerNorm,
+        class_token: Param<Tensor<3>>,
+    }
+
+    #[test]
+    fn only_weights_of_layers_decay_where_matrices_do() {
+        let device = Device::flex().autodiff();
+        let net = number(Net {
+            linear: LinearConfig::new(3, 3).init(&device),
+            norm: LayerNormConfig::new(3).init(&device),
+            class_token: Initializer::Ones.init([1, 2, 3], &device),
+        });
+        let tensors = |net: &Net| -> [TensorData; 4] {
+            [
+                net.linear.weight.val().into_data(),
+                net.linear.bias.as_ref().unwrap().val().into_data(),
+                net.norm.gamma.val().into_data(),
+                net.class_token.val().into_data(),
+            ]
+        };
+        let changed = |decay_on| {
+            let config = OptimizerConfig {
+                name: OptimizerName::AdamW,
+                weight_decay: 0.5,
+                decay_on,
+                ..OptimizerConfig::default()
+            };
+            // Gradients of zero: what changes has decayed.
+            let sum = net.linear.weight.val().sum()
+                + net.linear.bias.as_ref().unwrap().val().sum()
+                + net.norm.gamma.val().sum()
+                + net.class_token.val().sum();
+            let gradients = sum.mul_scalar(0.0).backward();
+            let gradients = GradientsParams::from_grads(gradients, &net);
+            let after = config.build(&net).step(0.1, net.clone(), gradients);
+            let (before, after) = (tensors(&net), tensors(&after));
+            [0, 1, 2, 3].map(|at| before[at] != after[at])
+        };
+        assert_eq!(changed(DecayOn::Matrices), [true, false, false, false]);
+        assert_eq!(changed(DecayOn::All), [true; 4]);
     }
 }

@@ -90,6 +90,18 @@ pub fn run(has_stdout: bool) -> Result<(), Error> {
     output::finish()
 }
 
+/// Does what computes with a trained model. A panic is how Burn says that a device failed.
+fn computing(work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    devices::catch_panic(work).unwrap_or_else(|message| {
+        Err(Error::Failed(match zoo_train::out_of_memory(&message) {
+            true => format!(
+                "the device has too little memory: {message}; take another --backend, or a smaller model"
+            ),
+            false => format!("computing broke off: {message}"),
+        }))
+    })
+}
+
 fn command(command: Command) -> Result<(), Error> {
     match command {
         Command::Train(args) => train::run(&args),
@@ -97,8 +109,8 @@ fn command(command: Command) -> Result<(), Error> {
         Command::Report(args) => runs::report(&args),
         Command::Watch(args) => runs::watch(&args),
         Command::Eval(args) => eval::run(&args),
-        Command::Predict(args) => predict::run(&args),
-        Command::Sample(args) => sample::run(&args),
+        Command::Predict(args) => computing(|| predict::run(&args)),
+        Command::Sample(args) => computing(|| sample::run(&args)),
         Command::Import(args) => exchange::import(&args),
         Command::Export(args) => exchange::export(&args),
         Command::Parity(args) => parity::run(&args),
@@ -132,5 +144,23 @@ fn examine(json: bool) -> Result<(), Error> {
         Err(Error::failed(
             "the default backend does not work; see above",
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_fails_in_an_answer_is_work_that_failed() {
+        for (panic, told) in [
+            ("out of memory allocating 9 bytes", "too little memory"),
+            ("the driver is lost", "broke off"),
+        ] {
+            let error = computing(|| panic!("{panic}")).unwrap_err();
+            let text = error.to_string();
+            assert_eq!(error.status(), 1);
+            assert!(text.contains(told) && text.contains(panic), "{text}");
+        }
     }
 }

@@ -12,6 +12,9 @@ use crate::progress::{describe, print_json};
 use crate::recipes;
 use crate::train::finish_event;
 
+/// Runs that a message lists at most.
+const MOST_SHOWN: usize = 10;
+
 /// A run that is there.
 struct Candidate {
     folder: PathBuf,
@@ -83,9 +86,12 @@ pub fn unfinished(args: &TrainArgs) -> Result<Vec<PathBuf>, Error> {
             (None, Some(backend)) => format!(" on {backend}"),
             (None, None) => String::new(),
         };
-        let there: Vec<String> = (asked_for.iter().chain(&others))
+        let mut there: Vec<String> = (asked_for.iter().chain(&others))
+            .take(MOST_SHOWN)
             .map(Candidate::describe)
             .collect();
+        let more = (asked_for.len() + others.len()).saturating_sub(MOST_SHOWN);
+        there.extend((more > 0).then(|| format!("and {more} others")));
         let there = match there.as_slice() {
             [] => "there is no run at all; name the folder of runs with --out".into(),
             there => format!(

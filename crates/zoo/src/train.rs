@@ -513,9 +513,7 @@ fn conclude(
 ) -> Result<Event, Error> {
     let Trained { ready, outcome } = trained;
     let (recipe, data) = (&prepared.recipe, &prepared.data);
-    let part = run.folder().join(format!(".{MODEL_FILE}.part"));
-    ready.save(&part, None)?;
-    fs::rename(&part, run.folder().join(MODEL_FILE)).map_err(Error::failed)?;
+    ready.save(&run.folder().join(MODEL_FILE), None)?;
     let mut result = Outcome {
         metrics: named("valid", outcome.validation.unwrap_or_default()).collect(),
         steps: outcome.steps,

@@ -216,6 +216,12 @@ fn one_folder_of_classes_and_one_file_of_rows_are_split_by_class() {
         };
         (data.train.len(), length(&data.valid), length(&data.test))
     };
+    let unasked = open("resnet20-folder", folder.path(), &refs(&one)).unwrap();
+    assert!(
+        unasked.warnings[0].contains("4 of its 20 examples are held out to test on"),
+        "{:?}",
+        unasked.warnings
+    );
     let open = |recipe, changes: &[&str]| lengths(&open(recipe, folder.path(), changes).unwrap());
     assert_eq!(open("resnet20-folder", &refs(&one)), (16, None, Some(4)));
     let half = [

@@ -144,6 +144,12 @@ pub(super) fn open(
         return Err(Error::request("data.max_length = 0: must be 1 or more"));
     }
     let (train, tested, held) = divide(&options, &set)?;
+    let mut warnings = set.warnings.clone();
+    warnings.extend(split::held_out_unasked(
+        options.test_fraction,
+        tested.as_ref().map_or(0, Vec::len),
+        set.train.len(),
+    ));
     let classes = set.class_names.clone();
     let (vocabulary, language, codec, encode): (usize, String, Codec, Encode) =
         match &options.tokenizer {
@@ -206,7 +212,7 @@ pub(super) fn open(
         train: source(&set.train, train)?,
         valid: other(set.valid.as_ref(), held)?,
         test: other(set.test.as_ref(), tested)?,
-        warnings: set.warnings.clone(),
+        warnings,
     })
 }
 

@@ -126,6 +126,12 @@ fn assemble(
         .map(|index| train.label(*index as usize))
         .collect();
     let (rest, tested) = split::hold_out(&labels, fraction, options.split_seed);
+    let mut warnings = opened.warnings;
+    warnings.extend(split::held_out_unasked(
+        options.test_fraction,
+        tested.len(),
+        labels.len(),
+    ));
     let at = |part: Vec<u32>| part.into_iter().map(|at| examples[at as usize]).collect();
     let (kept, held) = split::cut(at(rest), options.validation, options.split_seed)?;
 
@@ -168,7 +174,7 @@ fn assemble(
             std,
             classes,
         },
-        warnings: opened.warnings,
+        warnings,
     })
 }
 

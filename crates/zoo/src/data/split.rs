@@ -28,6 +28,16 @@ pub fn test_fraction(given: Option<f64>, has_valid: bool, has_test: bool) -> Res
     }
 }
 
+/// What to tell where examples are held out without a word about it in the recipe.
+pub fn held_out_unasked(given: Option<f64>, held_out: usize, all: usize) -> Option<String> {
+    (given.is_none() && held_out > 0).then(|| {
+        format!(
+            "the data has no test split: {held_out} of its {all} examples are held out to test on; \
+             data.test_fraction says how many, and 0 trains on all"
+        )
+    })
+}
+
 /// Divides the examples at `0..labels.len()` into a part to keep and a part to test on: of every
 /// class the same share, one example at least and never all of them. Both are in ascending order.
 pub fn hold_out(labels: &[usize], fraction: f64, seed: u64) -> (Vec<u32>, Vec<u32>) {

@@ -84,6 +84,20 @@ pub struct Progress {
     /// of earlier versions.
     #[serde(default)]
     pub validation_due: bool,
+    /// What it took so far. Absent in checkpoints of earlier versions.
+    #[serde(default)]
+    pub spent: Spent,
+}
+
+/// What the steps of a run took, in all the processes that made them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Examples trained on, counting repeats.
+    pub samples: usize,
+    /// Time spent in training steps and on their batches.
+    pub training_seconds: f64,
+    /// Time from the start of each training to its last checkpoint, validations included.
+    pub wall_seconds: f64,
 }
 
 /// When the best model was, and how good.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::tensor::Device;
 
-use crate::checkpoint::{BestSoFar, Checkpoint};
+use crate::checkpoint::{BestSoFar, Checkpoint, Spent};
 use crate::evaluate::evaluate;
 use crate::event::Event;
 use crate::finetune::finished;
@@ -68,10 +68,8 @@ pub struct Fitted<M> {
     pub steps: usize,
     /// Whether it stopped for want of a better model.
     pub stopped_early: bool,
-    /// Time spent in training steps and on their batches.
-    pub training_time: Duration,
-    /// Examples trained on, counting repeats.
-    pub samples: usize,
+    /// What it took, in all the processes that it took.
+    pub spent: Spent,
 }
 
 /// How far a run is, for what is said when it breaks off.
@@ -143,10 +141,7 @@ impl<M: Module> Fit<'_, M> {
         })?;
         let mut loader = Loader::start(self.train.clone(), span, plan.loader_threads);
 
-        let began = Instant::now();
-        let mut training_time = Duration::ZERO;
-        let mut samples = 0;
-        let mut logged = (Duration::ZERO, 0);
+        let mut logged = state.spent;
         let mut last_checkpoint = Instant::now();
         let often_enough = Duration::from_secs_f64((plan.checkpoint_every_minutes * 60.0).min(1e9));
         let out_of_patience = |state: &State<M>| {
@@ -170,7 +165,7 @@ impl<M: Module> Fit<'_, M> {
                 self.keep(&state, place);
                 FitError::Data(error)
             })?;
-            samples += parts
+            state.spent.samples += parts
                 .iter()
                 .map(|part| part.batch.examples())
                 .sum::<usize>();
@@ -178,19 +173,20 @@ impl<M: Module> Fit<'_, M> {
             let log = (step + 1).is_multiple_of(plan.log_every_steps) || last;
             let made;
             (state, made) = self.step(state, parts, &devices, &rates, log, place)?;
-            training_time += step_began.elapsed();
+            state.spent.training_seconds += step_began.elapsed().as_secs_f64();
 
             let epoch_ends = state.step.is_multiple_of(steps_per_epoch);
             if log {
-                let (time, count) = (training_time - logged.0, samples - logged.1);
-                logged = (training_time, samples);
+                let seconds = state.spent.training_seconds - logged.training_seconds;
+                let samples = state.spent.samples - logged.samples;
+                logged = state.spent;
                 self.report(Event::Step {
                     step: state.step,
                     epoch: state.step as f64 / steps_per_epoch as f64,
                     loss: made.loss,
                     learning_rate: made.learning_rate,
                     gradient_norm: made.gradient_norm.unwrap_or(f64::NAN),
-                    samples_per_second: count as f64 / time.as_secs_f64().max(1e-9),
+                    samples_per_second: samples as f64 / seconds.max(1e-9),
                 })?;
             }
             if epoch_ends {
@@ -198,7 +194,7 @@ impl<M: Module> Fit<'_, M> {
                     epoch: state.step / steps_per_epoch,
                     step: state.step,
                     loss: state.epoch_losses.take(),
-                    wall_seconds: began.elapsed().as_secs_f64(),
+                    wall_seconds: state.wall_seconds(),
                 })?;
             }
             let due = plan
@@ -236,6 +232,10 @@ impl<M: Module> Fit<'_, M> {
                 break;
             }
         }
+        let spent = Spent {
+            wall_seconds: state.wall_seconds(),
+            ..state.spent
+        };
         let no_result = |problem: String| FitError::NoResult {
             problem,
             kept: place.kept.clone(),
@@ -268,8 +268,7 @@ impl<M: Module> Fit<'_, M> {
             validation,
             steps: state.step,
             stopped_early,
-            training_time,
-            samples,
+            spent,
         })
     }
 

@@ -35,7 +35,7 @@ mod single_value;
 mod task;
 
 pub use checkpoint::{
-    BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, find_checkpoint, sum,
+    BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, Spent, find_checkpoint, sum,
 };
 pub use evaluate::{EvalBatches, evaluate};
 pub use event::{Event, read_events};
@@ -43,7 +43,7 @@ pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
 pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
-pub use metric::{Metrics, Score, not_finite, smaller_is_better};
+pub use metric::{METRIC_NAMES, Metrics, Score, not_finite, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};

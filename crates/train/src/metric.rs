@@ -58,10 +58,13 @@ impl Score {
     }
 }
 
+/// Every metric; the last one is of examples that have several targets.
+pub const METRIC_NAMES: &[&str] = &["loss", "accuracy", "exact_match"];
+
 /// What a score's metrics are called, where an example has several targets or one.
 pub(crate) fn names(several_targets: bool) -> &'static [&'static str] {
-    const NAMES: &[&str] = &["loss", "accuracy", "exact_match"];
-    if several_targets { NAMES } else { &NAMES[..2] }
+    let count = METRIC_NAMES.len() - usize::from(!several_targets);
+    &METRIC_NAMES[..count]
 }
 
 /// The first metric that is no number.

@@ -266,6 +266,17 @@ impl OptimizerConfig {
                 ))
             }
         };
+        // Steps compute in single precision, in which these must still be what they are here.
+        let single = |key: &str, value: f64, is_kept: bool| {
+            if is_kept {
+                Ok(())
+            } else {
+                Err(format!(
+                    "optimizer.{key} = {value:e}: is {} in single precision",
+                    value as f32
+                ))
+            }
+        };
         above_zero("learning_rate", self.learning_rate)?;
         above_zero("epsilon", self.epsilon)?;
         share("momentum", self.momentum)?;
@@ -277,6 +288,17 @@ impl OptimizerConfig {
                 self.weight_decay
             ));
         }
+        for (key, value) in [
+            ("learning_rate", self.learning_rate),
+            ("epsilon", self.epsilon),
+        ] {
+            single(key, value, (value as f32).is_normal())?;
+        }
+        for (key, value) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
+            single(key, value, (value as f32) < 1.0)?;
+        }
+        let decay = self.weight_decay as f32;
+        single("weight_decay", self.weight_decay, decay.is_finite())?;
         if self.nesterov && self.momentum == 0.0 {
             return Err("optimizer.nesterov = true needs optimizer.momentum above 0".into());
         }

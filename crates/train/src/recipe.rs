@@ -734,6 +734,14 @@ mod tests {
                 "optimizer.learning_rate = NaN: must be above 0",
             ),
             (
+                "optimizer.learning_rate=1e-46",
+                "optimizer.learning_rate = 1e-46: is 0 in single precision",
+            ),
+            (
+                "optimizer.weight_decay=1e300",
+                "optimizer.weight_decay = 1e300: is inf in single precision",
+            ),
+            (
                 "optimizer.momentum=1.5",
                 "optimizer.momentum = 1.5: must be in 0..1",
             ),

@@ -70,6 +70,20 @@ pub enum RunError {
         /// What is wrong with the newest one.
         newest: Box<RunError>,
     },
+    /// The run is longer than what is asked for.
+    #[error(
+        "{}: {done} steps are done, more than the {total} that train.epochs or train.steps ask for; a run \
+         is not made shorter: ask for {done} or more, or start another run",
+        path.display()
+    )]
+    TooShort {
+        /// The run folder.
+        path: PathBuf,
+        /// Steps done.
+        done: usize,
+        /// Steps asked for.
+        total: usize,
+    },
     /// Another process writes here.
     #[error(
         "{}: {holder} is at work in this run folder; wait until it ends, or start another run",
@@ -254,12 +268,19 @@ impl Run {
     ///
     /// # Errors
     /// See [`find_checkpoint`]; files that cannot be written.
-    pub fn rewind(&mut self, allowed: &[String]) -> Result<Found, RunError> {
+    pub fn rewind(&mut self, allowed: &[String], total_steps: usize) -> Result<Found, RunError> {
         let found = find_checkpoint(&self.folder, &self.origin, allowed)?;
         let step = match &found.checkpoint {
             Some(checkpoint) => checkpoint.manifest.progress.step,
             None => 0,
         };
+        if step > total_steps {
+            return Err(RunError::TooShort {
+                path: self.folder.clone(),
+                done: step,
+                total: total_steps,
+            });
+        }
         checkpoint::set_aside(&self.folder, step)?;
         let path = self.folder.join(METRICS_FILE);
         let bytes = fs::read(&path).map_err(io_error(&path, "reading"))?;
@@ -607,7 +628,19 @@ mod tests {
         run.log(&event(20)).unwrap();
         fs::remove_file(save(&run, 20, 3).join(MODEL_FILE)).unwrap();
         fs::create_dir(run.folder().join("checkpoints/.30.part")).unwrap();
-        run.rewind(&[]).unwrap();
+        // Not shorter than it is: then nothing is forgotten.
+        let before = fs::read(run.folder().join(METRICS_FILE)).unwrap();
+        let newest = match find_checkpoint(run.folder(), &run.origin, &[]) {
+            Ok(Found {
+                checkpoint: Some(checkpoint),
+                ..
+            }) => checkpoint.manifest.progress.step,
+            other => panic!("{other:?}"),
+        };
+        let error = run.rewind(&[], newest - 1).unwrap_err().to_string();
+        assert!(error.contains("is not made shorter"), "{error}");
+        assert_eq!(fs::read(run.folder().join(METRICS_FILE)).unwrap(), before);
+        run.rewind(&[], 100).unwrap();
         run.log(&event(15)).unwrap();
         let text = fs::read(run.folder().join(METRICS_FILE)).unwrap();
         assert_eq!(read_events(&text).0, [event(10), event(15)]);

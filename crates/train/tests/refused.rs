@@ -129,7 +129,7 @@ fn dropping_the_last_batch_leaves_whole_ones_and_refuses_to_leave_none() {
         ..Training::new(&recipe, &task)
     };
     let fitted = training(47).go().0.unwrap();
-    assert_eq!((fitted.steps, fitted.samples), (6, 96));
+    assert_eq!((fitted.steps, fitted.spent.samples), (6, 96));
     let error = training(15).go().0.unwrap_err();
     assert!(matches!(error, FitError::NoWholeBatch { .. }), "{error}");
     assert!(error.to_string().contains("15 examples"), "{error}");

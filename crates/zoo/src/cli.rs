@@ -233,6 +233,12 @@ pub struct EvalArgs {
     /// Where data sets lie
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Change a key of the run's [data], such as data.path where the files moved
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Measure on data that is not what the run was trained on, and say so
+    #[arg(long)]
+    pub allow_changed: bool,
     /// With the weights of linear layers rounded to 8-bit integers
     #[arg(long)]
     pub int8: bool,

@@ -73,7 +73,11 @@ impl From<FitError> for Error {
             | FitError::Data(_)
             | FitError::Finetune(_)
             | FitError::UnknownMetric { .. } => Self::request(error),
-            FitError::Weights(error) => error.into(),
+            // With its own advice, where a disk is full.
+            FitError::Weights(ref of) => match of {
+                WeightsError::Write { .. } => Self::failed(error),
+                _ => Self::request(error),
+            },
             FitError::Interrupted { .. } => Self::Interrupted(error.to_string()),
             // A folder that stops being writable in the middle of a run is not a wrong request.
             _ => Self::failed(error),

@@ -1,12 +1,16 @@
 //! `zoo eval RUN`: the metrics of a trained model on a split.
 
-use zoo_train::{RECIPE_FILE, out_of_memory};
+use std::collections::BTreeMap;
+
+use toml::Table;
+use zoo_train::{Change, RECIPE_FILE, out_of_memory};
 
 use crate::cli::{EvalArgs, SplitName};
 use crate::data;
 use crate::devices;
 use crate::error::Error;
-use crate::progress::{describe, print_json};
+use crate::progress::{Progress, describe, print_json};
+use crate::resume;
 use crate::saved::Saved;
 
 /// Measures and prints.
@@ -19,11 +23,13 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             args.run.display()
         ))
     })?;
-    let mut table = recipe.data.clone();
+    let mut table = changed_table(&recipe.data, &args.set)?;
     data::keep_split(&mut table, recipe.train.seed, recipe.train.seed);
     let data = data::open(&table, &directory, saved.model.input())?;
     data.warn();
     data.check_codec(&saved.codec)?;
+    let mut progress = Progress::new(args.json, false);
+    let sums = data.sha256(&mut |done, total| progress.reading(done, total))?;
     let split = args.split.unwrap_or(if data.test.is_some() {
         SplitName::Test
     } else {
@@ -40,6 +46,7 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             split.name()
         ))
     })?;
+    let changed = changed_splits(args, &sums, split)?;
     let quantized = match args.int8 {
         true => Some(saved.ready.quantized().ok_or_else(|| {
             Error::request("--int8 is of linear layers whose outputs are a multiple of four; this model has none")
@@ -70,6 +77,7 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             "split": split.name(),
             "examples": source.len(),
             "int8": args.int8,
+            "changed": changed,
             "metrics": metrics,
         }));
     } else {
@@ -83,4 +91,54 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// The data's table with what is set otherwise.
+fn changed_table(data: &Table, set: &[String]) -> Result<Table, Error> {
+    let mut whole = Table::from_iter([("data".to_owned(), data.clone().into())]);
+    for text in set {
+        if !text.starts_with("data.") {
+            return Err(Error::Request(format!(
+                "--set {text}: eval measures a model as it is; only keys of data can be set, such as data.path"
+            )));
+        }
+        let change = Change::parse(text).map_err(Error::Request)?;
+        change.apply(&mut whole).map_err(Error::Request)?;
+    }
+    match whole.remove("data") {
+        Some(toml::Value::Table(data)) => Ok(data),
+        _ => Err(Error::request("--set data: must be a table")),
+    }
+}
+
+/// Which of the splits that matter are not what they were when the run was trained: the one that is
+/// measured on, and the training examples, some of which may be in it now, where splits are drawn.
+fn changed_splits(
+    args: &EvalArgs,
+    sums: &BTreeMap<String, String>,
+    split: SplitName,
+) -> Result<Vec<&'static str>, Error> {
+    // What was not trained here has no record.
+    let Some(record) = resume::read_record(&args.run) else {
+        return Ok(Vec::new());
+    };
+    let mut splits = vec![SplitName::Train.name(), split.name()];
+    splits.dedup();
+    splits.retain(|split| record.data_sha256.get(*split) != sums.get(*split));
+    if splits.is_empty() {
+        return Ok(splits);
+    }
+    let told = format!(
+        "the data is not what the run was trained on, its split {}: examples that it learned from may be \
+         among those that it is measured on",
+        splits.join(" and its split ")
+    );
+    if !args.allow_changed {
+        return Err(Error::Request(format!(
+            "{}: {told}; bring back the data of then, or measure all the same with --allow-changed",
+            args.run.display()
+        )));
+    }
+    eprintln!("warning: {told}");
+    Ok(splits)
 }

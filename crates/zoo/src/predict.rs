@@ -22,6 +22,9 @@ use crate::saved::Saved;
 pub fn run(args: &PredictArgs) -> Result<(), Error> {
     let saved = Saved::open(&args.run, args.backend.as_deref())?;
     let reader = Reader::new(&saved.codec, args)?;
+    if args.top == 0 {
+        return Err(Error::request("--top 0: must be 1 or more"));
+    }
     match saved.model.kind() {
         Kind::Images => classify(args, &saved, &reader),
         Kind::Sentences if reader.classes().is_empty() => embed(args, &saved, &reader),
@@ -40,7 +43,7 @@ fn classify(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<()
         check_finite(args, input, probabilities.iter().copied().map(f64::from))?;
         let mut ranked: Vec<(usize, f32)> = probabilities.into_iter().enumerate().collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-        ranked.truncate(args.top.max(1));
+        ranked.truncate(args.top);
         let classes = reader.classes();
         let name = |label: usize| {
             classes
@@ -209,6 +212,7 @@ impl<'a> Reader<'a> {
                 max_length,
                 ..
             } => {
+                check_no_file(input)?;
                 let ids = vocabulary.encode(input, *max_length);
                 if ids.is_empty() {
                     return Err(Error::Request(format!("{input:?} has no words")));
@@ -220,10 +224,21 @@ impl<'a> Reader<'a> {
                 max_length,
                 ..
             } => {
+                check_no_file(input)?;
                 let ids = language::sentence(tokenizer, input, *max_length);
                 let ids = ids.map_err(Error::Request)?;
                 Ok(pad(std::iter::once(ids.as_slice()), ids.len()))
             }
         }
     }
+}
+
+/// Refuses the name of a file where a sentence is asked for: it would be classified itself.
+fn check_no_file(input: &str) -> Result<(), Error> {
+    if !Path::new(input).is_file() {
+        return Ok(());
+    }
+    Err(Error::Request(format!(
+        "{input:?} is a file, and the model reads sentences: give the text itself, as in \"$(cat FILE)\""
+    )))
 }

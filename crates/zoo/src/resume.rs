@@ -40,15 +40,20 @@ impl Candidate {
 
     /// `runs/mlp-glyphs-flex-1 (finished)`
     fn describe(&self) -> String {
-        let state = match self.record.state {
-            _ if self.is_running => "at work in another process",
-            State::Finished if self.folder.join(MODEL_FILE).exists() => "finished",
-            State::Finished => "without its result",
-            State::Running => "killed",
-            State::Interrupted => "interrupted",
-            State::Failed => "failed",
-        };
+        let state = state(&self.folder, &self.record);
         format!("{} ({state})", self.folder.display())
+    }
+}
+
+/// How a run ended, in a word or two.
+pub fn state(folder: &Path, record: &Record) -> &'static str {
+    match record.state {
+        _ if Run::is_locked(folder) => "at work in another process",
+        State::Finished if folder.join(MODEL_FILE).exists() => "finished",
+        State::Finished => "without its result",
+        State::Running => "killed",
+        State::Interrupted => "interrupted",
+        State::Failed => "failed",
     }
 }
 

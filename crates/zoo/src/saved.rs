@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::hub;
 use crate::pretrained;
 use crate::registry::{self, Input, Model, Ready, size};
+use crate::resume;
 
 /// The file that says how a run's weights are used.
 pub const CONFIG_FILE: &str = "config.json";
@@ -212,6 +213,14 @@ impl Saved {
             let model = config.configure().map_err(wrong)?;
             (model, config.codec, run.join(MODEL_FILE))
         };
+        if let (Some(record), false) = (resume::read_record(run), weights.exists()) {
+            return Err(Error::Request(format!(
+                "{}: this run has no {MODEL_FILE}: it is {}; train --resume {} brings it to its end",
+                run.display(),
+                resume::state(run, &record),
+                run.display()
+            )));
+        }
         let recipe = run.join(RECIPE_FILE);
         let recipe = match fs::read_to_string(&recipe) {
             Ok(text) => Some(Recipe::parse(&recipe.display().to_string(), &text, &[])?),

@@ -12,9 +12,9 @@ use signal_hook::flag;
 use zoo_compare::machine;
 use zoo_report::insight::INSIGHT_FILE;
 use zoo_train::{
-    BURN_VERSION, Bands, Change, Event, FitError, Found, Helpers, METRICS_FILE, MODEL_FILE,
-    Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run, RunError,
-    State, find_checkpoint, out_of_memory, read_events,
+    BURN_VERSION, Bands, Change, Event, FitError, Found, Helpers, METRIC_NAMES, METRICS_FILE,
+    MODEL_FILE, Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run,
+    RunError, State, find_checkpoint, out_of_memory, read_events,
 };
 
 use crate::cli::TrainArgs;
@@ -40,6 +40,8 @@ struct Prepared {
     weights: Option<PathBuf>,
     model: Box<dyn Model>,
     data: Data,
+    /// What the system says of the data's files before they are read.
+    stamps: Vec<Option<String>>,
     selected: Selected,
     /// More devices, which share every batch with `selected`.
     helpers: Vec<Selected>,
@@ -123,7 +125,8 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
             None,
         ),
         Some(folder) => {
-            let Some((run, found)) = reopen(args, folder, is_last, &origin)? else {
+            let total_steps = (prepared.recipe.train).total_steps(prepared.data.train.len());
+            let Some((run, found)) = reopen(args, folder, is_last, total_steps, &origin)? else {
                 return Ok(false);
             };
             // A checkpoint has all weights; without one, the run begins where it began.
@@ -135,6 +138,12 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
         }
     };
     let mut record = begin(&prepared, &origin, run.folder(), found.as_ref());
+    let checkpoint = found.as_ref().and_then(|found| found.checkpoint.as_ref());
+    let before = checkpoint.map(|checkpoint| checkpoint.manifest.progress.spent);
+    let clock = Clock {
+        began,
+        before: before.map_or(0.0, |spent| spent.wall_seconds),
+    };
     let mut sinks = Sinks::default();
     let work = || {
         write_record(&run, &record)?;
@@ -148,7 +157,7 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
     let trained = guarded(&prepared, work).and_then(|trained| {
         let look = !args.no_report;
         guarded(&prepared, || {
-            conclude(&prepared, &run, &mut record, trained, began, look)
+            conclude(&prepared, &run, &mut record, trained, &clock, look)
         })
     });
     let finish = match trained {
@@ -198,7 +207,7 @@ fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
     } else {
         claim.map(|expect| expect.metrics.clone())
     };
-    if args.check && bands.is_none() {
+    if args.check && bands.as_ref().is_none_or(Bands::is_empty) {
         return Err(wrong(
             "claims nothing; --check needs an [expect] table".into(),
         ));
@@ -226,6 +235,9 @@ fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
         return Err(wrong(problem.into()));
     }
     recipe.check_length(data.train.len()).map_err(wrong)?;
+    if args.check {
+        check_claims(bands.iter().flatten(), &data).map_err(wrong)?;
+    }
     let weights = match args.resume {
         None => start_weights(&recipe, &*model, &directory)?,
         Some(_) => None,
@@ -239,8 +251,10 @@ fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
     if let Some(weights) = recipe.model.get("weights") {
         resolved.insert("weights".into(), weights.clone());
     }
+    let stamps = data.stamps();
     Ok(Prepared {
         weights,
+        stamps,
         recipe: Recipe {
             model: resolved,
             ..recipe
@@ -251,6 +265,28 @@ fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
         helpers,
         bands,
     })
+}
+
+/// Whether what is claimed will be there to be held against it.
+fn check_claims<'a>(
+    claims: impl Iterator<Item = (&'a String, &'a [f64; 2])>,
+    data: &Data,
+) -> Result<(), String> {
+    for (claim, _) in claims {
+        let is_there = match claim.split_once('.') {
+            Some(("test", name)) => data.test.is_some() && METRIC_NAMES.contains(&name),
+            Some(("valid", name)) => data.valid.is_some() && METRIC_NAMES.contains(&name),
+            _ => false,
+        };
+        if !is_there {
+            return Err(format!(
+                "[expect] claims {claim:?}, which this run will not have; there are {} of the splits that \
+                 the data has, such as test.accuracy",
+                METRIC_NAMES.join(", ")
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The weights to go on from: a file or folder, or the name of a source that was fetched. They must
@@ -319,10 +355,11 @@ fn reopen(
     args: &TrainArgs,
     folder: &Path,
     is_last: bool,
+    total_steps: usize,
     origin: &Origin,
 ) -> Result<Option<(Run, Found)>, Error> {
     let mut run = Run::open(folder, origin.clone())?;
-    let found = match run.rewind(&args.allow_changed) {
+    let found = match run.rewind(&args.allow_changed, total_steps) {
         Ok(found) => found,
         Err(error @ RunError::NoneSound { .. }) if !is_last => {
             eprintln!("warning: {error}; trying the run before it");
@@ -406,6 +443,19 @@ fn changes(args: &TrainArgs) -> Result<Vec<Change>, Error> {
     count("train.steps", args.steps.map(|steps| steps as u64))?;
     count("train.seed", args.seed)?;
     Ok(changes)
+}
+
+/// What a run takes, without the gaps between its processes.
+struct Clock {
+    began: Instant,
+    /// Of the processes before this one, up to the checkpoint that is gone on from.
+    before: f64,
+}
+
+impl Clock {
+    fn seconds(&self) -> f64 {
+        self.before + self.began.elapsed().as_secs_f64()
+    }
 }
 
 /// What is trained to its end, and where.
@@ -508,7 +558,7 @@ fn conclude(
     run: &Run,
     record: &mut Record,
     trained: Trained,
-    began: Instant,
+    clock: &Clock,
     look: bool,
 ) -> Result<Event, Error> {
     let Trained { ready, outcome } = trained;
@@ -518,7 +568,7 @@ fn conclude(
         metrics: named("valid", outcome.validation.unwrap_or_default()).collect(),
         steps: outcome.steps,
         stopped_early: outcome.stopped_early,
-        wall_seconds: began.elapsed().as_secs_f64(),
+        wall_seconds: clock.seconds(),
         samples_per_second: outcome.samples_per_second,
     };
     record.result = Some(result.clone());
@@ -535,7 +585,13 @@ fn conclude(
         })?;
         result.metrics.extend(named("test", values));
     }
-    result.wall_seconds = began.elapsed().as_secs_f64();
+    if data.stamps() != prepared.stamps {
+        eprintln!(
+            "warning: files of the data were changed while the run went on: it learned from some of either, \
+             and the sums in {RECORD_FILE} are of those that it began with"
+        );
+    }
+    result.wall_seconds = clock.seconds();
     let finish = finish_event(run.folder(), &result);
     record.state = State::Finished;
     record.ended = Some(now());
@@ -596,6 +652,13 @@ fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error:
     match error {
         Error::Interrupted(message) => {
             Error::Interrupted(format!("{message}; go on with: train --resume {folder}"))
+        }
+        // Such as an example that cannot be read, long after the first step.
+        Error::Request(message) if has_steps(run.folder()) && !message.contains("--resume") => {
+            Error::Request(format!(
+                "{message}; what was computed is kept: once that is mended, go on with: train --resume \
+                 {folder} (--allow-changed data, if the data is another then)"
+            ))
         }
         other => other,
     }

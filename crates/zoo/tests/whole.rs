@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{succeed, write_folder, zoo};
+use common::{fail, succeed, write_folder, zoo};
 use serde_json::{Value, json};
 use zoo::devices;
 use zoo::registry::{self, MODELS};
@@ -185,6 +185,10 @@ fn words_of_sentences() {
         "{shown:?}"
     );
     predict(root, &run, "a good zoo");
+    // Not the sentence that a file's name makes.
+    fs::write(root.join("review.txt"), "a good zoo").unwrap();
+    let error = fail(root, &["predict", &run, "review.txt"], 2);
+    assert!(error.contains("is a file"), "{error}");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! What a step changes, and how it is kept in a checkpoint and found again.
 
 use std::path::Path;
+use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use zoo_weights::Origin;
 
 use super::{Fit, FitError, NotFinite, Where};
-use crate::checkpoint::{BestSoFar, Progress};
+use crate::checkpoint::{BestSoFar, Progress, Spent};
 use crate::event::Event;
 use crate::finite::not_finite_tensor;
 use crate::metric::not_finite;
@@ -29,6 +30,9 @@ pub(super) struct State<M> {
     /// Whether this step's validation broke off: it is made up for when the run goes on.
     pub(super) validation_due: bool,
     pub(super) epoch_losses: Mean,
+    pub(super) spent: Spent,
+    /// Since when this process trains, and what had been spent on the wall clock before.
+    pub(super) clock: (Instant, f64),
 }
 
 pub(super) struct Best<M> {
@@ -61,7 +65,17 @@ impl<M: Module> State<M> {
             best: self.best.as_ref().map(|best| best.found.clone()),
             validations_since_best: self.validations_since_best,
             validation_due: self.validation_due,
+            spent: Spent {
+                wall_seconds: self.wall_seconds(),
+                ..self.spent
+            },
         }
+    }
+
+    /// Time since the run began to train, without the gaps between its processes.
+    pub(super) fn wall_seconds(&self) -> f64 {
+        let (began, before) = self.clock;
+        before + began.elapsed().as_secs_f64()
     }
 }
 
@@ -80,6 +94,8 @@ impl<M: Module> Fit<'_, M> {
                 validations_since_best: 0,
                 validation_due: false,
                 epoch_losses: Mean::default(),
+                spent: Spent::default(),
+                clock: (Instant::now(), 0.0),
             });
         };
         let file = |name| {
@@ -122,6 +138,8 @@ impl<M: Module> Fit<'_, M> {
                 sum: progress.epoch_loss_sum,
                 count: progress.epoch_steps,
             },
+            spent: progress.spent,
+            clock: (Instant::now(), progress.spent.wall_seconds),
         })
     }
 

@@ -41,6 +41,13 @@ impl Data {
         self.sums(cache.as_deref(), progress)
     }
 
+    /// What the system says of each split's files; nothing where it says too little.
+    pub fn stamps(&self) -> Vec<Option<String>> {
+        let splits = [Some(&self.train), self.valid.as_ref(), self.test.as_ref()];
+        let stamps = splits.into_iter().flatten().map(|source| source.stamp());
+        stamps.map(|stamp| Some(stamp?.key)).collect()
+    }
+
     fn sums(
         &self,
         cache: Option<&Path>,

@@ -301,8 +301,8 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
             validation: fitted.validation,
             steps: fitted.steps,
             stopped_early: fitted.stopped_early,
-            samples_per_second: fitted.samples as f64
-                / fitted.training_time.as_secs_f64().max(1e-9),
+            samples_per_second: fitted.spent.samples as f64
+                / fitted.spent.training_seconds.max(1e-9),
         };
         Ok((self.ready(fitted.model, job.device), outcome))
     }

@@ -30,6 +30,28 @@ pub fn memory_bytes() -> Option<u64> {
     Some(allowed.map_or(all, |allowed: u64| all.min(allowed)))
 }
 
+/// The memory that this process could still take: what is free of the machine's, of its container's,
+/// and of the process's own bound (`ulimit -v`).
+#[must_use]
+pub fn available_bytes() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok()?;
+    let free = kibibytes(&machine, "MemAvailable")? + kibibytes(&machine, "SwapFree").unwrap_or(0);
+    let number = |path: &str| -> Option<u64> { fs::read_to_string(path).ok()?.trim().parse().ok() };
+    let container = number("/sys/fs/cgroup/memory.max")
+        .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let own = limits.lines().find_map(|line| {
+        let most = line
+            .strip_prefix("Max address space")?
+            .split_whitespace()
+            .next()?;
+        // It says `unlimited` where there is no bound.
+        let most: u64 = most.parse().ok()?;
+        Some(most.saturating_sub(status_field("VmSize").unwrap_or(0)))
+    });
+    [Some(free), container, own].into_iter().flatten().min()
+}
+
 /// Linux tells; other systems do not without a dependency, and reports then leave memory out.
 fn status_field(field: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;

@@ -357,7 +357,7 @@ pub struct ExportArgs {
     /// The file or folder to write [default: export.safetensors or export/ in the run]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
-    /// Write over an earlier export
+    /// Write over what is there: an earlier export, or another model's folder
     #[arg(long)]
     pub force: bool,
 }

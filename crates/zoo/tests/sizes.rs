@@ -6,6 +6,8 @@
 mod common;
 
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::process::Command;
 
 use common::{fail, succeed, write_folder};
 
@@ -22,7 +24,7 @@ fn models_and_batches_that_no_memory_holds_are_refused() {
     let cases: &[(&[&str], &[&str])] = &[
         (
             &["train", "--set", WIDE],
-            &["weights of this mlp", "bytes (4.4 TB)", "this machine has"],
+            &["weights of this mlp", "bytes (4.4 TB)", "are free here"],
         ),
         (&["show", "mlp", "--set", WIDE], &["bytes (4.4 TB)"]),
         (
@@ -188,5 +190,25 @@ fn a_run_that_claims_absurd_sizes_is_refused() {
         config["codec"]["shape"] = serde_json::json!([1, u64::MAX, u64::MAX]);
     }) {
         assert!(error.contains("bytes"), "{error}");
+    }
+}
+
+/// Where a process may take less than the machine has, that is what counts.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bound_on_the_process_is_a_bound_on_the_model() {
+    let zoo = env!("CARGO_BIN_EXE_zoo");
+    for model in [
+        "mlp --set widths=[784,1000000,1000]",
+        "encoder --set hidden=4000000",
+        "vit --set hidden=1000000",
+        "llama --set hidden=1000000",
+        "gpt --set vocab_size=16777216",
+    ] {
+        let script = format!("ulimit -v 8000000; exec {zoo} show {model}");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{model}: {error}");
+        assert!(error.contains("are free here"), "{model}: {error}");
     }
 }

@@ -401,7 +401,7 @@ impl<C, M: Module + 'static> Configured<C, M> {
         let each = leaves.map(|leaf| size::numbers(&leaf.shape));
         let numbers = each.fold(0, u128::saturating_add);
         let what = format!("the weights of this {}, {numbers} numbers,", self.name);
-        size::check(&what, numbers).map_err(Error::Request)?;
+        size::check_weights(&what, numbers).map_err(Error::Request)?;
         Ok(model)
     }
 

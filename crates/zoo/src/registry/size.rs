@@ -21,25 +21,48 @@ pub fn numbers(shape: &[usize]) -> u128 {
 /// # Errors
 /// What it would take, and what there is.
 pub fn check(what: &str, numbers: u128) -> Result<(), String> {
-    static MEMORY: OnceLock<Option<u64>> = OnceLock::new();
-    let memory = *MEMORY.get_or_init(machine::memory_bytes);
-    check_against(what, numbers, memory)
+    check_against(what, numbers, 1, available())
 }
 
-fn check_against(what: &str, numbers: u128, memory: Option<u64>) -> Result<(), String> {
+/// Refuses weights that could not be computed with: there must be room for them twice, as they are
+/// drawn or read and as they are used.
+///
+/// # Errors
+/// What they would take, and what there is.
+pub fn check_weights(what: &str, numbers: u128) -> Result<(), String> {
+    check_against(what, numbers, 2, available())
+}
+
+/// What was free when it was first asked for.
+fn available() -> Option<u64> {
+    static MEMORY: OnceLock<Option<u64>> = OnceLock::new();
+    *MEMORY.get_or_init(machine::available_bytes)
+}
+
+fn check_against(
+    what: &str,
+    numbers: u128,
+    times: u128,
+    memory: Option<u64>,
+) -> Result<(), String> {
     let bytes = numbers.saturating_mul(NUMBER_BYTES);
-    if bytes <= u128::from(memory.unwrap_or(MOST_BYTES)) {
+    if bytes.saturating_mul(times) <= u128::from(memory.unwrap_or(MOST_BYTES)) {
         return Ok(());
     }
+    let again = if times > 1 {
+        ", and as much again to compute with them"
+    } else {
+        ""
+    };
     let bytes = match bytes {
         u128::MAX => "more bytes than can be counted".into(),
         bytes => format!("{bytes} bytes ({})", in_words(bytes)),
     };
     let there = match memory {
-        Some(memory) => format!("this machine has {}", in_words(memory.into())),
+        Some(memory) => format!("{} are free here", in_words(memory.into())),
         None => format!("more than the {} allowed", in_words(MOST_BYTES.into())),
     };
-    Err(format!("{what} would take {bytes}; {there}"))
+    Err(format!("{what} would take {bytes}{again}; {there}"))
 }
 
 /// `3.1 TB`
@@ -60,18 +83,23 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_its_size() {
         let memory = Some(16_000_000_000);
-        check_against("it", 4_000_000_000, memory).unwrap();
-        let error = check_against("the weights", 4_000_000_001, memory).unwrap_err();
-        let expected =
-            "the weights would take 16000000004 bytes (16.0 GB); this machine has 16.0 GB";
+        check_against("it", 4_000_000_000, 1, memory).unwrap();
+        let error = check_against("the batch", 4_000_000_001, 1, memory).unwrap_err();
+        let expected = "the batch would take 16000000004 bytes (16.0 GB); 16.0 GB are free here";
         assert_eq!(error, expected);
-        let error = check_against("it", 1 << 60, None).unwrap_err();
+        check_against("weights", 2_000_000_000, 2, memory).unwrap();
+        let error = check_against("weights", 2_000_000_001, 2, memory).unwrap_err();
+        assert!(
+            error.contains("8.0 GB") && error.contains("as much again"),
+            "{error}"
+        );
+        let error = check_against("it", 1 << 60, 1, None).unwrap_err();
         assert!(
             error.contains("4.6 EB") && error.contains("1.1 TB allowed"),
             "{error}"
         );
-        check_against("it", 1 << 38, None).unwrap();
-        let error = check_against("it", numbers(&[usize::MAX; 3]), memory).unwrap_err();
+        check_against("it", 1 << 38, 1, None).unwrap();
+        let error = check_against("it", numbers(&[usize::MAX; 3]), 1, memory).unwrap_err();
         assert!(error.contains("more bytes than can be counted"), "{error}");
     }
 }

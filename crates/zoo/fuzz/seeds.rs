@@ -220,6 +220,11 @@ pub fn manifest() -> Vec<Vec<u8>> {
             }),
             validations_since_best: 1,
             validation_due: true,
+            spent: zoo_train::Spent {
+                samples: 640,
+                training_seconds: 1.5,
+                wall_seconds: 2.5,
+            },
         },
         files: [("model.safetensors".into(), sum)].into(),
     };

@@ -118,7 +118,7 @@ fn a_run_is_not_made_shorter_and_its_time_is_that_of_all_its_processes() {
             )
         })
         .collect();
-    spent.sort_by(|a, b| a.0.cmp(&b.0));
+    spent.sort_by_key(|(samples, _)| *samples);
     let (samples, seconds) = spent.last().copied().unwrap();
     assert_eq!(samples, 40 * 8, "of both processes");
     assert!(result["wall_seconds"].as_f64().unwrap() >= seconds);

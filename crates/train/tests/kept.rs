@@ -48,11 +48,11 @@ fn the_best_model_of_a_moving_average_is_the_one_that_was_measured() {
     };
     let (fitted, events) = training.go();
     let fitted = fitted.unwrap();
-    let best = events.iter().filter_map(|event| match event {
+    let mut best = events.iter().filter_map(|event| match event {
         Event::Validation { step, best, .. } => best.then_some(*step),
         _ => None,
     });
-    let best = best.last().unwrap();
+    let best = best.next_back().unwrap();
     assert!(best < 20, "an early one is best, not that after {best}");
     assert_eq!(judged(&fitted.model, &valid), fitted.validation.unwrap());
 

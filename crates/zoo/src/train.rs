@@ -2,70 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
+use std::time::{Instant, SystemTime};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use zoo_compare::machine;
 use zoo_report::insight::INSIGHT_FILE;
 use zoo_train::{
-    BURN_VERSION, Bands, Change, Event, FitError, Found, Helpers, METRIC_NAMES, METRICS_FILE,
-    MODEL_FILE, Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record, Resumed, Run,
-    RunError, State, find_checkpoint, out_of_memory, read_events,
+    BURN_VERSION, Event, FitError, Found, Helpers, METRICS_FILE, MODEL_FILE, Metrics, Origin,
+    Outcome, RECIPE_FILE, RECORD_FILE, Record, Resumed, Run, RunError, State, find_checkpoint,
+    out_of_memory, read_events,
 };
 
 use crate::cli::TrainArgs;
-use crate::data::{self, Data};
-use crate::devices::{self, Kind, Selected};
+use crate::data;
+use crate::devices::{self, Selected};
 use crate::error::Error;
-use crate::hub::TOKENIZER_FILE;
 use crate::insight;
-use crate::pretrained;
-use crate::progress::{Progress, describe};
-use crate::recipes::{self, RECIPES};
-use crate::registry::{self, Job, Model, Ready};
+use crate::progress::Progress;
+use crate::registry::{self, Job, Ready};
 use crate::resume;
-use crate::runs::REPORT_FILE;
 use crate::saved::{CONFIG_FILE, Config};
 use crate::sink::Sinks;
 
-/// Everything a run needs, checked before the run folder is made: a wrong request leaves nothing behind.
-struct Prepared {
-    /// Resolved: what was left to defaults, presets and the data is written out.
-    recipe: Recipe,
-    /// Weights to start from, instead of random ones.
-    weights: Option<PathBuf>,
-    model: Box<dyn Model>,
-    data: Data,
-    /// What the system says of the data's files before they are read.
-    stamps: Vec<Option<String>>,
-    selected: Selected,
-    /// More devices, which share every batch with `selected`.
-    helpers: Vec<Selected>,
-    /// What the result must be.
-    bands: Option<Bands>,
-}
+mod prepare;
+mod signals;
+mod verdict;
 
-impl Prepared {
-    fn devices(&self) -> impl Iterator<Item = &Selected> {
-        std::iter::once(&self.selected).chain(&self.helpers)
-    }
-
-    fn remote(&self) -> Vec<&Selected> {
-        let devices = self.devices();
-        devices
-            .filter(|device| device.kind == Kind::Remote)
-            .collect()
-    }
-
-    /// What its runs are called, without their number.
-    fn run_name(&self) -> String {
-        format!("{}-{}", self.recipe.name, self.selected.backend.name)
-    }
-}
+use prepare::{Prepared, changes, prepare, start_weights};
+use signals::stop_on_signals;
+use verdict::{check, report};
 
 /// Trains, tests, and writes the run folder.
 pub fn run(args: &TrainArgs) -> Result<(), Error> {
@@ -187,168 +152,6 @@ fn is_unchanged(
         && (has_checkpoint || record.recipe_sha256 == origin.recipe_sha256()))
 }
 
-/// `folder` is that of the run to go on with, which says what the request leaves open.
-fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
-    let recipe_name = match (&args.recipe, folder) {
-        (Some(recipe), _) => recipe.clone(),
-        (None, Some(folder)) => folder.join(RECIPE_FILE).display().to_string(),
-        (None, None) => RECIPES[0].0.to_owned(),
-    };
-    let mut changes = changes(args)?;
-    let mut recipe = recipes::read(&recipe_name, &changes)?;
-    let wrong = |problem: String| Error::Request(format!("{recipe_name}: {problem}"));
-    let claim = recipe.expect.as_ref();
-    let bands = if args.short {
-        let short = claim.and_then(|expect| expect.short.clone()).ok_or_else(|| {
-            wrong("has no [expect.short], which --short needs: the steps of a short run, and its claim".into())
-        })?;
-        changes.push(Change::new("train.steps", short.steps as i64));
-        Some(short.metrics)
-    } else {
-        claim.map(|expect| expect.metrics.clone())
-    };
-    if args.check && bands.as_ref().is_none_or(Bands::is_empty) {
-        return Err(wrong(
-            "claims nothing; --check needs an [expect] table".into(),
-        ));
-    }
-    if args.short {
-        recipe = recipes::read(&recipe_name, &changes)?;
-    }
-    let (selected, helpers) = open_devices(args, folder)?;
-    // Model and data need each other: the data its window length, the model its vocabulary.
-    let input = registry::configure(&recipe.model, None)
-        .map_err(wrong)?
-        .input();
-    let directory = data::directory(args.data_dir.as_deref());
-    data::keep_split(&mut recipe.data, recipe.train.seed, data::SPLIT_SEED);
-    let data = data::open(&recipe.data, &directory, input)?;
-    data.warn();
-    let model = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
-    let batch = recipe.train.batch_size.max(recipe.train.eval_batch_size);
-    let fits = model.check_memory(batch, &data.facts.least_input());
-    fits.map_err(|error| wrong(error.to_string()))?;
-    if data.valid.is_none()
-        && (recipe.train.patience.is_some() || recipe.train.validate_every_steps.is_some())
-    {
-        let problem = "train.patience and train.validate_every_steps need validation data; set data.validation";
-        return Err(wrong(problem.into()));
-    }
-    recipe.check_length(data.train.len()).map_err(wrong)?;
-    if args.check {
-        check_claims(bands.iter().flatten(), &data).map_err(wrong)?;
-    }
-    let weights = match args.resume {
-        None => start_weights(&recipe, &*model, &directory)?,
-        Some(_) => None,
-    };
-    if let Some(finetune) = &recipe.finetune {
-        model
-            .check_finetune(finetune)
-            .map_err(|error| wrong(error.to_string()))?;
-    }
-    let mut resolved = model.table();
-    if let Some(weights) = recipe.model.get("weights") {
-        resolved.insert("weights".into(), weights.clone());
-    }
-    let stamps = data.stamps();
-    Ok(Prepared {
-        weights,
-        stamps,
-        recipe: Recipe {
-            model: resolved,
-            ..recipe
-        },
-        model,
-        data,
-        selected,
-        helpers,
-        bands,
-    })
-}
-
-/// Whether what is claimed will be there to be held against it.
-fn check_claims<'a>(
-    claims: impl Iterator<Item = (&'a String, &'a [f64; 2])>,
-    data: &Data,
-) -> Result<(), String> {
-    for (claim, _) in claims {
-        let is_there = match claim.split_once('.') {
-            Some(("test", name)) => data.test.is_some() && METRIC_NAMES.contains(&name),
-            Some(("valid", name)) => data.valid.is_some() && METRIC_NAMES.contains(&name),
-            _ => false,
-        };
-        if !is_there {
-            return Err(format!(
-                "[expect] claims {claim:?}, which this run will not have; there are {} of the splits that \
-                 the data has, such as test.accuracy",
-                METRIC_NAMES.join(", ")
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// The weights to go on from: a file or folder, or the name of a source that was fetched. They must
-/// fit, up to the head.
-fn start_weights(
-    recipe: &Recipe,
-    model: &dyn Model,
-    directory: &Path,
-) -> Result<Option<PathBuf>, Error> {
-    let Some(given) = recipe.model.get("weights") else {
-        return Ok(None);
-    };
-    let given = given
-        .as_str()
-        .ok_or_else(|| Error::request("model.weights must be text"))?;
-    let path = pretrained::find_file(given, directory)?;
-    let folder = if path.is_dir() {
-        Some(&*path)
-    } else {
-        path.parent()
-    };
-    let tokenizer = folder.map(|folder| folder.join(TOKENIZER_FILE));
-    if let (Some(tokenizer), false) = (
-        tokenizer.filter(|tokenizer| tokenizer.is_file()),
-        recipe.data.contains_key("tokenizer"),
-    ) {
-        return Err(Error::Request(format!(
-            "model.weights = {given:?}: its tokens are those of a tokenizer; read the data by it, with \
-             --set data.tokenizer={}",
-            tokenizer.display()
-        )));
-    }
-    let anew = model.new_head(&path)?;
-    if !anew.is_empty() {
-        eprintln!("{given}: a new head of another size: {}", anew.join(", "));
-    }
-    Ok(Some(path))
-}
-
-/// The devices that are asked for, or else those of the run to resume.
-fn open_devices(
-    args: &TrainArgs,
-    resumed: Option<&Path>,
-) -> Result<(Selected, Vec<Selected>), Error> {
-    let mut specs = args.devices.clone();
-    if let (true, Some(backend)) = (specs.is_empty(), &args.backend) {
-        specs.push(backend.clone());
-    }
-    if let (true, Some(folder)) = (specs.is_empty(), resumed) {
-        specs = resume::read_record(folder)
-            .map(|record| record.devices)
-            .unwrap_or_default();
-    }
-    if specs.is_empty() {
-        specs.push(devices::default_name().into());
-    }
-    let opened = specs.iter().map(|spec| devices::open(spec.trim()));
-    let mut opened: Vec<Selected> = opened.collect::<Result<_, _>>().map_err(Error::request)?;
-    let first = opened.remove(0);
-    Ok((first, opened))
-}
-
 /// A run to go on with, at its newest sound checkpoint. `None` where none is sound, and other runs
 /// are left to try.
 fn reopen(
@@ -430,21 +233,6 @@ fn names(prepared: &Prepared) -> Vec<String> {
     prepared.devices().map(ToString::to_string).collect()
 }
 
-fn changes(args: &TrainArgs) -> Result<Vec<Change>, Error> {
-    let mut changes = recipes::changes(&args.set)?;
-    let mut count = |key: &str, value: Option<u64>| -> Result<(), Error> {
-        let Some(value) = value else { return Ok(()) };
-        let value = i64::try_from(value)
-            .map_err(|_| Error::Request(format!("{key} = {value}: must be below 2^63")))?;
-        changes.push(Change::new(key, value));
-        Ok(())
-    };
-    count("train.epochs", args.epochs.map(|epochs| epochs as u64))?;
-    count("train.steps", args.steps.map(|steps| steps as u64))?;
-    count("train.seed", args.seed)?;
-    Ok(changes)
-}
-
 /// What a run takes, without the gaps between its processes.
 struct Clock {
     began: Instant,
@@ -462,44 +250,6 @@ impl Clock {
 struct Trained {
     ready: Box<dyn Ready>,
     outcome: registry::Outcome,
-}
-
-/// What asks a run to stop: Ctrl-C, `kill`, and a terminal that was closed, unless the process was
-/// started to outlive that, by `nohup`.
-fn stop_signals() -> Vec<i32> {
-    #[cfg(unix)]
-    if !ignores_hangup() {
-        return vec![SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
-    }
-    vec![SIGINT, SIGTERM]
-}
-
-/// Whether the signal is ignored, as Linux tells it: bit 0 of a mask.
-#[cfg(unix)]
-fn ignores_hangup() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & 1 == 1)
-}
-
-/// A flag that [`stop_signals`] set; the second of them ends the process at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in stop_signals() {
-        flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())
-            .and_then(|_| flag::register(signal, stop.clone()))
-            .map_err(|error| Error::Failed(format!("cannot wait for signals: {error}")))?;
-    }
-    // A step can take a while: that the signal was heard is said at once.
-    let heard = stop.clone();
-    std::thread::spawn(move || {
-        while !heard.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        eprintln!("\nfinishing the step and writing a checkpoint; once more ends at once");
-    });
-    Ok(stop)
 }
 
 /// The logs that are asked for, with what a resumed run had told before.
@@ -759,72 +509,4 @@ fn write_report(args: &TrainArgs, run: &Run) {
         Ok(Err(error)) => eprintln!("warning: no report: {error}"),
         Err(panic) => eprintln!("warning: no report: {panic}"),
     }
-}
-
-/// The result, for people.
-fn report(args: &TrainArgs, prepared: &Prepared, finish: &Event) {
-    let Event::Finish {
-        run,
-        metrics,
-        steps,
-        stopped_early,
-        wall_seconds,
-        samples_per_second,
-    } = finish
-    else {
-        return;
-    };
-    if args.json {
-        return;
-    }
-    let early = if *stopped_early {
-        ", stopped early"
-    } else {
-        ""
-    };
-    println!("{}", describe(metrics));
-    println!("{steps} steps{early} in {wall_seconds:.1} s, {samples_per_second:.0} samples/s");
-    // The claim is about the recipe as it is.
-    if args.check || changes(args).is_ok_and(|changes| changes.is_empty()) {
-        for line in judge(prepared, metrics).0 {
-            println!("{line}");
-        }
-    }
-    let report = Path::new(run).join(REPORT_FILE);
-    if !args.no_report && report.is_file() {
-        println!("report: {}", report.display());
-    }
-    println!("run folder: {run}");
-}
-
-/// A line for each claim, and whether all of them hold.
-fn judge(prepared: &Prepared, metrics: &Metrics) -> (Vec<String>, bool) {
-    let mut all_hold = true;
-    let mut judge = |metric: &String, [min, max]: [f64; 2]| {
-        let value = metrics.get(metric).copied();
-        let holds = value.is_some_and(|value| (min..=max).contains(&value));
-        all_hold &= holds;
-        let value = value.map_or("is not there".into(), |value| format!("{value:.4}"));
-        let verdict = if holds {
-            "as expected"
-        } else {
-            "NOT as expected"
-        };
-        format!("{verdict}: {metric} {value}, the recipe claims {min} to {max}")
-    };
-    let bands = prepared.bands.iter().flatten();
-    let lines = bands.map(|(metric, band)| judge(metric, *band)).collect();
-    (lines, all_hold)
-}
-
-fn check(args: &TrainArgs, prepared: &Prepared, finish: &Event) -> Result<(), Error> {
-    let Event::Finish { metrics, .. } = finish else {
-        return Ok(());
-    };
-    let (lines, all_hold) = judge(prepared, metrics);
-    if all_hold || !args.check {
-        return Ok(());
-    }
-    let missed = lines.into_iter().filter(|line| line.starts_with("NOT"));
-    Err(Error::Failed(missed.collect::<Vec<_>>().join("; ")))
 }

@@ -128,7 +128,7 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
             };
             // A checkpoint has all weights; without one, the run begins where it began.
             if found.checkpoint.is_none() {
-                let directory = data::directory(args.data_dir.as_deref());
+                let directory = data::directory(args.data_dir.as_deref())?;
                 prepared.weights = start_weights(&prepared.recipe, &*prepared.model, &directory)?;
             }
             (run, Some(found))
@@ -211,7 +211,7 @@ fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepared, Error> {
     let input = registry::configure(&recipe.model, None)
         .map_err(wrong)?
         .input();
-    let directory = data::directory(args.data_dir.as_deref());
+    let directory = data::directory(args.data_dir.as_deref())?;
     data::keep_split(&mut recipe.data, recipe.train.seed, data::SPLIT_SEED);
     let data = data::open(&recipe.data, &directory, input)?;
     data.warn();

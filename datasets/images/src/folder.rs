@@ -345,6 +345,15 @@ impl Files {
 /// The names of the class folders of a split, sorted.
 fn classes(folder: &Path) -> Result<Vec<OsString>, ImageError> {
     let classes = folders(folder)?;
+    // A class is told by its name, in results and to `data.classes`.
+    if let Some(name) = classes.iter().find(|name| name.to_str().is_none()) {
+        return Err(ImageError::Unexpected {
+            path: folder.into(),
+            expected: "a folder for each class, named in UTF-8".into(),
+            found: format!("{name:?}"),
+            next: "rename that folder".into(),
+        });
+    }
     if !classes.is_empty() {
         return Ok(classes);
     }
@@ -386,19 +395,22 @@ fn check_same_classes(
     })
 }
 
-/// The names of the folders in a folder, sorted; links to folders are folders.
+/// The names of the folders in a folder, sorted; links to folders are folders. A link to nothing may
+/// have been one.
 fn folders(folder: &Path) -> Result<Vec<OsString>, ImageError> {
-    let list = || {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if !is_ignored(&name) && entry.path().is_dir() {
-                names.push(name);
-            }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|source| unreadable(folder, source))? {
+        let entry = entry.map_err(|source| unreadable(folder, source))?;
+        let name = entry.file_name();
+        if is_ignored(&name) {
+            continue;
         }
-        names.sort();
-        Ok(names)
-    };
-    list().map_err(|source| unreadable(folder, source))
+        let path = entry.path();
+        let followed = fs::metadata(&path).map_err(|source| unreadable(&path, source))?;
+        if followed.is_dir() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }

@@ -326,6 +326,23 @@ fn a_header_is_checked_without_decoding() {
     );
 }
 
+#[test]
+fn a_split_that_is_no_folder_is_told() {
+    let dir = folder(&["train"]);
+    for name in ["test.zip", "Validation.csv", "train.csv", "notes.zip"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let warnings = open(&dir).warnings.join("\n");
+    for (name, is_told) in [
+        ("test.zip", true),
+        ("Validation.csv", true),
+        ("train.csv", false),
+        ("notes.zip", false),
+    ] {
+        assert_eq!(warnings.contains(name), is_told, "{warnings}");
+    }
+}
+
 /// A chunk of a PNG, its checksum spoilt if `is_damaged`.
 fn chunk(kind: &[u8; 4], data: &[u8], is_damaged: bool) -> Vec<u8> {
     let mut sum = flate2::Crc::new();

@@ -298,7 +298,10 @@ pub fn sets() -> Vec<SetRow> {
 }
 
 /// The data directory: the given one, else `ZOO_DATA_DIR`, else the platform's cache folder.
-pub fn directory(given: Option<&Path>) -> PathBuf {
+///
+/// # Errors
+/// A path that is empty, or in another user's home folder.
+pub fn directory(given: Option<&Path>) -> Result<PathBuf, Error> {
     let cache = || {
         dirs::cache_dir()
             .unwrap_or_else(std::env::temp_dir)
@@ -309,8 +312,11 @@ pub fn directory(given: Option<&Path>) -> PathBuf {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    let folder = given.map(Path::to_owned).or_else(variable);
-    folder.map_or_else(cache, |folder| paths::absolute(&folder))
+    match (given, variable()) {
+        (Some(folder), _) => paths::absolute("--data-dir", folder),
+        (None, Some(folder)) => paths::absolute("ZOO_DATA_DIR", &folder),
+        (None, None) => Ok(cache()),
+    }
 }
 
 /// Opens the data set of a recipe's `[data]` table. `input` is what the model takes: a decoder's
@@ -373,12 +379,11 @@ fn unreadable(error: impl std::error::Error) -> Error {
 }
 
 fn needs_path(path: Option<PathBuf>, name: &str, example: &str) -> Result<PathBuf, Error> {
-    path.filter(|path| !path.as_os_str().is_empty())
-        .ok_or_else(|| {
-            Error::Request(format!(
-                "data set {name} needs data.path, such as --set data.path={example}"
-            ))
-        })
+    path.ok_or_else(|| {
+        Error::Request(format!(
+            "data set {name} needs data.path, such as --set data.path={example}"
+        ))
+    })
 }
 
 /// Appends pixels `[c * h * w]` as `(value / 255 - mean) / std` by channel.

@@ -32,7 +32,7 @@ const SOURCES: &[&str] = &[
 
 /// Does what was asked for each data set in turn.
 pub fn run(args: &DataArgs) -> Result<(), Error> {
-    let directory = data::directory(args.data_dir.as_deref());
+    let directory = data::directory(args.data_dir.as_deref())?;
     let command = Command {
         name: "data",
         what: "data set",

@@ -16,7 +16,7 @@ use crate::saved::Saved;
 /// Measures and prints.
 pub fn run(args: &EvalArgs) -> Result<(), Error> {
     let saved = Saved::open(&args.run, args.backend.as_deref())?;
-    let directory = data::directory(args.data_dir.as_deref());
+    let directory = data::directory(args.data_dir.as_deref())?;
     let recipe = saved.recipe.as_ref().ok_or_else(|| {
         Error::Request(format!(
             "{} has no recipe, which says on what data: it was not trained here",

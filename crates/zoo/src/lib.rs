@@ -127,7 +127,7 @@ fn command(command: Command) -> Result<(), Error> {
 
 /// `zoo doctor`, with the data directory added to what the machine tells.
 fn examine(json: bool) -> Result<(), Error> {
-    let directory = data::directory(None);
+    let directory = data::directory(None)?;
     let there = if directory.is_dir() {
         ""
     } else {

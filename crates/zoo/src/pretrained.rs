@@ -115,7 +115,7 @@ pub(crate) fn fetched(run: &Path) -> Result<Option<Fetched>, Error> {
     let Some((_, text)) = known.filter(|_| !run.is_dir()) else {
         return Ok(None);
     };
-    let directory = data::directory(None);
+    let directory = data::directory(None)?;
     let source = sources::parse(text)?;
     let weights = source.weights.as_ref();
     let preset = weights.map_or(name, |weights| weights.preset.as_str());
@@ -128,7 +128,7 @@ pub(crate) fn fetched(run: &Path) -> Result<Option<Fetched>, Error> {
 
 /// Does what was asked for each of the named weights in turn.
 pub(crate) fn run(args: &WeightsArgs) -> Result<(), Error> {
-    let directory = data::directory(args.data_dir.as_deref()).join(FOLDER);
+    let directory = data::directory(args.data_dir.as_deref())?.join(FOLDER);
     let command = Command {
         name: "weights",
         what: "weights",

@@ -94,6 +94,6 @@ pub fn read(recipe: &str, changes: &[Change]) -> Result<Recipe, Error> {
         })?;
         recipe.name = name;
     }
-    paths::resolve(&mut recipe);
+    paths::resolve(&mut recipe)?;
     Ok(recipe)
 }

@@ -96,7 +96,7 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
             };
             // A checkpoint has all weights; without one, the run begins where it began.
             if found.checkpoint.is_none() {
-                let directory = data::directory(args.data_dir.as_deref());
+                let directory = data::directory(args.data_dir.as_deref())?;
                 prepared.weights = start_weights(&prepared.recipe, &*prepared.model, &directory)?;
             }
             (run, Some(found))

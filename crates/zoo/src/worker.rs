@@ -76,6 +76,7 @@ fn converge(spec: &Spec, progress: &mut dyn FnMut(usize, f64)) -> Result<Converg
     let selected = devices::open(&spec.device).map_err(|error| error.to_string())?;
     let input = registry::configure(&recipe.model, None)?.input();
     let directory = data::directory(spec.data_dir.as_deref().map(Path::new));
+    let directory = directory.map_err(|error| error.to_string())?;
     let data = data::open(&recipe.data, &directory, input).map_err(|error| error.to_string())?;
     let model = registry::configure(&recipe.model, Some(&data.facts))?;
     let expected = expect.as_ref().and_then(Expect::main);

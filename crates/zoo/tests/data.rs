@@ -558,3 +558,94 @@ fn runs_of_before_the_key_validate_on_what_their_seed_drew() {
     assert_ne!(valid(7, 7), valid(7, 1));
     assert_eq!(valid(7, 1), valid(1, 9), "the usual seed needs no key");
 }
+
+#[test]
+fn classes_that_cannot_be_held_out_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = |rows: &str, more: &[&str]| {
+        let path = folder.path().join("rows.csv");
+        fs::write(&path, format!("text,label\n{rows}")).unwrap();
+        let path = format!("data.path={}", path.display());
+        let changes = [&["data.name=csv", &path, "data.min_count=1"], more].concat();
+        open("encoder-sst2", folder.path(), &changes).unwrap()
+    };
+    let few = "a,x\nb,x\nc,y\nd,z\ne,z\n";
+    for more in [&[][..], &["data.test_fraction=0.3"]] {
+        let warnings = csv(few, more).warnings;
+        assert!(
+            warnings.iter().any(|it| it.contains("the classes \"y\"")),
+            "{warnings:?}"
+        );
+    }
+    let asked = csv(few, &["data.test_fraction=0"]).warnings;
+    assert!(asked.is_empty(), "{asked:?}");
+    let alone = csv("a,x\nb,y\n", &[]);
+    assert!(alone.test.is_none());
+    assert!(
+        alone.warnings[0].contains("no test split"),
+        "{:?}",
+        alone.warnings
+    );
+
+    let pets = folder.path().join("pets");
+    write_folder(&pets, 4);
+    let train = pets.join("train");
+    fs::create_dir(train.join("rare")).unwrap();
+    fs::copy(train.join("dark/0.png"), train.join("rare/0.png")).unwrap();
+    let data = open("resnet20-folder", folder.path(), &refs(&pictures(&train))).unwrap();
+    assert!(
+        data.warnings.iter().any(|it| it.contains("\"rare\"")),
+        "{:?}",
+        data.warnings
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named_as_the_user_writes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.csv");
+    fs::write(&path, "text,label\na,x\nb,y\na,x\nb,y\n").unwrap();
+    let path = format!("data.path={}", path.display());
+    for (key, value) in [("max_words", 1), ("min_count", 9)] {
+        let change = format!("data.{key}={value}");
+        let says = format!("data.{key} = {value}: expected");
+        refused(
+            "encoder-sst2",
+            folder.path(),
+            &["data.name=csv", &path, &change],
+            &[&says],
+        );
+    }
+    let book = folder.path().join("book.txt");
+    fs::write(&book, "letters ".repeat(2000)).unwrap();
+    let book = format!("data.path={}", book.display());
+    refused(
+        "gpt-shakespeare",
+        folder.path(),
+        &["data.name=chars", &book, "data.valid_fraction=2.0"],
+        &["data.valid_fraction = 2"],
+    );
+    refused(
+        "gpt-sums",
+        folder.path(),
+        &["data.digits=9"],
+        &["data.digits = 9"],
+    );
+    for (recipe, name, key) in [
+        ("encoder-sst2", "csv", "path"),
+        ("encoder-sst2", "csv", "tokenizer"),
+        ("gpt-shakespeare", "chars", "path"),
+        ("resnet20-folder", "image-folder", "path"),
+    ] {
+        for given in ["", "~root/x"] {
+            let name = format!("data.name={name}");
+            let change = format!("data.{key}={given:?}");
+            refused(
+                recipe,
+                folder.path(),
+                &[&name, &change],
+                &[&format!("data.{key}"), given],
+            );
+        }
+    }
+}

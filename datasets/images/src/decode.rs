@@ -27,6 +27,8 @@ const MAX_FILE_SIDE: u32 = 1 << 14;
 /// pixels each; JPEG spends a bit or more on 64 pixels. A file that claims more is not whole, and
 /// is refused before memory is set aside for it.
 const MAX_PIXELS_PER_BYTE: u64 = 8 * 1_032;
+/// Of a file whose pixels or end are not there.
+const CUT_OFF: &str = "it is cut off before its end";
 /// Largest file that is read: more than [`MAX_PIXELS`] take without any compression.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
@@ -97,13 +99,13 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ImageError>) -> Resu
 fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, ImageError> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|source| unreadable(path, source))?;
-    let whole = match reader.format() {
-        Some(ImageFormat::Png) => png_is_whole(bytes),
-        Some(ImageFormat::Jpeg) => jpeg_is_whole(bytes),
-        _ => true,
+    let fault = match reader.format() {
+        Some(ImageFormat::Png) => png_fault(bytes),
+        Some(ImageFormat::Jpeg) if !jpeg_is_whole(bytes) => Some(CUT_OFF.into()),
+        _ => None,
     };
-    if !whole {
-        return Err(not_decoded(path, problem("it is cut off before its end")));
+    if let Some(fault) = fault {
+        return Err(not_decoded(path, problem(&fault)));
     }
     let decoder = reader.into_decoder();
     let decoder = decoder.map_err(|source| not_decoded(path, source))?;
@@ -124,21 +126,53 @@ fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, I
     })
 }
 
-/// Whether all of a PNG's pixels are there: no chunk of them reaches past the end of the file.
-fn png_is_whole(bytes: &[u8]) -> bool {
+/// What is wrong with a PNG's chunks, as its decoder would find: it needs the palette before the
+/// pixels, and some chunk behind them. What the pixels unpack to, only decoding tells.
+fn png_fault(bytes: &[u8]) -> Option<String> {
+    const IN_PALETTE: Option<&u8> = Some(&3);
+    let color_type = bytes.get(25);
     let mut rest = bytes.get(8..).unwrap_or_default();
-    let mut has_pixels = false;
+    let (mut has_palette, mut has_pixels, mut is_whole) = (false, false, false);
     while let Some((head, body)) = rest.split_first_chunk::<8>() {
-        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let is_pixels = &head[4..] == b"IDAT";
-        // Behind the data lies its sum, of four bytes.
-        match body.get(length.saturating_add(4)..) {
-            Some(after) => rest = after,
-            None => return has_pixels && !is_pixels,
+        let (length, kind) = head.split_at(4);
+        // In any letter case: a damaged name must not pass for a chunk that can be done without.
+        let is_pixels = kind.eq_ignore_ascii_case(b"IDAT");
+        is_whole |= has_pixels && !is_pixels;
+        if is_whole && kind == b"IEND" {
+            break;
         }
+        let length = length
+            .iter()
+            .fold(0, |value, byte| value << 8 | usize::from(*byte));
+        let Some((data, (sum, after))) = body
+            .split_at_checked(length)
+            .and_then(|(data, after)| Some((data, after.split_first_chunk::<4>()?)))
+        else {
+            break;
+        };
+        // A small first letter: decoders pass over such a chunk if it is damaged.
+        let is_critical = is_pixels || kind[0] & 0x20 == 0;
+        if is_critical && checksum(kind, data) != u32::from_be_bytes(*sum) {
+            let kind = kind.escape_ascii();
+            return Some(format!(
+                "it is damaged: the checksum of its {kind} chunk is wrong"
+            ));
+        }
+        if is_pixels && color_type == IN_PALETTE && !has_palette {
+            return Some("its pixels are places in a palette that it lacks".into());
+        }
+        has_palette |= kind == b"PLTE";
         has_pixels |= is_pixels;
+        rest = after;
     }
-    has_pixels
+    (!is_whole).then(|| CUT_OFF.into())
+}
+
+fn checksum(kind: &[u8], data: &[u8]) -> u32 {
+    let mut sum = flate2::Crc::new();
+    sum.update(kind);
+    sum.update(data);
+    sum.sum()
 }
 
 /// Whether a JPEG has the marker of its end behind its first scan. In a scan, a byte 0xff is never

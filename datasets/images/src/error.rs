@@ -57,7 +57,7 @@ pub enum ImageError {
     },
     /// An image size was asked for that no image can have.
     #[error(
-        "image size {height}x{width} is out of range: \
+        "data.size = [{height}, {width}] is out of range: \
              height and width must each be 1 to {}",
         crate::decode::MAX_SIDE
     )]

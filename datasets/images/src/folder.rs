@@ -188,6 +188,14 @@ fn find_splits(
             next: format!("lay the images out as {LAYOUT}"),
         });
     }
+    for name in called_as_splits(path)? {
+        if split_of(stem(&name)).is_some_and(|split| found[split].is_none()) {
+            warnings.push(format!(
+                "{}: the file {name:?} is not read; if it holds a split, unpack it to a folder",
+                path.display()
+            ));
+        }
+    }
     if found[0].is_some() && !others.is_empty() {
         warnings.push(format!(
             "{}: the folders {others:?} beside the splits are not read",
@@ -195,6 +203,25 @@ fn find_splits(
         ));
     }
     Ok(found)
+}
+
+/// Files whose names begin as those of splits, such as `test.zip`.
+fn called_as_splits(path: &Path) -> Result<Vec<String>, ImageError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(|source| unreadable(path, source))? {
+        let entry = entry.map_err(|source| unreadable(path, source))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if split_of(stem(&name)).is_some() && !entry.path().is_dir() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A name up to its first dot.
+fn stem(name: &str) -> &OsStr {
+    name.split('.').next().unwrap_or_default().as_ref()
 }
 
 /// Which split a folder of this name is.
@@ -289,7 +316,7 @@ impl Files {
         self.class_folders[*label].join(name)
     }
 
-    /// A file whose header was checked.
+    /// A file that was checked without decoding it.
     pub(crate) fn bytes(
         &self,
         index: usize,
@@ -345,6 +372,15 @@ impl Files {
 /// The names of the class folders of a split, sorted.
 fn classes(folder: &Path) -> Result<Vec<OsString>, ImageError> {
     let classes = folders(folder)?;
+    // A class is told by its name, in results and to `data.classes`.
+    if let Some(name) = classes.iter().find(|name| name.to_str().is_none()) {
+        return Err(ImageError::Unexpected {
+            path: folder.into(),
+            expected: "a folder for each class, named in UTF-8".into(),
+            found: format!("{name:?}"),
+            next: "rename that folder".into(),
+        });
+    }
     if !classes.is_empty() {
         return Ok(classes);
     }
@@ -386,19 +422,22 @@ fn check_same_classes(
     })
 }
 
-/// The names of the folders in a folder, sorted; links to folders are folders.
+/// The names of the folders in a folder, sorted; links to folders are folders. A link to nothing may
+/// have been one.
 fn folders(folder: &Path) -> Result<Vec<OsString>, ImageError> {
-    let list = || {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if !is_ignored(&name) && entry.path().is_dir() {
-                names.push(name);
-            }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|source| unreadable(folder, source))? {
+        let entry = entry.map_err(|source| unreadable(folder, source))?;
+        let name = entry.file_name();
+        if is_ignored(&name) {
+            continue;
         }
-        names.sort();
-        Ok(names)
-    };
-    list().map_err(|source| unreadable(folder, source))
+        let path = entry.path();
+        let followed = fs::metadata(&path).map_err(|source| unreadable(&path, source))?;
+        if followed.is_dir() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }

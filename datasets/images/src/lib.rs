@@ -93,11 +93,11 @@ impl ImageSet {
         self.shape
     }
 
-    /// The bytes that an image is made of, undecoded: its pixels, or its file, whose header was checked.
+    /// The bytes that an image is made of, undecoded: its pixels, or its file, which was checked.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, is no image, is cut off, or has another size than the first image
+    /// A file that cannot be read, is no image, is cut off or damaged, or has another size than the first image
     /// where no size was asked for.
     pub fn checked_bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, ImageError> {
         match &self.items {

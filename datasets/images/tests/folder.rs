@@ -260,7 +260,7 @@ fn a_size_out_of_range_is_refused() {
     for size in [[0, 8], [8, 0], [8, 4097]] {
         let options = options(Some(size), Color::Rgb);
         let error = open_folder(dir.path(), &options).unwrap_err();
-        assert_says(&error, &[&format!("{}x{}", size[0], size[1]), "1 to 4096"]);
+        assert_says(&error, &[&format!("data.size = {size:?}"), "1 to 4096"]);
     }
 }
 

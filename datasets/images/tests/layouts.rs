@@ -325,3 +325,155 @@ fn a_header_is_checked_without_decoding() {
         "{message}"
     );
 }
+
+#[test]
+fn a_split_that_is_no_folder_is_told() {
+    let dir = folder(&["train"]);
+    for name in ["test.zip", "Validation.csv", "train.csv", "notes.zip"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let warnings = open(&dir).warnings.join("\n");
+    for (name, is_told) in [
+        ("test.zip", true),
+        ("Validation.csv", true),
+        ("train.csv", false),
+        ("notes.zip", false),
+    ] {
+        assert_eq!(warnings.contains(name), is_told, "{warnings}");
+    }
+}
+
+/// A chunk of a PNG, its checksum spoilt if `is_damaged`.
+fn chunk(kind: &[u8; 4], data: &[u8], is_damaged: bool) -> Vec<u8> {
+    let mut sum = flate2::Crc::new();
+    sum.update(kind);
+    sum.update(data);
+    let sum = sum.sum() ^ u32::from(is_damaged);
+    let length = (data.len() as u32).to_be_bytes();
+    [&length[..], kind, data, &sum.to_be_bytes()].concat()
+}
+
+/// A PNG of 2x2 places in a palette, from its chunks behind the header.
+fn palette_png(chunks: &[Vec<u8>]) -> Vec<u8> {
+    let header = [0, 0, 0, 2, 0, 0, 0, 2, 8, 3, 0, 0, 0];
+    let start = [b"\x89PNG\r\n\x1a\n", &chunk(b"IHDR", &header, false)[..]].concat();
+    [start, chunks.concat()].concat()
+}
+
+fn packed_rows() -> Vec<u8> {
+    use std::io::Write;
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&[0, 0, 1, 0, 1, 0]).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn chunks_of_a_png_are_checked_as_its_decoder_checks_them() {
+    let rows = packed_rows();
+    let (first, second) = rows.split_at(5);
+    let palette = || chunk(b"PLTE", &[1, 2, 3, 4, 5, 6], false);
+    let pixels = || [chunk(b"IDAT", first, false), chunk(b"IDAT", second, false)].concat();
+    let end = || chunk(b"IEND", b"", false);
+    let text = |is_damaged| chunk(b"tEXt", b"k\0v", is_damaged);
+    let dir = folder(&["train", "test"]);
+    let path = dir.path().join("train/dog/1.png");
+    write(&path, &encoded(ImageFormat::Png, 7));
+    let options = FolderOptions {
+        size: Some([2, 2]),
+        ..FolderOptions::default()
+    };
+    let set = open_folder(dir.path(), &options).unwrap().train;
+    for (chunks, fault) in [
+        (vec![palette(), pixels(), end()], None),
+        (vec![palette(), pixels(), end(), b"more".to_vec()], None),
+        (vec![text(true), palette(), pixels(), end()], None),
+        (vec![palette(), pixels(), text(true), end()], None),
+        (vec![palette(), pixels(), text(false)], None),
+        (vec![pixels(), end()], Some("palette that it lacks")),
+        (vec![palette(), pixels()], Some("cut off")),
+        (
+            vec![
+                palette(),
+                chunk(b"IDAT", first, false),
+                chunk(b"IDAT", second, true),
+                end(),
+            ],
+            Some("checksum of its IDAT"),
+        ),
+        (
+            vec![chunk(b"PLTE", &[1, 2, 3, 4, 5, 6], true), pixels(), end()],
+            Some("checksum of its PLTE"),
+        ),
+    ] {
+        fs::write(&path, palette_png(&chunks)).unwrap();
+        let checked = set.checked_bytes(2).map(|_| ());
+        let decoded = image::load_from_memory(&fs::read(&path).unwrap());
+        assert_eq!(checked.is_ok(), decoded.is_ok(), "{fault:?}: {checked:?}");
+        let cause = checked.err().map(|error| {
+            let source = std::error::Error::source(&error).unwrap();
+            format!("{error}: {source}")
+        });
+        match (fault, cause) {
+            (None, None) => {}
+            (Some(fault), Some(cause)) => {
+                assert!(
+                    cause.contains(fault) && cause.contains("dog/1.png"),
+                    "{cause}"
+                );
+            }
+            (fault, cause) => panic!("{fault:?} {cause:?}"),
+        }
+    }
+    // Wherever a bit is flipped or the file ends, what is passed is decoded; and what is refused is not,
+    // but for heads of chunks that the decoder does not come to.
+    let whole = palette_png(&[text(false), palette(), pixels(), text(false), end()]);
+    let kinds = [&b"tEXt"[..], b"IEND"];
+    let heads: Vec<usize> = (0..whole.len() - 4)
+        .filter(|at| kinds.contains(&&whole[*at..at + 4]))
+        .flat_map(|at| at - 4..at + 4)
+        .collect();
+    for at in 0..whole.len() {
+        for bit in [0, 0x01, 0x10, 0x20, 0x80] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= bit;
+            if bit == 0 {
+                bytes.truncate(at);
+            }
+            fs::write(&path, &bytes).unwrap();
+            let checked = set.checked_bytes(2);
+            let decoded = image::load_from_memory(&bytes);
+            if bit > 0 && heads.contains(&at) {
+                assert!(checked.is_err() || decoded.is_ok(), "{at}: {checked:?}");
+            } else {
+                assert_eq!(checked.is_ok(), decoded.is_ok(), "{at}: {checked:?}");
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn class_folders_that_cannot_be_told_or_followed_are_refused_by_path() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    for split in ["train", "test"] {
+        let dir = folder(&["train", "test"]);
+        symlink("nowhere", dir.path().join(split).join("eel")).unwrap();
+        assert_refused(&dir, &[&format!("{split}/eel")]);
+    }
+    let dir = folder(&["train", "test"]);
+    symlink("nowhere", dir.path().join("valid")).unwrap();
+    assert_refused(&dir, &["/valid"]);
+    let dir = folder(&["train"]);
+    let picture = encoded(ImageFormat::Png, 1);
+    // A file may be called anything.
+    let name = OsStr::from_bytes(b"\xff.png");
+    write(&dir.path().join("train/cat").join(name), &picture);
+    assert_eq!(open(&dir).train.len(), 3);
+    for name in [b"\xff", b"\xfe"] {
+        let class = dir.path().join("train").join(OsStr::from_bytes(name));
+        write(&class.join("0.png"), &picture);
+    }
+    assert_refused(&dir, &["/train", "\\xFE", "rename"]);
+}

@@ -124,21 +124,31 @@ impl Corpus {
     /// Share of the text that nanoGPT holds out.
     pub const VALID_FRACTION: f64 = 0.1;
 
-    /// Reads the UTF-8 file at `path`, every byte of it as it stands, and holds out the last
-    /// `valid_fraction` of its characters (0 or more, below 1).
+    /// Reads the UTF-8 file at `path`, every byte of it but a byte order mark as it stands, and holds
+    /// out the last `valid_fraction` of its characters (0 or more, below 1).
     ///
     /// # Errors
-    /// A file that cannot be read, is empty or is not UTF-8; a fraction out of range.
+    /// A folder; a file that cannot be read, is empty or is not UTF-8; a fraction out of range.
     pub fn open(path: impl AsRef<Path>, valid_fraction: f64) -> Result<Self, TextError> {
         let path = path.as_ref();
         if !(0.0..1.0).contains(&valid_fraction) {
             return Err(TextError::Value {
-                name: "valid_fraction",
+                name: "data.valid_fraction",
                 found: valid_fraction.to_string(),
                 expected: "0 or more, below 1".to_owned(),
             });
         }
+        if path.is_dir() {
+            return Err(TextError::Unexpected {
+                path: path.to_owned(),
+                expected: "one text file".to_owned(),
+                found: "a folder".to_owned(),
+                next: "give a file; several become one by: cat FOLDER/*.txt > NEW".to_owned(),
+            });
+        }
         let text = read_utf8(path)?;
+        // A byte order mark says how the file is written; it is none of its letters.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if text.is_empty() {
             return Err(TextError::Empty {
                 path: path.to_owned(),
@@ -149,7 +159,7 @@ impl Corpus {
         let num_train = (text.chars().count() as f64 * (1.0 - valid_fraction)) as usize;
         let boundary = text.char_indices().nth(num_train).map(|(byte, _)| byte);
         let (train, valid) = text.split_at(boundary.unwrap_or(text.len()));
-        let vocabulary = CharVocabulary::of_text(&text);
+        let vocabulary = CharVocabulary::of_text(text);
         Ok(Self {
             train: Tokens::collect(vocabulary.len(), vocabulary.ids(train))?,
             valid: Tokens::collect(vocabulary.len(), vocabulary.ids(valid))?,
@@ -207,7 +217,7 @@ impl Corpus {
         };
         if context == 0 {
             return Err(TextError::Value {
-                name: "context",
+                name: "model.context",
                 found: "0".to_owned(),
                 expected: "1 or more".to_owned(),
             });
@@ -349,6 +359,26 @@ mod tests {
             corpus.windows(Split::Test, 4),
             Err(TextError::NoSplit { .. })
         ));
+    }
+
+    #[test]
+    fn a_mark_at_the_start_is_no_letter_and_a_folder_no_text() {
+        let (_dir, plain) = file("abcab\u{feff}".as_bytes());
+        let (dir, marked) = file("\u{feff}abcab\u{feff}".as_bytes());
+        let [plain, marked] = [plain, marked].map(|path| Corpus::open(path, 0.0).unwrap());
+        assert_eq!(marked.vocabulary, plain.vocabulary);
+        assert_eq!(marked.train.slice(0, 6), plain.train.slice(0, 6));
+        assert_eq!(marked.train.len(), 6);
+        let (_dir, only_mark) = file("\u{feff}".as_bytes());
+        assert!(matches!(
+            Corpus::open(only_mark, 0.0),
+            Err(TextError::Empty { .. })
+        ));
+        let message = Corpus::open(dir.path(), 0.1).unwrap_err().to_string();
+        assert!(
+            message.contains("one text file, found a folder"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -26,6 +26,12 @@ const LABEL_NAMES: &[&str] = &[
 /// Columns, and characters of each, that a message shows at most.
 const MOST_SHOWN: (usize, usize) = (12, 30);
 
+/// What separates columns, of files that other programs write.
+pub(crate) const SEPARATORS: [char; 4] = [',', '\t', ';', '|'];
+/// What to do about one that is not the format's.
+pub(crate) const SEPARATED_OTHERWISE: &str = "is it separated by something else? The data set tsv is separated by tabs, csv by commas; write \
+     it as one of them";
+
 /// A column as a user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Column {
@@ -44,6 +50,18 @@ pub(crate) struct Columns {
     pub(crate) names: Option<[String; 2]>,
     /// Found without being told, by a label that is a number.
     pub(crate) numbers_only: bool,
+}
+
+impl Columns {
+    /// Whether a row holds the names of the columns, as where two files with names were joined.
+    pub(crate) fn are_named_by(&self, text: &str, label: &str) -> bool {
+        // The second file may have had a byte order mark.
+        let row = [text, label].map(|field| field.trim_start_matches('\u{feff}').trim());
+        match &self.names {
+            Some(names) => (names.iter().zip(row)).all(|(name, it)| name.eq_ignore_ascii_case(it)),
+            None => usual(row[0], TEXT_NAMES) && usual(row[1], LABEL_NAMES),
+        }
+    }
 }
 
 /// The columns of a training file.
@@ -194,16 +212,16 @@ fn ask(path: &Path, first: &[&str], given: [Option<&Column>; 2]) -> TextError {
     let shown: Vec<String> = shown
         .map(|name| format!("`{}`", name.chars().take(MOST_SHOWN.1).collect::<String>()))
         .collect();
+    let which = "say which columns are the text and its label, by name where the first line names them \
+                 (--set data.text=NAME --set data.label=NAME), by number from 1 where it is a row \
+                 like the others (--set data.text=1 --set data.label=2)";
     let next = match first {
-        [only] if only.contains([';', '\t', ',']) => {
-            "is it separated by something else? The data set tsv is separated by tabs, csv by commas; \
-             write it as one of them"
+        [only] if only.contains(SEPARATORS) => SEPARATED_OTHERWISE.to_owned(),
+        // Commas of the texts made columns of them.
+        _ if first.iter().any(|field| field.contains([';', '\t', '|'])) => {
+            format!("{which}; or {SEPARATED_OTHERWISE}")
         }
-        _ => {
-            "say which columns are the text and its label, by name where the first line names them \
-             (--set data.text=NAME --set data.label=NAME), by number from 1 where it is a row like \
-             the others (--set data.text=1 --set data.label=2)"
-        }
+        _ => which.to_owned(),
     };
     TextError::Unexpected {
         path: path.to_owned(),
@@ -212,7 +230,7 @@ fn ask(path: &Path, first: &[&str], given: [Option<&Column>; 2]) -> TextError {
             false => format!("the columns {}, one of each", asked.join(" and ")),
         },
         found: format!("{} in line 1: {}", count(first.len()), shown.join(", ")),
-        next: next.to_owned(),
+        next,
     }
 }
 

@@ -5,6 +5,7 @@ use std::{io, path::PathBuf};
 use thiserror::Error;
 
 use crate::Split;
+use crate::columns::SEPARATED_OTHERWISE;
 
 /// Why a text data set could not be opened or used.
 ///
@@ -91,7 +92,7 @@ pub enum TextError {
     /// A corpus is too short for the context asked for.
     #[error(
         "{}: the {split} split has {tokens} characters, but a context of {context} needs at least \
-         twice that; use a longer text or a shorter context",
+         twice that; use a longer text or a smaller model.context",
         .path.display()
     )]
     TooShort {
@@ -176,13 +177,24 @@ pub enum TextError {
 #[non_exhaustive]
 pub enum LineFault {
     /// Another number of fields than the first line.
-    #[error("{found} fields, where the first line has {expected}")]
+    #[error(
+        "{found} fields, where the first line has {expected}{}{}",
+        if *is_doubted { "; " } else { "" },
+        if *is_doubted { SEPARATED_OTHERWISE } else { "" }
+    )]
     Fields {
         /// Fields of the first line.
         expected: usize,
         /// Fields of this one.
         found: usize,
+        /// Both lines rather look separated by something else.
+        is_doubted: bool,
     },
+    /// The names of the columns, below the first line.
+    #[error(
+        "the row names the columns, as a first line does; if two files were joined, delete the line"
+    )]
+    NamesAgain,
     /// Nothing in it, and more after it.
     #[error("the line is empty; delete it")]
     Blank,
@@ -224,6 +236,12 @@ pub enum LineFault {
     Json {
         /// What the parser says.
         problem: String,
+    },
+    /// An object with a key twice.
+    #[error("the object has {key:?} twice; delete the one that is not meant")]
+    KeyTwice {
+        /// The key.
+        key: String,
     },
     /// An object without the key.
     #[error("the object has no {key:?}")]

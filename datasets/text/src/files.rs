@@ -28,7 +28,7 @@ pub(crate) fn find_splits(
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
         let name = name.to_string_lossy().into_owned();
-        if !name.starts_with('.') && folder.join(&name).is_file() {
+        if !name.starts_with('.') {
             names.push(name);
         }
     }
@@ -41,7 +41,8 @@ pub(crate) fn find_splits(
         next,
     };
     let mut found: [Option<PathBuf>; 3] = [None, None, None];
-    let mut others = Vec::new();
+    // What is called as a split and is not read, with that split; and what else is in the format.
+    let (mut strays, mut others) = (Vec::new(), Vec::new());
     for name in &names {
         let lower = name.to_lowercase();
         let (stem, end) = lower.rsplit_once('.').unwrap_or((&lower, ""));
@@ -59,7 +60,10 @@ pub(crate) fn find_splits(
             ));
         }
         let (Some(split), true) = (split(stem), format.endings().contains(&end)) else {
-            if format.endings().contains(&end) {
+            let first = lower.split('.').next().unwrap_or_default();
+            if let Some(split) = split(first) {
+                strays.push((split, name.as_str()));
+            } else if format.endings().contains(&end) {
                 others.push(name.as_str());
             }
             continue;
@@ -86,6 +90,15 @@ pub(crate) fn find_splits(
             format!("rename the file to train on, or give one file: data.path = \"….{ending}\""),
         ));
     }
+    if let Some((split, name)) = strays.iter().find(|(split, _)| found[*split].is_none()) {
+        let split = SPLITS[*split].0;
+        return Err(unexpected(
+            format!("the {split} split in a file {split}.{ending}"),
+            name.to_string(),
+            format!("write it as {ending}, or move it away if it is not meant"),
+        ));
+    }
+    others.extend(strays.into_iter().map(|(_, name)| name));
     if !others.is_empty() {
         let folder = folder.display();
         warnings.push(format!(

@@ -1,27 +1,26 @@
 //! Texts with a class, from files of rows: a text and a label each, and whatever else.
 //!
-//! Labels may be anything: the different ones of the training file, sorted, are the classes. Numbers
-//! are sorted as numbers, and equal ones (`1`, `01`, `1.0`) are one class.
+//! Labels may be anything: the different ones of the training file are the classes.
 //!
 //! `sst2` is the Stanford Sentiment Treebank's sentences with their binary label (Socher et al.
 //! 2013), in the split of 6,920 / 872 / 1,821 that papers report on; the larger set of the same
 //! name in GLUE adds phrases, and keeps its test labels back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use burn::data::dataset::Dataset;
 
-use crate::columns::{self, Column, Columns, number};
+use crate::classes::Classes;
+use crate::columns::{self, Column, Columns};
 use crate::files::find_splits;
 use crate::table::{Table, fault_at};
 use crate::{Format, LineFault, SetInfo, TextError};
 
 /// Characters of a bad label, and labels, that an error message shows at most.
-const NUM_SHOWN: usize = 30;
-/// Rows from which on more than half as many classes as rows are no classes.
-const ENOUGH_ROWS: usize = 10;
+pub(crate) const NUM_SHOWN: usize = 30;
+
 /// One text and its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabeledText {
@@ -50,6 +49,19 @@ pub struct LabelledLines {
 }
 
 impl LabelledLines {
+    pub(crate) fn empty() -> Self {
+        Self {
+            content: String::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, text: &str, label: usize) {
+        let start = self.content.len();
+        self.content.push_str(text);
+        self.rows.push((start..self.content.len(), label));
+    }
+
     /// Every text in the file's order, e.g. for
     /// [`WordVocabulary::build`](crate::WordVocabulary::build).
     pub fn sentences(&self) -> impl Iterator<Item = &str> {
@@ -170,6 +182,7 @@ impl LabelledSet {
             let Some(path) = path else { return Ok(None) };
             let rows = Rows::next(format, path, options.quotes, &columns)?;
             let lines = classes.lines(path, &rows)?;
+            warnings.extend(classes.taken_by_number(path, &rows));
             let there: HashSet<usize> = lines.labels().collect();
             let missing = classes
                 .names
@@ -197,7 +210,7 @@ impl LabelledSet {
 }
 
 /// A file's table, and where in it the texts and labels are.
-struct Rows {
+pub(crate) struct Rows {
     table: Table,
     at: [usize; 2],
     /// The first row that is no line of names.
@@ -247,7 +260,12 @@ impl Rows {
             at: columns.at,
             start,
         };
-        Ok((rows.not_empty(path)?, columns))
+        let rows = rows.not_empty(path)?;
+        let again = (rows.iter()).find(|(_, text, label)| columns.are_named_by(text, label));
+        if let Some((line, ..)) = again {
+            return Err(fault_at(path, line, LineFault::NamesAgain));
+        }
+        Ok((rows, columns))
     }
 
     /// Another file of the same set.
@@ -272,10 +290,17 @@ impl Rows {
 
     fn not_empty(self, path: &Path) -> Result<Self, TextError> {
         if self.table.len() > self.start {
-            Ok(self)
-        } else {
-            Err(empty(path))
+            return Ok(self);
         }
+        if self.start == 0 {
+            return Err(empty(path));
+        }
+        Err(TextError::Unexpected {
+            path: path.to_owned(),
+            expected: "rows of a text and its label".to_owned(),
+            found: "a line of names and no rows".to_owned(),
+            next: "add the rows, or give the file that has them".to_owned(),
+        })
     }
 
     /// A sentence for a first line that may rather name the columns.
@@ -293,7 +318,7 @@ impl Rows {
     }
 
     /// Line, text and label of every row.
-    fn iter(&self) -> impl Iterator<Item = (usize, &str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &str, &str)> {
         let [text, label] = self.at;
         let rows = self.start..self.table.len();
         rows.map(move |row| {
@@ -348,118 +373,6 @@ fn doubt_quotes(path: &Path, table: &Table) -> Result<(), TextError> {
                text (--set data.quotes=false)"
                 .to_owned(),
     })
-}
-
-/// The classes of a training file.
-struct Classes {
-    names: Vec<String>,
-    by_label: HashMap<String, usize>,
-    /// All labels are numbers, and equal numbers are one class.
-    are_numbers: bool,
-}
-
-impl Classes {
-    fn of(path: &Path, rows: &Rows, numbers_only: bool) -> Result<Self, TextError> {
-        let not_a_number = rows.iter().find(|(_, _, label)| number(label).is_none());
-        if let (Some((line, _, label)), true) = (not_a_number, numbers_only)
-            && !label.is_empty()
-        {
-            let found = label.chars().take(NUM_SHOWN).collect();
-            return Err(fault_at(path, line, LineFault::NotANumber { found }));
-        }
-        let are_numbers = not_a_number.is_none();
-        let labels = rows.iter().filter(|(_, _, label)| !label.is_empty());
-        let labels: HashSet<String> = labels.map(|(.., label)| name(label, are_numbers)).collect();
-        let mut names: Vec<String> = labels.into_iter().collect();
-        names.sort();
-        if are_numbers {
-            let value = |name: &String| number(name).unwrap_or_default();
-            names.sort_by(|a, b| value(a).total_cmp(&value(b)));
-        }
-        let num_rows = rows.iter().count();
-        if num_rows >= ENOUGH_ROWS && names.len() * 2 > num_rows {
-            return Err(TextError::Unexpected {
-                path: path.to_owned(),
-                expected: "labels that rows share".to_owned(),
-                found: format!("{} different ones in {num_rows} rows", names.len()),
-                next: "name the column of the labels with data.label".to_owned(),
-            });
-        }
-        let by_label = names
-            .iter()
-            .cloned()
-            .enumerate()
-            .map(|(at, name)| (name, at))
-            .collect();
-        Ok(Self {
-            names,
-            by_label,
-            are_numbers,
-        })
-    }
-
-    /// A sentence for classes that differ in nothing but letter case.
-    fn alike<'a>(&'a self, path: &Path) -> Vec<String> {
-        let mut seen: HashMap<String, &'a str> = HashMap::new();
-        let twice = |name: &'a String| {
-            let before = seen.insert(name.to_lowercase(), name)?;
-            Some(format!(
-                "{}: the labels {before:?} and {name:?} are two classes",
-                path.display()
-            ))
-        };
-        self.names.iter().filter_map(twice).collect()
-    }
-
-    /// The rows of a file, with their classes.
-    fn lines(&self, path: &Path, rows: &Rows) -> Result<LabelledLines, TextError> {
-        let mut lines = LabelledLines {
-            content: String::new(),
-            rows: Vec::new(),
-        };
-        for (line, text, label) in rows.iter() {
-            let fault = |fault| fault_at(path, line, fault);
-            if text.trim().is_empty() {
-                return Err(fault(LineFault::EmptyText));
-            }
-            if label.is_empty() {
-                return Err(fault(LineFault::EmptyLabel));
-            }
-            let class = self
-                .by_label
-                .get(&name(label, self.are_numbers))
-                .ok_or_else(|| {
-                    let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
-                    fault(LineFault::UnknownLabel {
-                        label: label.chars().take(NUM_SHOWN).collect(),
-                        known: listing(&known),
-                    })
-                })?;
-            let start = lines.content.len();
-            lines.content.push_str(text);
-            lines.rows.push((start..lines.content.len(), *class));
-        }
-        match &self.names[..] {
-            [label] => Err(TextError::OneClass {
-                path: path.to_owned(),
-                label: label.clone(),
-            }),
-            _ => Ok(lines),
-        }
-    }
-}
-
-/// The class that a label means: itself, or the number that it is.
-fn name(label: &str, are_numbers: bool) -> String {
-    match (are_numbers, label.parse::<i128>(), number(label)) {
-        (true, Ok(whole), _) => whole.to_string(),
-        // As a whole number, where it is one and small enough to be exact.
-        (true, _, Some(value)) if value.fract() == 0.0 && value.abs() < 9e15 => {
-            (value as i128).to_string()
-        }
-        (true, _, Some(value)) => value.to_string(),
-        _ => label.to_owned(),
-    }
 }
 
 /// Some of the labels, in quotes.

@@ -11,10 +11,12 @@
 //! | `sst2`; `tsv`, `csv`, `jsonl` | [`LabelledSet::published`], [`LabelledSet::open`] | [`LabeledText`] |
 
 mod chars;
+mod classes;
 mod columns;
 mod encoding;
 mod error;
 mod files;
+mod json;
 mod labelled;
 mod sets;
 mod sums;

@@ -71,7 +71,7 @@ impl Sums {
     pub fn new(num_digits: usize, split: Split, seed: u64) -> Result<Self, TextError> {
         if !(1..=3).contains(&num_digits) {
             return Err(TextError::Value {
-                name: "digits",
+                name: "data.digits",
                 found: num_digits.to_string(),
                 expected: "1, 2 or 3".to_owned(),
             });
@@ -213,7 +213,10 @@ mod tests {
             let result = Sums::new(num_digits, Split::Train, 0);
             assert!(matches!(
                 result,
-                Err(TextError::Value { name: "digits", .. })
+                Err(TextError::Value {
+                    name: "data.digits",
+                    ..
+                })
             ));
         }
         let message = Sums::new(2, Split::Valid, 0).unwrap_err().to_string();

@@ -8,9 +8,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Terminator};
-use serde_json::{Map, Value};
 
+use crate::columns::SEPARATORS;
 use crate::encoding::read_utf8;
+use crate::json;
 use crate::{LineFault, TextError};
 
 /// The fields of a file, one after the other.
@@ -49,21 +50,21 @@ impl Table {
         let mut reader = builder.from_reader(marked.as_deref().unwrap_or(content).as_bytes());
         let mut table = Self::empty();
         let mut record = StringRecord::new();
+        let fields = |expected, found, line: usize| LineFault::Fields {
+            expected,
+            found,
+            is_doubted: share_separator(content, line, delimiter),
+        };
         for line in lines {
             let read = reader.read_record(&mut record);
             // It is UTF-8, and rows may have any number of fields.
             if !read.is_ok_and(|read| read) {
-                let problem = LineFault::Fields {
-                    expected: table.width,
-                    found: 0,
-                };
-                return Err(fault(line, problem));
+                return Err(fault(line, fields(table.width, 0, line)));
             }
             if table.lines.is_empty() {
                 table.width = record.len();
             } else if record.len() != table.width {
-                let (expected, found) = (table.width, record.len());
-                return Err(fault(line, LineFault::Fields { expected, found }));
+                return Err(fault(line, fields(table.width, record.len(), line)));
             }
             let last = record.len() - 1;
             for (at, field) in record.iter().enumerate() {
@@ -104,17 +105,13 @@ impl Table {
             if line.trim().is_empty() {
                 return Err(fault(LineFault::Blank));
             }
-            let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
-                fault(LineFault::Json {
-                    problem: error.to_string(),
-                })
-            })?;
+            let object = json::object(line).map_err(fault)?;
             if let Some(choose) = choose.take() {
-                let names: Vec<&str> = object.keys().map(String::as_str).collect();
+                let names: Vec<&str> = object.iter().map(|(key, _)| key.as_str()).collect();
                 chosen = choose(&names)?;
             }
-            table.push(&text_of(&object, &chosen[0]).map_err(fault)?);
-            table.push(&label_of(&object, &chosen[1]).map_err(fault)?);
+            table.push(&json::text(&object, &chosen[0]).map_err(fault)?);
+            table.push(&json::label(&object, &chosen[1]).map_err(fault)?);
             table.lines.push(index + 1);
         }
         Ok(table)
@@ -237,44 +234,13 @@ fn closing_quote(bytes: &[u8], mut at: usize, line: &mut usize) -> Option<usize>
     }
 }
 
-fn text_of(object: &Map<String, Value>, key: &str) -> Result<String, LineFault> {
-    match value(object, key)? {
-        Value::String(text) => Ok(text.clone()),
-        other => Err(wrong(key, other, "text")),
-    }
-}
-
-fn label_of(object: &Map<String, Value>, key: &str) -> Result<String, LineFault> {
-    match value(object, key)? {
-        Value::String(label) => Ok(label.clone()),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::Bool(truth) => Ok(truth.to_string()),
-        other => Err(wrong(
-            key,
-            other,
-            "one label: text, a number, true or false",
-        )),
-    }
-}
-
-fn value<'a>(object: &'a Map<String, Value>, key: &str) -> Result<&'a Value, LineFault> {
-    object.get(key).ok_or_else(|| LineFault::MissingKey {
-        key: key.to_owned(),
-    })
-}
-
-fn wrong(key: &str, value: &Value, expected: &'static str) -> LineFault {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
-    LineFault::Value {
-        key: key.to_owned(),
-        found,
-        expected,
-    }
+/// Whether another separator than the file's is in a line as often as in the first one, or more.
+fn share_separator(content: &str, line: usize, delimiter: u8) -> bool {
+    let line_at = |line: usize| content.lines().nth(line - 1).unwrap_or_default();
+    let (first, line) = (line_at(1), line_at(line));
+    let others = SEPARATORS.iter().filter(|it| **it != char::from(delimiter));
+    let count = |line: &str, separator: char| line.matches(separator).count();
+    others
+        .into_iter()
+        .any(|it| (1..=count(line, *it)).contains(&count(first, *it)))
 }

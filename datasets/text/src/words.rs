@@ -35,7 +35,7 @@ impl WordVocabulary {
         let max_words = max_size.saturating_sub(SPECIAL.len());
         if max_words == 0 {
             return Err(TextError::Value {
-                name: "max_size",
+                name: "data.max_words",
                 found: max_size.to_string(),
                 expected: "3 or more: <pad>, <unk> and a word".to_owned(),
             });
@@ -51,7 +51,7 @@ impl WordVocabulary {
             .collect();
         if counted.is_empty() {
             return Err(TextError::Value {
-                name: "min_count",
+                name: "data.min_count",
                 found: min_count.to_string(),
                 expected: format!("at most {highest}, the count of the most frequent word"),
             });
@@ -169,14 +169,14 @@ mod tests {
         assert!(matches!(
             of(2, 1),
             Err(TextError::Value {
-                name: "max_size",
+                name: "data.max_words",
                 ..
             })
         ));
         let message = of(100, 4).unwrap_err().to_string();
         assert_eq!(
             message,
-            "min_count = 4: expected at most 3, the count of the most frequent word"
+            "data.min_count = 4: expected at most 3, the count of the most frequent word"
         );
     }
 

@@ -225,7 +225,10 @@ fn labels_of_any_kind_are_classes_in_order() {
     };
     assert_eq!(classes(&["b", "a", " c", "a"]), ["a", "b", "c"]);
     assert_eq!(classes(&["10", "9", "1", "9"]), ["1", "9", "10"]);
-    assert_eq!(classes(&["1.0", "2.0", "1", "01"]), ["1", "2"]);
+    assert_eq!(
+        classes(&["1.0", "2.0", "1", "01"]),
+        ["01", "1", "1.0", "2.0"]
+    );
     assert_eq!(classes(&["-1", "1", "0.5"]), ["-1", "0.5", "1"]);
     assert_eq!(classes(&["True", "False"]), ["False", "True"]);
     assert_eq!(classes(&["3", "3+", "10"]), ["10", "3", "3+"]);
@@ -341,12 +344,7 @@ fn a_bad_line_is_named_with_its_fault() {
         "[\n{\"text\": \"a\"}]",
         &["a JSON array", "jq -c"],
     );
-    for (format, text) in [
-        (Tsv, ""),
-        (Tsv, "\u{feff}"),
-        (Csv, "text,label\n"),
-        (JsonLines, "\n\n"),
-    ] {
+    for (format, text) in [(Tsv, ""), (Tsv, "\u{feff}"), (JsonLines, "\n\n")] {
         assert!(
             matches!(open(format, text), Err(TextError::Empty { .. })),
             "{text:?}"
@@ -485,4 +483,194 @@ fn an_sst2_of_another_size_is_refused() {
         "{message}"
     );
     assert!(message.contains("the data set `tsv`"), "{message}");
+}
+
+#[test]
+fn labels_are_kept_apart_as_they_are_written() {
+    let open = |labels: &[&str], test: &str| {
+        let rows = labels.iter().map(|label| format!("x,{label}\n"));
+        let train: String = std::iter::once("text,label\n".to_owned())
+            .chain(rows)
+            .collect();
+        let test = format!("text,label\nd,{test}\n");
+        let files = [("train.csv", train.as_str()), ("test.csv", test.as_str())];
+        LabelledSet::open(Csv, folder(&files).path(), &RowOptions::default())
+    };
+    for labels in [
+        ["1.1", "1.10", "2.0"],
+        ["01", "1", "2"],
+        ["1000", "1e3", "2000"],
+        ["-0", "0", "1"],
+        ["9007199254740992", "9007199254740993", "9007199254740994"],
+    ] {
+        let set = open(&labels, labels[1]).unwrap();
+        assert_eq!(set.class_names, labels);
+        assert_eq!(set.test.unwrap().labels().collect::<Vec<_>>(), [1]);
+        let is_told = |warning: &String| {
+            warning.contains(&format!(
+                "{:?} and {:?} are two classes",
+                labels[0], labels[1]
+            ))
+        };
+        let is_one_number = labels[0].len() < 10;
+        assert_eq!(
+            set.warnings.iter().any(is_told),
+            is_one_number,
+            "{:?}",
+            set.warnings
+        );
+    }
+    // As pandas writes a column of which a row was empty.
+    let set = open(&["1", "2"], "1.0").unwrap();
+    assert_eq!(set.class_names, ["1", "2"]);
+    assert_eq!(set.test.unwrap().labels().collect::<Vec<_>>(), [0]);
+    assert!(
+        set.warnings
+            .iter()
+            .any(|it| it.contains("test.csv") && it.contains("\"1.0\" for \"1\"")),
+        "{:?}",
+        set.warnings
+    );
+    // Which of the two it means, nobody can tell.
+    let message = open(&["1", "01", "2"], "1.0").unwrap_err().to_string();
+    assert!(message.contains("has the label \"1.0\""), "{message}");
+    let message = open(&["9007199254740992", "2"], "9007199254740993")
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("no training example"), "{message}");
+    let json = "{\"text\": \"a\", \"label\": 1.10}\n{\"text\": \"b\", \"label\": 1.1}";
+    let set = LabelledSet::open(
+        JsonLines,
+        folder(&[("a", json)]).path().join("a"),
+        &RowOptions::default(),
+    );
+    assert_eq!(set.unwrap().class_names, ["1.1", "1.10"]);
+}
+
+#[test]
+fn a_split_in_another_format_is_refused_by_its_file() {
+    let rows = "text,label\na,x\nb,y\n";
+    let open = |names: &[&str]| {
+        let files: Vec<(&str, &str)> = names.iter().map(|name| (*name, rows)).collect();
+        LabelledSet::open(Csv, folder(&files).path(), &RowOptions::default())
+    };
+    for stray in [
+        "test.jsonl",
+        "test.txt",
+        "validation.xlsx",
+        "test.tsv",
+        "Testing.JSON",
+        "dev",
+        "test.jsonl.gz",
+        "test.csv.bak",
+    ] {
+        let message = open(&["train.csv", stray]).unwrap_err().to_string();
+        assert!(
+            message.contains(&format!("found {stray};")),
+            "{stray}: {message}"
+        );
+    }
+    // Another form of a split that is read is told.
+    let set = open(&["train.csv", "test.csv", "test.tsv", "train.jsonl"]).unwrap();
+    assert!(
+        set.warnings[0].contains("test.tsv, train.jsonl"),
+        "{:?}",
+        set.warnings
+    );
+    let dir = folder(&[("train.csv", rows)]);
+    fs::create_dir(dir.path().join("test")).unwrap();
+    let refused = LabelledSet::open(Csv, dir.path(), &RowOptions::default()).unwrap_err();
+    assert!(refused.to_string().contains("found test;"), "{refused}");
+    #[cfg(unix)]
+    {
+        let dir = folder(&[("train.csv", rows)]);
+        let link = dir.path().join("test.csv");
+        std::os::unix::fs::symlink("nowhere", link).unwrap();
+        let refused = LabelledSet::open(Csv, dir.path(), &RowOptions::default()).unwrap_err();
+        assert!(refused.to_string().contains("test.csv"), "{refused}");
+    }
+}
+
+#[test]
+fn names_of_columns_below_the_first_line_are_refused() {
+    for (format, text, line) in [
+        (
+            Csv,
+            "text,label\na,x\n\"b\nc\",y\ntext,label\nd,x\n",
+            "line 5",
+        ),
+        (
+            Csv,
+            "id,text,label\n1,a,x\n2,b,y\n\u{feff}id,Text, label\n1,c,x\n",
+            "line 4",
+        ),
+        (Tsv, "text\tlabel\na\tx\ntext\tlabel\nb\ty\n", "line 3"),
+        (Csv, "a,x\nb,x\nc,y\ntext,label\nd,y\n", "line 4"),
+    ] {
+        refused(format, text, &[line, "names the columns"]);
+    }
+    let joined = "phrase,mood\na,x\nb,y\nphrase,mood\nc,x\n";
+    let message = open_with(Csv, joined, &named("phrase", "mood"))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("line 4"), "{message}");
+    // A text of one word is none.
+    open(Csv, "text,label\ntext,x\nb,y\n").unwrap();
+}
+
+#[test]
+fn what_is_no_table_says_what_it_is() {
+    for format in [Csv, Tsv] {
+        let names = ["text,label\n", "text\tlabel\n"][usize::from(format == Tsv)];
+        refused(format, names, &["a line of names and no rows"]);
+    }
+    let separated = "is it separated by something else?";
+    refused(
+        Csv,
+        "text;label\ngood, very;pos\nbad;neg\n",
+        &["line 2", "2 fields", separated],
+    );
+    refused(
+        Csv,
+        "text|label\ngood, very|pos\nbad|neg\n",
+        &["line 2", separated],
+    );
+    refused(
+        Csv,
+        "good, very;pos\nbad, really;neg\n",
+        &["2 columns", separated],
+    );
+    refused(Tsv, "text,label\ngood\tvery,pos\n", &["line 2", separated]);
+    // A semicolon of a text is no separator.
+    let message = open(Csv, "text,label\na; b,x\nc\n")
+        .unwrap_err()
+        .to_string();
+    assert!(!message.contains(separated), "{message}");
+}
+
+#[test]
+fn a_line_of_json_is_wrong_in_one_place() {
+    let good = "{\"text\": \"a\", \"label\": 0}\n";
+    let broken = format!("{good}{good}{{\"text\": \"b\" \"label\": 1}}\n");
+    let message = open(JsonLines, &broken).unwrap_err().to_string();
+    assert!(
+        message.contains("line 3: not a JSON object") && message.ends_with("at column 14"),
+        "{message}"
+    );
+    assert_eq!(message.matches("line ").count(), 1, "{message}");
+    for twice in [
+        "{\"text\": \"b\", \"label\": 1, \"label\": 0}",
+        "{\"text\": \"b\", \"l\\u0061bel\": 1, \"label\": 1}",
+    ] {
+        refused(
+            JsonLines,
+            &format!("{good}{twice}\n"),
+            &["line 2", "\"label\" twice"],
+        );
+    }
+    refused(
+        JsonLines,
+        "{\"text\": \"b\", \"id\": 1, \"id\": 2, \"label\": 0}\n",
+        &["line 1", "\"id\" twice"],
+    );
 }

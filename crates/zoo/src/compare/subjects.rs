@@ -142,7 +142,7 @@ fn of_recipe(
 ) -> Result<Prepared, Error> {
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", recipe.name));
     let seed = recipe.train.seed;
-    let directory = data::directory(args.data_dir.as_deref());
+    let directory = data::directory(args.data_dir.as_deref())?;
     let input = registry::configure(&recipe.model, None)
         .map_err(wrong)?
         .input();

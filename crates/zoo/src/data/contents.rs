@@ -22,6 +22,9 @@ use crate::error::Error;
 const CHUNK: usize = 1024;
 /// The coarsest clock of a file system: two seconds, of FAT; and some room.
 const CLOCK_GRAIN: Duration = Duration::from_secs(4);
+/// Counted up where more is checked than before, so that what passed then is read again.
+#[cfg(unix)]
+const CHECKS: u32 = 2;
 /// Sums that are remembered, the newest ones.
 const MOST_REMEMBERED: usize = 256;
 /// Where they are, below the user's cache folder.
@@ -153,7 +156,8 @@ pub(super) fn stamp(
 ) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt;
     let mut hasher = Sha256::new();
-    hasher.update(format!("{} {options:?}\n", env!("CARGO_PKG_VERSION")));
+    let version = env!("CARGO_PKG_VERSION");
+    hasher.update(format!("{version} {CHECKS} {options:?}\n"));
     let mut newest = 0;
     for (path, label) in files {
         let file = fs::metadata(&path).ok()?;

@@ -143,13 +143,8 @@ pub(super) fn open(
     if max_length == 0 {
         return Err(Error::request("data.max_length = 0: must be 1 or more"));
     }
-    let (train, tested, held) = divide(&options, &set)?;
     let mut warnings = set.warnings.clone();
-    warnings.extend(split::held_out_unasked(
-        options.test_fraction,
-        tested.as_ref().map_or(0, Vec::len),
-        set.train.len(),
-    ));
+    let (train, tested, held) = divide(&options, &set, &mut warnings)?;
     let classes = set.class_names.clone();
     let (vocabulary, language, codec, encode): (usize, String, Codec, Encode) =
         match &options.tokenizer {
@@ -219,13 +214,28 @@ pub(super) fn open(
 /// The rows to train, test and validate on, of the training file.
 type Parts = (Vec<u32>, Option<Vec<u32>>, Option<Vec<u32>>);
 
-fn divide(options: &LabelledOptions, set: &LabelledSet) -> Result<Parts, Error> {
+fn divide(
+    options: &LabelledOptions,
+    set: &LabelledSet,
+    warnings: &mut Vec<String>,
+) -> Result<Parts, Error> {
     let (has_valid, has_test) = (set.valid.is_some(), set.test.is_some());
     split::check_validation(options.validation, has_valid)?;
     let fraction = split::test_fraction(options.test_fraction, has_valid, has_test)?;
     let labels: Vec<usize> = set.train.labels().collect();
     let (rest, tested) = split::hold_out(&labels, fraction, options.split_seed);
     let (train, held) = split::cut(rest, options.validation, options.split_seed)?;
+    warnings.extend(split::held_out_unasked(
+        options.test_fraction,
+        tested.len(),
+        labels.len(),
+    ));
+    let name = |label: usize| &*set.class_names[label];
+    warnings.extend(
+        (fraction > 0.0)
+            .then(|| split::untested(&labels, &tested, name))
+            .flatten(),
+    );
     Ok((
         train,
         Some(tested).filter(|tested| !tested.is_empty()),

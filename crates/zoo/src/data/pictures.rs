@@ -132,6 +132,12 @@ fn assemble(
         tested.len(),
         labels.len(),
     ));
+    let name = |label: usize| &*train.classes()[label];
+    warnings.extend(
+        (fraction > 0.0)
+            .then(|| split::untested(&labels, &tested, name))
+            .flatten(),
+    );
     let at = |part: Vec<u32>| part.into_iter().map(|at| examples[at as usize]).collect();
     let (kept, held) = split::cut(at(rest), options.validation, options.split_seed)?;
 
@@ -254,7 +260,7 @@ fn choose_classes(options: &ImageOptions, known: &[String]) -> Result<Vec<usize>
     let chosen: Vec<usize> = asked_for.iter().map(label).collect::<Result<_, _>>()?;
     let twice = (1..chosen.len()).find(|at| chosen[..*at].contains(&chosen[*at]));
     if let Some(at) = twice {
-        let name = &options.classes[at];
+        let name = &asked_for[at];
         return Err(Error::Request(format!("data.classes names {name:?} twice")));
     }
     Ok(chosen)

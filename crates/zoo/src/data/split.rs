@@ -1,6 +1,8 @@
 //! Parts of a training split that are held out, chosen by `data.split_seed` alone: a run with
 //! another `train.seed`, such as a fine-tuning, validates and tests on the same examples.
 
+use std::collections::BTreeSet;
+
 use zoo_train::rng::{Purpose, derive, permutation};
 
 use crate::error::Error;
@@ -9,6 +11,8 @@ use crate::error::Error;
 pub const SEED: u64 = 1;
 /// `data.test_fraction` where nothing is held out by name.
 const TEST_FRACTION: f64 = 0.2;
+/// Classes that a warning names at most.
+const MOST_NAMED: usize = 10;
 
 /// The share of the training examples to test on: none where the data has a test split, a fifth
 /// where it has nothing but training examples, and else what is asked for.
@@ -34,6 +38,36 @@ pub fn held_out_unasked(given: Option<f64>, held_out: usize, all: usize) -> Opti
         format!(
             "the data has no test split: {held_out} of its {all} examples are held out to test on; \
              data.test_fraction says how many, and 0 trains on all"
+        )
+    })
+}
+
+/// What to tell where a class has no example that could be held out to test on.
+pub fn untested<'a>(
+    labels: &[usize],
+    held_out: &[u32],
+    name: impl Fn(usize) -> &'a str,
+) -> Option<String> {
+    if held_out.is_empty() {
+        return Some(
+            "the data has no test split, and none could be held out: no class has two examples"
+                .to_owned(),
+        );
+    }
+    let tested: BTreeSet<usize> = held_out.iter().map(|at| labels[*at as usize]).collect();
+    let all: BTreeSet<usize> = labels.iter().copied().collect();
+    let untested: Vec<usize> = all.difference(&tested).copied().collect();
+    let shown: Vec<String> = (untested.iter().take(MOST_NAMED))
+        .map(|class| format!("{:?}", name(*class)))
+        .collect();
+    let more = match untested.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!untested.is_empty()).then(|| {
+        format!(
+            "the test does not have the classes {}{more}: each has one example, which is trained on",
+            shown.join(", ")
         )
     })
 }
@@ -116,5 +150,25 @@ mod tests {
         assert_eq!(hold_out(&[0, 1, 1], 0.9, 1).0.len(), 2);
         assert_eq!(hold_out(&[0, 1, 1], 0.01, 1).1.len(), 1);
         assert!(hold_out(&labels, 0.0, 1).1.is_empty());
+    }
+    #[test]
+    fn classes_that_are_never_tested_are_named() {
+        let names: Vec<String> = (0..13).map(|class| format!("c{class}")).collect();
+        let told = |labels: &[usize]| {
+            let (_, held) = hold_out(labels, 0.2, 1);
+            untested(labels, &held, |class| &names[class])
+        };
+        assert_eq!(told(&[0, 0, 1, 1]), None);
+        let one = told(&[0, 0, 1, 2, 2]).unwrap();
+        assert!(one.contains("the classes \"c1\":"), "{one}");
+        let many: Vec<usize> = (0..13).chain([12]).collect();
+        let many = told(&many).unwrap();
+        assert!(
+            many.contains("\"c0\", ") && many.contains("\"c9\" and 2 more"),
+            "{many}"
+        );
+        assert!(!many.contains("c12"), "{many}");
+        let none = told(&[0, 1, 2]).unwrap();
+        assert!(none.contains("no test split"), "{none}");
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepare
     let input = registry::configure(&recipe.model, None)
         .map_err(wrong)?
         .input();
-    let directory = data::directory(args.data_dir.as_deref());
+    let directory = data::directory(args.data_dir.as_deref())?;
     data::keep_split(&mut recipe.data, recipe.train.seed, data::SPLIT_SEED);
     let data = data::open(&recipe.data, &directory, input)?;
     data.warn();

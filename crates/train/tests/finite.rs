@@ -66,6 +66,18 @@ fn no_step_is_made_from_a_loss_or_a_gradient_that_is_not_finite() {
 }
 
 #[test]
+fn a_gradient_whose_squares_are_infinite_is_no_step() {
+    for changes in [
+        &[][..],
+        &["train.log_every_steps=1"],
+        &["optimizer.name=adam"],
+        &["train.micro_batch_size=4"],
+    ] {
+        diverges(Plant::LongGradient, &NotFinite::Gradient, changes, 0);
+    }
+}
+
+#[test]
 fn a_gradient_too_long_for_single_precision_is_clipped_and_not_zeroed() {
     let weights = |plant: Option<(usize, Plant)>| {
         let recipe = recipe(&["train.steps=1", "train.clip_norm=1.0"]);

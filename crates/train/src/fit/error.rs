@@ -135,7 +135,7 @@ pub enum FitError {
 pub enum NotFinite {
     /// The loss of a step.
     Loss,
-    /// The gradient of a step whose loss is finite.
+    /// The gradient of a step whose loss is finite, or its square, which optimizers keep.
     Gradient,
     /// The weights after a step; the first tensor that is not finite.
     Weights(String),
@@ -145,7 +145,7 @@ impl fmt::Display for NotFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Loss => write!(f, "the loss became infinite or NaN"),
-            Self::Gradient => write!(f, "the gradient became infinite or NaN"),
+            Self::Gradient => write!(f, "the gradient, or its square, became infinite or NaN"),
             Self::Weights(name) => write!(f, "the weights became infinite or NaN ({name})"),
         }
     }

@@ -12,6 +12,11 @@ use crate::loader::Part;
 use crate::params::{clip, norm_of};
 use crate::rng::{Purpose, derive};
 
+/// A gradient longer than this has squares that single precision does not hold.
+const LONGEST: f64 = 1.8e19;
+/// The sum of a gradient's numbers from which on its length is looked at.
+const LARGE_SUM: f64 = 1e17;
+
 /// A step that was made, for what is told of it.
 pub(super) struct Step {
     pub(super) loss: f64,
@@ -64,8 +69,8 @@ impl<M: Module> Fit<'_, M> {
         if !loss.is_finite() {
             return Err(made.diverged(NotFinite::Loss, state.step + 1, place));
         }
-        // Finite numbers can have a sum that is not.
-        if !sum.is_finite() {
+        // Finite numbers can have a sum that is not, and squares that are not.
+        if !sum.is_finite() || (!measured && sum.abs() > LARGE_SUM) {
             let norm =
                 *(made.gradient_norm).get_or_insert_with(|| exact_norm(&state.model, &gradients));
             if !norm.is_finite() {
@@ -73,6 +78,10 @@ impl<M: Module> Fit<'_, M> {
             }
         }
         let gradients = match (plan.clip_norm, made.gradient_norm) {
+            // Adam and its like would keep an infinite square, and such a weight would stay put.
+            (None, Some(norm)) if norm > LONGEST => {
+                return Err(made.diverged(NotFinite::Gradient, state.step + 1, place));
+            }
             (Some(max_norm), Some(norm)) => clip(&state.model, gradients, norm, max_norm),
             _ => gradients,
         };

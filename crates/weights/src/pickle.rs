@@ -40,7 +40,7 @@ pub(crate) enum Value {
         arguments: Ref,
     },
     /// A tensor whose values are not those of its storage: why.
-    Unread(Arc<str>),
+    Unread(&'static str),
     /// An object of any other class: what was put into it, if it is a container.
     Object {
         items: Vec<Ref>,

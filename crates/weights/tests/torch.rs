@@ -927,7 +927,7 @@ fn what_else_makes_the_values_of_a_tensor_is_refused_by_name() {
         ),
         (
             of_class("mine", v2, b"N", Py::None),
-            "mine._rebuild_tensor_v2",
+            "a tensor that is not PyTorch's own",
         ),
         (
             of_class(utils, "_rebuild_wrapper_subclass", b"N", Py::None),

@@ -14,6 +14,10 @@ const DEEPEST: usize = 64;
 /// The longest name of a tensor, in bytes.
 const LONGEST_NAME: usize = 1024;
 
+/// Sides of a tensor, as many as PyTorch allows, and marks on one: a pickle says a long list once and
+/// names it for every tensor.
+const MOST_SIDES: usize = 64;
+
 /// What a tensor's numbers lie in.
 pub(super) struct Storage {
     pub key: String,
@@ -167,7 +171,7 @@ impl Walk<'_> {
                 Ok(())
             }
             Value::Unread(what) => {
-                self.insert(name, unread(what.to_string()));
+                self.insert(name, unread((*what).to_owned()));
                 Ok(())
             }
             value => {
@@ -217,7 +221,7 @@ impl Walk<'_> {
         let known = match how {
             "_rebuild_tensor" | "_rebuild_tensor_v2" => 2,
             "_rebuild_tensor_v3" => 3,
-            _ => return Ok(unread(format!("torch._utils.{how}"))),
+            _ => return Ok(unread(format!("torch._utils.{}", brief(how)))),
         };
         let damaged = "a tensor is described in an unknown way";
         let arguments = pickle.members(arguments).ok_or(damaged)?;
@@ -229,8 +233,9 @@ impl Walk<'_> {
         };
         let storage = Storage::read(pickle, *id).ok_or(damaged)?;
         let sides = |at: &Ref| -> Option<Vec<usize>> {
-            let sides = pickle.members(*at)?.iter();
-            sides.map(|side| pickle.count(*side)).collect()
+            let sides = pickle.members(*at)?;
+            (sides.len() <= MOST_SIDES).then_some(())?;
+            sides.iter().map(|side| pickle.count(*side)).collect()
         };
         let (shape, strides) = (sides(shape).ok_or(damaged)?, sides(strides).ok_or(damaged)?);
         let start = pickle.count(*start).ok_or(damaged)?;
@@ -243,7 +248,7 @@ impl Walk<'_> {
             Err(class) => {
                 return Ok(Entry {
                     shape,
-                    layout: Err(format!("numbers of {class}")),
+                    layout: Err(format!("numbers of {}", brief(&class))),
                 });
             }
         };
@@ -295,6 +300,13 @@ fn unread(what: String) -> Entry {
     }
 }
 
+/// The beginning of a name: every tensor of a file may say it, of whatever length.
+fn brief(name: &str) -> &str {
+    name.char_indices()
+        .nth(64)
+        .map_or(name, |(end, _)| &name[..end])
+}
+
 /// Whether a tensor's values are those of its storage with the other sign, by the metadata that come
 /// last of its arguments; or what else they say of it, which is not read.
 fn is_negated(pickle: &Pickle, metadata: &[Ref], dtype: DType) -> Result<bool, String> {
@@ -302,20 +314,20 @@ fn is_negated(pickle: &Pickle, metadata: &[Ref], dtype: DType) -> Result<bool, S
         [] => return Ok(false),
         [metadata] => match pickle.get(*metadata) {
             Value::Nothing => return Ok(false),
-            Value::Dict(pairs) => pairs,
+            Value::Dict(pairs) if pairs.len() <= MOST_SIDES => pairs,
             _ => return Err("numbers with metadata of an unknown kind".into()),
         },
         _ => return Err("numbers with arguments that are not known".into()),
     };
     let mut is_negated = false;
     for (key, value) in pairs {
-        match (pickle.key(*key).as_deref(), pickle.get(*value)) {
+        match (pickle.text(*key), pickle.get(*value)) {
             // PyTorch takes this bit, and `conj`, as set wherever they are named.
             (Some("neg"), _) if dtype.is_float() => is_negated = true,
             (Some("neg"), _) => return Err("integers that are marked neg".into()),
             (key, Value::Bool(false)) if key != Some("conj") => {}
             (key, _) => {
-                let key = key.unwrap_or("by what is no text");
+                let key = key.map_or("by what is no text", brief);
                 return Err(format!("numbers that are marked {key}"));
             }
         }

@@ -35,7 +35,7 @@ impl Machine {
                 if !self.has_attribute(state, |name, _| name == "data")? {
                     return Ok(first.unwrap_or(NOTHING));
                 }
-                Value::Unread("a parameter whose state has data of its own".into())
+                Value::Unread("a parameter whose state has data of its own")
             }
             ("torch._tensor", "_rebuild_from_type_v2") => {
                 self.of_class(first, third.unwrap_or(NOTHING), state)?
@@ -73,16 +73,14 @@ impl Machine {
             _ => name == "data",
         };
         if self.has_attribute(state, is_number)? {
-            let why = "a tensor of a class with numbers of its own";
-            return Ok(Value::Unread(why.into()));
+            return Ok(Value::Unread("a tensor of a class with numbers of its own"));
         }
         Ok(match rebuild.map(|rebuild| &self.values[rebuild]) {
             Some(Value::Global(module, how)) if &**module == "torch._utils" => Value::Tensor {
                 how: how.clone(),
                 arguments,
             },
-            Some(Value::Global(module, how)) => Value::Unread(format!("{module}.{how}").into()),
-            _ => Value::Unread("a tensor of an unknown class".into()),
+            _ => Value::Unread("a tensor that is not PyTorch's own"),
         })
     }
 
@@ -161,7 +159,7 @@ impl Machine {
     pub(super) fn build(&mut self, state: Ref) -> Result<(), String> {
         let top = self.top()?;
         if matches!(self.values[top], Value::Tensor { .. }) {
-            self.values[top] = Value::Unread("a tensor with a state of its own".into());
+            self.values[top] = Value::Unread("a tensor with a state of its own");
         }
         let (Value::Object { .. }, Value::Dict(attributes)) =
             (&self.values[top], &self.values[state])

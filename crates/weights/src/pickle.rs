@@ -39,6 +39,8 @@ pub(crate) enum Value {
         how: Arc<str>,
         arguments: Ref,
     },
+    /// A tensor whose values are not those of its storage: why.
+    Unread(&'static str),
     /// An object of any other class: what was put into it, if it is a container.
     Object {
         items: Vec<Ref>,

@@ -55,6 +55,8 @@ pub(crate) struct Layout {
     pub length: usize,
     /// Steps between neighbours along each side, in numbers, where they do not lie in order.
     pub strides: Option<Vec<usize>>,
+    /// Floating point whose values are those with the other sign.
+    pub is_negated: bool,
 }
 
 /// Where bytes begin.
@@ -102,11 +104,23 @@ impl Place {
 
 impl Layout {
     fn read(&self, shape: &[usize]) -> io::Result<Vec<u8>> {
-        let bytes = self.place.read(self.length)?;
-        Ok(match &self.strides {
-            None => bytes,
-            Some(strides) => in_order(&bytes, shape, strides, self.dtype.size()),
-        })
+        let mut bytes = self.place.read(self.length)?;
+        if let Some(strides) = &self.strides {
+            bytes = in_order(&bytes, shape, strides, self.dtype.size());
+        }
+        if self.is_negated {
+            // The highest bit of the last byte is the sign, in floating point of any width.
+            for number in bytes.chunks_exact_mut(self.dtype.size()) {
+                number[self.dtype.size() - 1] ^= 0x80;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Whether the two are the same view of the same bytes.
+    fn is(&self, other: &Self) -> bool {
+        let view = |layout: &Self| (layout.dtype, layout.length, layout.is_negated);
+        view(self) == view(other) && self.strides == other.strides && self.place.is(&other.place)
     }
 }
 
@@ -243,8 +257,7 @@ impl Tensors {
                 return Ok(false);
             }
             if let (Ok(a), Ok(b)) = (&a.layout, &b.layout)
-                && a.place.is(&b.place)
-                && a.strides == b.strides
+                && a.is(b)
             {
                 return Ok(true);
             }
@@ -290,6 +303,7 @@ impl Tensors {
                 place: Place::File(whole.clone(), data + start as u64),
                 length: end - start,
                 strides: None,
+                is_negated: false,
             });
             let shape = info.shape.clone();
             let layout = layout.ok_or_else(|| format!("numbers of type {:?}", info.dtype));
@@ -319,7 +333,7 @@ impl Tensors {
             .ok_or_else(|| fail(&"has no weight_map, the table of an index of shards"))?;
         let files: BTreeSet<&str> = map.values().filter_map(|file| file.as_str()).collect();
         let folder = path.parent().unwrap_or(Path::new("."));
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut unlisted) = (BTreeMap::new(), BTreeMap::new());
         for file in files {
             // A shard lies beside its index; a path would lead elsewhere.
             zoo_files::check_name(file).map_err(|problem| {
@@ -328,9 +342,22 @@ impl Tensors {
                 ))
             })?;
             let shard = Self::single(&folder.join(file))?;
-            // What an index does not list is kept, to be refused with all that does not fit.
-            let listed = |name: &str| map.get(name).is_none_or(|listed| listed == file);
-            entries.extend(shard.entries.into_iter().filter(|(name, _)| listed(name)));
+            for (name, entry) in shard.entries {
+                match map.get(&name) {
+                    Some(listed) if listed != file => continue,
+                    Some(_) => {}
+                    // What an index does not list is kept, to be refused with all that does not fit.
+                    None => {
+                        if let Some(other) = unlisted.insert(name.clone(), file) {
+                            return Err(fail(&format!(
+                                "{name} is in two shards, {other} and {file}, and the index lists \
+                                 it in neither"
+                            )));
+                        }
+                    }
+                }
+                entries.insert(name, entry);
+            }
         }
         if let Some((name, file)) = map.iter().find(|(name, _)| !entries.contains_key(*name)) {
             return Err(fail(&format!("{name} is not in its shard {file}")));

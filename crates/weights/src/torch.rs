@@ -3,7 +3,7 @@
 
 mod tensors;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -18,6 +18,9 @@ use crate::read::{Entry, Place};
 
 /// The number with which files of PyTorch before 1.6 begin.
 const OLD_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/// The same as the pickle protocols 0 and 1 spell it.
+const OLD_MAGIC_TEXT: &[u8] = b"L119547037146038801333356L\n";
 
 /// The longest pickle that is read, in bytes. Those of the largest models have some megabytes.
 const LONGEST_PICKLE: u64 = 256 << 20;
@@ -37,6 +40,7 @@ pub(crate) fn is_torch(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04")
         || head.starts_with(b"PK\x05\x06")
         || head.first() == Some(&0x80)
+        || head.starts_with(OLD_MAGIC_TEXT)
 }
 
 /// Opens a file of `torch.save`.
@@ -50,7 +54,9 @@ pub(crate) fn open(path: &Path) -> Result<Saved, String> {
     file.rewind().map_err(|error| error.to_string())?;
     if head.starts_with(b"PK") {
         archive(file)
-    } else if head.windows(OLD_MAGIC.len()).any(|part| part == OLD_MAGIC) {
+    } else if head.windows(OLD_MAGIC.len()).any(|part| part == OLD_MAGIC)
+        || head.starts_with(OLD_MAGIC_TEXT)
+    {
         old(path, file)
     } else if head.first() == Some(&0x80) {
         Err("a pickle without tensors of PyTorch: save the model with torch.save".into())
@@ -87,7 +93,10 @@ fn archive(file: File) -> Result<Saved, String> {
         );
     }
     let archive = Arc::new(Archive {
-        archive: Mutex::new(archive),
+        members: Mutex::new(Members {
+            archive,
+            checked: HashSet::new(),
+        }),
         size,
     });
     let order = format!("{folder}byteorder");
@@ -107,14 +116,21 @@ fn archive(file: File) -> Result<Saved, String> {
 
 /// An archive whose members are read when they are asked for.
 pub(crate) struct Archive {
-    archive: Mutex<ZipArchive<BufReader<File>>>,
+    members: Mutex<Members>,
     size: u64,
+}
+
+struct Members {
+    archive: ZipArchive<BufReader<File>>,
+    /// Those whose check sum was right.
+    checked: HashSet<usize>,
 }
 
 impl Archive {
     /// Where a member stands in the archive's list, and its size in bytes.
     fn member(&self, name: &str) -> Option<(usize, u64)> {
-        let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let archive = &mut members.archive;
         let index = archive.index_for_name(name)?;
         let size = archive.by_index_raw(index).ok()?.size();
         Some((index, size))
@@ -134,29 +150,31 @@ impl Archive {
         bytes.map_err(|error| format!("{name}: {error}"))
     }
 
-    /// `length` bytes of a member from `start` on. A whole member is held against its check sum.
+    /// `length` bytes of a member from `start` on. When a part of a member is read first, all of it is held
+    /// against its check sum.
     pub(crate) fn read(&self, index: usize, start: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let Members { archive, checked } = &mut *members;
         let raw = archive.by_index_raw(index)?;
-        let (size, sum) = (raw.size(), raw.crc32());
         let is_stored = raw.compression() == CompressionMethod::Stored;
+        // PyTorch can be told to compute no sums; then they are 0.
+        let has_sum = raw.crc32() != 0;
         drop(raw);
         let mut bytes = Vec::with_capacity(length.min(self.size as usize));
-        if is_stored && (start, length as u64) != (0, size) {
-            // A part: the tensor is a view, and others may lie in the same member.
+        let is_checked = checked.contains(&index);
+        if is_stored && is_checked {
             let mut member = archive.by_index_seek(index)?;
             member.seek(SeekFrom::Start(start))?;
             member.take(length as u64).read_to_end(&mut bytes)?;
         } else {
-            // PyTorch can be told to compute no sums; then they are 0.
-            let options = ZipReadOptions::new().ignore_crc32(sum == 0);
+            let options = ZipReadOptions::new().ignore_crc32(!has_sum || is_checked);
             let mut member = archive.by_index_with_options(index, options)?;
             io::copy(&mut (&mut member).take(start), &mut io::sink())?;
             (&mut member).take(length as u64).read_to_end(&mut bytes)?;
-            // The sum is checked where a member ends.
-            let more = member.read(&mut [0])?;
-            if more != 0 && start + length as u64 == size {
-                return Err(io::Error::other("longer than the archive says"));
+            if !is_checked {
+                // The sum is checked where a member ends.
+                io::copy(&mut member, &mut io::sink())?;
+                checked.insert(index);
             }
         }
         if bytes.len() != length {

@@ -290,6 +290,7 @@ fn views_and_orders_of_numbers_are_read_as_torch_shows_them() {
         start: 1,
         shape: vec![2, 2],
         strides: vec![1, 2],
+        metadata: Vec::new(),
     });
     assert_eq!(opens(&folder.save(&Py::Ordered(entries.clone())), 0), None);
     save_old(&folder.path(), &Py::Ordered(entries));
@@ -498,6 +499,7 @@ fn tensors_that_are_not_read_are_named_where_they_are_needed() {
             start: 0,
             shape: vec![2],
             strides: vec![1],
+            metadata: Vec::new(),
         })
     };
     let mut entries = weights(7);
@@ -523,6 +525,7 @@ fn tensors_that_are_not_read_are_named_where_they_are_needed() {
         start: 0,
         shape: vec![2],
         strides: vec![0],
+        metadata: Vec::new(),
     });
     let error = refused(&folder.save(&Py::Ordered(expanded)));
     assert!(error.contains("more than once"), "{error}");
@@ -749,6 +752,7 @@ fn sides_of_nothing_and_sides_beyond_all_numbers_are_no_panic() {
             start: 0,
             strides: vec![huge; shape.len()],
             shape,
+            metadata: Vec::new(),
         });
         let entries = [weights(2), vec![("more".to_owned(), tensor)]].concat();
         refused(&folder.save(&Py::Ordered(entries)));
@@ -779,4 +783,428 @@ fn numbers_of_safetensors_that_are_not_read_matter_only_where_they_are_needed() 
     let error = load(&mut layer, &path, &ignoring).unwrap_err().to_string();
     assert!(error.contains("weight is stored as"), "{error}");
     assert!(error.contains("F8_E4M3"), "{error}");
+}
+
+/// `torch._neg_view(v.neg())`, and the imaginary part of a conjugate.
+#[test]
+fn the_neg_bit_turns_the_sign_and_other_marks_are_refused_by_name() {
+    let folder = Folder::new();
+    let with_bias = |bias: Py| {
+        let mut entries = weights(2);
+        entries[1].1 = bias;
+        Py::Ordered(entries)
+    };
+    let negated = || torch_save::marked(&[-2.0, -3.0], &[("neg", true)]);
+    assert_eq!(opens(&folder.save(&with_bias(negated())), 2), None);
+    save_old(&folder.path(), &with_bias(negated()));
+    assert_eq!(opens(&folder.path(), 2), None);
+
+    // A parameter that was made of such a view, in a dictionary of parameters.
+    let parameter = |tensor| {
+        let arguments = vec![tensor, Py::Raw(vec![0x88]), Py::Ordered(Vec::new())];
+        Py::Call("torch._utils", "_rebuild_parameter", arguments)
+    };
+    assert_eq!(
+        opens(&folder.save(&with_bias(parameter(negated()))), 2),
+        None
+    );
+
+    // PyTorch takes a bit that is named as set.
+    let named = torch_save::marked(&[-2.0, -3.0], &[("neg", false)]);
+    assert_eq!(opens(&folder.save(&with_bias(named)), 2), None);
+    let unset = torch_save::marked(&[2.0, 3.0], &[("mirrored", false)]);
+    assert_eq!(opens(&folder.save(&with_bias(unset)), 2), None);
+    for mark in ["conj", "mirrored"] {
+        let bias = torch_save::marked(&[2.0, 3.0], &[("neg", true), (mark, true)]);
+        let error = refused(&folder.save(&with_bias(bias)));
+        let said = format!("features.0.bias is stored as numbers that are marked {mark}");
+        assert!(error.contains(&said), "{error}");
+    }
+    let mut integers = negated();
+    let Py::Tensor(tensor) = &mut integers else {
+        unreachable!()
+    };
+    tensor.storage = "IntStorage";
+    let error = refused(&folder.save(&with_bias(integers)));
+    assert!(
+        error.contains("features.0.bias is stored as integers"),
+        "{error}"
+    );
+}
+
+/// The arguments of `_rebuild_tensor_v2`: the two numbers of a storage, and what is behind the hooks.
+fn arguments(key: u8, metadata: &[u8]) -> Vec<u8> {
+    let storage = b"((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0";
+    let shape = b"X\x03\0\0\0cpuK\x02tQK\0K\x02\x85K\x01\x85\x89N";
+    [&storage[..], &[key], shape, metadata, b"t"].concat()
+}
+
+/// A tensor of an older storage, as Python has it where tensors are views of one storage.
+fn view(key: u8, metadata: &[u8]) -> Py {
+    let call = b"ctorch._utils\n_rebuild_tensor_v2\n";
+    Py::Raw([&call[..], &arguments(key, metadata), b"R"].concat())
+}
+
+#[test]
+fn a_negated_copy_is_no_copy() {
+    let folder = Folder::new();
+    let tied = origin().with_tied(&[("head.bias", "features.4.bias")]);
+    // `features.4.bias` is the last of nine storages.
+    let with_head = |metadata: &[u8]| {
+        let head = ("head.bias".to_owned(), view(b'8', metadata));
+        Py::Ordered([weights(0), vec![head]].concat())
+    };
+    load(&mut net(), &folder.save(&with_head(b"N")), &tied).unwrap();
+    let negated = folder.save(&with_head(b"}X\x03\0\0\0neg\x88s"));
+    let error = load(&mut net(), &negated, &tied).unwrap_err().to_string();
+    assert!(error.contains("head.bias differs"), "{error}");
+}
+
+/// `torch._utils._rebuild_…` whose arguments change what the storage holds.
+#[test]
+fn what_else_makes_the_values_of_a_tensor_is_refused_by_name() {
+    let folder = Folder::new();
+    let values = || floats(&[2], &[2.0, 3.0]);
+    let with_state = |state| {
+        let arguments = vec![values(), Py::Raw(vec![0x88]), Py::None, state];
+        Py::Call("torch._utils", "_rebuild_parameter_with_state", arguments)
+    };
+    let of_class = |module, function, metadata: &[u8], state| {
+        let class = Py::Global("my.tensors", "Scaled");
+        // The storage is that of `features.1.weight`, which holds the same.
+        let inner = Py::Raw(arguments(b'1', metadata));
+        let arguments = vec![Py::Global(module, function), class, inner, state];
+        Py::Call("torch._tensor", "_rebuild_from_type_v2", arguments)
+    };
+    let with_bias = |bias: Py| {
+        let mut entries = weights(2);
+        entries[1].1 = bias;
+        Py::Ordered(entries)
+    };
+    let plain = || dict([("tag", Py::Text("a".into())), ("rank", Py::Int(3))]);
+    let slots = |state| Py::Call("builtins", "tuple", vec![Py::List(vec![Py::None, state])]);
+    let (utils, v2) = ("torch._utils", "_rebuild_tensor_v2");
+    let neg = b"}X\x03\0\0\0neg\x88s";
+
+    // Attributes that change nothing.
+    for bias in [
+        with_state(plain()),
+        with_state(dict([("main_grad", values())])),
+        of_class(utils, v2, b"N", plain()),
+        of_class(utils, v2, b"N", Py::None),
+    ] {
+        assert_eq!(opens(&folder.save(&with_bias(bias)), 2), None);
+    }
+    // The bit counts within a tensor of a class, too.
+    let mut entries = weights(2);
+    entries[1].1 = of_class(utils, v2, neg, Py::None);
+    entries[2].1 = floats(&[2], &[-2.0, -3.0]);
+    let tensors = Tensors::open(&folder.save(&Py::Ordered(entries))).unwrap();
+    let bias = tensors.get("features.0.bias").unwrap();
+    assert_eq!(bias.as_slice::<f32>().unwrap(), [2.0, 3.0]);
+
+    let scaled = |key: &str, value| dict([(key, value)]);
+    for (bias, said) in [
+        (
+            with_state(scaled("data", values())),
+            "a parameter whose state has data",
+        ),
+        (
+            of_class(utils, v2, b"N", scaled("scale", Py::Float(0.5))),
+            "a tensor of a class with numbers of its own",
+        ),
+        (
+            of_class(utils, v2, b"N", scaled("scale", values())),
+            "a tensor of a class with numbers of its own",
+        ),
+        (
+            of_class(utils, v2, b"N", slots(scaled("scale", values()))),
+            "a tensor of a class with numbers of its own",
+        ),
+        (
+            of_class(utils, v2, b"N", Py::Text("of its own".into())),
+            "a tensor of a class with numbers of its own",
+        ),
+        (
+            of_class("mine", v2, b"N", Py::None),
+            "a tensor that is not PyTorch's own",
+        ),
+        (
+            of_class(utils, "_rebuild_wrapper_subclass", b"N", Py::None),
+            "_rebuild_wrapper_subclass",
+        ),
+        (
+            Py::Call(
+                utils,
+                "_rebuild_device_tensor_from_cpu_tensor",
+                vec![values(), Py::Global("torch", "int8")],
+            ),
+            "_rebuild_device_tensor_from_cpu_tensor",
+        ),
+        (
+            Py::Built(Box::new(values()), vec![("scale".into(), Py::Float(0.5))]),
+            "a tensor with a state of its own",
+        ),
+        (
+            view(b'1', b"NN"),
+            "numbers with arguments that are not known",
+        ),
+        (
+            view(b'1', b"K\x01"),
+            "numbers with metadata of an unknown kind",
+        ),
+    ] {
+        let error = refused(&folder.save(&with_bias(bias)));
+        let said = format!("features.0.bias is stored as {said}");
+        assert!(
+            error.replace("torch._utils.", "").contains(&said),
+            "{said}: {error}"
+        );
+    }
+}
+
+/// `{"a.b": …, "a": {"b": …}}`, and numbers beside text.
+#[test]
+fn two_tensors_of_one_name_are_refused() {
+    let folder = Folder::new();
+    let mut entries = weights(2);
+    let more = dict([("bias", floats(&[2], &[7.0, 7.0]))]);
+    entries.push(("features.0".into(), more));
+    let error = refused(&folder.save(&Py::Ordered(entries)));
+    assert!(
+        error.contains("features.0.bias is stored as two tensors of one name"),
+        "{error}"
+    );
+}
+
+/// Tensors that are views of one storage are parts of one member.
+#[test]
+fn a_damaged_number_is_found_where_parts_of_a_member_are_read() {
+    let folder = Folder::new();
+    let part = |start: usize| {
+        let values = [9.0, 2.0, 3.0, 8.0_f32];
+        Py::Tensor(torch_save::Tensor {
+            storage: "FloatStorage",
+            bytes: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            width: 4,
+            start,
+            shape: vec![2],
+            strides: vec![1],
+            metadata: Vec::new(),
+        })
+    };
+    let mut entries = weights(2);
+    entries[1].1 = part(1);
+    let path = folder.save(&Py::Ordered(entries));
+    let whole = std::fs::read(&path).unwrap();
+    // In the part that is read, and beside it: the sum is of all.
+    let marker: Vec<u8> = [9.0, 2.0, 3.0, 8.0_f32]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let mut at = whole.windows(16).enumerate();
+    let at = at.find(|(_, part)| *part == marker).unwrap().0;
+    for number in 0..4 {
+        for how in [None, Some(zip::CompressionMethod::Stored)] {
+            std::fs::write(&path, &whole).unwrap();
+            let mut bytes = whole.clone();
+            let mut at = at;
+            if let Some(how) = how {
+                rewritten(&path, how);
+                assert_eq!(opens(&path, 2), None);
+                bytes = std::fs::read(&path).unwrap();
+                let mut found = bytes.windows(16).enumerate();
+                at = found.find(|(_, part)| *part == marker).unwrap().0;
+            }
+            bytes[at + 4 * number + 2] ^= 1;
+            std::fs::write(&path, &bytes).unwrap();
+            let error = refused(&path);
+            assert!(
+                error.contains("features.0.bias") && error.contains("checksum"),
+                "{number}: {error}"
+            );
+            // Asked again, it is no better.
+            let tensors = Tensors::open(&path).unwrap();
+            assert!((0..2).all(|_| tensors.get("features.0.bias").is_err()));
+        }
+    }
+    // All parts of a sound member, in whatever order.
+    for how in [
+        zip::CompressionMethod::Deflated,
+        zip::CompressionMethod::Stored,
+    ] {
+        std::fs::write(&path, &whole).unwrap();
+        rewritten(&path, how);
+        let tensors = Tensors::open(&path).unwrap();
+        for _ in 0..3 {
+            let bias = tensors.get("features.0.bias").unwrap();
+            assert_eq!(bias.as_slice::<f32>().unwrap(), [2.0, 3.0]);
+        }
+    }
+}
+
+/// Before PyTorch 1.6 the class of a module lay outside of the pickle, with its source.
+#[test]
+fn a_whole_module_of_an_old_file_opens() {
+    let folder = Folder::new();
+    let class = |module, name: &'static str| {
+        Py::Persistent(vec![
+            Py::Text("module".into()),
+            Py::Global(module, name),
+            Py::Text("/home/user/net.py".into()),
+            Py::Text("class Net(nn.Module):\n    pass\n".into()),
+        ])
+    };
+    let module = |class, parameters, buffers, modules| {
+        let attributes = [
+            ("_parameters".to_owned(), dict::<String>(parameters)),
+            ("_buffers".to_owned(), dict::<String>(buffers)),
+            ("_modules".to_owned(), dict::<String>(modules)),
+        ];
+        Py::Built(Box::new(Py::Made(Box::new(class))), attributes.into())
+    };
+    let below = |start: &str, is_buffer: bool| -> Vec<(String, Py)> {
+        let all = weights(3).into_iter();
+        let named = all.filter_map(|(name, value)| {
+            let rest = name.strip_prefix(start)?.to_owned();
+            let buffer = rest.starts_with("running") || rest.starts_with("num");
+            (buffer == is_buffer).then_some((rest, value))
+        });
+        named.collect()
+    };
+    let layers = ["0", "1", "4"].map(|number| {
+        let start = format!("features.{number}.");
+        // A class that was written before is named as any other.
+        let class = match number {
+            "4" => Py::Global("torch.nn.modules.linear", "Linear"),
+            _ => class("torch.nn.modules", "Layer"),
+        };
+        let layer = module(class, below(&start, false), below(&start, true), Vec::new());
+        (number.to_owned(), layer)
+    });
+    let features = module(
+        class("torch.nn", "Sequential"),
+        vec![],
+        vec![],
+        layers.into(),
+    );
+    let whole = || {
+        let modules = vec![("features".to_owned(), features.clone())];
+        module(class("__main__", "Net"), vec![], vec![], modules)
+    };
+    save_old(&folder.path(), &whole());
+    assert_eq!(opens(&folder.path(), 3), None);
+    save_old(&folder.path(), &dict([("model", whole())]));
+    opens(&folder.path(), 3);
+}
+
+/// `torch.save(…, pickle_protocol=0)`, which PyTorch itself does not read back, and 1, which it does.
+#[test]
+fn the_first_protocols_of_pickles_are_read_or_named() {
+    let folder = Folder::new();
+    let magic = b"L119547037146038801333356L\n.I1001\n.}.";
+    let names = b"X\x06\0\0\0weight";
+    let tensor = [
+        &b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n"[..],
+        b"X\x01\0\0\00X\x03\0\0\0cpuK\x02tQK\0(K\x02t(K\x01tI00\nccollections\nOrderedDict\n)RtR",
+    ]
+    .concat();
+    let numbers: Vec<u8> = [2.0, 3.0_f32]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let file = [
+        &magic[..],
+        b"}(",
+        names,
+        &tensor,
+        b"u.](X\x01\0\0\00e.",
+        &2_u64.to_le_bytes(),
+        &numbers,
+    ]
+    .concat();
+    std::fs::write(folder.path(), file).unwrap();
+    let tensors = Tensors::open(&folder.path()).unwrap();
+    let weight = tensors.get("weight").unwrap();
+    assert_eq!(weight.as_slice::<f32>().unwrap(), [2.0, 3.0]);
+
+    let text = b"(dp0\nVweight\nctorch._utils\n_rebuild_tensor_v2\n(P('storage', \
+                 <class 'torch.FloatStorage'>, '0', 'cpu', 2)\nI0\n(I2\nt(I1\ntI00\nNtRs.";
+    std::fs::write(folder.path(), [&magic[..], text].concat()).unwrap();
+    let old = Tensors::open(&folder.path()).err().unwrap().to_string();
+    let archive = folder.save(&Py::Raw(text[..text.len() - 1].to_vec()));
+    let new = Tensors::open(&archive).err().unwrap().to_string();
+    for error in [old, new] {
+        assert!(error.contains("pickle_protocol=0"), "{error}");
+        assert!(error.contains("1 to 5"), "{error}");
+    }
+}
+
+fn shards(
+    folder: &Folder,
+    extension: &str,
+    shards: &[&[(&str, f32)]],
+    listed: &[(&str, usize)],
+) -> PathBuf {
+    let name = |number: usize| format!("model-{number}.{extension}");
+    for (number, shard) in shards.iter().enumerate() {
+        let path = folder.0.path().join(name(number));
+        if extension == "bin" {
+            let entries = shard
+                .iter()
+                .map(|(name, value)| (*name, floats(&[1], &[*value])));
+            save(&path, "archive", &dict(entries));
+            continue;
+        }
+        let bytes: Vec<_> = shard.iter().map(|(_, value)| value.to_le_bytes()).collect();
+        let views = shard.iter().zip(&bytes).map(|((name, _), bytes)| {
+            let dtype = safetensors::Dtype::F32;
+            let view = safetensors::tensor::TensorView::new(dtype, vec![1], bytes);
+            (*name, view.unwrap())
+        });
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+    }
+    let map = listed
+        .iter()
+        .map(|(key, number)| ((*key).to_owned(), name(*number).into()));
+    let map: serde_json::Map<_, _> = map.collect();
+    let index = folder
+        .0
+        .path()
+        .join(format!("model.{extension}.index.json"));
+    std::fs::write(&index, serde_json::json!({ "weight_map": map }).to_string()).unwrap();
+    index
+}
+
+#[test]
+fn a_tensor_in_two_shards_is_the_one_that_the_index_lists() {
+    for extension in ["safetensors", "bin"] {
+        let folder = Folder::new();
+        let both: [&[(&str, f32)]; 2] = [
+            &[("a", 1.0), ("c", 3.0), ("d", 4.0)],
+            &[("b", 2.0), ("c", 5.0)],
+        ];
+        let value = |index: &Path, name: &str| {
+            let tensors = Tensors::open(index).unwrap();
+            tensors.get(name).unwrap().as_slice::<f32>().unwrap()[0]
+        };
+        for (listed, expected) in [(0, 3.0), (1, 5.0)] {
+            let listed = [("a", 0), ("b", 1), ("c", listed)];
+            let index = shards(&folder, extension, &both, &listed);
+            assert_eq!(value(&index, "c"), expected);
+            assert_eq!(value(&index, "d"), 4.0, "unlisted, in one shard");
+        }
+        let index = shards(&folder, extension, &both, &[("a", 0), ("b", 1)]);
+        let error = Tensors::open(&index).err().unwrap().to_string();
+        let (one, other) = (
+            format!("model-0.{extension}"),
+            format!("model-1.{extension}"),
+        );
+        assert!(
+            [" c ", &one, &other]
+                .iter()
+                .all(|part| error.contains(part)),
+            "{error}"
+        );
+    }
 }

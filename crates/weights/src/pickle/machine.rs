@@ -1,6 +1,8 @@
 //! The stack machine that a pickle is a program for.
 
-use std::collections::{HashMap, HashSet};
+mod calls;
+
+use std::collections::HashMap;
 use std::io::BufRead;
 
 use super::scalar::{bytes, line, number, scalar};
@@ -139,7 +141,18 @@ impl Machine {
             // BINPERSID
             b'Q' => {
                 let id = self.pop()?;
-                self.push(Value::Persistent(id));
+                match self.module_class(id) {
+                    Some(class) => self.stack.push(class),
+                    None => self.push(Value::Persistent(id)),
+                }
+            }
+            // PERSID
+            b'P' => {
+                return Err(
+                    "written with pickle_protocol=0, which PyTorch itself does not read; save it \
+                     again with one of 1 to 5, such as its default"
+                        .into(),
+                );
             }
             // REDUCE, NEWOBJ, NEWOBJ_EX, BUILD
             b'R' | 0x81 => {
@@ -227,148 +240,6 @@ impl Machine {
             _ => return Err("a pickle puts keys into what is no dictionary; it is damaged".into()),
         }
         Ok(())
-    }
-
-    /// Accounts for `count` references about to be copied: a container is copied once or twice, and
-    /// a pickle of a few bytes that copies one again and again would fill the memory.
-    fn copy(&mut self, count: usize) -> Result<(), String> {
-        self.copied += count;
-        if self.copied > 10_000 + 8 * self.values.len() {
-            return Err("a pickle copies its values over and over; no file of weights does".into());
-        }
-        Ok(())
-    }
-
-    /// What a call stands for: a tensor, a plain container, or an object that nothing is known of.
-    /// The call itself is never made.
-    fn called(&mut self, callable: Ref, arguments: Ref) -> Result<Ref, String> {
-        let (module, name) = match &self.values[callable] {
-            Value::Global(module, name) => (module.clone(), name.clone()),
-            _ => ("".into(), "".into()),
-        };
-        let argument = |number: usize| match &self.values[arguments] {
-            Value::Tuple(given) => given.get(number).copied(),
-            _ => None,
-        };
-        let [first, second, third] = [0, 1, 2].map(argument);
-        let value = match (&*module, &*name) {
-            // A parameter is its tensor, and so is a tensor of a class of its own.
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
-                return Ok(first.unwrap_or(NOTHING));
-            }
-            ("torch._tensor", "_rebuild_from_type_v2") => {
-                match first.map(|how| &self.values[how]) {
-                    Some(Value::Global(_, how)) => Value::Tensor {
-                        how: how.clone(),
-                        arguments: third.unwrap_or(NOTHING),
-                    },
-                    _ => Value::Nothing,
-                }
-            }
-            ("torch._utils", how) if how.starts_with("_rebuild_") => Value::Tensor {
-                how: name.clone(),
-                arguments,
-            },
-            ("collections", "OrderedDict" | "Counter") | ("builtins" | "__builtin__", "dict") => {
-                Value::Dict(self.pairs_in(first)?)
-            }
-            ("collections", "defaultdict") => Value::Dict(self.pairs_in(second)?),
-            ("collections", "deque")
-            | ("builtins" | "__builtin__", "list" | "tuple" | "set" | "frozenset") => {
-                Value::List(self.members_of(first)?)
-            }
-            _ => Value::Object {
-                items: Vec::new(),
-                pairs: Vec::new(),
-            },
-        };
-        self.values.push(value);
-        Ok(self.values.len() - 1)
-    }
-
-    fn members_of(&mut self, at: Option<Ref>) -> Result<Vec<Ref>, String> {
-        let members = match at.map(|at| &self.values[at]) {
-            Some(Value::List(members) | Value::Tuple(members)) => members.clone(),
-            _ => Vec::new(),
-        };
-        self.copy(members.len())?;
-        Ok(members)
-    }
-
-    /// What a dictionary is made from: another one, or a list of pairs.
-    fn pairs_in(&mut self, at: Option<Ref>) -> Result<Vec<(Ref, Ref)>, String> {
-        let pairs: Vec<(Ref, Ref)> = match at.map(|at| &self.values[at]) {
-            Some(Value::Dict(pairs)) => pairs.clone(),
-            Some(Value::List(members) | Value::Tuple(members)) => {
-                let pair = |at: &Ref| match &self.values[*at] {
-                    Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => {
-                        Some((pair[0], pair[1]))
-                    }
-                    _ => None,
-                };
-                members.iter().filter_map(pair).collect()
-            }
-            _ => Vec::new(),
-        };
-        self.copy(pairs.len())?;
-        Ok(pairs)
-    }
-
-    /// Attributes of the topmost object. Those of a `torch.nn.Module` hold its tensors; those of
-    /// others, such as the `_metadata` of a state dict, do not.
-    fn build(&mut self, state: Ref) -> Result<(), String> {
-        let top = self.top()?;
-        let (Value::Object { .. }, Value::Dict(attributes)) =
-            (&self.values[top], &self.values[state])
-        else {
-            return Ok(());
-        };
-        let held = attributes
-            .iter()
-            .map(|(_, held)| match &self.values[*held] {
-                Value::Dict(pairs) => 1 + pairs.len(),
-                Value::List(members) => 1 + members.len(),
-                _ => 1,
-            });
-        let held: usize = held.sum();
-        let pairs = self.state_dict(attributes);
-        self.copy(held)?;
-        if let Some(pairs) = pairs {
-            self.values[top] = Value::Module(pairs);
-        }
-        Ok(())
-    }
-
-    /// The members of a module that its state dict has, or none if these are no module's attributes.
-    fn state_dict(&self, attributes: &[(Ref, Ref)]) -> Option<Vec<(Ref, Ref)>> {
-        let text = |at: Ref| match &self.values[at] {
-            Value::Text(text) => Some(&**text),
-            _ => None,
-        };
-        let named = |name: &str| {
-            let mut attributes = attributes.iter().rev();
-            let (_, value) = attributes.find(|(key, _)| text(*key) == Some(name))?;
-            Some(&self.values[*value])
-        };
-        let table = |name: &str| match named(name) {
-            Some(Value::Dict(pairs)) => Some(pairs.as_slice()),
-            _ => None,
-        };
-        let passing: HashSet<&str> = match named("_non_persistent_buffers_set") {
-            Some(Value::List(names)) => names.iter().filter_map(|at| text(*at)).collect(),
-            _ => HashSet::new(),
-        };
-        let is_kept = |(key, _): &&(Ref, Ref)| !text(*key).is_some_and(|key| passing.contains(key));
-        let (parameters, modules) = (table("_parameters")?, table("_modules")?);
-        let buffers = table("_buffers")?.iter().filter(is_kept);
-        Some(
-            parameters
-                .iter()
-                .chain(buffers)
-                .chain(modules)
-                .copied()
-                .collect(),
-        )
     }
 }
 

@@ -14,6 +14,10 @@ const DEEPEST: usize = 64;
 /// The longest name of a tensor, in bytes.
 const LONGEST_NAME: usize = 1024;
 
+/// Sides of a tensor, as many as PyTorch allows, and marks on one: a pickle says a long list once and
+/// names it for every tensor.
+const MOST_SIDES: usize = 64;
+
 /// What a tensor's numbers lie in.
 pub(super) struct Storage {
     pub key: String,
@@ -163,7 +167,11 @@ impl Walk<'_> {
                 let entry = self
                     .tensor(how, *arguments)
                     .map_err(|error| format!("{name}: {error}"))?;
-                self.saved.entries.insert(name.to_owned(), entry);
+                self.insert(name, entry);
+                Ok(())
+            }
+            Value::Unread(what) => {
+                self.insert(name, unread((*what).to_owned()));
                 Ok(())
             }
             value => {
@@ -197,24 +205,24 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// `_rebuild_tensor_v2(storage, start, shape, strides, …)`
+    /// The keys on the way to a tensor can be those of another: `a` and `b.c`, `a.b` and `c`.
+    fn insert(&mut self, name: &str, entry: Entry) {
+        let entry = match self.saved.entries.contains_key(name) {
+            true => unread("two tensors of one name".into()),
+            false => entry,
+        };
+        self.saved.entries.insert(name.to_owned(), entry);
+    }
+
+    /// `_rebuild_tensor_v2(storage, start, shape, strides, requires_grad, hooks, metadata)`; the third
+    /// version has the type before the metadata.
     fn tensor(&self, how: &str, arguments: Ref) -> Result<Entry, String> {
         let pickle = self.pickle;
-        let unread = |what: String| {
-            Ok(Entry {
-                shape: Vec::new(),
-                layout: Err(what),
-            })
+        let known = match how {
+            "_rebuild_tensor" | "_rebuild_tensor_v2" => 2,
+            "_rebuild_tensor_v3" => 3,
+            _ => return Ok(unread(format!("torch._utils.{}", brief(how)))),
         };
-        if ![
-            "_rebuild_tensor",
-            "_rebuild_tensor_v2",
-            "_rebuild_tensor_v3",
-        ]
-        .contains(&how)
-        {
-            return unread(format!("torch._utils.{how}"));
-        }
         let damaged = "a tensor is described in an unknown way";
         let arguments = pickle.members(arguments).ok_or(damaged)?;
         let [storage, start, shape, strides, more @ ..] = arguments else {
@@ -225,8 +233,9 @@ impl Walk<'_> {
         };
         let storage = Storage::read(pickle, *id).ok_or(damaged)?;
         let sides = |at: &Ref| -> Option<Vec<usize>> {
-            let sides = pickle.members(*at)?.iter();
-            sides.map(|side| pickle.count(*side)).collect()
+            let sides = pickle.members(*at)?;
+            (sides.len() <= MOST_SIDES).then_some(())?;
+            sides.iter().map(|side| pickle.count(*side)).collect()
         };
         let (shape, strides) = (sides(shape).ok_or(damaged)?, sides(strides).ok_or(damaged)?);
         let start = pickle.count(*start).ok_or(damaged)?;
@@ -239,7 +248,16 @@ impl Walk<'_> {
             Err(class) => {
                 return Ok(Entry {
                     shape,
-                    layout: Err(format!("numbers of {class}")),
+                    layout: Err(format!("numbers of {}", brief(&class))),
+                });
+            }
+        };
+        let is_negated = match is_negated(pickle, more.get(known..).unwrap_or_default(), dtype) {
+            Ok(is_negated) => is_negated,
+            Err(what) => {
+                return Ok(Entry {
+                    shape,
+                    layout: Err(what),
                 });
             }
         };
@@ -269,9 +287,52 @@ impl Walk<'_> {
                 place: place.further(first as u64),
                 length,
                 strides: (!is_plain).then_some(strides),
+                is_negated,
             }),
         })
     }
+}
+
+fn unread(what: String) -> Entry {
+    Entry {
+        shape: Vec::new(),
+        layout: Err(what),
+    }
+}
+
+/// The beginning of a name: every tensor of a file may say it, of whatever length.
+fn brief(name: &str) -> &str {
+    name.char_indices()
+        .nth(64)
+        .map_or(name, |(end, _)| &name[..end])
+}
+
+/// Whether a tensor's values are those of its storage with the other sign, by the metadata that come
+/// last of its arguments; or what else they say of it, which is not read.
+fn is_negated(pickle: &Pickle, metadata: &[Ref], dtype: DType) -> Result<bool, String> {
+    let pairs = match metadata {
+        [] => return Ok(false),
+        [metadata] => match pickle.get(*metadata) {
+            Value::Nothing => return Ok(false),
+            Value::Dict(pairs) if pairs.len() <= MOST_SIDES => pairs,
+            _ => return Err("numbers with metadata of an unknown kind".into()),
+        },
+        _ => return Err("numbers with arguments that are not known".into()),
+    };
+    let mut is_negated = false;
+    for (key, value) in pairs {
+        match (pickle.text(*key), pickle.get(*value)) {
+            // PyTorch takes this bit, and `conj`, as set wherever they are named.
+            (Some("neg"), _) if dtype.is_float() => is_negated = true,
+            (Some("neg"), _) => return Err("integers that are marked neg".into()),
+            (key, Value::Bool(false)) if key != Some("conj") => {}
+            (key, _) => {
+                let key = key.map_or("by what is no text", brief);
+                return Err(format!("numbers that are marked {key}"));
+            }
+        }
+    }
+    Ok(is_negated)
 }
 
 fn joined(name: &str, key: &str) -> Result<String, String> {

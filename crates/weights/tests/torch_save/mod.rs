@@ -21,6 +21,16 @@ pub enum Py {
     /// `module.Class()` with attributes.
     Object(&'static str, &'static str, Vec<(String, Py)>),
     Tensor(Tensor),
+    /// `module.function(*arguments)`
+    Call(&'static str, &'static str, Vec<Py>),
+    /// A name: `module.Class`.
+    Global(&'static str, &'static str),
+    /// What lies outside of the pickle: the classes of modules, before PyTorch 1.6.
+    Persistent(Vec<Py>),
+    /// An object of a class.
+    Made(Box<Py>),
+    /// A value that is given attributes.
+    Built(Box<Py>, Vec<(String, Py)>),
     /// What else a pickle may hold: instructions that leave one value.
     Raw(Vec<u8>),
 }
@@ -35,6 +45,8 @@ pub struct Tensor {
     pub start: usize,
     pub shape: Vec<usize>,
     pub strides: Vec<usize>,
+    /// What PyTorch says of the view beside its shape: `neg`, `conj`.
+    pub metadata: Vec<(&'static str, bool)>,
 }
 
 /// A tensor of single precision.
@@ -49,6 +61,18 @@ pub fn floats(shape: &[usize], values: &[f32]) -> Py {
         start: 0,
         shape: shape.to_vec(),
         strides: in_order(shape),
+        metadata: Vec::new(),
+    })
+}
+
+/// A vector that is marked so.
+pub fn marked(values: &[f32], metadata: &[(&'static str, bool)]) -> Py {
+    let Py::Tensor(tensor) = floats(&[values.len()], values) else {
+        unreachable!("floats are a tensor");
+    };
+    Py::Tensor(Tensor {
+        metadata: metadata.to_vec(),
+        ..tensor
     })
 }
 
@@ -61,6 +85,7 @@ pub fn count(value: i64) -> Py {
         start: 0,
         shape: Vec::new(),
         strides: Vec::new(),
+        metadata: Vec::new(),
     })
 }
 
@@ -226,6 +251,28 @@ impl Pickler {
                 self.bytes.push(b'b');
             }
             Py::Tensor(tensor) => self.tensor(tensor),
+            Py::Global(module, name) => {
+                self.bytes.extend(format!("c{module}\n{name}\n").as_bytes());
+            }
+            Py::Call(module, name, arguments) => {
+                self.write(&Py::Global(module, name));
+                self.tuple(arguments);
+                self.bytes.push(b'R');
+            }
+            Py::Persistent(id) => {
+                self.tuple(id);
+                self.bytes.push(b'Q');
+            }
+            Py::Made(class) => {
+                self.write(class);
+                self.bytes.extend(b")\x81");
+            }
+            Py::Built(value, attributes) => {
+                self.write(value);
+                self.bytes.push(b'}');
+                self.named(attributes);
+                self.bytes.push(b'b');
+            }
             Py::Raw(instructions) => self.bytes.extend(instructions),
         }
     }
@@ -247,6 +294,12 @@ impl Pickler {
         self.bytes.push(b'u');
     }
 
+    fn tuple(&mut self, members: &[Py]) {
+        self.bytes.push(b'(');
+        members.iter().for_each(|member| self.write(member));
+        self.bytes.push(b't');
+    }
+
     fn int(&mut self, value: i32) {
         self.bytes.push(b'J');
         self.bytes.extend(value.to_le_bytes());
@@ -258,7 +311,8 @@ impl Pickler {
         self.bytes.extend(text.as_bytes());
     }
 
-    /// `torch._utils._rebuild_tensor_v2(storage, start, shape, strides, False, OrderedDict())`
+    /// `torch._utils._rebuild_tensor_v2(storage, start, shape, strides, False, OrderedDict())`, and
+    /// metadata behind if there are any.
     fn tensor(&mut self, tensor: &Tensor) {
         let key = self.storages.len().to_string();
         self.bytes.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
@@ -275,7 +329,13 @@ impl Pickler {
             sides.iter().for_each(|side| self.int(*side as i32));
             self.bytes.push(b't');
         }
-        self.bytes.extend(b"\x89ccollections\nOrderedDict\n)RtR");
+        self.bytes.extend(b"\x89ccollections\nOrderedDict\n)R");
+        if !tensor.metadata.is_empty() {
+            let bit = |is_set: bool| Py::Raw(vec![if is_set { 0x88 } else { 0x89 }]);
+            let pairs = tensor.metadata.iter();
+            self.write(&dict(pairs.map(|(name, is_set)| (*name, bit(*is_set)))));
+        }
+        self.bytes.extend(b"tR");
         self.storages.push((tensor.width, tensor.bytes.clone()));
     }
 }

@@ -98,7 +98,7 @@ fn a_classifier_that_is_no_softmax_is_not_answered_by_one() {
         succeed(root, &["import", "hub", "--name", kind]);
         let out = format!("out-{kind}");
         succeed(root, &["export", "hub", "--format", "hf", "--out", &out]);
-        let run = format!("runs/{kind}-import");
+        let run = format!("runs/{kind}-import-1");
         let again = format!("again-{kind}");
         succeed(root, &["export", &run, "--format", "hf", "--out", &again]);
         for folder in ["hub", &run, &out, &again] {
@@ -117,7 +117,7 @@ fn one_label_has_no_probability() {
     let root = root.path();
     write_hub(root, "bert", &[("num_classes", 1.into())]);
     succeed(root, &["import", "hub", "--name", "one"]);
-    for folder in ["hub", "runs/one-import"] {
+    for folder in ["hub", "runs/one-import-1"] {
         let error = fail(root, &["predict", folder, "a b"], 2);
         assert!(
             error.contains("num_labels") && error.contains("softmax"),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use burn::tensor::DType;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use zoo_train::{MODEL_FILE, RECIPE_FILE, Run};
 
 use crate::cli::{ExportArgs, ExportFormat, FloatName, ImportArgs};
@@ -46,6 +46,7 @@ pub fn import(args: &ImportArgs) -> Result<(), Error> {
     let config = Config {
         model: table.clone(),
         codec: saved.codec,
+        problem_type: saved.problem_type,
     };
     let json = serde_json::to_vec_pretty(&config).map_err(Error::failed)?;
     let written = (saved.ready.save(&folder.join(MODEL_FILE), None))
@@ -88,7 +89,10 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
         saved.ready.save(&out, Some(dtype))?;
     } else {
         // What has no form at its origin is found out before anything is written.
-        let config = hub::write(&*saved.model, &saved.codec).map_err(Error::Request)?;
+        let mut config = hub::write(&*saved.model, &saved.codec).map_err(Error::Request)?;
+        if let Some(kind) = &saved.problem_type {
+            config["problem_type"] = json!(kind);
+        }
         zoo_files::replace_folder(&out, |part| {
             write_folder(&saved, &config, dtype, part).map_err(Stopped::Failed)
         })

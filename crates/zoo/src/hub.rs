@@ -15,6 +15,9 @@ use crate::data::Codec;
 use crate::language::Language;
 use crate::registry::{self, Input, Kind, MODELS, Model};
 
+mod sentences;
+mod unread;
+
 /// The tokenizer's file in a folder.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
@@ -51,14 +54,16 @@ pub fn model(config: &Json) -> Result<Box<dyn Model>, String> {
 /// An architecture that `transformers` configures.
 fn configured(config: &Json) -> Result<Box<dyn Model>, String> {
     let found = MODELS.iter().find_map(|entry| entry.of_hub(config));
-    found.unwrap_or_else(|| {
+    let model = found.unwrap_or_else(|| {
         let known = MODELS.iter().filter_map(|entry| entry.model_type());
         Err(format!(
             "model_type = {}: not here; there are: {}",
             config.get("model_type").unwrap_or(&Json::Null),
             known.collect::<Vec<_>>().join(", ")
         ))
-    })
+    })?;
+    unread::check(config)?;
+    Ok(model)
 }
 
 /// A preset by its name at timm or torchvision.
@@ -67,11 +72,13 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
     let preset = name.split('.').next().unwrap_or(name);
     let (entry, preset) =
         registry::find(preset).map_err(|problem| format!("architecture: {problem}"))?;
+    unread::check_timm(entry.name(), config)?;
     let mut overlay = Table::new();
     let known = entry.configure(preset, &Table::new(), None)?.table();
     let pretrained = |key: &str| {
         config
             .get(key)
+            .or_else(|| config.get("model_args")?.get(key))
             .or_else(|| config.get("pretrained_cfg")?.get(key))
     };
     let mut take = |key: &str, there: &[&str]| {
@@ -96,7 +103,6 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
             "{outputs} outputs: more than {MOST_OUTPUTS} classes or tokens are not read"
         ));
     }
-    let classes = labels(config, outputs);
     if let Input::Tokens { longest } = model.input() {
         let path = folder.join(TOKENIZER_FILE);
         let tokenizer = fs::read_to_string(&path).map_err(|error| {
@@ -111,13 +117,17 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
             other => other.as_u64().into_iter().collect::<Vec<_>>(),
         };
         let stop = config.get("eos_token_id").map(ids).unwrap_or_default();
+        let max_length = match is_embedding(model) {
+            true => longest.min(sentences::max_length(folder, outputs)?.unwrap_or(longest)),
+            false => longest,
+        };
         return Ok(Codec::Tokenizer {
             tokenizer,
-            max_length: longest,
-            classes: if classifies(model) {
-                classes
-            } else {
-                Vec::new()
+            max_length,
+            // transformers names classes so where a file does not.
+            classes: match classifies(model) {
+                true => labels(config, outputs, |class| format!("LABEL_{class}"))?,
+                false => Vec::new(),
             },
             stop: stop
                 .into_iter()
@@ -161,7 +171,7 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         shape,
         mean: by_channel("mean", IMAGENET_MEAN),
         std: by_channel("std", IMAGENET_STD),
-        classes,
+        classes: labels(config, outputs, |class| class.to_string())?,
     })
 }
 
@@ -177,19 +187,44 @@ fn is_embedding(model: &dyn Model) -> bool {
     table.get("head").and_then(Value::as_str) == Some("sentence_embedding")
 }
 
-/// The names of the classes: Hugging Face's `id2label`, timm's `label_names`, or numbers.
-fn labels(config: &Json, classes: usize) -> Vec<String> {
-    let name = |class: usize| {
-        let by_id = config
-            .get("id2label")
-            .and_then(|labels| labels.get(class.to_string()));
-        let in_order = config
-            .get("label_names")
-            .and_then(|labels| labels.get(class));
-        let name = by_id.or(in_order).and_then(Json::as_str);
-        name.map_or_else(|| class.to_string(), str::to_owned)
+/// The names of the classes: Hugging Face's `id2label`, timm's `label_names`, or what they are called
+/// where a file names none.
+fn labels(
+    config: &Json,
+    classes: usize,
+    unnamed: fn(usize) -> String,
+) -> Result<Vec<String>, String> {
+    let given = |key: &'static str| Some((key, config.get(key).filter(|names| !names.is_null())?));
+    let Some((key, names)) = given("id2label").or_else(|| given("label_names")) else {
+        return Ok((0..classes).map(unnamed).collect());
     };
-    (0..classes).map(name).collect()
+    let count = names.as_object().map(serde_json::Map::len);
+    let count = count.or_else(|| names.as_array().map(Vec::len));
+    let name = |class: usize| match names {
+        Json::Array(names) => names.get(class)?.as_str(),
+        names => names.get(class.to_string())?.as_str(),
+    };
+    let named: Option<Vec<String>> = (0..classes)
+        .map(|class| Some(name(class)?.into()))
+        .collect();
+    named.filter(|_| count == Some(classes)).ok_or_else(|| {
+        format!(
+            "{key}: expected a name for each of the classes 0 to {}, and no others; there are {}",
+            classes.saturating_sub(1),
+            count.unwrap_or_default()
+        )
+    })
+}
+
+/// What a file says that a classifier's outputs are, where that is not one class of several: each a
+/// class of its own, or measures.
+pub fn problem_type(config: &Json) -> Option<String> {
+    match config.get("problem_type")? {
+        Json::Null => None,
+        Json::String(kind) if kind == "single_label_classification" => None,
+        Json::String(kind) => Some(kind.clone()),
+        other => Some(other.to_string()),
+    }
 }
 
 /// A model's `config.json` in the form of its origin.

@@ -103,37 +103,42 @@ impl Language {
         }
     }
 
-    /// The text of tokens, by what each of them adds to it, spaces included. Of a character that
-    /// takes several tokens, the last one has all.
+    /// The text of tokens, by what each of them adds to it, spaces included: as far as the text up to
+    /// it agrees with the whole. Of a character that takes several tokens, the last one has all.
     pub fn pieces(&self, tokens: &[u32]) -> Vec<String> {
-        let tokenizer = match self {
-            Self::Chars { vocabulary, .. } => {
-                return tokens
-                    .iter()
-                    .map(|token| vocabulary.decode(&[*token]))
-                    .collect();
-            }
-            Self::Tokens { tokenizer, .. } => tokenizer,
+        let whole = self.decode(tokens);
+        let mut given = 0;
+        let until = (1..=tokens.len()).map(|count| match count < tokens.len() {
+            true => agreement(&whole, &self.decode(&tokens[..count])),
+            false => whole.len(),
+        });
+        let pieces = until.map(|end| {
+            let piece = whole.get(given..end).unwrap_or_default().to_owned();
+            given = given.max(end);
+            piece
+        });
+        pieces.collect()
+    }
+
+    /// Of a text that goes on after these tokens, what no further token changes.
+    fn settled(&self, tokens: &[u32]) -> String {
+        let Self::Tokens { tokenizer, .. } = self else {
+            return self.decode(tokens);
         };
-        let mut stream = tokenizer.decode_stream(false);
-        let mut pieces = Vec::with_capacity(tokens.len());
-        for token in tokens {
-            pieces.push(match stream.step(*token) {
-                Ok(piece) => piece.unwrap_or_default(),
-                // A decoder that rewrites what it said before: the token as the vocabulary has it.
-                Err(_) => {
-                    stream = tokenizer.decode_stream(false);
-                    tokenizer.id_to_token(*token).unwrap_or_default()
-                }
-            });
+        if !is_prefix_stable(tokenizer) {
+            return String::new();
         }
-        // Half a character, whose other half does not come.
-        if let (Some(last), true) = (pieces.last_mut(), self.decode(tokens).ends_with('\u{fffd}'))
-            && last.is_empty()
-        {
-            last.push('\u{fffd}');
-        }
-        pieces
+        // Bytes are made characters all together, up to a token that is none: one that does not fit
+        // spoils them all.
+        let is_byte = |token: &&u32| {
+            let token = tokenizer.id_to_token(**token).unwrap_or_default();
+            token.len() == 6 && token.starts_with("<0x") && token.ends_with('>')
+        };
+        let bytes = tokens.iter().rev().take_while(is_byte).count();
+        let mut text = self.decode(&tokens[..tokens.len() - bytes]);
+        // Half a character, the rest of which may come.
+        text.truncate(text.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
+        text
     }
 
     /// The tokens that end a text.
@@ -266,8 +271,42 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         .map_err(|_| "tokenizer.json: damaged, or made for another reader".into())
 }
 
+/// How many bytes two texts have in common at their beginnings, in whole characters.
+fn agreement(one: &str, other: &str) -> usize {
+    let pairs = one.chars().zip(other.chars());
+    let same = pairs.take_while(|(one, other)| one == other);
+    same.map(|(character, _)| character.len_utf8()).sum()
+}
+
+/// Whether the text of more tokens begins with that of fewer, halves of characters aside: of decoders
+/// that look at one token at a time until they join all. Any other may rewrite what it said.
+fn is_prefix_stable(tokenizer: &Tokenizer) -> bool {
+    fn kinds(decoder: &Json, found: &mut Vec<String>) {
+        match decoder.get("decoders").and_then(Json::as_array) {
+            Some(parts) => parts.iter().for_each(|part| kinds(part, found)),
+            None => found.push(decoder["type"].as_str().unwrap_or_default().to_owned()),
+        }
+    }
+    let Some(decoder) = tokenizer.get_decoder() else {
+        return true;
+    };
+    let mut found = Vec::new();
+    kinds(
+        &serde_json::to_value(decoder).unwrap_or_default(),
+        &mut found,
+    );
+    let is_joined = |kind: &String| ["Fuse", "ByteLevel"].contains(&kind.as_str());
+    let joined_at = found.iter().position(is_joined).unwrap_or(found.len());
+    found.iter().enumerate().all(|(at, kind)| match &**kind {
+        "Fuse" | "Strip" => true,
+        "ByteLevel" => at == joined_at,
+        "ByteFallback" | "Metaspace" | "Replace" | "WordPiece" => at < joined_at,
+        _ => false,
+    })
+}
+
 /// Text that is decoded as its tokens come. A token may be a part of a character, and a decoder may
-/// set spaces by what follows: what is given out is what more tokens no longer change.
+/// rewrite what it said: what is given out is what more tokens no longer change.
 pub struct Streaming<'a> {
     language: &'a Language,
     tokens: Vec<u32>,
@@ -275,230 +314,45 @@ pub struct Streaming<'a> {
 }
 
 impl<'a> Streaming<'a> {
-    /// A text that begins with these tokens, which are known already.
-    pub fn new(language: &'a Language, prompt: &[u32]) -> Self {
-        Self {
+    /// A text that goes on after a prompt, whose tokens are `tokens`; and as much of the prompt as
+    /// more tokens no longer change.
+    pub fn new(language: &'a Language, prompt: &str, tokens: &[u32]) -> (Self, String) {
+        let whole = language.decode(tokens);
+        let settled = language.settled(tokens);
+        let held = whole.strip_prefix(&*settled);
+        let (given, begun) = match held.and_then(|held| prompt.strip_suffix(held)) {
+            Some(begun) => (settled.len(), begun),
+            // A tokenizer that changes a text: it is shown as it was given.
+            None => (whole.len(), prompt),
+        };
+        let streaming = Self {
             language,
-            tokens: prompt.to_vec(),
-            given: language.decode(prompt).len(),
-        }
+            tokens: tokens.to_vec(),
+            given,
+        };
+        (streaming, begun.to_owned())
     }
 
     /// What the text gains by a token.
     pub fn push(&mut self, token: u32) -> String {
         self.tokens.push(token);
-        let text = self.language.decode(&self.tokens);
-        // The rest of the character is to come.
-        if text.ends_with(char::REPLACEMENT_CHARACTER) {
-            return String::new();
-        }
-        let piece = text.get(self.given..).unwrap_or_default().to_owned();
-        self.given = self.given.max(text.len());
-        piece
+        self.gain(&self.language.settled(&self.tokens))
     }
 
-    /// What is left when no more tokens come: half a character, if anything.
-    pub fn finish(self) -> String {
-        let text = self.language.decode(&self.tokens);
-        text.get(self.given..).unwrap_or_default().to_owned()
+    /// What is left when no more tokens come.
+    pub fn finish(mut self) -> String {
+        self.gain(&self.language.decode(&self.tokens))
+    }
+
+    fn gain(&mut self, text: &str) -> String {
+        if text.len() <= self.given {
+            return String::new();
+        }
+        let start = text.floor_char_boundary(self.given);
+        self.given = text.len();
+        text[start..].to_owned()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Bytes as tokens, in the manner of GPT-2's, so that a character may take several.
-    const BYTES: &str = r#"{"version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": [], "normalizer": null,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "post_processor": null, "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-            "vocab": {"h": 0, "i": 1, "Ġ": 2, "Ã": 3, "¤": 4, "hi": 5}, "merges": [["h", "i"]]}}"#;
-
-    fn bytes() -> Language {
-        let codec = Codec::Tokenizer {
-            tokenizer: BYTES.into(),
-            max_length: 8,
-            classes: Vec::new(),
-            stop: vec![2],
-        };
-        Language::of(&codec).unwrap().unwrap()
-    }
-
-    #[test]
-    fn a_tokenizer_encodes_and_decodes() {
-        let language = bytes();
-        assert_eq!(language.encode("hi hä").unwrap(), [5, 2, 0, 3, 4]);
-        assert_eq!(language.decode(&[5, 2, 0, 3, 4]), "hi hä");
-        assert_eq!(language.stop(), [2]);
-    }
-
-    #[test]
-    fn a_prompt_begins_as_its_tokenizer_begins_a_text() {
-        let template = r#"{"type": "TemplateProcessing",
-            "single": [{"SpecialToken": {"id": "h", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
-                {"SpecialToken": {"id": "i", "type_id": 0}}],
-            "pair": [], "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]},
-                "i": {"id": "i", "ids": [1], "tokens": ["i"]}}}"#;
-        let with_template = BYTES.replace(
-            r#""post_processor": null"#,
-            &format!(r#""post_processor": {template}"#),
-        );
-        let language = Language::Tokens {
-            tokenizer: Box::new(tokenizer(&with_template).unwrap()),
-            stop: Vec::new(),
-        };
-        assert_eq!(language.prompt("hi h").unwrap(), [0, 5, 2, 0]);
-        assert_eq!(language.prompt("").unwrap(), [0]);
-        assert_eq!(bytes().prompt("hi").unwrap(), [5]);
-        assert!(bytes().prompt("").unwrap().is_empty());
-    }
-
-    #[test]
-    fn half_a_character_waits_for_its_other_half() {
-        let language = bytes();
-        let mut text = Streaming::new(&language, &[5]);
-        let pieces: Vec<String> = [2, 3, 4, 1].map(|token| text.push(token)).to_vec();
-        assert_eq!(pieces, [" ", "", "ä", "i"]);
-        assert_eq!(text.finish(), "");
-        let mut cut = Streaming::new(&language, &[5]);
-        assert_eq!(cut.push(3), "");
-        assert_eq!(cut.finish(), "\u{fffd}");
-    }
-
-    #[test]
-    fn characters_and_words_have_a_file_that_does_what_they_do() {
-        let chars = Codec::Chars {
-            chars: "\n !abä".into(),
-            stop: Some('\n'),
-        };
-        let written = tokenizer(&file(&chars).unwrap()).unwrap();
-        let ours = Language::of(&chars).unwrap().unwrap();
-        let text = "ab  ä!\n";
-        let tokens = ours.encode(text).unwrap();
-        assert_eq!(written.encode(text, false).unwrap().get_ids(), tokens);
-        assert_eq!(written.decode(&tokens, false).unwrap(), text);
-
-        let lines = "<pad>\n<unk>\nthe\néclair\n";
-        let words = Codec::Words {
-            words: lines.into(),
-            max_length: 8,
-            classes: Vec::new(),
-        };
-        let written = tokenizer(&file(&words).unwrap()).unwrap();
-        let ours = zoo_text::WordVocabulary::from_lines(lines).unwrap();
-        let text = "The  ÉCLAIR\tate the,";
-        let tokens = ours.encode(text, 8);
-        assert_eq!(tokens, [2, 3, 1, 1]);
-        assert_eq!(written.encode(text, false).unwrap().get_ids(), tokens);
-    }
-
-    /// The tokenizers of BERT, RoBERTa, T5, Llama and GPT-2 put around a text: tokens on both sides, at
-    /// the end, at the beginning, none.
-    fn around() -> Vec<(&'static str, &'static str)> {
-        vec![
-            (
-                r#"{"type": "TemplateProcessing", "pair": [],
-                    "single": [{"SpecialToken": {"id": "h", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
-                        {"SpecialToken": {"id": "i", "type_id": 0}}],
-                    "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]},
-                        "i": {"id": "i", "ids": [1], "tokens": ["i"]}}}"#,
-                "bert",
-            ),
-            (
-                r#"{"type": "RobertaProcessing", "sep": ["i", 1], "cls": ["h", 0], "trim_offsets": true,
-                    "add_prefix_space": false}"#,
-                "roberta",
-            ),
-            (
-                r#"{"type": "TemplateProcessing", "pair": [],
-                    "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "i", "type_id": 0}}],
-                    "special_tokens": {"i": {"id": "i", "ids": [1], "tokens": ["i"]}}}"#,
-                "t5",
-            ),
-            (
-                r#"{"type": "Sequence", "processors": [
-                    {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
-                    {"type": "TemplateProcessing", "pair": [],
-                        "single": [{"SpecialToken": {"id": "h", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-                        "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]}}}]}"#,
-                "llama",
-            ),
-            (
-                r#"{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true}"#,
-                "gpt2",
-            ),
-            ("null", "none"),
-        ]
-    }
-
-    /// Against the library's own truncation, which is what transformers uses.
-    #[test]
-    fn a_sentence_is_cut_as_hugging_face_cuts_it() {
-        for (processor, name) in around() {
-            let json = BYTES.replace(
-                r#""post_processor": null"#,
-                &format!(r#""post_processor": {processor}"#),
-            );
-            let ours = tokenizer(&json).unwrap();
-            let mut theirs: Tokenizer = json.parse().unwrap();
-            for max_length in 3..12 {
-                let cut = tokenizers::TruncationParams {
-                    max_length,
-                    ..tokenizers::TruncationParams::default()
-                };
-                theirs.with_truncation(Some(cut)).unwrap();
-                for text in ["h", "hi", "hi hi hi", "hi ä hi i h hi hi hi", "ää ä"] {
-                    let expected = theirs.encode(text, true).unwrap();
-                    let found = sentence(&ours, text, max_length).unwrap();
-                    assert_eq!(found, expected.get_ids(), "{name} {max_length} {text}");
-                }
-            }
-        }
-        let cut = |processor: usize, max_length| {
-            let json = BYTES.replace(
-                r#""post_processor": null"#,
-                &format!(r#""post_processor": {}"#, around()[processor].0),
-            );
-            sentence(&tokenizer(&json).unwrap(), "hi ä hi", max_length)
-        };
-        assert_eq!(cut(0, 4).unwrap(), [0, 5, 2, 1]);
-        assert_eq!(cut(0, 2).unwrap(), [0, 1]);
-        // The last token of a text is no special one, and does not take the place of another.
-        assert_eq!(cut(4, 4).unwrap(), [5, 2, 3, 4]);
-        assert_eq!(cut(3, 4).unwrap(), [0, 5, 2, 3]);
-        let error = cut(0, 1).unwrap_err();
-        assert!(
-            error.contains("max_length = 1") && error.contains("2 tokens around"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn pieces_are_what_each_token_adds() {
-        let language = bytes();
-        let tokens = [5, 2, 3, 4, 1, 3];
-        assert_eq!(
-            language.pieces(&tokens),
-            ["hi", " ", "", "ä", "i", "\u{fffd}"]
-        );
-        assert!(language.pieces(&[]).is_empty());
-        // Half a character in the midst goes with what follows it.
-        assert_eq!(language.pieces(&[3, 5]).concat(), language.decode(&[3, 5]));
-    }
-
-    #[test]
-    fn a_damaged_tokenizer_is_an_error() {
-        assert!(tokenizer("{}").unwrap_err().contains("tokenizer.json"));
-        // The crate `tokenizers` panics where the text ends within a decoder.
-        let cut = BYTES.replace(
-            r#""use_regex": true},
-        "model""#,
-            r#""use_regex": true "model""#,
-        );
-        assert_ne!(cut, BYTES);
-        assert!(tokenizer(&cut).unwrap_err().contains("damaged"));
-    }
-}
+mod tests;

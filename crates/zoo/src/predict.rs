@@ -34,6 +34,9 @@ pub fn run(args: &PredictArgs) -> Result<(), Error> {
 }
 
 fn classify(args: &PredictArgs, saved: &Saved, reader: &Reader<'_>) -> Result<(), Error> {
+    saved
+        .check_probabilities()
+        .map_err(|problem| Error::Request(format!("{}: {problem}", args.run.display())))?;
     // Where nobody reads what was printed, there is no more to do.
     for input in args.inputs.iter().take_while(|_| output::is_open()) {
         let probabilities = saved

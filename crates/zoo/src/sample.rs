@@ -34,7 +34,7 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
     }
     let stop = stop(args, &language)?;
 
-    let mut text = args.prompt.clone();
+    let (mut written, mut text) = Streaming::new(&language, &args.prompt, &prompt);
     let print = |piece: &str| {
         if !args.json {
             print!("{piece}");
@@ -51,7 +51,6 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
     }
     print(&text);
     let mut stream = Stream::new(args.seed);
-    let mut written = Streaming::new(&language, &prompt);
     let mut count = 0;
     let tokens = generate(&mut decoder, &prompt, &sampling, &stop, || {
         unit(&mut stream)

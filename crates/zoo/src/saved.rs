@@ -30,6 +30,9 @@ pub struct Config {
     pub model: toml::Table,
     /// How its input and output are read.
     pub codec: Codec,
+    /// What an origin says that a classifier's outputs are, where that is not one class of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_type: Option<String>,
 }
 
 impl Config {
@@ -53,6 +56,7 @@ impl Config {
         let config = Self {
             model: model.table(),
             codec,
+            problem_type: hub::problem_type(config),
         };
         config.check()?;
         Ok(config)
@@ -173,6 +177,8 @@ pub struct Saved {
     pub ready: Box<dyn Ready>,
     /// How input and output are read.
     pub codec: Codec,
+    /// [`Config::problem_type`].
+    pub problem_type: Option<String>,
     /// The backend it runs on.
     pub backend: &'static str,
 }
@@ -202,16 +208,16 @@ impl Saved {
         };
         let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
         let json = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let (model, codec, weights) = if hub::is_origins(&json) {
+        let (model, config, weights) = if hub::is_origins(&json) {
             let config = Config::of_origin(folder, &json).map_err(wrong)?;
             // Held against what the codec makes of an input.
             let model = config.configure().map_err(wrong)?;
             let weights = fetched.map_or_else(|| run.to_owned(), |fetched| fetched.file);
-            (model, config.codec, weights)
+            (model, config, weights)
         } else {
             let config = Config::parse(&text).map_err(wrong)?;
             let model = config.configure().map_err(wrong)?;
-            (model, config.codec, run.join(MODEL_FILE))
+            (model, config, run.join(MODEL_FILE))
         };
         if let (Some(record), false) = (resume::read_record(run), weights.exists()) {
             return Err(Error::Request(format!(
@@ -233,9 +239,30 @@ impl Saved {
             recipe,
             model,
             ready,
-            codec,
+            codec: config.codec,
+            problem_type: config.problem_type,
             backend: selected.backend.name,
         })
+    }
+
+    /// Whether a softmax over the outputs is the probability of each class, as it is where there is one
+    /// class of several.
+    ///
+    /// # Errors
+    /// What the outputs are instead, by key.
+    pub fn check_probabilities(&self) -> Result<(), String> {
+        let meaning = "probabilities here are a softmax, for one class of several";
+        if let Some(kind) = &self.problem_type {
+            return Err(format!(
+                "problem_type = {kind}: {meaning}; the weights can be trained from and exported"
+            ));
+        }
+        if self.model.outputs() == 1 {
+            return Err(format!(
+                "one label (id2label, num_labels, num_classes): {meaning}, and of one it is 1 for any input"
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -274,6 +274,7 @@ fn train(
     let config = Config {
         model: model.table(),
         codec: data.codec.clone(),
+        problem_type: None,
     };
     run.write(RECIPE_FILE, recipe.to_toml().as_bytes())?;
     run.write(CONFIG_FILE, &to_json(&config))?;

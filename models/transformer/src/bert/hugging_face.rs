@@ -113,6 +113,33 @@ impl HfBert {
         }
     }
 
+    /// The number of classes, which are numbered from 0 on.
+    fn num_classes(&self) -> Result<usize, String> {
+        let Some(labels) = &self.id2label else {
+            // Two is what transformers takes where a file does not tell.
+            return Ok(self.num_labels.unwrap_or(2));
+        };
+        // An encoder gives no class: what its file says of some is a leftover.
+        if self.head()? == Head::Classifier {
+            let is_numbered = (0..labels.len()).all(|id| labels.contains_key(&id.to_string()));
+            if !is_numbered {
+                let keys: Vec<&str> = labels.keys().map(String::as_str).collect();
+                return Err(format!(
+                    "id2label: expected the keys 0 to {}, got {}",
+                    labels.len() - 1,
+                    keys.join(", ")
+                ));
+            }
+            if let Some(num_labels) = self.num_labels.filter(|number| *number != labels.len()) {
+                return Err(format!(
+                    "num_labels: expected that of id2label, {}, got {num_labels}",
+                    labels.len()
+                ));
+            }
+        }
+        Ok(labels.len())
+    }
+
     /// The one probability of all dropout.
     fn dropout(&self) -> Result<f64, String> {
         let hidden = self.hidden_dropout_prob;
@@ -154,7 +181,6 @@ impl TryFrom<HfBert> for BertConfig {
         let positions = &file.position_embedding_type;
         only("position_embedding_type", positions, "absolute")?;
         only("is_decoder", &file.is_decoder.to_string(), "false")?;
-        let labels = file.id2label.as_ref().map(BTreeMap::len);
         let config = Self {
             vocab_size: file.vocab_size,
             max_length: file.max_position_embeddings,
@@ -167,8 +193,7 @@ impl TryFrom<HfBert> for BertConfig {
             layer_norm_eps: file.layer_norm_eps,
             pad_token: (file.pad_token_id).ok_or("pad_token_id: expected a token, got null")?,
             head: file.head()?,
-            // Two is what transformers takes where a file does not tell.
-            num_classes: labels.or(file.num_labels).unwrap_or(2),
+            num_classes: file.num_classes()?,
         };
         config.validate()?;
         Ok(config)

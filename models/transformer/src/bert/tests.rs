@@ -377,6 +377,21 @@ fn what_a_configuration_cannot_say_is_named() {
              pre-training, got BertForTokenClassification",
         ),
         (
+            r#""0": "negative", "1": "neutral", "2": "positive""#,
+            r#""1": "negative", "2": "neutral", "3": "positive""#,
+            "id2label: expected the keys 0 to 2, got 1, 2, 3",
+        ),
+        (
+            r#""0": "negative", "1": "neutral""#,
+            r#""0": "negative", "5": "neutral""#,
+            "id2label: expected the keys 0 to 2, got 0, 2, 5",
+        ),
+        (
+            r#""initializer_range": 0.02"#,
+            r#""num_labels": 2"#,
+            "num_labels: expected that of id2label, 3, got 2",
+        ),
+        (
             r#""num_attention_heads": 2"#,
             r#""num_attention_heads": 3"#,
             "model.num_heads: expected a divisor of model.width = 128, got 3",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Gelu, GptConfig, Output};
 
 /// What counts in the `config.json` of a GPT-2; a key that a file lacks has transformers' default,
-/// other keys are skipped.
+/// other keys are skipped. Some keys have a second name, which transformers takes as well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HfGpt2 {
@@ -16,12 +16,16 @@ pub struct HfGpt2 {
     /// Number of different tokens.
     pub vocab_size: usize,
     /// [`GptConfig::context`].
+    #[serde(alias = "max_position_embeddings")]
     pub n_positions: usize,
     /// [`GptConfig::width`].
+    #[serde(alias = "hidden_size")]
     pub n_embd: usize,
     /// [`GptConfig::num_layers`].
+    #[serde(alias = "num_hidden_layers")]
     pub n_layer: usize,
     /// [`GptConfig::num_heads`].
+    #[serde(alias = "num_attention_heads")]
     pub n_head: usize,
     /// Width inside the feed-forward, if not four times `n_embd`.
     pub n_inner: Option<usize>,

@@ -476,6 +476,24 @@ fn a_configuration_survives_the_way_over_hugging_face() {
 }
 
 #[test]
+fn a_keys_second_name_is_read_too() {
+    let text = r#"{"hidden_size": 48, "num_attention_heads": 4, "num_hidden_layers": 2,
+        "max_position_embeddings": 16, "vocab_size": 9}"#;
+    let file: HfGpt2 = serde_json::from_str(text).unwrap();
+    let config = GptConfig::try_from(file).unwrap();
+    let found = [
+        config.width,
+        config.num_heads,
+        config.num_layers,
+        config.context,
+    ];
+    assert_eq!(found, [48, 4, 2, 16]);
+    let both = r#"{"n_head": 4, "num_attention_heads": 2}"#;
+    let error = serde_json::from_str::<HfGpt2>(both).unwrap_err();
+    assert!(error.to_string().contains("n_head"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_represented_is_named() {
     for (key, value, message) in [
         (

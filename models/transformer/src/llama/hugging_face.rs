@@ -35,7 +35,7 @@ pub struct HfLlama {
     pub hidden_act: String,
     /// [`LlamaConfig::norm_epsilon`].
     pub rms_norm_eps: f64,
-    /// [`LlamaConfig::rope_theta`]; since transformers 5 it may be in `rope_parameters`.
+    /// [`LlamaConfig::rope_theta`]; it may also be in `rope_parameters` or `rope_scaling`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_theta: Option<f64>,
     /// The rotary positions, as transformers 5 writes them.
@@ -116,6 +116,38 @@ impl Default for HfLlama {
     }
 }
 
+impl HfLlama {
+    /// The one base of the rotary positions, wherever it stands. Where several places say something
+    /// else, transformers 4 and 5 do not take the same one.
+    fn rope_theta(&self) -> Result<f64, String> {
+        let (scaling, parameters) = (&self.rope_scaling, &self.rope_parameters);
+        let ropes = [("rope_scaling", scaling), ("rope_parameters", parameters)];
+        for (key, rope) in ropes {
+            rope.as_ref().map_or(Ok(()), |rope| rope.check(key))?;
+        }
+        let within = |rope: &Option<HfRope>| rope.as_ref().and_then(|rope| rope.rope_theta);
+        let places = [
+            ("rope_scaling.rope_theta", within(scaling)),
+            ("rope_parameters.rope_theta", within(parameters)),
+            ("rope_theta", self.rope_theta),
+        ];
+        let mut given = (places.into_iter()).filter_map(|(key, theta)| Some((key, theta?)));
+        let Some((first, theta)) = given.next() else {
+            return Ok(10_000.0);
+        };
+        for (key, other) in given {
+            only(key, other, theta).map_err(|problem| format!("{problem}; see {first}"))?;
+        }
+        if let (Some(scaling), Some(parameters)) = (scaling, parameters)
+            && *scaling != HfRope::default()
+            && scaling != parameters
+        {
+            return Err("rope_scaling: expected null, or what rope_parameters says".into());
+        }
+        Ok(theta)
+    }
+}
+
 impl TryFrom<HfLlama> for LlamaConfig {
     /// The key at fault, what it may be and what it is.
     type Error = String;
@@ -125,11 +157,7 @@ impl TryFrom<HfLlama> for LlamaConfig {
         only("hidden_act", &*file.hidden_act, "silu")?;
         only("attention_bias", file.attention_bias, false)?;
         only("mlp_bias", file.mlp_bias, false)?;
-        let (parameters, scaling) = (&file.rope_parameters, &file.rope_scaling);
-        for (key, rope) in [("rope_parameters", parameters), ("rope_scaling", scaling)] {
-            rope.as_ref().map_or(Ok(()), |rope| rope.check(key))?;
-        }
-        let rope_theta = parameters.as_ref().and_then(|rope| rope.rope_theta);
+        let rope_theta = file.rope_theta()?;
         let config = Self {
             vocab_size: file.vocab_size,
             context: file.max_position_embeddings,
@@ -138,7 +166,7 @@ impl TryFrom<HfLlama> for LlamaConfig {
             num_kv_heads: file.num_key_value_heads.unwrap_or(file.num_attention_heads),
             width: file.hidden_size,
             hidden: file.intermediate_size,
-            rope_theta: rope_theta.or(file.rope_theta).unwrap_or(10_000.0),
+            rope_theta,
             norm_epsilon: file.rms_norm_eps,
             attention_dropout: file.attention_dropout.unwrap_or(0.0),
             output: if file.tie_word_embeddings {

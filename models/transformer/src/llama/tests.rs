@@ -322,6 +322,25 @@ fn a_configuration_survives_being_written_and_the_way_over_hugging_face() {
     }
 }
 
+/// transformers 5.24 gives 7 for each, and 10,000 for none.
+#[test]
+fn the_base_of_rotary_positions_is_found_wherever_it_stands() {
+    let read = |text: &str| {
+        let file: HfLlama = serde_json::from_str(text).unwrap();
+        LlamaConfig::try_from(file).unwrap().rope_theta
+    };
+    for text in [
+        r#"{"rope_parameters": null, "rope_scaling": {"rope_type": "default", "rope_theta": 7.0}}"#,
+        r#"{"rope_theta": 7, "rope_scaling": {"type": "default", "rope_theta": 7.0}}"#,
+        r#"{"rope_theta": 7.0, "rope_scaling": {"rope_type": "default"}}"#,
+        r#"{"rope_scaling": null, "rope_parameters": {"rope_theta": 7.0}}"#,
+        r#"{"rope_theta": 7.0, "rope_parameters": {"rope_type": "default", "rope_theta": null}}"#,
+    ] {
+        assert_eq!(read(text), 7.0, "{text}");
+    }
+    assert_eq!(read("{}"), 10_000.0);
+}
+
 #[test]
 fn what_cannot_be_represented_is_named() {
     for (text, message) in [
@@ -344,6 +363,22 @@ fn what_cannot_be_represented_is_named() {
         (
             r#"{"rope_parameters": {"rope_type": "llama3", "rope_theta": 500000.0}}"#,
             "rope_parameters.rope_type: expected default, got llama3",
+        ),
+        (
+            r#"{"rope_theta": 5.0, "rope_scaling": {"rope_type": "default", "rope_theta": 7.0}}"#,
+            "rope_theta: expected 7, got 5; see rope_scaling.rope_theta",
+        ),
+        (
+            r#"{"rope_theta": 5.0, "rope_parameters": {"rope_theta": 7.0}}"#,
+            "rope_theta: expected 7, got 5; see rope_parameters.rope_theta",
+        ),
+        (
+            r#"{"rope_parameters": {"rope_theta": 5.0}, "rope_scaling": {"rope_theta": 7.0}}"#,
+            "rope_parameters.rope_theta: expected 7, got 5; see rope_scaling.rope_theta",
+        ),
+        (
+            r#"{"rope_parameters": {"rope_theta": 5.0}, "rope_scaling": {"rope_type": "default"}}"#,
+            "rope_scaling: expected null, or what rope_parameters says",
         ),
         (r#"{"head_dim": 64}"#, "head_dim: expected 128, got 64"),
         (

@@ -1,0 +1,440 @@
+//! What a folder of the Hugging Face hub says of its model is done, or refused by the key's name: never
+//! read over where something else would be computed.
+//!
+//! The folders are made here, of tiny configurations with random weights.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![cfg(feature = "flex")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fail, succeed};
+use serde_json::{Value, json};
+use zoo::devices;
+use zoo::registry::{self, MODELS};
+
+/// Letters as tokens, with spaces between them.
+fn tokenizer() -> String {
+    let tokens = ["<unk>", "a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let numbered = tokens.iter().enumerate();
+    let vocabulary: serde_json::Map<_, _> = numbered
+        .map(|(id, token)| ((*token).to_owned(), json!(id)))
+        .collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "unk_token": "<unk>", "vocab": vocabulary},
+    })
+    .to_string()
+}
+
+/// The folder `hub` of a tiny model with these keys of ours.
+fn write_hub(root: &Path, name: &str, keys: &[(&str, toml::Value)]) {
+    let folder = root.join("hub");
+    fs::create_dir_all(&folder).unwrap();
+    let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
+    let mut table = entry.tiny().table();
+    for (key, value) in keys {
+        table.insert((*key).to_owned(), value.clone());
+    }
+    let model = registry::configure(&table, None).unwrap();
+    let config = model.to_hub().unwrap().unwrap();
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
+    let device = devices::open("flex").unwrap().device;
+    let ready = model.fresh(3, &device).unwrap();
+    ready.save(&folder.join("model.safetensors"), None).unwrap();
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Says something else in the folder's `config.json`; `null` takes a key away.
+fn say(root: &Path, folder: &str, key: &str, value: &Value) {
+    let path = root.join(folder).join("config.json");
+    let mut config = read(&path);
+    let keys = config.as_object_mut().unwrap();
+    match value {
+        Value::Null => keys.remove(key),
+        value => keys.insert(key.to_owned(), value.clone()),
+    };
+    fs::write(path, config.to_string()).unwrap();
+}
+
+fn classes(root: &Path, folder: &str) -> Vec<String> {
+    let said = succeed(root, &["predict", folder, "a b", "--json", "--top", "9"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let classes = said["classes"].as_array().unwrap();
+    let mut named: Vec<(u64, String)> = classes
+        .iter()
+        .map(|class| {
+            let name = class["class"].as_str().unwrap();
+            (class["label"].as_u64().unwrap(), name.to_owned())
+        })
+        .collect();
+    named.sort();
+    named.into_iter().map(|(_, name)| name).collect()
+}
+
+#[test]
+fn a_classifier_that_is_no_softmax_is_not_answered_by_one() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_hub(root, "bert", &[("num_classes", 3.into())]);
+    say(
+        root,
+        "hub",
+        "problem_type",
+        &json!("single_label_classification"),
+    );
+    assert_eq!(classes(root, "hub").len(), 3);
+    for kind in ["multi_label_classification", "regression"] {
+        say(root, "hub", "problem_type", &json!(kind));
+        // Its weights serve, and what becomes of them does not forget what they are for.
+        succeed(root, &["import", "hub", "--name", kind]);
+        let out = format!("out-{kind}");
+        succeed(root, &["export", "hub", "--format", "hf", "--out", &out]);
+        let run = format!("runs/{kind}-import-1");
+        let again = format!("again-{kind}");
+        succeed(root, &["export", &run, "--format", "hf", "--out", &again]);
+        for folder in ["hub", &run, &out, &again] {
+            let error = fail(root, &["predict", folder, "a b"], 2);
+            assert!(
+                error.contains(&format!("problem_type = {kind}")) && error.contains("softmax"),
+                "{folder}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_label_has_no_probability() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_hub(root, "bert", &[("num_classes", 1.into())]);
+    succeed(root, &["import", "hub", "--name", "one"]);
+    for folder in ["hub", "runs/one-import-1"] {
+        let error = fail(root, &["predict", folder, "a b"], 2);
+        assert!(
+            error.contains("num_labels") && error.contains("softmax"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn classes_bear_the_names_that_their_numbers_have() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_hub(root, "bert", &[("num_classes", 3.into())]);
+    say(
+        root,
+        "hub",
+        "id2label",
+        &json!({"2": "c", "0": "a", "1": "b"}),
+    );
+    assert_eq!(classes(root, "hub"), ["a", "b", "c"]);
+    for ids in [
+        json!({"1": "a", "2": "b", "3": "c"}),
+        json!({"0": "a", "5": "b", "2": "c"}),
+        json!({"00": "a", "1": "b", "2": "c"}),
+    ] {
+        say(root, "hub", "id2label", &ids);
+        let error = fail(root, &["predict", "hub", "a b"], 2);
+        assert!(
+            error.contains("id2label: expected the keys 0 to 2"),
+            "{error}"
+        );
+    }
+    say(
+        root,
+        "hub",
+        "id2label",
+        &json!({"0": "a", "1": "b", "2": "c"}),
+    );
+    say(root, "hub", "num_labels", &json!(2));
+    let error = fail(root, &["predict", "hub", "a b"], 2);
+    assert!(error.contains("num_labels"), "{error}");
+    say(root, "hub", "id2label", &Value::Null);
+    say(root, "hub", "num_labels", &json!(3));
+    assert_eq!(classes(root, "hub"), ["LABEL_0", "LABEL_1", "LABEL_2"]);
+}
+
+/// The files of a sentence encoder, as those of all-MiniLM-L6-v2 are.
+fn sentence_encoder(width: usize) -> Vec<(&'static str, Value)> {
+    let module = |idx: usize, path: &str, kind: &str| {
+        json!({"idx": idx, "name": idx.to_string(), "path": path,
+            "type": format!("sentence_transformers.models.{kind}")})
+    };
+    let modules = [
+        module(0, "", "Transformer"),
+        module(1, "1_Pooling", "Pooling"),
+        module(2, "2_Normalize", "Normalize"),
+    ];
+    vec![
+        ("modules.json", json!(modules)),
+        (
+            "1_Pooling/config.json",
+            json!({"word_embedding_dimension": width, "pooling_mode_cls_token": false,
+                "pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": false,
+                "pooling_mode_mean_sqrt_len_tokens": false}),
+        ),
+        (
+            "sentence_bert_config.json",
+            json!({"max_seq_length": 256, "do_lower_case": false}),
+        ),
+        (
+            "config_sentence_transformers.json",
+            json!({"__version__": {"sentence_transformers": "2.0.0"}}),
+        ),
+    ]
+}
+
+#[test]
+fn a_sentence_is_embedded_as_its_folder_says() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_hub(root, "bert", &[("head", "sentence_embedding".into())]);
+    let width = read(&root.join("hub/config.json"))["hidden_size"]
+        .as_u64()
+        .unwrap() as usize;
+    let predict = ["predict", "hub", "a b c d", "a b h h", "--json"];
+    let plain = succeed(root, &predict);
+    let hub = root.join("hub");
+    fs::create_dir_all(hub.join("1_Pooling")).unwrap();
+    let restore = || {
+        for (file, content) in sentence_encoder(width) {
+            fs::write(hub.join(file), content.to_string()).unwrap();
+        }
+    };
+    restore();
+    assert_eq!(succeed(root, &predict), plain);
+    // As later versions of the library write them.
+    let pooling =
+        json!({"embedding_dimension": width, "pooling_mode": "mean", "include_prompt": true});
+    fs::write(hub.join("1_Pooling/config.json"), pooling.to_string()).unwrap();
+    let text = fs::read_to_string(hub.join("modules.json")).unwrap();
+    let text = text.replace(
+        "sentence_transformers.models.Pooling",
+        "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
+    );
+    fs::write(hub.join("modules.json"), text).unwrap();
+    assert_eq!(succeed(root, &predict), plain);
+
+    let pooling = "1_Pooling/config.json";
+    let text = "config_sentence_transformers.json";
+    for (file, key, value) in [
+        (pooling, "pooling_mode_cls_token", json!(true)),
+        (pooling, "pooling_mode_max_tokens", json!(true)),
+        (pooling, "pooling_mode_lasttoken", json!(true)),
+        (pooling, "pooling_mode_mean_tokens", json!(false)),
+        (pooling, "pooling_mode", json!("cls")),
+        (pooling, "pooling_mode", json!(["mean", "max"])),
+        (pooling, "include_prompt", json!(false)),
+        (pooling, "word_embedding_dimension", json!(width + 1)),
+        ("sentence_bert_config.json", "do_lower_case", json!(true)),
+        ("sentence_bert_config.json", "max_seq_length", json!(0)),
+        (text, "default_prompt_name", json!("query")),
+        (text, "similarity_fn_name", json!("euclidean")),
+    ] {
+        restore();
+        let mut content = read(&hub.join(file));
+        content[key] = value;
+        fs::write(hub.join(file), content.to_string()).unwrap();
+        let error = fail(root, &predict, 2);
+        assert!(error.contains(file) && error.contains(key), "{error}");
+    }
+    let module = |kind: &str, path: &str| json!({"path": path, "type": format!("a.{kind}")});
+    let (transformer, mean, normalize) = (
+        module("Transformer", ""),
+        module("Pooling", "1_Pooling"),
+        module("Normalize", "2_Normalize"),
+    );
+    let dense = module("Dense", "2_Dense");
+    for (modules, part) in [
+        (json!([transformer, mean]), "Normalize"),
+        (json!([transformer, mean, dense, normalize]), "Dense"),
+        (json!([transformer]), "Pooling"),
+        (
+            json!([module("CLIPModel", ""), mean, normalize]),
+            "CLIPModel",
+        ),
+        (
+            json!([module("Transformer", "0_Transformer"), mean, normalize]),
+            "0_Transformer",
+        ),
+        (
+            json!([transformer, module("Pooling", "elsewhere"), normalize]),
+            "elsewhere/config.json",
+        ),
+        (
+            json!([
+                transformer,
+                module("Pooling", "../hub/1_Pooling"),
+                normalize
+            ]),
+            "path of Pooling",
+        ),
+        (json!({}), "list"),
+    ] {
+        restore();
+        fs::write(hub.join("modules.json"), modules.to_string()).unwrap();
+        let error = fail(root, &predict, 2);
+        assert!(
+            error.contains("modules.json") && error.contains(part),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_sentence_is_cut_where_its_folder_says() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_hub(root, "bert", &[("head", "sentence_embedding".into())]);
+    let width = read(&root.join("hub/config.json"))["hidden_size"]
+        .as_u64()
+        .unwrap() as usize;
+    fs::create_dir_all(root.join("hub/1_Pooling")).unwrap();
+    for (file, content) in sentence_encoder(width) {
+        fs::write(root.join("hub").join(file), content.to_string()).unwrap();
+    }
+    let similar = || -> Value {
+        let said = succeed(root, &["predict", "hub", "a b", "a b h h", "--json"]);
+        let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+        last["similarity_to_first"].clone()
+    };
+    assert!(similar().as_f64().unwrap() < 0.9999);
+    let settings = json!({"max_seq_length": 2, "do_lower_case": false});
+    fs::write(
+        root.join("hub/sentence_bert_config.json"),
+        settings.to_string(),
+    )
+    .unwrap();
+    assert!(similar().as_f64().unwrap() > 0.999_999);
+}
+
+#[test]
+fn what_would_compute_something_else_is_refused_by_its_key() {
+    for (name, key, neutral, value) in [
+        ("llama", "sliding_window", json!(null), json!(2)),
+        ("llama", "partial_rotary_factor", json!(1.0), json!(0.5)),
+        ("llama", "final_logit_softcapping", json!(null), json!(30.0)),
+        ("llama", "rope_interleaved", json!(false), json!(true)),
+        ("llama", "mlp_bias", json!(false), json!(true)),
+        ("llama", "logits_scaling", json!(1), json!(8)),
+        ("llama", "rope_scaling", json!({}), json!({"factor": 4.0})),
+        (
+            "llama",
+            "rope_parameters",
+            json!({"rope_type": "default"}),
+            json!({"full_attention": {"rope_theta": 7.0}}),
+        ),
+        ("gpt", "add_cross_attention", json!(false), json!(true)),
+        (
+            "gpt",
+            "scale_attn_by_inverse_layer_idx",
+            json!(false),
+            json!(true),
+        ),
+        (
+            "gpt",
+            "quantization_config",
+            json!(null),
+            json!({"quant_method": "fp8"}),
+        ),
+        ("bert", "pruned_heads", json!({}), json!({"0": [1]})),
+        (
+            "bert",
+            "position_embedding_type",
+            json!("absolute"),
+            json!("relative_key"),
+        ),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        write_hub(root, name, &[]);
+        let command: &[&str] = match name {
+            "bert" => &["predict", "hub", "a b"],
+            _ => &["sample", "hub", "--prompt", "a b", "--tokens", "1"],
+        };
+        say(root, "hub", key, &neutral);
+        succeed(root, command);
+        say(root, "hub", key, &value);
+        let error = fail(root, command, 2);
+        assert!(error.contains(key), "{key}: {error}");
+    }
+}
+
+/// The base of rotary positions is used wherever it stands: transformers 5 reads all three.
+#[test]
+fn the_base_of_rotary_positions_is_used_wherever_it_stands() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_hub(root, "llama", &[]);
+    let parsed = || -> f64 {
+        succeed(root, &["import", "hub", "--name", "theta"]);
+        let mut runs: Vec<_> = fs::read_dir(root.join("runs"))
+            .unwrap()
+            .map(|run| run.unwrap().path())
+            .collect();
+        let run = runs.pop().unwrap();
+        let theta = read(&run.join("config.json"))["model"]["rope_theta"].as_f64();
+        fs::remove_dir_all(run).unwrap();
+        theta.unwrap()
+    };
+    say(root, "hub", "rope_theta", &json!(7.0));
+    assert_eq!(parsed(), 7.0);
+    say(root, "hub", "rope_theta", &Value::Null);
+    for key in ["rope_scaling", "rope_parameters"] {
+        say(
+            root,
+            "hub",
+            key,
+            &json!({"rope_type": "default", "rope_theta": 7.0}),
+        );
+        assert_eq!(parsed(), 7.0, "{key}");
+        say(root, "hub", key, &Value::Null);
+    }
+    assert_eq!(parsed(), 10_000.0);
+}
+
+#[test]
+fn what_timm_would_build_otherwise_is_refused_by_its_key() {
+    let config = |key: &str, value: &Value| {
+        let mut config = json!({"architecture": "resnet18", "num_classes": 2});
+        config[key] = value.clone();
+        zoo::Config::of_origin(Path::new("."), &config)
+            .map(|_| ())
+            .map_err(|problem| problem.to_string())
+    };
+    for (key, neutral, value, part) in [
+        ("global_pool", json!("avg"), json!("max"), "global_pool"),
+        (
+            "model_args",
+            json!({"in_chans": 3}),
+            json!({"output_stride": 8}),
+            "model_args.output_stride",
+        ),
+        (
+            "label_names",
+            json!(["a", "b"]),
+            json!(["a", "b", "c"]),
+            "label_names",
+        ),
+        (
+            "id2label",
+            json!({"0": "a", "1": "b"}),
+            json!({"1": "a", "2": "b"}),
+            "id2label",
+        ),
+    ] {
+        config(key, &neutral).unwrap();
+        let error = config(key, &value).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+}

@@ -15,7 +15,7 @@ use zoo::data::Codec;
 use zoo::registry::configure;
 use zoo_train::{
     BestSoFar, Event, Manifest, Metrics, OptimizerConfig, OptimizerName, Outcome, Progress, Record,
-    Resumed, State,
+    Resumed, Spent, State,
 };
 use zoo_weights::Origin;
 
@@ -220,6 +220,11 @@ pub fn manifest() -> Vec<Vec<u8>> {
             }),
             validations_since_best: 1,
             validation_due: true,
+            spent: Spent {
+                samples: 56,
+                training_seconds: 1.5,
+                wall_seconds: 2.0,
+            },
         },
         files: [("model.safetensors".into(), sum)].into(),
     };

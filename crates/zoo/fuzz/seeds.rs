@@ -263,7 +263,12 @@ pub fn config() -> Vec<Vec<u8>> {
     ];
     let configs = codecs.map(|(model, codec)| {
         let model = configure(&model.parse().unwrap(), None).unwrap().table();
-        serde_json::to_vec_pretty(&zoo::Config { model, codec }).unwrap()
+        serde_json::to_vec_pretty(&zoo::Config {
+            model,
+            codec,
+            problem_type: None,
+        })
+        .unwrap()
     });
     configs.into()
 }

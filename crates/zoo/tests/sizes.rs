@@ -136,7 +136,7 @@ fn models_and_batches_that_no_memory_holds_are_refused() {
                 "--set",
                 "data.size=[1000000,1000000]",
             ],
-            &["1000000x1000000"],
+            &["data.size = [1000000, 1000000]", "1 to 4096"],
         ),
     ];
     for (arguments, parts) in cases {

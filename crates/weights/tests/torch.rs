@@ -1106,7 +1106,7 @@ fn the_first_protocols_of_pickles_are_read_or_named() {
     let names = b"X\x06\0\0\0weight";
     let tensor = [
         &b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n"[..],
-        b"X\x01\0\0\00X\x03\0\0\0cpuK\x02tQK\0(K\x02t(K\x01tI00\nccollections\nOrderedDict\n)RtR",
+        b"X\x01\0\0\0\x30X\x03\0\0\0cpuK\x02tQK\0(K\x02t(K\x01tI00\nccollections\nOrderedDict\n)RtR",
     ]
     .concat();
     let numbers: Vec<u8> = [2.0, 3.0_f32]
@@ -1118,7 +1118,7 @@ fn the_first_protocols_of_pickles_are_read_or_named() {
         b"}(",
         names,
         &tensor,
-        b"u.](X\x01\0\0\00e.",
+        b"u.](X\x01\0\0\0\x30e.",
         &2_u64.to_le_bytes(),
         &numbers,
     ]

@@ -1051,7 +1051,7 @@ fn a_whole_module_of_an_old_file_opens() {
         Py::Persistent(vec![
             Py::Text("module".into()),
             Py::Global(module, name),
-            Py::Text("/home/user/net.py".into()),
+            Py::Text("net.py".into()),
             Py::Text("class Net(nn.Module):\n    pass\n".into()),
         ])
     };

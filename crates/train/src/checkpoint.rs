@@ -416,7 +416,7 @@ pub fn sum(path: &Path) -> Result<String, RunError> {
 }
 
 /// Bytes as hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
+pub fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
     let digits = bytes.as_ref().iter().map(|byte| format!("{byte:02x}"));
     digits.collect()
 }

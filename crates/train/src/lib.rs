@@ -35,7 +35,8 @@ mod single_value;
 mod task;
 
 pub use checkpoint::{
-    BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, Spent, find_checkpoint, sum,
+    BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, Spent, find_checkpoint, hexadecimal,
+    sum,
 };
 pub use evaluate::{EvalBatches, evaluate};
 pub use event::{Event, read_events};

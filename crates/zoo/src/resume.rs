@@ -40,15 +40,15 @@ impl Candidate {
 
     /// `runs/mlp-glyphs-flex-1 (finished)`
     fn describe(&self) -> String {
-        let state = state(&self.folder, &self.record);
+        let state = state(&self.folder, &self.record, self.is_running);
         format!("{} ({state})", self.folder.display())
     }
 }
 
 /// How a run ended, in a word or two.
-pub fn state(folder: &Path, record: &Record) -> &'static str {
+pub fn state(folder: &Path, record: &Record, is_running: bool) -> &'static str {
     match record.state {
-        _ if Run::is_locked(folder) => "at work in another process",
+        _ if is_running => "at work in another process",
         State::Finished if folder.join(MODEL_FILE).exists() => "finished",
         State::Finished => "without its result",
         State::Running => "killed",

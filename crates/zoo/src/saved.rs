@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use toml::Value;
 use zoo_text::{CharVocabulary, WordVocabulary};
-use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe};
+use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe, Run};
 
 use crate::data::{Codec, Facts};
 use crate::devices;
@@ -223,7 +223,7 @@ impl Saved {
             return Err(Error::Request(format!(
                 "{}: this run has no {MODEL_FILE}: it is {}; train --resume {} brings it to its end",
                 run.display(),
-                resume::state(run, &record),
+                resume::state(run, &record, Run::is_locked(run)),
                 run.display()
             )));
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
-use zoo_train::{Source, Stamp};
+use zoo_train::{Source, Stamp, hexadecimal};
 
 use super::Data;
 use crate::error::Error;
@@ -121,7 +121,7 @@ impl Known {
             source.digest(start..end, &mut |bytes| hasher.update(bytes))?;
             advance(end);
         }
-        let sum = hexadecimal(&hasher.finalize());
+        let sum = hexadecimal(hasher.finalize());
         if let Some(stamp) = before
             && stamp.newest + CLOCK_GRAIN < began
             && source.stamp().is_some_and(|after| after.key == stamp.key)
@@ -180,7 +180,7 @@ pub(super) fn stamp(
     }
     let newest = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(newest as u64))?;
     Some(Stamp {
-        key: hexadecimal(&hasher.finalize()),
+        key: hexadecimal(hasher.finalize()),
         newest,
     })
 }
@@ -191,10 +191,6 @@ pub(super) fn stamp(
     _: &impl std::fmt::Debug,
 ) -> Option<Stamp> {
     None
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

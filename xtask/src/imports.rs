@@ -34,7 +34,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crates: "datasets/*",
-        ours: &[],
+        ours: &["crates/files"],
         outside: Outside::Not(&[
             "burn-*", "ureq", "reqwest", "hyper*", "curl*", "hf-hub", "tokio",
         ]),
@@ -79,7 +79,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crates: "crates/fetch",
-        ours: &[],
+        ours: &["crates/files"],
         outside: Outside::Not(&["burn", "burn-*"]),
         backends: false,
     },

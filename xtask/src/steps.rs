@@ -15,6 +15,25 @@ const REQUIRE_WGPU: &str = "ZOO_REQUIRE_WGPU";
 /// training builds only the default one. One set of features, so that nothing is compiled twice.
 const CPU_BACKENDS: &[&str] = &["--features", "zoo/ndarray,zoo/remote"];
 
+/// Where an adapter must be there, its code is checked beside that of the others.
+const EVERY_BACKEND: &[&str] = &["--features", "zoo/ndarray,zoo/remote,zoo/wgpu"];
+
+/// The examples' programs take few steps: what is optimised in full for a training of hours would
+/// be compiled anew for them, with their own features of Burn.
+const QUICK_BUILD: &[&str] = &[
+    "--config",
+    "profile.release.package.burn-flex.opt-level=1",
+    "--config",
+    "profile.release.package.burn-autodiff.opt-level=1",
+    "--config",
+    "profile.release.package.burn-backend.opt-level=1",
+    "--config",
+    "profile.release.package.burn-std.opt-level=1",
+];
+
+/// Where deny.toml has the database of advisories put, a folder a repository.
+const ADVISORIES: &str = "target/advisory-dbs/advisory-db-3157b0e258782691";
+
 /// What `bless` writes: the test `golden_losses` of zoo, where it is told to.
 const GOLDEN_LOSSES: &str = "models/*/tests/golden/losses.json";
 
@@ -75,7 +94,13 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         return help_or_refuse(arg);
     }
     let root = root();
-    let mut workspaces = vec![("", root.join("Cargo.toml"), CPU_BACKENDS)];
+    // One pass over all that there is: what is behind the feature `wgpu` is unseen otherwise.
+    let features = if wgpu_required() {
+        EVERY_BACKEND
+    } else {
+        CPU_BACKENDS
+    };
+    let mut workspaces = vec![("", root.join("Cargo.toml"), features)];
     let no_features: &[&str] = &[];
     workspaces.extend(examples(&root).map(|manifest| (" of the examples", manifest, no_features)));
 
@@ -89,6 +114,7 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         "import rules, files, pages, results",
         check_house_rules,
     );
+    add_dependencies(&mut steps);
     for (of, manifest, features) in &workspaces {
         // In release, to share build scripts and procedural macros with the tests.
         let mut clippy = at_root(&["clippy", "--release", "--workspace", "--all-targets"]);
@@ -100,24 +126,39 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
             clippy.args(*features).args(["--", "-D", "warnings"]),
         );
     }
-    if wgpu_required() {
-        // Code behind the feature is unseen otherwise; build scripts are shared with its tests.
-        let mut clippy = at_root(&["clippy", "--package", "zoo", "--all-targets"]);
-        clippy.args([
-            "--profile",
-            "gpu-test",
-            "--features",
-            "wgpu",
-            "--",
-            "-D",
-            "warnings",
-        ]);
-        steps.cargo("clippy with wgpu", &mut clippy);
-    }
+    // With the same features, so that what clippy has read is not read again.
     let mut rustdoc = at_root(&["doc", "--release", "--workspace", "--no-deps"]);
-    steps.cargo("rustdoc", rustdoc.env("RUSTDOCFLAGS", "-D warnings"));
+    rustdoc.args(features).env("RUSTDOCFLAGS", "-D warnings");
+    steps.cargo("rustdoc", &mut rustdoc);
     add_tests(&mut steps, false);
     steps.conclude()
+}
+
+/// Licences and sources of what is depended on, and the advisories on it, by deny.toml.
+fn add_dependencies(steps: &mut Steps) {
+    let deny = |args: &[&str]| {
+        let mut deny = at_root(&["deny"]);
+        deny.args(args);
+        deny
+    };
+    if output(&mut deny(&["--version"])).is_err() {
+        steps.skip(
+            "dependencies",
+            "`cargo install --locked cargo-deny` brings what checks them",
+        );
+        return;
+    }
+    let mut check = deny(&["check", "bans", "licenses", "sources"]);
+    steps.cargo("licences and sources of dependencies", &mut check);
+    // The database is a repository: as it is today, else as it was fetched before.
+    let fetched = output(&mut deny(&["fetch", "db"]));
+    if fetched.is_ok() || root().join(ADVISORIES).is_dir() {
+        let mut check = deny(&["--offline", "check", "advisories"]);
+        steps.cargo("advisories on dependencies", &mut check);
+    } else {
+        let reason = "RustSec's database cannot be reached, and no copy of it is here";
+        steps.skip("advisories on dependencies", reason);
+    }
 }
 
 fn add_tests(steps: &mut Steps, wgpu: bool) {
@@ -135,7 +176,8 @@ fn add_tests(steps: &mut Steps, wgpu: bool) {
             "--all-targets",
             "--manifest-path",
         ]);
-        steps.cargo("examples", share_target(test.arg(manifest), &root));
+        test.arg(manifest).args(QUICK_BUILD);
+        steps.cargo("examples", share_target(&mut test, &root));
     }
     if wgpu || wgpu_required() {
         let mut test = at_root(&[

@@ -1,5 +1,5 @@
 //! Files that are not what they should be: no parser may panic, hang or swell. The targets are those
-//! of the fuzzer (docs/fuzzing.md), run here on stable; `ZOO_FUZZ_CASES` says how often.
+//! of the fuzzer (docs/security.md), run here on stable; `ZOO_FUZZ_CASES` says how often.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 #![cfg(feature = "flex")]

@@ -82,7 +82,7 @@ pub fn watch(
         is_drawn: Cell::new(false),
     });
     started(address)?;
-    zoo_server::serve(listener, Limits::default(), move |request| {
+    zoo_server::serve(listener, Limits::DEFAULT, move |request| {
         Rc::clone(&site).answer(request)
     })
 }

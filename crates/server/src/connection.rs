@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,8 +23,13 @@ use tokio::time::{Sleep, sleep};
 
 use crate::{Body, respond};
 
-/// What a client asks. Its body is unread, and is read by who wants one, to a limit of his own.
+/// What a client asks, with its [`Peer`] among the extensions. Its body is unread, and is read by
+/// who wants one, to a limit of his own.
 pub type Request = hyper::Request<Incoming>;
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
 
 /// What it is answered.
 pub type Response = hyper::Response<Body>;
@@ -46,17 +53,16 @@ pub struct Limits {
     pub streams: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head_bytes: 16 * 1024,
-            headers: 64,
-            head_time: Duration::from_secs(5),
-            stall_time: Duration::from_secs(10),
-            connections: 64,
-            streams: 32,
-        }
-    }
+impl Limits {
+    /// For pages and programs of this machine.
+    pub const DEFAULT: Self = Self {
+        head_bytes: 16 * 1024,
+        headers: 64,
+        head_time: Duration::from_secs(5),
+        stall_time: Duration::from_secs(10),
+        connections: 64,
+        streams: 32,
+    };
 }
 
 /// Threads for what `answer` hands to `tokio::task::spawn_blocking`.
@@ -92,7 +98,7 @@ where
         };
         loop {
             match listener.accept().await {
-                Ok((client, _)) => server.admit(client),
+                Ok((client, peer)) => server.admit(client, Peer(peer)),
                 Err(error) if is_the_clients(&error) => {}
                 Err(_) => server.make_room().await,
             }
@@ -128,7 +134,7 @@ where
     A: Fn(Request) -> F + 'static,
     F: Future<Output = Response> + 'static,
 {
-    fn admit(&mut self, client: TcpStream) {
+    fn admit(&mut self, client: TcpStream, peer: Peer) {
         self.open.retain(|open| !open.task.is_finished());
         if self.open.len() >= self.limits.connections {
             self.close_oldest();
@@ -136,6 +142,7 @@ where
         let is_stream = Rc::default();
         let task = spawn_local(converse(
             client,
+            peer,
             self.limits,
             Rc::clone(&self.answer),
             Rc::clone(&self.streams),
@@ -194,6 +201,7 @@ impl Drop for StreamPlace {
 /// One connection: a request, and its answer.
 async fn converse<A, F>(
     client: TcpStream,
+    peer: Peer,
     limits: Limits,
     answer: Rc<A>,
     streams: Rc<Cell<usize>>,
@@ -205,7 +213,8 @@ async fn converse<A, F>(
     // An event is sent when it is there; without this it is only later.
     let _ = client.set_nodelay(true);
     let place = Cell::new(None);
-    let service = service_fn(async |request| {
+    let service = service_fn(async |mut request: Request| {
+        request.extensions_mut().insert(peer);
         let mut response = answer(request).await;
         if response.body().is_stream() {
             match StreamPlace::take(&streams, limits.streams) {
@@ -215,6 +224,10 @@ async fn converse<A, F>(
                 }
                 None => response = too_many_streams(limits.streams),
             }
+        }
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok::<_, Infallible>(response)
     });
@@ -228,7 +241,6 @@ async fn converse<A, F>(
         .header_read_timeout(limits.head_time)
         .max_buf_size(limits.head_bytes)
         .max_headers(limits.headers)
-        .keep_alive(false)
         .serve_connection(TokioIo::new(client), service)
         .with_upgrades();
     // A client that has gone, is late, or does not speak HTTP: there is nobody to tell.

@@ -9,7 +9,7 @@ mod connection;
 mod sender;
 
 pub use body::Body;
-pub use connection::{Limits, Request, Response, serve};
+pub use connection::{Limits, Peer, Request, Response, serve};
 pub use sender::{check_sender, is_loopback_name};
 
 pub use hyper::{HeaderMap, Method, StatusCode, body::Bytes, header, upgrade};

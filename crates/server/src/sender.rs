@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hyper::StatusCode;
-use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
+use hyper::header::{AsHeaderName, HOST, HeaderMap, ORIGIN};
 
 use crate::{Response, respond};
 
@@ -23,8 +23,9 @@ pub fn check_sender(headers: &HeaderMap, port: u16) -> Result<(), Box<Response>>
         ));
     };
     let own = format!("http://{host}");
-    let is_own = one(headers, ORIGIN).is_some_and(|origin| origin.eq_ignore_ascii_case(&own));
-    if headers.contains_key(ORIGIN) && !is_own {
+    let is_own = |origin: &str| origin.eq_ignore_ascii_case(&own);
+    let has_origin = headers.contains_key(ORIGIN);
+    if (has_origin && !one(headers, ORIGIN).is_some_and(is_own)) || is_part_of_another(headers) {
         return refuse(format!(
             "A page of another site asks; http://127.0.0.1:{port}/ answers its own alone.\n"
         ));
@@ -32,8 +33,17 @@ pub fn check_sender(headers: &HeaderMap, port: u16) -> Result<(), Box<Response>>
     Ok(())
 }
 
+/// Whether a page of another site loads this as a part of itself, a picture say: that has no origin,
+/// but browsers tell it. A link may lead here from anywhere.
+fn is_part_of_another(headers: &HeaderMap) -> bool {
+    matches!(
+        one(headers, "sec-fetch-site"),
+        Some("cross-site" | "same-site")
+    ) && one(headers, "sec-fetch-mode") != Some("navigate")
+}
+
 /// The value of a header that is there once.
-fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+fn one(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let (value, None) = (values.next()?, values.next()) else {
         return None;

@@ -165,6 +165,20 @@ fn a_page_of_another_site_is_refused_and_our_own_is_not() {
     }
     let own = answer(address, "/", &format!("Origin: http://{address}\r\n"));
     assert_eq!(status(&own), "200");
+    for (site, mode, expected) in [
+        ("cross-site", "no-cors", "403"),
+        ("same-site", "no-cors", "403"),
+        ("cross-site", "navigate", "200"),
+        ("same-origin", "cors", "200"),
+        ("none", "navigate", "200"),
+    ] {
+        let headers = format!("Sec-Fetch-Site: {site}\r\nSec-Fetch-Mode: {mode}\r\n");
+        assert_eq!(
+            status(&answer(address, "/", &headers)),
+            expected,
+            "{headers}"
+        );
+    }
 }
 
 #[test]

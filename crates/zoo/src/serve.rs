@@ -44,7 +44,11 @@ pub fn run(args: &ServeArgs) -> Result<(), Error> {
         ))
     })?;
     let address = listener.local_addr().map_err(Error::failed)?;
-    let (door, behind) = door::Door::new().map_err(Error::failed)?;
+    let (door, behind) = door::Door::new().map_err(|error| {
+        Error::Failed(format!(
+            "no address of loopback for Burn's server alone: {error}"
+        ))
+    })?;
     let token = remote::token();
     if token.is_none() && !address.ip().is_loopback() {
         eprintln!(

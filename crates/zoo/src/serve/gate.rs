@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -35,6 +36,18 @@ const FIRST_MESSAGE_BYTES: usize = 8 * 1024;
 
 /// A client sends the first message at once.
 const FIRST_MESSAGE_TIME: Duration = Duration::from_secs(10);
+
+/// Burn's server is in this process, and answers at once or not at all.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// What is passed on of a request's headers: what makes a WebSocket, and nothing of a body.
+const HEADERS: [header::HeaderName; 5] = [
+    header::HOST,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+];
 
 /// What is read at a time. Tensors are large.
 const COPY_BYTES: usize = 64 * 1024;
@@ -116,8 +129,8 @@ impl Gate {
     async fn pass(&self, mut request: Request, session: Session) -> Result<Response, String> {
         let peer = request.extensions().get::<Peer>().ok_or("no address")?.0;
         let client = upgrade::on(&mut request);
-        let (parts, _) = request.into_parts();
-        let (mut answer, entry) = self.knock(parts, peer).await?;
+        let knocked = timeout(ANSWER_TIME, self.knock(request.headers(), peer)).await;
+        let (mut answer, entry) = knocked.map_err(|_| "Burn's server does not answer")??;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(format!("Burn's server answers {}", answer.status()));
         }
@@ -133,17 +146,24 @@ impl Gate {
 
     async fn knock(
         &self,
-        request: hyper::http::request::Parts,
+        asked: &HeaderMap,
         client: SocketAddr,
-    ) -> Result<(hyper::Response<hyper::body::Incoming>, Entry), String> {
+    ) -> Result<(hyper::Response<Incoming>, Entry), String> {
+        let failed = |error: hyper::Error| error.to_string();
         let entered = self.door.enter(client).await;
         let (stream, entry, _open) = entered.map_err(|error| error.to_string())?;
-        let connected = http1::handshake(TokioIo::new(stream)).await;
-        let (mut server, connection) = connected.map_err(|error| error.to_string())?;
+        let (mut server, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(failed)?;
         spawn_local(connection.with_upgrades());
-        let request = hyper::Request::from_parts(request, Body::from(""));
-        let answer = server.send_request(request).await;
-        Ok((answer.map_err(|error| error.to_string())?, entry))
+        let mut request = hyper::Request::new(Body::from(""));
+        *request.uri_mut() = hyper::Uri::from_static(SESSION);
+        for name in HEADERS {
+            if let Some(value) = asked.get(&name) {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
+        Ok((server.send_request(request).await.map_err(failed)?, entry))
     }
 }
 

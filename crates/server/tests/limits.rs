@@ -40,12 +40,16 @@ impl Drop for Open {
 
 /// Serves `/` (done), `/flood` (bytes without end), `/quiet` (a stream on which nothing happens).
 fn start() -> (SocketAddr, Arc<Streams>) {
+    start_with(LIMITS)
+}
+
+fn start_with(limits: Limits) -> (SocketAddr, Arc<Streams>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let streams = Arc::new(Streams::default());
     let ours = Arc::clone(&streams);
     thread::spawn(move || {
-        zoo_server::serve(listener, LIMITS, move |request| {
+        zoo_server::serve(listener, limits, move |request| {
             let streams = Arc::clone(&ours);
             async move {
                 if let Err(refusal) = check_sender(request.headers(), address.port()) {
@@ -265,7 +269,11 @@ fn status_of_stream(address: SocketAddr) -> String {
 
 #[test]
 fn the_oldest_that_is_no_stream_gives_way() {
-    let (address, streams) = start();
+    // Nobody goes because he is late.
+    let (address, streams) = start_with(Limits {
+        head_time: PATIENCE,
+        ..LIMITS
+    });
     let (mut one, mut two) = (quiet(address), quiet(address));
     let mut idle: Vec<TcpStream> = (0..20)
         .map(|_| TcpStream::connect(address).unwrap())

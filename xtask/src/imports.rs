@@ -72,8 +72,14 @@ const RULES: &[Rule] = &[
         backends: false,
     },
     Rule {
+        crates: "crates/server",
+        ours: &[],
+        outside: Outside::Not(&["burn", "burn-*"]),
+        backends: false,
+    },
+    Rule {
         crates: "crates/report",
-        ours: &["crates/files", "crates/train"],
+        ours: &["crates/files", "crates/server", "crates/train"],
         outside: Outside::Not(&["burn", "burn-*"]),
         backends: false,
     },
@@ -249,6 +255,7 @@ mod tests {
             ("crates/train", ours("zoo-mlp", "models/mlp")),
             ("crates/train", ours("zoo-text", "datasets/text")),
             ("crates/compare", ours("zoo-mlp", "models/mlp")),
+            ("crates/server", ours("zoo-report", "crates/report")),
             ("crates/fetch", external("burn")),
             ("crates/fetch", external("burn-core")),
             ("crates/fetch", ours("zoo-images", "datasets/images")),

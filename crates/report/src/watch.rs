@@ -4,18 +4,21 @@
 //! Nothing of a request but its path, compared with two fixed ones, has a say in what is read, so
 //! there is no path to escape from.
 
-use std::io::{self, Write};
+use std::cell::Cell;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, sleep};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use tiny_http::{Header, Method, Request, Response, Server};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{spawn_blocking, spawn_local};
+use tokio::time::{sleep, timeout};
+use zoo_server::{Body, Bytes, Limits, Method, Request, Response, StatusCode, header, respond};
 use zoo_train::{METRICS_FILE, RECIPE_FILE, RECORD_FILE, Run, State};
 
 use crate::Folder;
@@ -35,9 +38,6 @@ const STATUS: &str = "<style>#watch { position: fixed; inset: auto 1rem 1rem aut
                       @media print { #watch { display: none; } }</style>\n\
                       <p id=\"watch\" role=\"status\"></p>\n";
 
-/// Pages that may be followed at a time.
-const MAX_STREAMS: usize = 32;
-
 /// How often the folder is looked at.
 const POLL: Duration = Duration::from_millis(300);
 
@@ -47,8 +47,13 @@ const BETWEEN: Duration = Duration::from_millis(500);
 /// Drawing takes at most one part in this many of a core's time: the run needs it more.
 const SHARE: u32 = 5;
 
-/// A stream on which nothing happens says so, because only writing shows that a client has gone.
+/// Pages drawn at a time. A run may be large, and a hundred may ask.
+const DRAWINGS: usize = 2;
+
+/// A stream on which nothing happens says so: a client may go without a word.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+const UNDRAWN: &str = "The run could not be drawn; zoo watch's terminal says why.";
 
 /// Serves the report of a run at `127.0.0.1:port` with curves that grow, until the process ends; 0
 /// is any free port. Only the page and its events are served, to this machine's own programs.
@@ -56,7 +61,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// the page, and is no reason to end.
 ///
 /// # Errors
-/// What `started` says, a port that cannot be had, or connections that cannot be accepted any more.
+/// What `started` says, or a port that cannot be had.
 pub fn watch(
     run: &Path,
     port: u16,
@@ -68,25 +73,18 @@ pub fn watch(
         io::Error::new(error.kind(), text)
     })?;
     let address = listener.local_addr()?;
-    let server = Server::from_listener(listener, None).map_err(io::Error::other)?;
-    let site = Arc::new(Site {
+    let site = Rc::new(Site {
         run: run.to_owned(),
         port: address.port(),
         policy: policy(),
-        streams: AtomicUsize::new(0),
-        shown: Mutex::new(Shown::default()),
-        changed: Condvar::new(),
+        turns: Arc::new(Semaphore::new(DRAWINGS)),
+        shown: watch::Sender::default(),
+        is_drawn: Cell::new(false),
     });
-    let drawing = Arc::clone(&site);
-    thread::Builder::new().spawn(move || drawing.draw())?;
     started(address)?;
-    loop {
-        let request = server.recv()?;
-        let site = Arc::clone(&site);
-        // A client that does not read, or does not send what it announced, holds up only itself.
-        // Where there can be no more threads, the request is dropped, which answers it with 500.
-        let _ = thread::Builder::new().spawn(move || site.answer(request));
-    }
+    zoo_server::serve(listener, Limits::DEFAULT, move |request| {
+        Rc::clone(&site).answer(request)
+    })
 }
 
 /// Only the one script, and connections only to here; nothing is loaded from anywhere.
@@ -99,23 +97,22 @@ fn policy() -> String {
     )
 }
 
-/// What all threads share.
+/// What all connections share.
 struct Site {
     run: PathBuf,
     port: u16,
     policy: String,
-    /// Open ones.
-    streams: AtomicUsize,
-    shown: Mutex<Shown>,
-    /// `shown` has changed, or there is a new stream.
-    changed: Condvar,
+    /// To read and draw, which is done away from the connections' thread.
+    turns: Arc<Semaphore>,
+    /// What the streams tell; there are as many receivers.
+    shown: watch::Sender<Shown>,
+    /// Whether [`Self::draw`] is at work.
+    is_drawn: Cell<bool>,
 }
 
 /// What the pages should show.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 struct Shown {
-    /// Counts the changes.
-    version: u64,
     /// `#live`, or what is wrong with the folder; none while nobody looks.
     live: Option<Result<Arc<str>, Arc<str>>>,
     finished: bool,
@@ -129,201 +126,174 @@ struct Look {
     locked: bool,
 }
 
-/// A stream's place among the [`MAX_STREAMS`], given back when it ends, however.
-struct Place<'a>(&'a AtomicUsize);
+impl Look {
+    fn at(run: &Path) -> Self {
+        let file = |name: &str| {
+            let metadata = run.join(name).metadata().ok()?;
+            Some((metadata.len(), metadata.modified().ok()?))
+        };
+        Self {
+            files: [RECORD_FILE, METRICS_FILE, RECIPE_FILE, INSIGHT_FILE].map(file),
+            locked: Run::is_locked(run),
+        }
+    }
+}
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Shown {
+    fn read(run: &Path) -> Self {
+        let (live, finished) = match Folder::read(run) {
+            Ok(folder) => (
+                Ok(page::live(&folder).into()),
+                folder.state() == State::Finished,
+            ),
+            Err(error) => (Err(error.to_string().into()), false),
+        };
+        Self {
+            live: Some(live),
+            finished,
+        }
+    }
+
+    /// Drawing it panicked, and is tried again.
+    fn undrawn() -> Self {
+        Self {
+            live: Some(Err(UNDRAWN.into())),
+            finished: false,
+        }
+    }
+
+    fn events(&self) -> String {
+        let mut events = match &self.live {
+            None => return String::new(),
+            Some(Ok(live)) => event("message", live),
+            Some(Err(problem)) => event("problem", problem),
+        };
+        if self.finished {
+            events += &event("finished", "the run is finished");
+        }
+        events
     }
 }
 
 impl Site {
-    fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Draws the folder anew whenever it changes, once for all streams, and not while there is none.
-    fn draw(&self) {
-        let mut last = None;
-        loop {
-            if self.streams.load(Ordering::Relaxed) == 0 {
-                // The next page to come is newer than what the last one showed.
-                last = None;
-                let mut shown = self.shown();
-                shown.live = None;
-                let nobody = |_: &mut Shown| self.streams.load(Ordering::Relaxed) == 0;
-                let waited = self.changed.wait_while(shown, nobody);
-                drop(waited.unwrap_or_else(PoisonError::into_inner));
-            }
-            let look = self.look();
-            if last.as_ref() == Some(&look) {
-                sleep(POLL);
-                continue;
-            }
-            // Looked at before it is read: what is written meanwhile is a change again.
-            last = Some(look);
-            let begun = Instant::now();
-            let read = Folder::read(&self.run);
-            let finished = matches!(&read, Ok(folder) if folder.state() == State::Finished);
-            let live = match &read {
-                Ok(folder) => Ok(page::live(folder).into()),
-                Err(error) => Err(error.to_string().into()),
-            };
-            self.show(live, finished);
-            sleep(BETWEEN.max(begun.elapsed() * (SHARE - 1)));
+    async fn answer(self: Rc<Self>, request: Request) -> Response {
+        if let Err(refusal) = zoo_server::check_sender(request.headers(), self.port) {
+            return *refusal;
         }
-    }
-
-    fn show(&self, live: Result<Arc<str>, Arc<str>>, finished: bool) {
-        let mut shown = self.shown();
-        let live = Some(live);
-        if shown.live != live || shown.finished != finished {
-            *shown = Shown {
-                version: shown.version + 1,
-                live,
-                finished,
-            };
-            self.changed.notify_all();
-        }
-    }
-
-    fn look(&self) -> Look {
-        let file = |name: &str| {
-            let metadata = self.run.join(name).metadata().ok()?;
-            Some((metadata.len(), metadata.modified().ok()?))
-        };
-        Look {
-            files: [RECORD_FILE, METRICS_FILE, RECIPE_FILE, INSIGHT_FILE].map(file),
-            locked: Run::is_locked(&self.run),
-        }
-    }
-
-    fn answer(&self, request: Request) {
-        if !self.is_ours(request.headers()) {
-            let port = self.port;
-            let why = format!(
-                "This address serves http://127.0.0.1:{port}/ and no other name. From another \
-                 machine: ssh -L {port}:127.0.0.1:{port} and the same address there.\n"
-            );
-            return self.respond(request, 403, "text/plain", why);
-        }
-        let path = request.url();
+        let path = request.uri().to_string();
         let (is_page, is_events) = (path == "/", path == "/events");
         if !(is_page || is_events) {
             let why = "Only the page of the run is here, at /\n";
-            self.respond(request, 404, "text/plain", why.into());
-        } else if *request.method() != Method::Get {
+            respond(StatusCode::NOT_FOUND, "text/plain", why)
+        } else if request.method() != Method::GET {
             let why = "Only GET: this is to look at.\n";
-            self.respond(request, 405, "text/plain", why.into());
+            let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", why);
+            let only = header::HeaderValue::from_static("GET");
+            response.headers_mut().insert(header::ALLOW, only);
+            response
         } else if is_page {
-            self.respond(request, 200, "text/html", self.page());
+            self.page().await
         } else {
-            self.stream(request);
+            let site = Rc::clone(&self);
+            let events = Body::stream(|to| site.write_events(to));
+            respond(StatusCode::OK, "text/event-stream", events)
         }
-    }
-
-    /// Whether a request was sent to a name of this machine. A page of another site may have a name
-    /// whose address it changes to 127.0.0.1 (DNS rebinding); the browser then lets it read ours,
-    /// and tells us that name.
-    fn is_ours(&self, headers: &[Header]) -> bool {
-        let mut hosts = headers.iter().filter(|header| header.field.equiv("Host"));
-        let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return false;
-        };
-        let host = host.value.as_str().to_ascii_lowercase();
-        let names = ["127.0.0.1", "localhost", "[::1]"];
-        // Browsers leave out a port that is the scheme's own.
-        let is_name = |name: &str| {
-            host == format!("{name}:{}", self.port) || (self.port == 80 && host == name)
-        };
-        names.into_iter().any(is_name)
     }
 
     /// The whole page. A finished run's has nothing to wait for.
-    fn page(&self) -> String {
-        let (page, follow) = match Folder::read(&self.run) {
-            Ok(folder) => (page::page(&folder), folder.state() != State::Finished),
-            Err(error) => (problem_page(&error.to_string()), true),
+    async fn page(&self) -> Response {
+        let run = self.run.clone();
+        let Some(page) = self.away(move || whole_page(&run)).await else {
+            return respond(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", UNDRAWN);
         };
-        match page.rsplit_once("</body>") {
-            Some((page, end)) if follow => {
-                format!("{page}{STATUS}<script>{SCRIPT}</script>\n</body>{end}")
-            }
-            _ => page,
+        let mut response = respond(StatusCode::OK, "text/html", page);
+        if let Ok(policy) = self.policy.parse() {
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
+        response
     }
 
-    fn headers(&self, kind: &str) -> Vec<(&'static str, String)> {
-        vec![
-            ("Content-Type", format!("{kind}; charset=utf-8")),
-            ("Content-Security-Policy", self.policy.clone()),
-            ("Cache-Control", "no-store".into()),
-            ("X-Content-Type-Options", "nosniff".into()),
-            ("Cross-Origin-Resource-Policy", "same-origin".into()),
-            ("Referrer-Policy", "no-referrer".into()),
-        ]
+    /// What `work` gives, which is done on another thread when it is its turn; none if it panics.
+    /// The turn ends with the work, and not with a client that goes meanwhile.
+    async fn away<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        spawn_blocking(work).await.ok()
     }
 
-    fn respond(&self, request: Request, status: u16, kind: &str, body: String) {
-        let mut response = Response::from_string(body).with_status_code(status);
-        let mut headers = self.headers(kind);
-        if status == 405 {
-            headers.push(("Allow", "GET".into()));
+    /// Draws the folder anew whenever it changes, once for all streams, as long as there are any.
+    async fn draw(self: Rc<Self>) {
+        let mut last = None;
+        while self.shown.receiver_count() > 0 {
+            let run = self.run.clone();
+            let begun = Instant::now();
+            let drawn = self.away(move || {
+                // Looked at before it is read: what is written meanwhile is a change again.
+                let look = Look::at(&run);
+                let changed = last.as_ref() != Some(&look);
+                (changed.then(|| Shown::read(&run)), Some(look))
+            });
+            let (shown, look) = drawn
+                .await
+                .unwrap_or_else(|| (Some(Shown::undrawn()), None));
+            last = look;
+            let Some(shown) = shown else {
+                sleep(POLL).await;
+                continue;
+            };
+            self.shown.send_if_modified(|old| {
+                let changed = *old != shown;
+                *old = shown;
+                changed
+            });
+            sleep(BETWEEN.max(begun.elapsed() * (SHARE - 1))).await;
         }
-        for (name, value) in headers {
-            if let Ok(header) = Header::from_bytes(name, value) {
-                response.add_header(header);
-            }
-        }
-        // A client that has gone needs no answer.
-        let _ = request.respond(response);
+        // The next page to come is newer than what the last one showed.
+        self.shown.send_replace(Shown::default());
+        self.is_drawn.set(false);
     }
 
-    fn stream(&self, request: Request) {
-        let before = self.streams.fetch_add(1, Ordering::Relaxed);
-        let _place = Place(&self.streams);
-        if before >= MAX_STREAMS {
-            let why = format!("{MAX_STREAMS} pages follow this run already; close one.\n");
-            return self.respond(request, 503, "text/plain", why);
+    /// Sends every change until the client has gone.
+    async fn write_events(self: Rc<Self>, to: mpsc::Sender<Bytes>) {
+        let mut shown = self.shown.subscribe();
+        if !self.is_drawn.replace(true) {
+            spawn_local(Rc::clone(&self).draw());
         }
-        // Under the lock, so that it does not come between another's look and wait.
-        drop(self.shown());
-        self.changed.notify_all();
-        // By hand, because the server would hold back events until a buffer is full.
-        let _ = self.write_events(request.into_writer());
-    }
-
-    /// Writes every change until the client has gone, which is an error.
-    fn write_events(&self, mut to: impl Write) -> io::Result<()> {
-        let mut head = String::from("HTTP/1.1 200 OK\r\nConnection: close\r\n");
-        for (name, value) in self.headers("text/event-stream") {
-            head += &format!("{name}: {value}\r\n");
-        }
-        write!(to, "{head}\r\nretry: 1000\n")?;
-        write_event(&mut to, "run", &self.run.to_string_lossy())?;
-        let mut version = 0;
+        // What is there already is news to this client.
+        shown.mark_changed();
+        let run = event("run", &self.run.to_string_lossy());
+        let mut next = format!("retry: 1000\n{run}");
         loop {
-            to.flush()?;
-            let old = |shown: &mut Shown| shown.version == version || shown.live.is_none();
-            let waited = self
-                .changed
-                .wait_timeout_while(self.shown(), HEARTBEAT, old);
-            let (shown, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            let shown = shown.clone();
-            match &shown.live {
-                _ if timeout.timed_out() => to.write_all(b":\n\n")?,
-                Some(Ok(live)) => write_event(&mut to, "message", live)?,
-                Some(Err(problem)) => write_event(&mut to, "problem", problem)?,
-                None => {}
+            if !next.is_empty() && to.send(next.into()).await.is_err() {
+                return;
             }
-            if !timeout.timed_out() {
-                version = shown.version;
-                if shown.finished {
-                    write_event(&mut to, "finished", "the run is finished")?;
-                }
-            }
+            next = match timeout(HEARTBEAT, shown.changed()).await {
+                Err(_) => ":\n\n".into(),
+                Ok(Err(_)) => return,
+                Ok(Ok(())) => shown.borrow_and_update().events(),
+            };
         }
+    }
+}
+
+/// The page of a run folder, which follows the run unless it is finished.
+fn whole_page(run: &Path) -> String {
+    let (page, follow) = match Folder::read(run) {
+        Ok(folder) => (page::page(&folder), folder.state() != State::Finished),
+        Err(error) => (problem_page(&error.to_string()), true),
+    };
+    match page.rsplit_once("</body>") {
+        Some((page, end)) if follow => {
+            format!("{page}{STATUS}<script>{SCRIPT}</script>\n</body>{end}")
+        }
+        _ => page,
     }
 }
 
@@ -338,11 +308,13 @@ fn problem_page(problem: &str) -> String {
     )
 }
 
-/// Writes one event. Every line of what it carries is a line of its own; the client joins them.
-fn write_event(to: &mut impl Write, name: &str, data: &str) -> io::Result<()> {
-    writeln!(to, "event: {name}")?;
+/// One event. Every line of what it carries is a line of its own; the client joins them.
+fn event(name: &str, data: &str) -> String {
+    let mut text = format!("event: {name}\n");
     for line in data.split(['\r', '\n']) {
-        writeln!(to, "data: {line}")?;
+        text += "data: ";
+        text += line;
+        text += "\n";
     }
-    writeln!(to)
+    text + "\n"
 }

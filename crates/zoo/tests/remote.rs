@@ -10,7 +10,8 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread;
@@ -327,4 +328,124 @@ fn a_comparison_has_a_column_on_another_machine() {
     assert_eq!(remote["column"], server.spec.as_str());
     assert_eq!(remote["agreement"]["verdict"], "agrees");
     assert_eq!(remote["agreement"]["losses"].as_array().unwrap().len(), 3);
+}
+
+/// Asks the server by hand, as a page of a browser may, and gives back the connection and its status.
+fn ask(server: &str, request: &str, headers: &str) -> (TcpStream, u16) {
+    const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let mut connection = TcpStream::connect(server).unwrap();
+    let patience = Some(Duration::from_secs(30));
+    connection.set_read_timeout(patience).unwrap();
+    let upgrade = match headers.contains("Upgrade: none") {
+        true => "",
+        false => UPGRADE,
+    };
+    let request = format!("{request} HTTP/1.1\r\n{headers}{upgrade}\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    let head = String::from_utf8(head).unwrap();
+    (connection, head[9..12].parse().unwrap())
+}
+
+#[test]
+fn the_gate_lets_through_sessions_of_programs_alone() {
+    let server = Server::start(Some("open sesame"));
+    let address = server.address();
+    let port = address.rsplit(':').next().unwrap();
+    let host = format!("Host: {address}\r\n");
+    let status = |request: &str, headers: &str| ask(address, request, headers).1;
+    assert_eq!(status("GET /session", &host), 101);
+    // What ssh passes on has another port.
+    assert_eq!(status("GET /session", "Host: localhost:9\r\n"), 101);
+    for path in ["/session", "/data", "/"] {
+        for origin in ["http://evil.example", "null", &format!("http://{address}")] {
+            let headers = format!("{host}Origin: {origin}\r\n");
+            assert_eq!(status(&format!("GET {path}"), &headers), 403, "{origin}");
+        }
+        for other in ["evil.example", &format!("evil.example:{port}"), ""] {
+            let headers = format!("Host: {other}\r\n");
+            assert_eq!(status(&format!("GET {path}"), &headers), 403, "{other}");
+        }
+        assert_eq!(status(&format!("GET {path}"), ""), 403, "no host");
+    }
+    for path in ["/data", "/data/", "/session/../data", "//data", "/"] {
+        assert_eq!(status(&format!("GET {path}"), &host), 404, "{path}");
+    }
+    assert_eq!(status("POST /session", &host), 426);
+    assert_eq!(
+        status("GET /session", &format!("{host}Upgrade: none\r\n")),
+        426
+    );
+}
+
+/// Burn's server takes a message of 1 GiB, and looks at the token when it is whole.
+#[test]
+fn before_the_token_no_more_is_taken_than_a_token() {
+    let server = Server::start(Some("open sesame"));
+    let host = format!("Host: {}\r\n", server.address());
+    let gibibyte: &[u8] = &[0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4];
+    let in_pieces: &[u8] = &[0x02, 0xfe, 0x10, 0, 1, 2, 3, 4];
+    let too_long: &[u8] = &[0x82, 0xfe, 0xff, 0xff, 1, 2, 3, 4];
+    let text: &[u8] = &[0x81, 0x81, 1, 2, 3, 4, 5];
+    for message in [gibibyte, in_pieces, too_long, text] {
+        let (mut connection, status) = ask(server.address(), "GET /session", &host);
+        assert_eq!(status, 101);
+        connection.write_all(message).unwrap();
+        // Closed, and not waiting for more.
+        assert_eq!(connection.read(&mut [0; 64]).unwrap_or(0), 0, "{message:?}");
+    }
+    // A short one is a wrong token, which Burn's server says.
+    let (mut connection, _) = ask(server.address(), "GET /session", &host);
+    connection.write_all(&[0x82, 0x81, 0, 0, 0, 0, 5]).unwrap();
+    let read = connection.read(&mut [0; 64]).unwrap();
+    assert!(read > 0);
+}
+
+/// The filter is Linux's.
+#[cfg(target_os = "linux")]
+#[test]
+fn behind_the_gate_nobody_gets_in() {
+    let server = Server::start(Some("open sesame"));
+    let (_session, status) = ask(
+        server.address(),
+        "GET /session",
+        &format!("Host: {}\r\n", server.address()),
+    );
+    assert_eq!(status, 101);
+    let public: SocketAddr = server.address().parse().unwrap();
+    let all = listening(server.process.0.id());
+    let behind: Vec<_> = all.iter().filter(|&&address| address != public).collect();
+    assert!(all.contains(&public) && behind.len() == 1, "{all:?}");
+    let knocked = TcpStream::connect_timeout(behind[0], Duration::from_millis(300));
+    assert!(knocked.is_err(), "{} answers", behind[0]);
+    assert!(TcpStream::connect(public).is_ok());
+}
+
+/// Where a process listens, as the system lists it.
+#[cfg(target_os = "linux")]
+fn listening(process: u32) -> Vec<SocketAddr> {
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let own: Vec<String> = descriptors
+        .filter_map(|one| std::fs::read_link(one.ok()?.path()).ok())
+        .map(|target| target.display().to_string())
+        .collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let listens = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let inode = format!("socket:[{}]", fields.get(9)?);
+        if fields[3] != "0A" || !own.contains(&inode) {
+            return None;
+        }
+        let (address, port) = fields[1].split_once(':')?;
+        let address = u32::from_str_radix(address, 16).ok()?.to_ne_bytes();
+        let port = u16::from_str_radix(port, 16).ok()?;
+        Some(SocketAddr::from((address, port)))
+    };
+    table.lines().filter_map(listens).collect()
 }

@@ -117,3 +117,15 @@ impl Progress for Fetching {
         self.bar.say(text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_beside_a_bar_does_not_act() {
+        let bar = Bar::hidden();
+        bar.set_message("a\x1b[2J\u{202e}b");
+        assert_eq!(bar.0.message(), "a\\u001b[2J\\u202eb");
+    }
+}

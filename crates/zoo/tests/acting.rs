@@ -194,7 +194,10 @@ fn what_strangers_wrote_is_shown_and_does_not_act() {
         config["codec"]["classes"] = json!(vec![HOSTILE; 10])
     });
     said("a class", &["predict", name, picture]);
-    said("a class as JSON", &["predict", name, picture, "--json"]);
+    let json = succeed(folder.path(), &["predict", name, picture, "--json"]);
+    assert!(!json.contains(['\u{9b}', '\u{202e}']), "{json}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["classes"][0]["class"], HOSTILE);
     said("classes that changed", &["eval", name]);
     for (key, value) in [
         ("/problem_type", json!(HOSTILE)),

@@ -130,11 +130,11 @@ pub fn acts(letter: char) -> bool {
     match letter {
         '\n' | '\t' => false,
         // Unicode's Bidi_Control: Arabic letter mark, marks, embeddings, overrides, isolates.
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            true
-        }
-        // Line ends of their own; without width; deprecated; annotations; tags.
-        '\u{2028}' | '\u{2029}' | '\u{200b}' | '\u{2060}'..='\u{2064}' => true,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' => true,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        // Line ends of their own; what has no width or no ink; deprecated; annotations; tags.
+        '\u{2028}' | '\u{2029}' => true,
+        '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{3164}' | '\u{ffa0}' => true,
         '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
         '\u{e0000}'..='\u{e007f}' => true,
         // C0, DEL and C1, where U+009B begins a terminal's commands as ESC [ does.

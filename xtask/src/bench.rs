@@ -237,6 +237,8 @@ fn pytorch_version(python: &OsString) -> Result<String, Failure> {
     let shown = python.to_string_lossy();
     let answer = Command::new(python)
         .args(["-c", "import torch; print(torch.__version__)"])
+        // Not a torch.py of the folder that this runs in.
+        .env("PYTHONSAFEPATH", "1")
         .output();
     let answer = answer.map_err(|error| {
         Failure::Request(format!(

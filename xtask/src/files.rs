@@ -60,6 +60,42 @@ fn takes_workspace_lints(manifest: &str) -> bool {
 /// How a test says that it is skipped.
 const SKIPPED: &str = "(\"skipped";
 
+/// What prints: our own macros in the programs, Rust's elsewhere.
+const PRINTING: [&str; 4] = ["println!", "print!", "eprintln!", "eprint!"];
+
+/// Files that may name the streams themselves: the doors of the programs, what looks whether there is
+/// a stream at all, and a worker's line to the driver that started it.
+const DOORS: [&str; 4] = [
+    "crates/zoo/src/output.rs",
+    "crates/zoo/src/main.rs",
+    "crates/compare/src/worker.rs",
+    "xtask/src/output.rs",
+];
+
+/// Whether a line of a source prints past the doors: there, nothing that is printed fails, and what
+/// strangers wrote is cleaned before it reaches a terminal.
+fn prints_past_the_doors(path: &str, line: &str) -> bool {
+    let of_ours = ["crates/", "models/", "datasets/", "xtask/"];
+    let is_source = of_ours.iter().any(|folder| path.starts_with(folder)) && path.contains("/src/");
+    let code = line.trim_start();
+    if !is_source || code.starts_with("//") {
+        return false;
+    }
+    // Both have macros of their own by these names.
+    let is_program = path.starts_with("crates/zoo/src/") || path.starts_with("xtask/src/");
+    let word = |name: &str| {
+        let is_name = |c: char| c.is_alphanumeric() || "_\"".contains(c);
+        let mut places = code.match_indices(name).map(|(at, _)| &code[..at]);
+        places.any(|before| !before.ends_with(is_name))
+    };
+    let names_a_stream = ["stdout()", "stderr()"].iter().any(|name| word(name));
+    let by_rusts_macro = !is_program && PRINTING.iter().any(|name| word(name));
+    let by_full_name = PRINTING
+        .iter()
+        .any(|name| code.contains(&format!("std::{name}")));
+    (names_a_stream && !DOORS.contains(&path)) || by_rusts_macro || by_full_name
+}
+
 /// The violations in one file.
 fn check(path: &str, text: &str) -> Vec<String> {
     let extension = Path::new(path)
@@ -80,6 +116,9 @@ fn check(path: &str, text: &str) -> Vec<String> {
                     .any(|ignore| line.trim_start().starts_with(ignore)) =>
             {
                 report("an ignored test; make it quick, skip it visibly, or delete it".into());
+            }
+            Some("rs") if prints_past_the_doors(path, line) => {
+                report("prints by itself; only the program does, by its output.rs".into());
             }
             // What is missing must be a failure where somebody says so.
             Some("rs")
@@ -151,6 +190,48 @@ mod tests {
             "{found:?}"
         );
         assert!(check("a/b.md", &ignored).is_empty());
+    }
+
+    #[test]
+    fn what_prints_past_the_doors_is_found() {
+        let stream = ["std::io::std", "err()"].concat();
+        for (path, line, wrong) in [
+            (
+                "crates/fetch/src/a.rs",
+                "    println!(\"x\");".to_owned(),
+                true,
+            ),
+            ("models/mlp/src/a.rs", "eprint!(\"x\");".into(), true),
+            ("crates/zoo/src/a.rs", "println!(\"x\");".into(), false),
+            (
+                "xtask/src/a.rs",
+                ["std", "::println!(\"x\");"].concat(),
+                true,
+            ),
+            ("crates/zoo/src/a.rs", format!("writeln!({stream})"), true),
+            (
+                "crates/zoo/src/output.rs",
+                format!("writeln!({stream})"),
+                false,
+            ),
+            ("crates/zoo/src/a.rs", format!("// {stream}"), false),
+            (
+                "crates/zoo/tests/a.rs",
+                format!("writeln!({stream})"),
+                false,
+            ),
+            (
+                "crates/compare/src/a.rs",
+                "let (_, child_stdout) = child_stdout();".into(),
+                false,
+            ),
+        ] {
+            assert_eq!(
+                check(path, &line).len(),
+                usize::from(wrong),
+                "{path}: {line}"
+            );
+        }
     }
 
     #[test]

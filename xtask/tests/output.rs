@@ -1,4 +1,4 @@
-//! Standard output that is full, or read by nobody.
+//! Standard output and standard error that are full, closed, or read by nobody.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 #![cfg(target_os = "linux")]
@@ -28,6 +28,8 @@ fn what_cannot_be_printed_is_an_error_and_a_reader_who_goes_is_none() {
         assert!(output.status.success(), "{command}: {output:?}");
         assert!(output.stderr.is_empty(), "{command}: {output:?}");
     }
-    let output = shell("xtask nosuch 2> /dev/full");
-    assert_eq!(output.status.code(), Some(2));
+    for how in ["2> /dev/full", "2>&-", "2> >(true)"] {
+        let output = shell(&format!("xtask nosuch {how}"));
+        assert_eq!(output.status.code(), Some(2), "{how}: {output:?}");
+    }
 }

@@ -145,7 +145,9 @@ pub fn environment(processor: String, zoo: &str, burn: &str) -> Environment {
         ),
         zoo: zoo.into(),
         burn: burn.into(),
-        revision: revision(Path::new(".")),
+        // Where this was compiled, and not the folder that the program runs in: the configuration of
+        // a repository names programs that `git status` runs, and that one may be a stranger's.
+        revision: revision(Path::new(env!("CARGO_MANIFEST_DIR"))),
     }
 }
 

@@ -21,4 +21,4 @@ pub use self::csv::csv;
 pub use self::leaderboard::leaderboard;
 pub use self::markdown::markdown;
 pub use self::page::html;
-pub use self::table::table;
+pub use self::table::{STYLES, table};

@@ -54,7 +54,8 @@ pub struct Environment {
     pub zoo: String,
     /// Version of Burn.
     pub burn: String,
-    /// Git revision of the working directory, with `-dirty` where there were changes.
+    /// Git revision of the sources that the program was built from, with `-dirty` where there were
+    /// changes; none where they are gone.
     pub revision: Option<String>,
     /// The name of the machine as the user wants it in a leaderboard; the processor if not given.
     pub machine: String,

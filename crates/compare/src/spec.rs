@@ -115,7 +115,8 @@ pub struct Spec {
     pub dtype: Dtype,
     /// Threads of a CPU backend; all cores if `None`.
     pub threads: Option<usize>,
-    /// Where: a backend's name for `zoo`, `cpu` or `cuda` for PyTorch.
+    /// Where: `cpu` or `cuda` for PyTorch. A worker of `zoo` is told on its command line, since no
+    /// file names a machine to connect to; here it is for the record.
     pub device: String,
     /// Token ids to feed one by one, for a decoder.
     pub prompt: Option<Vec<u32>>,

@@ -18,7 +18,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let source = zoo_fetch::Source::parse(&std::fs::read_to_string("sources/mnist.toml")?)?;
 //! let data_dir = std::path::Path::new("data");
-//! zoo_fetch::fetch(&source, data_dir, &mut *zoo_fetch::stderr_progress())?;
+//! zoo_fetch::fetch(&source, data_dir, &mut zoo_fetch::Lines::new(std::io::stderr()))?;
 //! for (path, status) in zoo_fetch::verify(&source, data_dir) {
 //!     println!("{}: {status}", path.display());
 //! }
@@ -39,5 +39,5 @@ pub use check::{Status, verify};
 pub use client::Options;
 pub use error::{FetchError, Wanted};
 pub use fetch::{Report, fetch, fetch_with};
-pub use progress::{Bar, Lines, Progress, Quiet, stderr_progress};
+pub use progress::{Lines, Progress, Quiet};
 pub use source::{Archive, File, Member, Size, Source, SourceError, Weights};

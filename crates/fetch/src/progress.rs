@@ -1,8 +1,6 @@
-//! What a person sees meanwhile. The caller chooses: nothing, plain lines, or a bar.
+//! What a person sees meanwhile. The caller chooses: nothing, plain lines, or what it draws itself.
 
-use std::io::{self, IsTerminal, Write};
-
-use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
 
 /// Hears how a fetch goes on.
 pub trait Progress {
@@ -25,15 +23,6 @@ impl Progress for Quiet {
     fn advance(&mut self, _: u64) {}
     fn finish(&mut self, _: &str) {}
     fn note(&mut self, _: &str) {}
-}
-
-/// A [`Bar`] where stderr is a terminal, [`Lines`] elsewhere.
-pub fn stderr_progress() -> Box<dyn Progress> {
-    if io::stderr().is_terminal() {
-        Box::new(Bar::default())
-    } else {
-        Box::new(Lines::new(io::stderr()))
-    }
 }
 
 /// Plain lines, for logs: one every tenth of a file. A log that cannot be written is let be.
@@ -85,51 +74,5 @@ impl<W: Write> Progress for Lines<W> {
 
     fn note(&mut self, text: &str) {
         writeln!(self.out, "{text}").ok();
-    }
-}
-
-/// A line on stderr, where somebody reads that; a fetch goes on where nobody does.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// A bar on stderr, with speed and time left.
-#[derive(Debug)]
-pub struct Bar(ProgressBar);
-
-impl Default for Bar {
-    fn default() -> Self {
-        Self(ProgressBar::hidden())
-    }
-}
-
-impl Progress for Bar {
-    fn start(&mut self, name: &str, total_bytes: Option<u64>) {
-        if self.0.is_hidden() || self.0.is_finished() || self.0.message() != name {
-            self.0 = ProgressBar::no_length();
-        }
-        let template = if let Some(total) = total_bytes {
-            self.0.set_length(total);
-            "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}"
-        } else {
-            "{msg} {spinner} {bytes} {bytes_per_sec}"
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.0.set_style(style.progress_chars("=> "));
-        }
-        self.0.set_message(name.to_owned());
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        self.0.set_position(bytes);
-    }
-
-    fn finish(&mut self, name: &str) {
-        self.0.finish_and_clear();
-        say(&format!("{name}: done"));
-    }
-
-    fn note(&mut self, text: &str) {
-        self.0.suspend(|| say(text));
     }
 }

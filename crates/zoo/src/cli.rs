@@ -530,6 +530,9 @@ pub enum Format {
 pub struct WorkerArgs {
     /// What to compute
     pub spec: PathBuf,
+    /// Where: no file says what machine is sent the token
+    #[arg(long, value_name = "NAME[:INDEX]")]
+    pub device: String,
 }
 
 /// `list`

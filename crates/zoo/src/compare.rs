@@ -10,16 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use indicatif::ProgressBar;
 use zoo_compare::bounds::{EXPLANATION, Tolerance};
 use zoo_compare::driver::{Lane, Measures, Plan, References, add_shares_of_limits, compare};
 use zoo_compare::report::{Column, Report, SCHEMA, VERSION};
 use zoo_compare::spec::Dtype;
 use zoo_compare::{baseline, machine, render};
 
+use crate::bar::Bar;
 use crate::cli::{CompareArgs, CompareCommand, Format, Measure, MergeArgs};
 use crate::devices::{self, Kind};
 use crate::error::Error;
+use crate::output;
 
 /// The PyTorch side of a comparison.
 const PEER: &str = include_str!("peer.py");
@@ -42,18 +43,11 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
     let mut lanes = lanes(args, &backends, &work.0)?;
     let chosen = subjects::choose(args)?;
 
-    let bar = if args.quiet || args.json {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::new_spinner()
-    };
-    let progress = |message: &str| {
-        if bar.is_hidden() && !(args.quiet || args.json) {
-            // No terminal to draw on.
-            eprintln!("{message}");
-        }
-        bar.set_message(message.to_owned());
-        bar.tick();
+    let bar = (!args.quiet && !args.json).then(|| Bar::new("{spinner} {msg}"));
+    let progress = |message: &str| match &bar {
+        Some(bar) if bar.is_drawn() => bar.set_message(message),
+        Some(bar) => bar.say(message),
+        None => {}
     };
     let plan = Plan {
         measures: measures(args),
@@ -94,7 +88,9 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
         // Activations and gradients of every column: too much to keep for all subjects.
         fs::remove_dir_all(&folder).map_err(|error| failed(&folder, error))?;
     }
-    bar.finish_and_clear();
+    if let Some(bar) = &bar {
+        bar.clear();
+    }
     if let Some((file, earlier)) = &earlier {
         report.baseline = Some(baseline::against(
             &report,
@@ -106,9 +102,8 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
     if args.json {
         println!("{}", to_json(&report)?);
     } else {
-        let color = std::io::IsTerminal::is_terminal(&std::io::stdout())
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        println!("{}", render::table(&report, color));
+        let table = render::table(&report, output::has_color());
+        output::print_styled(&format!("{table}\n"));
         if !args.quiet {
             eprintln!("written to {}", args.out.display());
         }
@@ -307,11 +302,13 @@ fn backend_lane(
     let program = std::env::current_exe()
         .map_err(|error| Error::Failed(format!("this program does not find itself: {error}")))?;
     let minimal = is_software(backend);
+    let device = backend.to_owned();
     let command = move |spec: &Path| {
         let mut command = Command::new(&program);
         command
             .arg("compare-worker")
             .arg(spec)
+            .args(["--device", &device])
             .env("RUST_BACKTRACE", "0");
         if let Some(threads) = threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());

@@ -346,6 +346,12 @@ pub fn open(spec: &str) -> Result<Selected, DeviceError> {
     })
 }
 
+/// Whether [`open`] would connect to another machine for it.
+#[must_use]
+pub fn is_remote(spec: &str) -> bool {
+    spec.split(':').next() == Some(REMOTE)
+}
+
 /// The row of [`BACKENDS`] with this name.
 ///
 /// # Errors

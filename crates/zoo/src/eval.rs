@@ -9,6 +9,7 @@ use crate::cli::{EvalArgs, SplitName};
 use crate::data;
 use crate::devices;
 use crate::error::Error;
+use crate::paths;
 use crate::progress::{Progress, describe, print_json};
 use crate::resume;
 use crate::saved::Saved;
@@ -23,6 +24,9 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             args.run.display()
         ))
     })?;
+    if !args.json {
+        paths::say(&recipe.data);
+    }
     let mut table = changed_table(&recipe.data, &args.set)?;
     data::keep_split(&mut table, recipe.train.seed, recipe.train.seed);
     let data = data::open(&table, &directory, saved.model.input())?;

@@ -5,31 +5,24 @@
 
 /// The standard library's own panics where nothing can be written; [`output`] remembers it, and
 /// what is being done is done.
-macro_rules! println {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!($crate::output::Out, $($text)*);
-    }};
+macro_rules! print {
+    ($($text:tt)*) => { $crate::output::print(format_args!($($text)*)) };
 }
 
-/// As `println`.
-macro_rules! print {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = write!($crate::output::Out, $($text)*);
-    }};
+/// As `print`.
+macro_rules! println {
+    () => { $crate::output::print(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::output::print(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 /// The standard library's own panics where a terminal was closed, and so would end a training because
 /// its messages have no reader.
 macro_rules! eprintln {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
+    ($($text:tt)*) => { $crate::output::note(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 mod attribute;
+mod bar;
 mod cli;
 mod compare;
 pub mod data;
@@ -65,6 +58,10 @@ mod trace;
 mod train;
 mod worker;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::ffi::OsString;
+use std::panic::PanicHookInfo;
+
 use clap::Parser;
 use cli::{Cli, Command};
 pub use error::Error;
@@ -72,22 +69,51 @@ pub use saved::Config;
 pub use summary::{Summary, SummaryError};
 pub use trace::layer_outputs;
 
-/// Runs the program on the process's own arguments. `has_stdout` is false where standard output was
-/// closed when the process began.
-///
-/// # Errors
-/// What the user or the work did wrong, or that the answer could not be printed; [`Error::status`]
-/// is the exit status.
-pub fn run(has_stdout: bool) -> Result<(), Error> {
+/// Runs the program on the process's own arguments, says what the user or the work did wrong, or that
+/// the answer could not be printed, and returns the exit status. `has_stdout` is false where standard
+/// output was closed when the process began.
+pub fn run(has_stdout: bool) -> u8 {
+    std::panic::set_hook(Box::new(say_panic));
     if !has_stdout {
         output::close();
     }
-    match Cli::try_parse() {
-        Ok(cli) => command(cli.command)?,
-        Err(wrong) if wrong.use_stderr() => wrong.exit(),
-        Err(help) => output::attempt(|| help.print()),
+    let done = match Cli::try_parse() {
+        Ok(cli) => command(cli.command),
+        Err(wrong) if wrong.use_stderr() => return refuse(&wrong),
+        Err(help) => {
+            output::attempt(|| help.print());
+            Ok(())
+        }
+    };
+    match done.and_then(|()| output::finish()) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.status()
+        }
     }
-    output::finish()
+}
+
+/// Says what is wrong with a command line, in clap's colours, unless it quotes what would act on the
+/// terminal, such as the name of a file.
+fn refuse(wrong: &clap::Error) -> u8 {
+    let acts = |argument: OsString| argument.to_string_lossy().contains(output::acts);
+    if std::env::args_os().any(acts) {
+        eprintln!("{}", wrong.render().to_string().trim_end());
+    } else {
+        // Where nobody reads it, the status says it.
+        let _ = wrong.print();
+    }
+    2
+}
+
+/// As the standard library's own hook does, whose words would leave by another door.
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    eprintln!("{panic}");
+    let trace = Backtrace::capture();
+    if trace.status() == BacktraceStatus::Captured {
+        eprintln!("{trace}");
+    }
 }
 
 /// Does what computes with a trained model. A panic is how Burn says that a device failed.
@@ -137,7 +163,9 @@ fn examine(json: bool) -> Result<(), Error> {
         "data directory".to_owned(),
         format!("{}{there}", directory.display()),
     )];
-    let works = doctor::doctor(json, more.into(), &mut output::Out).map_err(Error::failed)?;
+    let mut answer = Vec::new();
+    let works = doctor::doctor(json, more.into(), &mut answer).map_err(Error::failed)?;
+    print!("{}", String::from_utf8_lossy(&answer));
     if works {
         Ok(())
     } else {

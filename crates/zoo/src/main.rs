@@ -1,6 +1,5 @@
 //! The `zoo` program.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,14 +24,7 @@ fn look_at_stdout() {
 
 fn main() -> ExitCode {
     compute_on_this_thread();
-    match zoo::run(!NO_STDOUT.load(Ordering::Relaxed)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Where standard error is closed or full too, the status says it.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
-            ExitCode::from(error.status())
-        }
-    }
+    ExitCode::from(zoo::run(!NO_STDOUT.load(Ordering::Relaxed)))
 }
 
 /// More threads than any machine has cores for; each takes memory.

@@ -34,6 +34,15 @@ pub fn resolve(recipe: &mut Recipe) -> Result<(), Error> {
     replace(&mut recipe.model, "model", "weights", is_path)
 }
 
+/// Says which files the table `[data]` of a recipe has the program read: it may be a stranger's.
+pub fn say(data: &Table) {
+    for key in ["path", "tokenizer"] {
+        if let Some(Value::String(path)) = data.get(key) {
+            eprintln!("reading data.{key} = {path}");
+        }
+    }
+}
+
 /// From the root on, with `~` as the home folder. `key` is how the user gives it.
 ///
 /// # Errors

@@ -1,12 +1,11 @@
 //! How a run is watched: a bar on a terminal, plain lines elsewhere, JSON lines, or nothing.
 
-use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use zoo_train::{Event, Metrics};
 
-use crate::output::Out;
+use crate::bar::Bar;
+use crate::output;
 
 /// What the user wants to see while a run goes on. Results are printed by the command itself.
 pub enum Progress {
@@ -20,11 +19,10 @@ pub enum Progress {
 
 /// A bar where there is a terminal, and lines for epochs and validations.
 pub struct Human {
-    bar: ProgressBar,
+    bar: Bar,
     total_steps: usize,
     /// The step of the last line that was printed for want of a bar.
     printed: usize,
-    interactive: bool,
     /// When the data is mentioned next, while it is being read.
     due: Option<Instant>,
 }
@@ -41,22 +39,10 @@ impl Progress {
         if quiet {
             return Self::Quiet;
         }
-        let interactive = std::io::stderr().is_terminal();
-        let bar = if interactive {
-            ProgressBar::new(0)
-        } else {
-            ProgressBar::hidden()
-        };
-        // indicatif leaves out the colours where NO_COLOR is set.
-        let style = ProgressStyle::with_template("{wide_bar:.cyan} {pos}/{len} {msg} eta {eta}");
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
         Self::Human(Human {
-            bar,
+            bar: Bar::new("{wide_bar:.cyan} {pos}/{len} {msg} eta {eta}"),
             total_steps: 0,
             printed: 0,
-            interactive,
             due: None,
         })
     }
@@ -82,7 +68,7 @@ impl Progress {
 pub fn print_json(value: &impl serde::Serialize) {
     if let Ok(line) = serde_json::to_string(value) {
         println!("{line}");
-        let _ = Out.flush();
+        output::flush();
     }
 }
 
@@ -93,7 +79,7 @@ impl Human {
         if now < due {
             return;
         }
-        if self.interactive {
+        if self.bar.is_drawn() {
             self.bar.set_length(total as u64);
             self.bar.set_position(done as u64);
             self.bar.set_message("examples read");
@@ -121,7 +107,7 @@ impl Human {
                 } else {
                     String::new()
                 };
-                self.line(&format!(
+                self.bar.say(&format!(
                     "{parameters} parameters, {total_steps} steps{from}"
                 ));
             }
@@ -133,10 +119,10 @@ impl Human {
                 ..
             } => {
                 self.bar.set_position(*step as u64);
-                self.bar.set_message(format!(
+                self.bar.set_message(&format!(
                     "epoch {epoch:.1} loss {loss:.4} rate {learning_rate:.1e}"
                 ));
-                if !self.interactive && self.is_due(*step) {
+                if !self.bar.is_drawn() && self.is_due(*step) {
                     self.printed = *step;
                     eprintln!(
                         "step {step}/{} epoch {epoch:.2} loss {loss:.4} rate {learning_rate:.2e}",
@@ -150,7 +136,7 @@ impl Human {
                 wall_seconds,
                 ..
             } => {
-                self.line(&format!(
+                self.bar.say(&format!(
                     "epoch {epoch}: training loss {loss:.4} ({wall_seconds:.1} s)"
                 ));
             }
@@ -160,13 +146,13 @@ impl Human {
                 best,
             } => {
                 let mark = if *best { ", best so far" } else { "" };
-                self.line(&format!(
+                self.bar.say(&format!(
                     "step {step}: validation {}{mark}",
                     describe(metrics)
                 ));
             }
             Event::Checkpoint { .. } => {}
-            Event::Finish { .. } => self.bar.finish_and_clear(),
+            Event::Finish { .. } => self.bar.clear(),
         }
     }
 
@@ -175,14 +161,6 @@ impl Human {
         const LINES: usize = 20;
         let every = (self.total_steps / LINES).max(1);
         step / every > self.printed / every || step == self.total_steps
-    }
-
-    fn line(&self, text: &str) {
-        if self.interactive {
-            self.bar.println(text);
-        } else {
-            eprintln!("{text}");
-        }
     }
 }
 
@@ -207,10 +185,9 @@ mod tests {
     fn a_run_has_about_twenty_lines_however_often_its_steps_are_logged() {
         let lines = |total_steps: usize, log_every: usize, from: usize| {
             let mut human = Human {
-                bar: ProgressBar::hidden(),
+                bar: Bar::hidden(),
                 total_steps,
                 printed: from,
-                interactive: false,
                 due: None,
             };
             let logged = (from + 1..=total_steps)

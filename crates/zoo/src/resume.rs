@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use zoo_train::{Event, METRICS_FILE, MODEL_FILE, RECORD_FILE, Record, Run, State};
 
 use crate::cli::TrainArgs;
+use crate::devices;
 use crate::error::Error;
 use crate::progress::{describe, print_json};
 use crate::recipes;
@@ -14,6 +15,10 @@ use crate::train::finish_event;
 
 /// Runs that a message lists at most.
 const MOST_SHOWN: usize = 10;
+
+/// Devices that are opened because a record names them: each holds a copy of the model, and the
+/// largest machines have so many.
+const MOST_DEVICES: usize = 16;
 
 /// A run that is there.
 struct Candidate {
@@ -125,6 +130,37 @@ pub fn is_finished(folder: &Path, record: &Record) -> bool {
 pub fn read_record(folder: &Path) -> Option<Record> {
     let text = fs::read(folder.join(RECORD_FILE)).ok()?;
     serde_json::from_slice(&text).ok()
+}
+
+/// The devices that a run was trained on, where all of them are of this machine. None where nothing is
+/// recorded.
+///
+/// The record may be a stranger's. To compute on this machine is what the user asks for; another
+/// machine would be sent the data, the weights and the token, so it is named on the command line or
+/// not at all.
+///
+/// # Errors
+/// A device of another machine, or more devices than there can be.
+pub fn local_devices(folder: &Path) -> Result<Vec<String>, Error> {
+    let recorded = read_record(folder).map_or_else(Vec::new, |record| record.devices);
+    let wrong = |problem: String| {
+        let path = folder.join(RECORD_FILE);
+        Err(Error::Request(format!("{}: {problem}", path.display())))
+    };
+    if let Some(remote) = recorded.iter().find(|spec| devices::is_remote(spec)) {
+        return wrong(format!(
+            "the run was trained on {remote:?}; other machines are sent the data, the weights and the \
+             token only where you name them: give its devices anew, with --devices or --backend"
+        ));
+    }
+    if recorded.len() > MOST_DEVICES {
+        return wrong(format!(
+            "names {} devices, more than {MOST_DEVICES}; give those to go on with, as in --devices {}",
+            recorded.len(),
+            devices::default_name()
+        ));
+    }
+    Ok(recorded)
 }
 
 /// Says that a run is finished, and with what, and gives the event that said so when it was new.

@@ -1,14 +1,12 @@
 //! Continuing a text: `zoo sample RUN`.
 
-use std::io::Write;
-
 use zoo_train::rng::Stream;
 use zoo_transformer::generate::{Sampling, generate};
 
 use crate::cli::SampleArgs;
 use crate::error::Error;
 use crate::language::{Language, Streaming};
-use crate::output::{self, Out};
+use crate::output;
 use crate::saved::Saved;
 
 /// Prints the prompt and its continuation as it is made.
@@ -38,7 +36,7 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
     let print = |piece: &str| {
         if !args.json {
             print!("{piece}");
-            let _ = Out.flush();
+            output::flush();
         }
     };
     let context = decoder.context();

@@ -28,7 +28,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Error> {
     };
     let mut opened = Vec::new();
     for spec in specs {
-        if spec.split(':').next() == Some(devices::REMOTE) {
+        if devices::is_remote(spec) {
             return Err(Error::Request(format!(
                 "--backend {spec}: a device of another machine is not this one's to lend; name a local one"
             )));

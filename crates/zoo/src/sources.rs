@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde_json::json;
-use zoo_fetch::{Quiet, Source, Status, fetch, stderr_progress, verify};
+use zoo_fetch::{Quiet, Source, Status, fetch, verify};
 use zoo_train::{DidYouMean, nearest};
 
+use crate::bar::fetching;
 use crate::error::{Error, chain};
 use crate::progress::print_json;
 
@@ -43,7 +44,7 @@ impl Command<'_> {
     pub fn fetch(&self, sources: &[Source]) -> Result<(), Error> {
         for source in sources {
             let mut quiet = Quiet;
-            let mut shown = stderr_progress();
+            let mut shown = fetching();
             let progress: &mut dyn zoo_fetch::Progress =
                 if self.quiet { &mut quiet } else { &mut *shown };
             let report = fetch(source, self.directory, progress)

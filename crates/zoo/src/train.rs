@@ -18,6 +18,7 @@ use crate::data;
 use crate::devices::{self, Selected};
 use crate::error::Error;
 use crate::insight;
+use crate::paths;
 use crate::progress::Progress;
 use crate::registry::{self, Job, Ready};
 use crate::resume;
@@ -83,6 +84,7 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
             names(&prepared).join(" and "),
             folder.map_or(String::new(), |folder| format!(", in {}", folder.display()))
         );
+        paths::say(&prepared.recipe.data);
     }
     let (mut run, found) = match folder {
         None => (
@@ -102,6 +104,9 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
             (run, Some(found))
         }
     };
+    if let (Progress::Human(_), Some(weights)) = (&progress, &prepared.weights) {
+        eprintln!("reading model.weights = {}", weights.display());
+    }
     let mut record = begin(&prepared, &origin, run.folder(), found.as_ref());
     let checkpoint = found.as_ref().and_then(|found| found.checkpoint.as_ref());
     let before = checkpoint.map(|checkpoint| checkpoint.manifest.progress.spent);

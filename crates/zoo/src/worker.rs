@@ -18,7 +18,7 @@ use crate::{data, devices, pretrained};
 pub fn run(args: &WorkerArgs) -> Result<(), Error> {
     let spec = read(&args.spec)?;
     let folder = args.spec.parent().unwrap_or(Path::new("."));
-    let mut selected = match devices::open(&spec.device) {
+    let mut selected = match devices::open(&args.device) {
         Ok(selected) => selected,
         Err(error) => return refuse(error),
     };
@@ -38,7 +38,7 @@ pub fn run(args: &WorkerArgs) -> Result<(), Error> {
     let table: Table = serde_json::from_value(spec.model.clone())
         .map_err(|error| Error::request(format!("{}: {error}", args.spec.display())))?;
     let model = registry::configure(&table, None).map_err(Error::Request)?;
-    let converge = |progress: &mut dyn FnMut(usize, f64)| converge(&spec, progress);
+    let converge = |progress: &mut dyn FnMut(usize, f64)| converge(&spec, &args.device, progress);
     let requests = std::io::stdin().lock();
     let served = model.serve(
         &spec,
@@ -68,12 +68,16 @@ fn driver() -> Option<String> {
 }
 
 /// Runs the recipe to its end on this worker's device.
-fn converge(spec: &Spec, progress: &mut dyn FnMut(usize, f64)) -> Result<Convergence, String> {
+fn converge(
+    spec: &Spec,
+    device: &str,
+    progress: &mut dyn FnMut(usize, f64),
+) -> Result<Convergence, String> {
     let began = Instant::now();
     let text = spec.recipe.as_deref().ok_or("there is no recipe")?;
     let recipe = Recipe::parse(&spec.subject, text, &[]).map_err(|error| error.to_string())?;
     let expect = recipe.expect.clone();
-    let selected = devices::open(&spec.device).map_err(|error| error.to_string())?;
+    let selected = devices::open(device).map_err(|error| error.to_string())?;
     let input = registry::configure(&recipe.model, None)?.input();
     let directory = data::directory(spec.data_dir.as_deref().map(Path::new));
     let directory = directory.map_err(|error| error.to_string())?;

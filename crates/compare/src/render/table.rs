@@ -13,6 +13,10 @@ const STRUCK: &str = "9";
 const RED: &str = "31";
 const GREEN: &str = "32";
 const AMBER: &str = "33";
+const PLAIN: &str = "0";
+
+/// The numbers of all styles that [`table`] draws in, as they stand between `ESC [` and `m`.
+pub const STYLES: [&str; 7] = [BOLD, DIM, STRUCK, RED, GREEN, AMBER, PLAIN];
 
 /// The report as tables of at most about 100 characters a line, and one line that sums it up at the
 /// end, where a terminal shows it. With `color`, ANSI escapes; without, a speed that does not count
@@ -58,7 +62,7 @@ struct Ink {
 impl Ink {
     fn dye(self, text: &str, codes: &str) -> String {
         match self.color && !codes.is_empty() && !text.is_empty() {
-            true => format!("\x1b[{codes}m{text}\x1b[0m"),
+            true => format!("\x1b[{codes}m{text}\x1b[{PLAIN}m"),
             false => text.into(),
         }
     }

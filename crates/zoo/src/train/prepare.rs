@@ -188,24 +188,22 @@ pub(super) fn start_weights(
     Ok(Some(path))
 }
 
-/// The devices that are asked for, or else those of the run to resume.
+/// The devices that are asked for, or else those of this machine that the run to resume had.
 fn open_devices(
     args: &TrainArgs,
     resumed: Option<&Path>,
 ) -> Result<(Selected, Vec<Selected>), Error> {
     let mut specs = args.devices.clone();
     if let (true, Some(backend)) = (specs.is_empty(), &args.backend) {
-        specs.push(backend.clone());
+        specs.push(backend.trim().to_owned());
     }
     if let (true, Some(folder)) = (specs.is_empty(), resumed) {
-        specs = resume::read_record(folder)
-            .map(|record| record.devices)
-            .unwrap_or_default();
+        specs = resume::local_devices(folder)?;
     }
     if specs.is_empty() {
         specs.push(devices::default_name().into());
     }
-    let opened = specs.iter().map(|spec| devices::open(spec.trim()));
+    let opened = specs.iter().map(|spec| devices::open(spec));
     let mut opened: Vec<Selected> = opened.collect::<Result<_, _>>().map_err(Error::request)?;
     let first = opened.remove(0);
     Ok((first, opened))

@@ -1,6 +1,7 @@
 //! Which run `train --resume` goes on with, where none is named.
 
 use std::fs;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -9,9 +10,13 @@ use zoo_train::{Event, METRICS_FILE, MODEL_FILE, RECORD_FILE, Record, Run, State
 use crate::cli::TrainArgs;
 use crate::devices;
 use crate::error::Error;
+use crate::output;
 use crate::progress::{describe, print_json};
 use crate::recipes;
 use crate::train::finish_event;
+
+/// Bytes that are read of an answer of yes or no.
+const LONGEST_ANSWER: u64 = 256;
 
 /// Runs that a message lists at most.
 const MOST_SHOWN: usize = 10;
@@ -163,6 +168,44 @@ pub fn local_devices(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(recorded)
 }
 
+/// Whether to go on with recorded devices that are not the default one: somebody at a terminal is asked,
+/// anybody else is told.
+///
+/// # Errors
+/// That they are not wanted.
+pub fn ask_about(
+    folder: &Path,
+    recorded: &[String],
+    at_terminal: Option<&mut dyn BufRead>,
+) -> Result<(), Error> {
+    if recorded.iter().all(|spec| spec == devices::default_name()) {
+        return Ok(());
+    }
+    let (folder, names) = (folder.display(), recorded.join(", "));
+    let Some(at_terminal) = at_terminal else {
+        eprintln!(
+            "{folder} was trained on {names} and goes on there; --devices or --backend names others"
+        );
+        return Ok(());
+    };
+    output::note(format_args!(
+        "{folder} was trained on {names}: go on there? [Y/n] "
+    ));
+    let mut answer = String::new();
+    at_terminal
+        .take(LONGEST_ANSWER)
+        .read_line(&mut answer)
+        .map_err(Error::failed)?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        // Enter, and not the end of what is typed.
+        "" if answer.ends_with('\n') => Ok(()),
+        _ => Err(Error::Request(
+            "name the devices to go on with, with --devices or --backend".into(),
+        )),
+    }
+}
+
 /// Says that a run is finished, and with what, and gives the event that said so when it was new.
 pub fn say_finished(args: &TrainArgs, folder: &Path, record: &Record) -> Option<Event> {
     let result = record.result.as_ref()?;
@@ -182,4 +225,29 @@ pub fn say_finished(args: &TrainArgs, folder: &Path, record: &Record) -> Option<
         );
     }
     Some(finish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_devices_than_the_default_are_asked_about() {
+        let ask = |devices: &[&str], answer: &str| {
+            let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
+            let mut typed = answer.as_bytes();
+            ask_about(Path::new("runs/a-1"), &devices, Some(&mut typed)).is_ok()
+        };
+        for answer in ["\n", "y\n", "YES\n", " yes \n"] {
+            assert!(ask(&["cuda:1"], answer), "{answer:?}");
+        }
+        for answer in ["n\n", "", "no\n", "what?\n", &"y".repeat(10_000)] {
+            assert!(!ask(&["cuda:1"], answer), "{answer:?}");
+            assert!(!ask(&[devices::default_name(), "cuda:1"], answer));
+            // Nothing to ask.
+            assert!(ask(&[devices::default_name()], answer));
+            assert!(ask(&[], answer));
+        }
+        ask_about(Path::new("runs/a-1"), &["cuda:1".into()], None).unwrap();
+    }
 }

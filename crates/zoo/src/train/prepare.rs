@@ -1,5 +1,6 @@
 //! What a training needs, put together and checked before there is a run folder.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use zoo_train::{Bands, Change, METRIC_NAMES, RECIPE_FILE, Recipe};
@@ -199,6 +200,11 @@ fn open_devices(
     }
     if let (true, Some(folder)) = (specs.is_empty(), resumed) {
         specs = resume::local_devices(folder)?;
+        let mut typed = io::stdin().lock();
+        let asked = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if asked || !args.quiet {
+            resume::ask_about(folder, &specs, asked.then_some(&mut typed))?;
+        }
     }
     if specs.is_empty() {
         specs.push(devices::default_name().into());

@@ -21,7 +21,7 @@ use crate::unix::{Handle, has_other_names};
 ///
 /// A process that changes the folder while we write changes nothing of that, with one exception: what
 /// writes by path ([`Folder::path`]) is led astray where somebody puts a link in the place of a folder
-/// on that path, such as the private one that [`Folder::replace_folder`] hands out. Who may do that
+/// on that path, such as the private one that [`Folder::put_folder`] hands out. Who may do that
 /// may write to the folder already. Elsewhere than on Unix there are no handles to work from: links are
 /// looked for before each step, and hard links are not seen.
 #[derive(Debug)]
@@ -172,49 +172,69 @@ impl Folder {
     }
 
     /// Puts a folder here whose files `fill` has written into the one that it is given, which is new
-    /// and has a name that nobody knows. Where there is a folder of that name, its files of the same
-    /// names are replaced. All of it is synced before.
+    /// and has a name that nobody knows. All of it is synced; then it takes the place of what is under
+    /// its name.
+    ///
+    /// # Errors
+    /// What `fill` says, and then nothing has changed; a place that cannot be written.
+    pub fn put_folder<E: From<io::Error>>(
+        &self,
+        name: impl AsRef<OsStr>,
+        fill: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let name = one_name(name.as_ref())?;
+        let (part, _) = self.filled(fill)?;
+        self.remove(name)?;
+        part.put(name)?;
+        Ok(self.handle.sync()?)
+    }
+
+    /// [`put_folder`](Self::put_folder), but where there is a folder of that name already, it stays, and
+    /// so do its files of other names.
     ///
     /// # Errors
     /// What `fill` says, and then nothing has changed; a place that cannot be written; a link under
     /// the name, before anything is written.
-    pub fn replace_folder<E: From<io::Error>>(
+    pub fn merge_folder<E: From<io::Error>>(
         &self,
         name: impl AsRef<OsStr>,
         fill: impl FnOnce(&Self) -> Result<(), E>,
     ) -> Result<Self, E> {
         let name = one_name(name.as_ref())?;
-        let there = || match self.inner(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            there => there.map(Some),
-        };
-        there()?;
-        let (part, folder) = self.part(|part| self.new_inner(part))?;
-        fill(&folder)?;
-        folder.sync()?;
-        let placed = match there()? {
-            Some(placed) => {
-                folder.empty_into(&placed)?;
-                placed
+        match self.inner(name) {
+            Ok(there) => {
+                let (_part, folder) = self.filled(fill)?;
+                folder.empty_into(&there)?;
+                Ok(there)
             }
-            None => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (part, _) = self.filled(fill)?;
                 part.put(name)?;
-                self.inner(name)?
+                self.handle.sync()?;
+                Ok(self.inner(name)?)
             }
-        };
-        self.handle.sync()?;
-        Ok(placed)
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// [`replace_folder`](Self::replace_folder) where this folder is the one that is filled.
+    /// [`merge_folder`](Self::merge_folder) where this folder is the one that is there.
     pub(crate) fn fill<E: From<io::Error>>(
         &self,
         fill: impl FnOnce(&Self) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (_part, folder) = self.part(|part| self.new_inner(part))?;
+        let (_part, folder) = self.filled(fill)?;
+        Ok(folder.empty_into(self)?)
+    }
+
+    /// A new folder that is filled and synced.
+    fn filled<E: From<io::Error>>(
+        &self,
+        fill: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<(Part<'_>, Self), E> {
+        let (part, folder) = self.part(|part| self.new_inner(part))?;
         fill(&folder)?;
         folder.sync()?;
-        Ok(folder.empty_into(self)?)
+        Ok((part, folder))
     }
 
     fn empty_into(&self, other: &Self) -> io::Result<()> {

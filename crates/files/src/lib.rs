@@ -45,11 +45,20 @@ pub fn replace<E: From<io::Error>>(
     Folder::open(folder)?.replace(name, fill)
 }
 
-/// [`Folder::replace_folder`] in the folder of `path`, which is made where it is not there.
+/// [`Folder::create`] in the folder of `path`.
+///
+/// # Errors
+/// A folder that is not there or cannot be written.
+pub fn create(path: &Path) -> io::Result<File> {
+    let (folder, name) = parts(path)?;
+    Folder::open(folder)?.create(name)
+}
+
+/// [`Folder::merge_folder`] in the folder of `path`, which is made where it is not there.
 ///
 /// # Errors
 /// What `fill` says, and then nothing has changed; a place that cannot be written; a link at `path`.
-pub fn replace_folder<E: From<io::Error>>(
+pub fn merge_folder<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Folder) -> Result<(), E>,
 ) -> Result<Folder, E> {
@@ -59,7 +68,7 @@ pub fn replace_folder<E: From<io::Error>>(
         folder.fill(fill)?;
         return Ok(folder);
     };
-    Folder::make(folder)?.replace_folder(name, fill)
+    Folder::make(folder)?.merge_folder(name, fill)
 }
 
 /// The folder of a path, and what names it there.
@@ -146,16 +155,16 @@ mod tests {
                 part.write("b", b"")
             }
         };
-        let failed = replace_folder(&path, |part| {
+        let failed = merge_folder(&path, |part| {
             part.write("a", b"half")?;
             Err(io::Error::other("the disk is full"))
         });
         assert_eq!(failed.unwrap_err().to_string(), "the disk is full");
         assert!(names(folder.path()).is_empty());
 
-        replace_folder(&path, fill("first")).unwrap();
+        merge_folder(&path, fill("first")).unwrap();
         write(&path.join("mine"), b"kept").unwrap();
-        replace_folder(&path, fill("second")).unwrap();
+        merge_folder(&path, fill("second")).unwrap();
         assert_eq!(fs::read(path.join("a")).unwrap(), b"second");
         assert_eq!(names(&path), ["a", "b", "mine"]);
         assert_eq!(names(folder.path()), ["out"]);

@@ -73,7 +73,7 @@ impl Trap {
 type Act = fn(&Folder) -> io::Result<()>;
 
 /// Everything that a folder can do to a name, and whether it is refused where a link is planted.
-const ACTS: [(&str, Act, bool); 9] = [
+const ACTS: [(&str, Act, bool); 10] = [
     ("write", |folder| folder.write("name", b"ours"), false),
     (
         "create",
@@ -114,10 +114,15 @@ const ACTS: [(&str, Act, bool); 9] = [
         true,
     ),
     (
+        "new folder",
+        |folder| folder.put_folder("name", |part| part.write("profile", b"ours")),
+        false,
+    ),
+    (
         "folder",
         |folder| {
             let put = |part: &Folder| part.write("profile", b"ours");
-            folder.replace_folder("name", put).map(drop)
+            folder.merge_folder("name", put).map(drop)
         },
         true,
     ),
@@ -144,8 +149,18 @@ fn nothing_outside_is_changed_whatever_is_done_to_a_planted_name() {
                 );
             } else if !is_refused {
                 done.unwrap();
-                let left = fs::symlink_metadata(trap.name()).map(|left| left.is_file());
-                assert_eq!(left.unwrap_or(false), act != "remove", "{act} at {plant:?}");
+                let left = fs::symlink_metadata(trap.name());
+                let left = left.map_or("nothing", |left| match left.file_type() {
+                    kind if kind.is_file() => "file",
+                    kind if kind.is_dir() => "folder",
+                    _ => "other",
+                });
+                let expected = match act {
+                    "remove" => "nothing",
+                    "new folder" => "folder",
+                    _ => "file",
+                };
+                assert_eq!(left, expected, "{act} at {plant:?}");
             }
         }
     }
@@ -224,9 +239,8 @@ fn a_name_leads_nowhere() {
             folder.remove(name),
             folder.rename("name", name),
             folder.new_inner(name).map(drop),
-            folder
-                .replace_folder(name, |_| io::Result::Ok(()))
-                .map(drop),
+            folder.put_folder(name, |_| io::Result::Ok(())),
+            folder.merge_folder(name, |_| io::Result::Ok(())).map(drop),
         ];
         for (number, done) in done.into_iter().enumerate() {
             assert!(done.is_err(), "{number} of {name:?}");
@@ -269,7 +283,7 @@ fn the_way_to_a_folder_may_be_a_link() {
     Folder::make(&named).unwrap().write("other", b"").unwrap();
     assert!(trap.root.path().join("run/file").exists());
     let put = |part: &Folder| part.write("a", b"");
-    let error = zoo_files::replace_folder(&named.join("name"), put).unwrap_err();
+    let error = zoo_files::merge_folder(&named.join("name"), put).unwrap_err();
     assert!(error.to_string().starts_with("it is a link"), "{error}");
 }
 

@@ -46,6 +46,7 @@ mod list;
 mod output;
 mod parity;
 mod paths;
+mod place;
 mod predict;
 pub mod pretrained;
 mod progress;

@@ -10,6 +10,7 @@ use crate::cli::TrainArgs;
 use crate::error::Error;
 use crate::progress::{describe, print_json};
 use crate::recipes;
+use crate::saved::CONFIG_FILE;
 use crate::train::finish_event;
 
 /// Runs that a message lists at most.
@@ -49,7 +50,7 @@ impl Candidate {
 pub fn state(folder: &Path, record: &Record, is_running: bool) -> &'static str {
     match record.state {
         _ if is_running => "at work in another process",
-        State::Finished if folder.join(MODEL_FILE).exists() => "finished",
+        State::Finished if is_whole(folder) => "finished",
         State::Finished => "without its result",
         State::Running => "killed",
         State::Interrupted => "interrupted",
@@ -118,7 +119,14 @@ pub fn unfinished(args: &TrainArgs) -> Result<Vec<PathBuf>, Error> {
 
 /// Whether a run has all that it will ever have.
 pub fn is_finished(folder: &Path, record: &Record) -> bool {
-    record.state == State::Finished && folder.join(MODEL_FILE).exists()
+    record.state == State::Finished && is_whole(folder)
+}
+
+/// Whether a run's result can be used.
+fn is_whole(folder: &Path) -> bool {
+    [MODEL_FILE, CONFIG_FILE]
+        .iter()
+        .all(|name| folder.join(name).exists())
 }
 
 /// What a run's record says, if it can be read.

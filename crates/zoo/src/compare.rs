@@ -431,6 +431,7 @@ fn write_file(path: &Path, text: &str) -> Result<(), Error> {
 
 /// `zoo compare merge`
 fn merge(args: &MergeArgs) -> Result<(), Error> {
+    place::outside_runs(&args.out, None)?;
     let mut reports: Vec<(String, Report)> = Vec::new();
     for path in &args.files {
         let report = read(path)?;
@@ -440,7 +441,6 @@ fn merge(args: &MergeArgs) -> Result<(), Error> {
         }
         reports.push((name, report));
     }
-    place::outside_runs(&args.out, None)?;
     write_file(&args.out, &render::leaderboard(&reports))?;
     println!("{}", args.out.display());
     Ok(())

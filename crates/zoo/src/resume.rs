@@ -76,6 +76,8 @@ pub fn unfinished(args: &TrainArgs) -> Result<Vec<PathBuf>, Error> {
     };
     let entries = fs::read_dir(&args.out).into_iter().flatten().flatten();
     let mut runs: Vec<Candidate> = entries
+        // Nobody named what a link leads to.
+        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
         .filter_map(|entry| Candidate::read(entry.path()))
         .collect();
     runs.sort_by(|a, b| b.last.cmp(&a.last).then(b.folder.cmp(&a.folder)));

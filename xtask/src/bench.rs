@@ -348,12 +348,9 @@ fn report(all: &[Pairs], pytorch: &str, rounds: usize) -> Value {
     })
 }
 
-/// Beside its place and then renamed: who interrupts has the file as it was after some group.
+/// Who interrupts has the file as it was after some group.
 fn write(file: &Path, report: &Value) -> Result<(), Failure> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".part");
-    fs::write(&beside, format!("{report:#}\n"))
-        .and_then(|()| fs::rename(&beside, file))
+    zoo_files::write(file, format!("{report:#}\n").as_bytes())
         .map_err(|error| Failure::Work(format!("{}: {error}", file.display())))
 }
 

@@ -57,6 +57,35 @@ fn takes_workspace_lints(manifest: &str) -> bool {
     }
 }
 
+/// How a file is written past `crates/files`.
+const WRITES: [&str; 9] = [
+    "File::create",
+    "File::options",
+    "OpenOptions",
+    "fs::write",
+    "fs::rename",
+    "fs::copy",
+    "fs::create_dir",
+    "fs::hard_link",
+    "symlink(",
+];
+
+/// The first of [`WRITES`] in a line of a program: not of `crates/files`, which is there for it, and
+/// not of a test.
+fn write_of_its_own(path: &str, line: &str) -> Option<&'static str> {
+    let mut folders = path.split('/');
+    let is_ours = match folders.next() {
+        Some("crates" | "datasets" | "models") => folders.next() != Some("files"),
+        first => first == Some("xtask"),
+    };
+    let is_program = is_ours && folders.next() == Some("src") && !path.ends_with("/tests.rs");
+    // A comment, or a text such as those above.
+    if !is_program || line.trim_start().starts_with(['/', '"']) {
+        return None;
+    }
+    WRITES.into_iter().find(|write| line.contains(write))
+}
+
 /// How a test says that it is skipped.
 const SKIPPED: &str = "(\"skipped";
 
@@ -102,7 +131,10 @@ fn check(path: &str, text: &str) -> Vec<String> {
         .extension()
         .and_then(|extension| extension.to_str());
     let mut found = Vec::new();
+    // Tests stand at the end of a file.
+    let mut in_tests = false;
     for (number, line) in (1..).zip(text.lines()) {
+        in_tests |= line == "mod tests {";
         let mut report = |what: String| found.push(format!("{path}:{number}: {what}"));
         if let Some(folder) = machine_path(line) {
             report(format!(
@@ -119,6 +151,12 @@ fn check(path: &str, text: &str) -> Vec<String> {
             }
             Some("rs") if prints_past_the_doors(path, line) => {
                 report("prints by itself; only the program does, by its output.rs".into());
+            }
+            Some("rs") if !in_tests && write_of_its_own(path, line).is_some() => {
+                let write = write_of_its_own(path, line).unwrap_or_default();
+                report(format!(
+                    "{write}; what the program writes goes through a zoo_files::Folder, and so through no link"
+                ));
             }
             // What is missing must be a failure where somebody says so.
             Some("rs")
@@ -232,6 +270,39 @@ mod tests {
                 "{path}: {line}"
             );
         }
+    }
+
+    #[test]
+    fn a_file_that_is_written_past_the_folder_is_found() {
+        for write in WRITES {
+            let line = format!("    let done = {write}(&path);\n");
+            for path in [
+                "crates/zoo/src/a.rs",
+                "crates/train/src/fit/a.rs",
+                "datasets/text/src/a.rs",
+                "models/mlp/src/a.rs",
+                "xtask/src/a.rs",
+            ] {
+                let found = check(path, &format!("fn f() {{\n{line}}}\n"));
+                assert_eq!(found.len(), 1, "{path}: {write}: {found:?}");
+                assert!(
+                    found[0].starts_with(&format!("{path}:2: {write}")),
+                    "{found:?}"
+                );
+            }
+            let tests = format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{line}}}\n");
+            assert!(check("crates/zoo/src/a.rs", &tests).is_empty(), "{write}");
+            for path in [
+                "crates/files/src/a.rs",
+                "crates/zoo/tests/a.rs",
+                "crates/zoo/benches/a.rs",
+                "xtask/src/results/tests.rs",
+                "examples/own/src/a.rs",
+            ] {
+                assert!(check(path, &line).is_empty(), "{path}: {write}");
+            }
+        }
+        assert!(check("crates/zoo/src/a.rs", "// As fs::write does.\n").is_empty());
     }
 
     #[test]

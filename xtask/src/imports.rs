@@ -97,7 +97,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crates: "xtask",
-        ours: &[],
+        ours: &["crates/files"],
         outside: Outside::Not(&["burn", "burn-*"]),
         backends: false,
     },
@@ -286,6 +286,7 @@ mod tests {
             ("crates/train", external("toml")),
             ("crates/compare", ours("zoo-train", "crates/train")),
             ("crates/fetch", external("ureq")),
+            ("xtask", ours("zoo-files", "crates/files")),
             ("crates/zoo", ours("zoo-mlp", "models/mlp")),
             ("xtask", external("lexopt")),
         ];

@@ -106,12 +106,12 @@ fn write(root: &Path, name: &str) -> Result<(), Failure> {
     for (file, text) in FILES {
         let path = folder.join(fill(file));
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| failed(parent, &error))?;
+            zoo_files::Folder::make(parent).map_err(|error| failed(parent, &error))?;
         }
         changed.push((path, fill(text)));
     }
     for (path, text) in changed {
-        fs::write(&path, text).map_err(|error| failed(&path, &error))?;
+        zoo_files::write(&path, text.as_bytes()).map_err(|error| failed(&path, &error))?;
     }
     Ok(())
 }

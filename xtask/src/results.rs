@@ -251,8 +251,8 @@ fn render(root: &Path, recipes: &[Recipe]) -> Result<(), Failure> {
 fn write(root: &Path, path: &str, text: &str) -> Result<(), Failure> {
     let file = root.join(path);
     let folder = file.parent().unwrap_or(root);
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&file, text))
+    zoo_files::Folder::make(folder)
+        .and_then(|_| zoo_files::write(&file, text.as_bytes()))
         .map_err(|error| Failure::Work(format!("{path}: {error}")))?;
     eprintln!("wrote {path}");
     Ok(())

@@ -195,7 +195,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool) {
         if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
             // Software Vulkan complains about its absence.
             let folder = root.join("target/xdg-runtime");
-            let _ = std::fs::create_dir_all(&folder);
+            let _ = zoo_files::Folder::make(&folder);
             test.env("XDG_RUNTIME_DIR", folder);
         }
         steps.cargo("tests on wgpu", &mut test);

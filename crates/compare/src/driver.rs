@@ -364,7 +364,7 @@ fn agree(
     steps: usize,
     perturb: Option<Perturb>,
 ) -> Result<(Result<Observed, String>, Cold), Failure> {
-    if let Err(error) = std::fs::create_dir_all(folder) {
+    if let Err(error) = zoo_files::Folder::make(folder) {
         return Ok((
             Err(format!("{}: {error}", folder.display())),
             Cold::default(),
@@ -411,7 +411,7 @@ fn write_spec(lane: &Lane<'_>, prepared: &Prepared, name: &str) -> Result<PathBu
     };
     let path = prepared.folder.join(format!("{name}.json"));
     let text = serde_json::to_vec_pretty(&spec).map_err(|error| error.to_string())?;
-    std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    zoo_files::write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(path)
 }
 

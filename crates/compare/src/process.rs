@@ -1,6 +1,5 @@
 //! A worker process: started, asked, waited for, and ended where it does not answer.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -52,7 +51,7 @@ impl Process {
             layer: None,
             message,
         };
-        let log = File::create(errors)
+        let log = zoo_files::create(errors)
             .map_err(|error| failed(format!("{}: {error}", errors.display())))?;
         let began = Instant::now();
         let mut child = command

@@ -298,7 +298,7 @@ impl<'a, M: Module> Worker<'a, M> {
         tensors::write(&out.join("outputs.safetensors"), &outputs)
             .map_err(|error| error.to_string())?;
         let names = serde_json::to_vec(&names).map_err(|error| error.to_string())?;
-        std::fs::write(out.join("layers.json"), names)
+        zoo_files::write(&out.join("layers.json"), &names)
             .map_err(|error| format!("{}: {error}", out.display()))?;
 
         phase(say, "gradients");

@@ -6,13 +6,14 @@
 
 use std::fs;
 use std::io::{self, BufReader, Read};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use flate2::bufread::MultiGzDecoder;
+use zoo_files::Folder;
 
 use crate::check::{Finding, Status, copy_checked, size_finding};
 use crate::error::{FetchError, disk};
-use crate::fetch::{part_path, put_in_place};
+use crate::part::Part;
 use crate::source::{Archive, Member, Size};
 
 /// Room for members that the source does not name, on top of as much as those it names.
@@ -25,7 +26,7 @@ const OTHER_MEMBERS_BYTES: u64 = 16 << 20;
 pub(crate) fn unpack(
     archive: &Archive,
     tarball: &Path,
-    folder: &Path,
+    folder: &Folder,
 ) -> Result<Finding, FetchError> {
     let file = fs::File::open(tarball).map_err(disk("read", tarball))?;
     let found = file.metadata().map_err(disk("read", tarball))?.len();
@@ -34,14 +35,13 @@ pub(crate) fn unpack(
     }
     let mut parts = Vec::new();
     let problem = extract(archive, file, folder, &mut parts)?;
-    if problem.is_none() {
-        for (part, path) in &parts {
-            put_in_place(part, path)?;
+    // Not kept open: there may be more of them than a process may hold.
+    for path in &parts {
+        let part = Part::new(folder, path)?;
+        match problem {
+            None => part.put_in_place()?,
+            Some(_) => part.remove()?,
         }
-        return Ok(Finding::Good(Status::Ok));
-    }
-    for (part, _) in &parts {
-        fs::remove_file(part).map_err(disk("remove", part))?;
     }
     Ok(problem.map_or(Finding::Good(Status::Ok), |reason| {
         Finding::Bad(Status::Damaged(reason))
@@ -49,11 +49,11 @@ pub(crate) fn unpack(
 }
 
 /// Writes every named member to its `.part`. Returns what is wrong with the archive, if anything.
-fn extract(
-    archive: &Archive,
+fn extract<'a>(
+    archive: &'a Archive,
     file: fs::File,
-    folder: &Path,
-    parts: &mut Vec<(PathBuf, PathBuf)>,
+    folder: &Folder,
+    parts: &mut Vec<&'a str>,
 ) -> Result<Option<String>, FetchError> {
     let named = archive.members.iter().map(|member| member.size_bytes);
     let named = named.fold(0, u64::saturating_add);
@@ -95,17 +95,16 @@ fn extract(
                 member.member
             )));
         }
-        let path = folder.join(&member.path);
-        let part = part_path(&path);
-        let mut to = create(&part)?;
-        parts.push((part.clone(), path));
+        let part = Part::new(folder, &member.path)?;
+        let mut to = part.create()?;
+        parts.push(&member.path);
         let mut to = Remember {
             file: &mut to,
             error: None,
         };
         let result = copy_checked(&mut entry, &mut to, &member.piece());
         if let Some(cause) = to.error {
-            return Err(disk("write", &part)(cause));
+            return Err(disk("write", part.path())(cause));
         }
         match result.map(Finding::status) {
             Ok(Status::Ok) => {}
@@ -126,13 +125,6 @@ fn same_name(name: &Path, member: &str) -> bool {
     name.components()
         .filter(|part| *part != Component::CurDir)
         .eq(Path::new(member).components())
-}
-
-fn create(part: &Path) -> Result<fs::File, FetchError> {
-    if let Some(parent) = part.parent() {
-        fs::create_dir_all(parent).map_err(disk("create", parent))?;
-    }
-    fs::File::create(part).map_err(disk("write", part))
 }
 
 /// A writer that keeps its error apart, since one of reading means something else.

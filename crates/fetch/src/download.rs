@@ -1,6 +1,5 @@
 //! Brings one file to its `.part`, through cuts, stalls and wrong mirrors.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::thread;
@@ -8,6 +7,7 @@ use std::thread;
 use crate::check::{Finding, Status};
 use crate::client::{Answer, Client, Options};
 use crate::error::{FetchError, disk};
+use crate::part::Part;
 use crate::progress::Progress;
 use crate::source::Size;
 
@@ -16,7 +16,7 @@ pub(crate) struct Job<'a> {
     /// For people.
     pub(crate) name: &'a str,
     pub(crate) urls: &'a [String],
-    pub(crate) part: &'a Path,
+    pub(crate) part: &'a Part,
     /// Number of bytes as served, where known. A mirror that declares another is not read.
     pub(crate) served: Option<Size>,
     /// No mirror may send more than this.
@@ -38,12 +38,12 @@ pub(crate) fn download(
     judge: &mut dyn FnMut(&Path) -> Result<Finding, FetchError>,
 ) -> Result<Result<u64, Vec<String>>, FetchError> {
     let mut received = 0;
-    if part_bytes(job.part)? > 0 {
+    if job.part.bytes()? > 0 {
         // From an earlier run; one that was stopped just before the rename is complete.
-        match judge(job.part)? {
+        match judge(job.part.path())? {
             Finding::Good(_) => return Ok(Ok(received)),
             Finding::Short(_) => {}
-            Finding::Bad(_) => remove(job.part)?,
+            Finding::Bad(_) => job.part.remove()?,
         }
     }
     let mut causes = Vec::new();
@@ -75,7 +75,7 @@ fn from_mirror(
             progress.note(&format!("{}: {cause}; trying again", job.name));
             thread::sleep(options.wait(attempt - 1));
         }
-        let asked = part_bytes(job.part)?;
+        let asked = job.part.bytes()?;
         let (offset, total_bytes, body) = match client.get(url, asked) {
             Answer::Bytes {
                 offset,
@@ -83,7 +83,7 @@ fn from_mirror(
                 body,
             } => (offset, total_bytes, body),
             Answer::NoRange(why) => {
-                remove(job.part)?;
+                job.part.remove()?;
                 cause = why;
                 continue;
             }
@@ -102,12 +102,12 @@ fn from_mirror(
         }
         progress.start(job.name, total_bytes.or(job.served.map(Size::most)));
         let cut = append(job, offset, body, progress, received)?;
-        let have_bytes = part_bytes(job.part)?;
+        let have_bytes = job.part.bytes()?;
         if have_bytes > job.limit_bytes {
-            remove(job.part)?;
+            job.part.remove()?;
             return Ok(Err(format!("sent more than {} bytes", job.limit_bytes)));
         }
-        match judge(job.part)? {
+        match judge(job.part.path())? {
             Finding::Good(_) => return Ok(Ok(())),
             Finding::Short(status) => {
                 cause = cut.unwrap_or_else(|| format!("what was sent is {status}"))
@@ -119,7 +119,7 @@ fn from_mirror(
                 cause = cut.unwrap_or_default();
             }
             Finding::Bad(status) => {
-                remove(job.part)?;
+                job.part.remove()?;
                 cause = format!("what was sent is {status}");
                 if offset == 0 {
                     return Ok(Err(cause));
@@ -139,14 +139,11 @@ fn append(
     progress: &mut dyn Progress,
     received: &mut u64,
 ) -> Result<Option<String>, FetchError> {
-    let write = |error| disk("write", job.part)(error);
-    let mut file = fs::OpenOptions::new()
-        .create(true)
-        .append(offset > 0)
-        .write(true)
-        .truncate(offset == 0)
-        .open(job.part)
-        .map_err(write)?;
+    let write = |error| disk("write", job.part.path())(error);
+    let mut file = match offset {
+        0 => job.part.create()?,
+        _ => job.part.append()?,
+    };
     let mut at = offset;
     let mut buffer = vec![0; 1 << 16];
     let cut = loop {
@@ -167,20 +164,4 @@ fn append(
     };
     file.sync_all().map_err(write)?;
     Ok(cut)
-}
-
-/// Size of the part, 0 where there is none.
-fn part_bytes(part: &Path) -> Result<u64, FetchError> {
-    match fs::metadata(part) {
-        Ok(meta) => Ok(meta.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(disk("read", part)(error)),
-    }
-}
-
-pub(crate) fn remove(path: &Path) -> Result<(), FetchError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk("remove", path)(error)),
-        _ => Ok(()),
-    }
 }

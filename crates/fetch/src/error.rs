@@ -85,7 +85,7 @@ fn unavailable(name: &str, folder: &Path, wanted: &[Wanted], causes: &[String]) 
 
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             "; free some space or choose another data folder, then fetch again"
         }
         io::ErrorKind::PermissionDenied

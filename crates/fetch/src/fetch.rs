@@ -2,13 +2,16 @@
 
 use std::fs::{self, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use zoo_files::Folder;
 
 use crate::archive::unpack;
 use crate::check::{Finding, Status, examine, verify_piece};
 use crate::client::{Client, Options};
-use crate::download::{Job, download, remove};
+use crate::download::{Job, download};
 use crate::error::{FetchError, Wanted, disk};
+use crate::part::Part;
 use crate::progress::Progress;
 use crate::source::{Archive, File, Piece, Size, Source};
 
@@ -52,29 +55,31 @@ pub fn fetch_with(
     options: &Options,
 ) -> Result<Report, FetchError> {
     let folder = source.folder(data_dir);
-    let mut fetch = Fetch {
-        client: Client::new(options),
-        options,
-        progress,
-        report: Report::default(),
-        folder: &folder,
-        causes: Vec::new(),
-    };
+    let mut report = Report::default();
     let mut missing = Vec::new();
     for piece in source.pieces() {
         let status = verify_piece(&piece, &folder).1;
         if status.is_ok() {
-            fetch.report.present.push(piece.path.into());
-            fetch.report.keep_sum(&piece, status);
+            report.present.push(piece.path.into());
+            report.keep_sum(&piece, status);
         } else {
             missing.push(piece.path);
         }
     }
     if missing.is_empty() {
-        return Ok(fetch.report);
+        return Ok(report);
     }
-    fs::create_dir_all(&folder).map_err(disk("create", &folder))?;
-    let _held = lock(&folder)?;
+    let opened = Folder::make(data_dir).and_then(|data| data.make_inner(&source.name));
+    let opened = opened.map_err(disk("create", &folder))?;
+    let _held = lock(&opened)?;
+    let mut fetch = Fetch {
+        client: Client::new(options),
+        options,
+        progress,
+        report,
+        folder: &opened,
+        causes: Vec::new(),
+    };
 
     for file in source
         .files
@@ -120,7 +125,7 @@ struct Fetch<'a> {
     options: &'a Options,
     progress: &'a mut dyn Progress,
     report: Report,
-    folder: &'a Path,
+    folder: &'a Folder,
     /// What mirrors answered where all of them failed.
     causes: Vec<String>,
 }
@@ -130,11 +135,7 @@ impl Fetch<'_> {
     fn file(&mut self, file: &File) -> Result<bool, FetchError> {
         let piece = file.piece();
         let gzip = piece.plain_path().is_some();
-        let path = self.folder.join(&file.path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(disk("create", parent))?;
-        }
-        let part = part_path(&path);
+        let part = Part::new(self.folder, &file.path)?;
         let job = Job {
             name: &file.path,
             urls: &file.urls,
@@ -147,10 +148,10 @@ impl Fetch<'_> {
             },
         };
         let mut status = Status::Missing;
-        let arrived = self.run(&job, &mut |part| {
-            let finding = examine(part, gzip, &piece);
+        let arrived = self.run(&job, &mut |path| {
+            let finding = examine(path, gzip, &piece);
             if let Finding::Good(good) = &finding {
-                put_in_place(part, &path)?;
+                part.put_in_place()?;
                 status = good.clone();
             }
             Ok(finding)
@@ -165,7 +166,7 @@ impl Fetch<'_> {
     /// Whether the members of `archive` are in their places now.
     fn archive(&mut self, archive: &Archive) -> Result<bool, FetchError> {
         let folder = self.folder;
-        let by_hand = folder.join(&archive.path);
+        let by_hand = folder.path().join(&archive.path);
         let mut arrived = false;
         if by_hand.is_file() {
             match unpack(archive, &by_hand, folder)? {
@@ -176,10 +177,7 @@ impl Fetch<'_> {
             }
         }
         if !arrived {
-            let part = part_path(&by_hand);
-            if let Some(parent) = part.parent() {
-                fs::create_dir_all(parent).map_err(disk("create", parent))?;
-            }
+            let part = Part::new(folder, &archive.path)?;
             let job = Job {
                 name: &archive.path,
                 urls: &archive.urls,
@@ -187,10 +185,10 @@ impl Fetch<'_> {
                 served: Some(Size::Exact(archive.size_bytes)),
                 limit_bytes: archive.size_bytes,
             };
-            arrived = self.run(&job, &mut |part| {
-                let finding = unpack(archive, part, folder)?;
+            arrived = self.run(&job, &mut |path| {
+                let finding = unpack(archive, path, folder)?;
                 if matches!(finding, Finding::Good(_)) {
-                    remove(part)?;
+                    part.remove()?;
                 }
                 Ok(finding)
             })?;
@@ -225,45 +223,18 @@ impl Fetch<'_> {
     }
 }
 
-/// The name that a file has until it is complete.
-pub(crate) fn part_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
-}
-
-/// Gives a complete part its name, such that a power cut leaves either all of it or none.
-pub(crate) fn put_in_place(part: &Path, path: &Path) -> Result<(), FetchError> {
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .open(part)
-        .map_err(disk("write", part))?;
-    file.sync_all().map_err(disk("write", part))?;
-    fs::rename(part, path).map_err(disk("write", path))?;
-    // The name itself is safe only when the folder is; not every system can sync one.
-    if let Some(folder) = path.parent().and_then(|parent| fs::File::open(parent).ok()) {
-        folder.sync_all().ok();
-    }
-    Ok(())
-}
-
 /// The most that gzip makes of `size_bytes` that it cannot compress, with room for poor blocks.
 fn gzip_limit(size_bytes: u64) -> u64 {
     size_bytes + size_bytes / 64 + (64 << 10)
 }
 
 /// Two processes that append to one part would spoil it after its check, so one waits outside.
-fn lock(folder: &Path) -> Result<fs::File, FetchError> {
-    let path = folder.join(".lock");
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(disk("write", &path))?;
+fn lock(folder: &Folder) -> Result<fs::File, FetchError> {
+    let path = folder.path().join(".lock");
+    let file = folder.lock(".lock").map_err(disk("write", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(FetchError::Busy(folder.into())),
+        Err(TryLockError::WouldBlock) => Err(FetchError::Busy(folder.path().into())),
         // A file system without locks: better to fetch than to refuse.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
         Err(TryLockError::Error(error)) => Err(disk("lock", &path)(error)),

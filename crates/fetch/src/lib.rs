@@ -32,6 +32,7 @@ mod client;
 mod download;
 mod error;
 mod fetch;
+mod part;
 mod progress;
 mod source;
 

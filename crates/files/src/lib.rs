@@ -1,98 +1,39 @@
-//! Files of other people's, read within bounds, and files that are written whole or not at all.
+//! Files of other people's, read within bounds, and files that are written whole or not at all,
+//! through no link.
 //!
 //! What is written stands beside its place, synced, and is renamed into it: whoever reads the path
 //! meanwhile, or after a crash or a full disk, finds the file that was there before or the new one,
-//! never a part of it. [`check_name`] says what may name one.
+//! never a part of it. All of it goes through a [`Folder`], which says what is promised where somebody
+//! else made what lies there. [`check_name`] says what may name a file.
 //!
 //! What is read is a regular file ([`open`]) that is no larger than its reader can use ([`read`]).
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
-/// Opens a file for reading, if it is one.
-///
-/// A link is followed, and what it leads to must be a regular file: a device such as `/dev/zero` has
-/// no end, a pipe waits for somebody who writes, and opening either may do something.
-///
-/// # Errors
-/// What is not there, cannot be read, or is something else ([`io::ErrorKind::InvalidInput`]).
-pub fn open(path: &Path) -> io::Result<File> {
-    check_regular(&fs::metadata(path)?)?;
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        // If a pipe has taken its place since, this does not wait.
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    }
-    let file = options.open(path)?;
-    check_regular(&file.metadata()?)?;
-    Ok(file)
-}
+#[cfg(not(unix))]
+mod elsewhere;
+mod folder;
+mod read;
+#[cfg(unix)]
+mod unix;
 
-fn check_regular(metadata: &fs::Metadata) -> io::Result<()> {
-    let what = if metadata.is_file() {
-        return Ok(());
-    } else if metadata.is_dir() {
-        // As the system says it.
-        return Err(io::ErrorKind::IsADirectory.into());
-    } else {
-        "not a regular file but a device, a pipe or a socket"
-    };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
-}
+pub use folder::Folder;
+use read::check_regular;
+pub use read::{open, read, read_text};
 
-/// Reads a whole file, if it has `most_bytes` at most.
-///
-/// # Errors
-/// See [`open`]; a larger file ([`io::ErrorKind::FileTooLarge`]), of which nothing is read.
-pub fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
-    let file = open(path)?;
-    let too_large = |bytes: u64| {
-        let problem = format!("{bytes} bytes are more than the {most_bytes} that it may have");
-        io::Error::new(io::ErrorKind::FileTooLarge, problem)
-    };
-    let claimed = file.metadata()?.len();
-    if claimed > most_bytes {
-        return Err(too_large(claimed));
-    }
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(usize::try_from(claimed).map_err(|_| too_large(claimed))?)?;
-    // It may grow meanwhile, and files of the kernel's say that they have no bytes.
-    file.take(most_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)?;
-    match bytes.len() as u64 {
-        length if length > most_bytes => Err(too_large(length)),
-        _ => Ok(bytes),
-    }
-}
-
-/// Reads a whole file of UTF-8, if it has `most_bytes` at most.
-///
-/// # Errors
-/// See [`read`]; what is not UTF-8 ([`io::ErrorKind::InvalidData`]), with the place.
-pub fn read_text(path: &Path, most_bytes: u64) -> io::Result<String> {
-    String::from_utf8(read(path, most_bytes)?).map_err(|error| {
-        let problem = format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to());
-        io::Error::new(io::ErrorKind::InvalidData, problem)
-    })
-}
-
-/// Puts a file of these bytes at `path`, in place of what is there.
+/// [`Folder::write`] in the folder of `path`.
 ///
 /// # Errors
 /// A folder that is not there or cannot be written; a full disk. What was at `path` stays.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace(path, |file| file.write_all(bytes))
+    let (folder, name) = parts(path)?;
+    Folder::open(folder)?.write(name, bytes)
 }
 
-/// Puts a file at `path` that `fill` has written. Readable by whom the umask says.
-///
-/// The new file has a name that nothing else has (it is created, never opened), and a link at
-/// `path` is replaced, not followed.
+/// [`Folder::replace`] in the folder of `path`.
 ///
 /// # Errors
 /// What `fill` says; a folder that is not there or cannot be written. What was at `path` stays.
@@ -100,74 +41,44 @@ pub fn replace<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
-    let folder = folder_of(path);
-    let mut part = part(path, 0o666, &mut |part| part.tempfile_in(folder))?;
-    fill(part.as_file_mut())?;
-    part.as_file().sync_all()?;
-    part.persist(path).map_err(|error| error.error)?;
-    Ok(sync_folder(folder)?)
+    let (folder, name) = parts(path)?;
+    Folder::open(folder)?.replace(name, fill)
 }
 
-/// Puts a folder at `path` whose files `fill` has written into the folder that it is given; its files
-/// take the place of those of the same names, if there is one already.
+/// [`Folder::create`] in the folder of `path`.
 ///
 /// # Errors
-/// What `fill` says, and then nothing has changed; a place that cannot be written.
-pub fn replace_folder<E: From<io::Error>>(
-    path: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), E>,
-) -> Result<(), E> {
-    let parent = folder_of(path);
-    fs::create_dir_all(parent)?;
-    let part = part(path, 0o777, &mut |part| part.tempdir_in(parent))?;
-    fill(part.path())?;
-    sync_folder(part.path())?;
-    if path.is_dir() {
-        for file in fs::read_dir(part.path())? {
-            let file = file?;
-            fs::rename(file.path(), path.join(file.file_name()))?;
-        }
-        sync_folder(path)?;
-    } else {
-        fs::rename(part.path(), path)?;
-        // Moved: there is nothing left to remove.
-        let _ = part.keep();
-    }
-    Ok(sync_folder(parent)?)
+/// A folder that is not there or cannot be written.
+pub fn create(path: &Path) -> io::Result<File> {
+    let (folder, name) = parts(path)?;
+    Folder::open(folder)?.create(name)
 }
 
-/// Makes what will be at `path`, under a name beside it that nothing else has. Readable by whom the
-/// umask says, as any new file or folder.
-fn part<T>(
-    path: &Path,
-    mode: u32,
-    make: &mut dyn FnMut(&tempfile::Builder<'_, '_>) -> io::Result<T>,
-) -> io::Result<T> {
-    let mut prefix = OsString::from(".");
-    prefix.push(path.file_name().unwrap_or_default());
-    prefix.push(".");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Less what the umask takes away.
-        builder.permissions(fs::Permissions::from_mode(mode));
-    }
-    #[cfg(not(unix))]
-    let _ = mode;
-    make(&builder)
-}
-
-/// Brings the names in a folder to the disk, where the system has a way to.
+/// [`Folder::merge_folder`] in the folder of `path`, which is made where it is not there.
 ///
 /// # Errors
-/// A folder that cannot be opened or synced.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
+/// What `fill` says, and then nothing has changed; a place that cannot be written; a link at `path`.
+pub fn merge_folder<E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&Folder) -> Result<(), E>,
+) -> Result<Folder, E> {
+    let Ok((folder, name)) = parts(path) else {
+        // `.` and `..` are folders that are there.
+        let folder = Folder::open(path)?;
+        folder.fill(fill)?;
+        return Ok(folder);
+    };
+    Folder::make(folder)?.merge_folder(name, fill)
+}
+
+/// The folder of a path, and what names it there.
+fn parts(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "a path that names no file");
+    let name = path.file_name().ok_or_else(no_name)?;
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => Ok((folder, name)),
+        _ => Ok((Path::new("."), name)),
     }
-    File::open(folder)?.sync_all()
 }
 
 /// Whether `name` can name a file or folder inside the folder that it is meant for, on every system:
@@ -195,15 +106,11 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Err(format!("{problem}; a name is one part of a path"))
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -212,51 +119,6 @@ mod tests {
         let mut names: Vec<String> = names.collect();
         names.sort();
         names
-    }
-
-    #[test]
-    fn a_file_is_read_if_it_is_not_too_large() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        write(&path, b"12345").unwrap();
-        assert_eq!(read(&path, 5).unwrap(), b"12345");
-        assert_eq!(read_text(&path, u64::MAX).unwrap(), "12345");
-        let error = read(&path, 4).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "5 bytes are more than the 4 that it may have"
-        );
-        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
-        write(&path, b"ab\xff").unwrap();
-        let error = read_text(&path, 4).unwrap_err();
-        assert_eq!(error.to_string(), "not UTF-8 at byte 2");
-        assert_eq!(
-            read(folder.path(), 4).unwrap_err().kind(),
-            io::ErrorKind::IsADirectory
-        );
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_no_regular_file_is_not_opened() {
-        use rustix::fs::{CWD, FileType, Mode, mknodat};
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-        let (device, file, link) = (
-            folder.path().join("device"),
-            folder.path().join("file"),
-            folder.path().join("link"),
-        );
-        std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
-        write(&file, b"ours").unwrap();
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        // Each would hang, or read for ever.
-        for path in [&pipe, &device] {
-            let error = read(path, 10).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
-        }
-        assert_eq!(read(&link, 10).unwrap(), b"ours");
     }
 
     #[test]
@@ -288,21 +150,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let fill = |text: &'static str| {
-            move |part: &Path| {
-                write(&part.join("a"), text.as_bytes())?;
-                write(&part.join("b"), b"")
+            move |part: &Folder| {
+                part.write("a", text.as_bytes())?;
+                part.write("b", b"")
             }
         };
-        let failed = replace_folder(&path, |part| {
-            write(&part.join("a"), b"half")?;
+        let failed = merge_folder(&path, |part| {
+            part.write("a", b"half")?;
             Err(io::Error::other("the disk is full"))
         });
         assert_eq!(failed.unwrap_err().to_string(), "the disk is full");
         assert!(names(folder.path()).is_empty());
 
-        replace_folder(&path, fill("first")).unwrap();
+        merge_folder(&path, fill("first")).unwrap();
         write(&path.join("mine"), b"kept").unwrap();
-        replace_folder(&path, fill("second")).unwrap();
+        merge_folder(&path, fill("second")).unwrap();
         assert_eq!(fs::read(path.join("a")).unwrap(), b"second");
         assert_eq!(names(&path), ["a", "b", "mine"]);
         assert_eq!(names(folder.path()), ["out"]);

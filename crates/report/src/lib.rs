@@ -16,6 +16,6 @@ mod watch;
 pub use folder::{Folder, FolderError};
 pub use page::page;
 pub use runs::{Best, Difference, Row, Section, difference, difference_text, list, list_text};
-pub use table::Table;
-pub use tensorboard::TensorBoard;
+pub use table::{TABLE_FILE, Table};
+pub use tensorboard::{TENSORBOARD_FOLDER, TensorBoard};
 pub use watch::watch;

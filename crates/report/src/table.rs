@@ -2,11 +2,14 @@
 //!
 //! What both logs hold of an event is said here once.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
 
+use zoo_files::Folder;
 use zoo_train::Event;
+
+/// The table's name in a run folder.
+pub const TABLE_FILE: &str = "metrics.csv";
 
 const COLUMNS: [&str; 5] = ["step", "epoch", "split", "metric", "value"];
 
@@ -18,18 +21,18 @@ pub struct Table {
 }
 
 impl Table {
-    /// Writes `file` anew from `kept`, the events before the one at hand, in place of what was
+    /// Writes the table of a run anew from `kept`, the events before the one at hand, in place of what was
     /// there: a resumed run goes on from a checkpoint, and what came after it did not happen.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn start(file: &Path, kept: &[Event]) -> io::Result<Self> {
+    pub fn start(run: &Folder, kept: &[Event]) -> io::Result<Self> {
         let mut rows = Rows::default();
         let mut bytes = write(|csv| csv.write_record(COLUMNS))?;
         for event in kept {
             bytes.extend(rows.of(event)?);
         }
-        let file = write_anew(file, &bytes)?;
+        let file = write_anew(run, TABLE_FILE, &bytes)?;
         Ok(Self { file, rows })
     }
 
@@ -130,14 +133,7 @@ pub(crate) fn values(event: &Event) -> Vec<(&str, &str, f64)> {
 }
 
 /// Puts a whole log in place of what is there; what is returned appends to it.
-pub(crate) fn write_anew(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    // Under another name first: TensorBoard opens whatever has the log's own name in it, and so it
-    // would what is written beside.
-    let other = path.with_file_name(".log");
-    zoo_files::write(&other, bytes)?;
-    fs::rename(&other, path).inspect_err(|_| {
-        let _ = fs::remove_file(&other);
-    })?;
-    zoo_files::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
-    File::options().append(true).open(path)
+pub(crate) fn write_anew(folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<File> {
+    folder.write(name, bytes)?;
+    folder.append(name)
 }

@@ -9,15 +9,17 @@
 //! with the word that whatever came before did not happen, and the old one is emptied. It stays,
 //! because TensorBoard's slower reader (`--load_fast=false`) never gets past a file that goes away.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
+use zoo_files::Folder;
 
 use crate::table::{values, write_anew};
 
+/// Where event files lie in a run folder.
+pub const TENSORBOARD_FOLDER: &str = "tensorboard";
 /// What TensorBoard looks for in a name.
 const PREFIX: &str = "events.out.tfevents.";
 /// Where others put the name of the machine, which is nobody's business.
@@ -33,20 +35,20 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Begins a new event file in `folder` with `kept`, the events before the one at hand, and
+    /// Begins a new event file of a run with `kept`, the events before the one at hand, and
     /// empties those of before: a resumed run goes on from a checkpoint, and what came after it
     /// did not happen. A TensorBoard that is watching forgets it too.
     ///
     /// # Errors
     /// A folder or file that cannot be written.
-    pub fn start(folder: &Path, kept: &[zoo_train::Event]) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let old = ours(folder)?;
+    pub fn start(run: &Folder, kept: &[zoo_train::Event]) -> io::Result<Self> {
+        let folder = run.make_inner(TENSORBOARD_FOLDER)?;
+        let old = ours(&folder)?;
         let now = wall_time();
         // A later name than any before, also within one second or after the clock was set back.
         let newest = old.iter().map(|(seconds, _)| seconds.saturating_add(1));
         let seconds = newest.max().unwrap_or(0).max(now as u64);
-        let path = folder.join(format!("{PREFIX}{seconds:010}{SUFFIX}"));
+        let name = format!("{PREFIX}{seconds:010}{SUFFIX}");
 
         let mut bytes = record(&Event {
             wall_time: now,
@@ -65,9 +67,9 @@ impl TensorBoard {
             // measurement; an invented pace would look like one.
             bytes.extend(scalars(event, now));
         }
-        let file = write_anew(&path, &bytes)?;
-        for (_, old) in old.iter().filter(|(_, old)| *old != path) {
-            File::create(old)?;
+        let file = write_anew(&folder, &name, &bytes)?;
+        for (_, old) in old.iter().filter(|(_, old)| *old != name) {
+            folder.write(old, b"")?;
         }
         Ok(Self { file })
     }
@@ -82,18 +84,14 @@ impl TensorBoard {
 }
 
 /// The event files in a folder that were written here, and the seconds of their names.
-fn ours(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let seconds = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX))
-            .and_then(|seconds| seconds.parse().ok());
-        found.extend(seconds.map(|seconds| (seconds, entry.path())));
-    }
-    Ok(found)
+fn ours(folder: &Folder) -> io::Result<Vec<(u64, String)>> {
+    let names = folder.names()?.into_iter();
+    let found = names.filter_map(|name| {
+        let name = name.into_string().ok()?;
+        let seconds = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+        Some((seconds.parse().ok()?, name))
+    });
+    Ok(found.collect())
 }
 
 /// Seconds since 1970.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use zoo_files::Folder;
 use zoo_report::{Table, TensorBoard};
 use zoo_train::{Event, Metrics};
 
@@ -248,8 +249,9 @@ fn curve(read: &reader::Read, tag: &str) -> Vec<(u64, f32)> {
 #[test]
 fn tensorboard_is_told_every_value_at_once() {
     let root = tempfile::tempdir().unwrap();
+    let run = Folder::open(root.path()).unwrap();
     let folder = root.path().join("tensorboard");
-    let mut log = TensorBoard::start(&folder, &[]).unwrap();
+    let mut log = TensorBoard::start(&run, &[]).unwrap();
     let mut told = 0;
     for event in whole_run(2.5) {
         log.event(&event).unwrap();
@@ -292,9 +294,10 @@ fn tensorboard_is_told_every_value_at_once() {
 #[test]
 fn tensorboard_forgets_what_a_resumed_run_takes_back() {
     let root = tempfile::tempdir().unwrap();
+    let run = Folder::open(root.path()).unwrap();
     let folder = root.path().join("tensorboard");
     let first = whole_run(2.5);
-    let mut log = TensorBoard::start(&folder, &[]).unwrap();
+    let mut log = TensorBoard::start(&run, &[]).unwrap();
     for event in &first {
         log.event(event).unwrap();
     }
@@ -307,7 +310,7 @@ fn tensorboard_forgets_what_a_resumed_run_takes_back() {
     let foreign = folder.join("events.out.tfevents.1700000000.elsewhere");
     fs::write(&foreign, "theirs").unwrap();
 
-    let mut log = TensorBoard::start(&folder, &kept(&first)).unwrap();
+    let mut log = TensorBoard::start(&run, &kept(&first)).unwrap();
     log.event(&start(20)).unwrap();
     log.event(&step(30, 1.25)).unwrap();
     assert_eq!(fs::read(&foreign).unwrap(), b"theirs");
@@ -345,8 +348,9 @@ fn rows(file: &Path) -> Vec<[String; 5]> {
 #[test]
 fn a_row_of_the_table_is_a_value_and_is_there_at_once() {
     let root = tempfile::tempdir().unwrap();
+    let run = Folder::open(root.path()).unwrap();
     let file = root.path().join("metrics.csv");
-    let mut table = Table::start(&file, &[]).unwrap();
+    let mut table = Table::start(&run, &[]).unwrap();
     let mut told = 0;
     for event in whole_run(0.1 + 0.2) {
         table.event(&event).unwrap();
@@ -375,13 +379,14 @@ fn a_row_of_the_table_is_a_value_and_is_there_at_once() {
 #[test]
 fn the_table_forgets_what_a_resumed_run_takes_back() {
     let root = tempfile::tempdir().unwrap();
+    let run = Folder::open(root.path()).unwrap();
     let file = root.path().join("metrics.csv");
     let first = whole_run(2.5);
-    let mut table = Table::start(&file, &[]).unwrap();
+    let mut table = Table::start(&run, &[]).unwrap();
     for event in &first {
         table.event(event).unwrap();
     }
-    let mut table = Table::start(&file, &kept(&first)).unwrap();
+    let mut table = Table::start(&run, &kept(&first)).unwrap();
     table.event(&step(30, 1.25)).unwrap();
     // Its epoch follows from the start that was kept.
     table.event(&validation(40, 0.75)).unwrap();
@@ -396,13 +401,49 @@ fn the_table_forgets_what_a_resumed_run_takes_back() {
 #[test]
 fn a_log_that_cannot_be_written_is_an_error() {
     let root = tempfile::tempdir().unwrap();
-    let file = root.path().join("taken");
+    let run = Folder::open(root.path()).unwrap();
+    let file = root.path().join("tensorboard");
     fs::write(&file, "").unwrap();
-    assert!(TensorBoard::start(&file, &[]).is_err());
-    assert!(Table::start(&root.path().join("absent/metrics.csv"), &[]).is_err());
+    assert!(TensorBoard::start(&run, &[]).is_err());
     // A folder of that name: the rename is refused, and nothing is left beside it.
     let folder = root.path().join("metrics.csv");
     fs::create_dir(&folder).unwrap();
-    assert!(Table::start(&folder, &[]).is_err());
+    assert!(Table::start(&run, &[]).is_err());
     assert_eq!(files(root.path()), [folder, file]);
+}
+
+/// In a run folder from a stranger: under the logs' names, and those of event files of before.
+#[cfg(unix)]
+#[test]
+fn logs_are_written_through_no_link() {
+    use std::os::unix::fs::symlink;
+    let root = tempfile::tempdir().unwrap();
+    let outside = root.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("profile"), "mine").unwrap();
+    let run = Folder::make(&root.path().join("run")).unwrap();
+    let inside = |name: &str| run.path().join(name);
+    symlink(&outside, inside("tensorboard")).unwrap();
+    let error = TensorBoard::start(&run, &[]).unwrap_err().to_string();
+    assert!(error.contains("it is a link"), "{error}");
+    fs::remove_file(inside("tensorboard")).unwrap();
+
+    fs::create_dir(inside("tensorboard")).unwrap();
+    let old = |seconds: u64| inside(&format!("tensorboard/events.out.tfevents.{seconds}.zoo"));
+    symlink(outside.join("profile"), old(1_700_000_000)).unwrap();
+    symlink(outside.join("absent"), old(1_700_000_001)).unwrap();
+    fs::hard_link(outside.join("profile"), old(1_700_000_002)).unwrap();
+    for name in ["metrics.csv", ".log", "metrics.csv.part"] {
+        symlink(outside.join("profile"), inside(name)).unwrap();
+    }
+    let mut board = TensorBoard::start(&run, &[]).unwrap();
+    let mut table = Table::start(&run, &[]).unwrap();
+    for event in whole_run(2.5) {
+        board.event(&event).unwrap();
+        table.event(&event).unwrap();
+    }
+    assert_eq!(files(&outside), [outside.join("profile")]);
+    assert_eq!(fs::read(outside.join("profile")).unwrap(), b"mine");
+    assert_eq!(fs::read(old(1_700_000_002)).unwrap(), b"");
+    assert_eq!(rows(&inside("metrics.csv")).len(), 16);
 }

@@ -21,14 +21,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use zoo_files::Folder;
 
 use crate::metric::Metrics;
 use crate::recipe::{Difference, Recipe};
-use crate::run::{RECIPE_FILE, RunError, io_error, remove, sync_folder, write_file};
+use crate::run::{RECIPE_FILE, RunError, io_error, write_file};
 
 /// The layout that this version writes and reads.
 pub(crate) const FORMAT: u32 = 2;
 
+/// Where checkpoints lie in a run folder.
+const FOLDER: &str = "checkpoints";
 const MANIFEST_FILE: &str = "manifest.json";
 const SUM_FILE: &str = "manifest.json.sha256";
 
@@ -238,7 +241,7 @@ impl Manifest {
 pub fn find_checkpoint(run: &Path, origin: &Origin, allowed: &[String]) -> Result<Found, RunError> {
     let (mut refused, mut differing) = (Vec::new(), None);
     for step in steps(run)?.into_iter().rev() {
-        let folder = run.join("checkpoints").join(step.to_string());
+        let folder = run.join(FOLDER).join(step.to_string());
         let judged = Checkpoint::read(&folder).and_then(|checkpoint| {
             let differences = checkpoint.differences(origin)?;
             Ok((checkpoint, differences))
@@ -289,49 +292,48 @@ pub fn find_checkpoint(run: &Path, origin: &Origin, allowed: &[String]) -> Resul
 /// # Errors
 /// What `fill` says, or a file that cannot be written; the checkpoints before it stay.
 pub(crate) fn write<E: From<RunError>>(
-    run: &Path,
+    run: &Folder,
     origin: &Origin,
     progress: Progress,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<PathBuf, E> {
-    let checkpoints = run.join("checkpoints");
-    let step = progress.step;
-    let (part, target) = (
-        checkpoints.join(format!(".{step}.part")),
-        checkpoints.join(step.to_string()),
-    );
-    remove(&part)?;
+    let path = run.path().join(FOLDER);
     // Not the run folder: who removed it does not want it back.
-    match fs::create_dir(&checkpoints) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made.map_err(io_error(&checkpoints, "creating"))?,
+    let checkpoints = run
+        .make_inner(FOLDER)
+        .map_err(io_error(&path, "creating"))?;
+    let name = progress.step.to_string();
+    let target = path.join(&name);
+    let written = checkpoints.put_folder(&name, |part| {
+        fill(part.path()).map_err(Unwritten::Filling)?;
+        seal(part, origin, progress).map_err(|error| Unwritten::Filling(error.into()))
+    });
+    match written {
+        Ok(()) => Ok(target),
+        Err(Unwritten::Filling(error)) => Err(error),
+        Err(Unwritten::Io(error)) => Err(io_error(&target, "writing")(error).into()),
     }
-    fs::create_dir(&part).map_err(io_error(&part, "creating"))?;
-    let written = fill(&part).and_then(|()| Ok(seal(&part, origin, progress)?));
-    if let Err(error) = written {
-        // Half a checkpoint is of no use, and what it takes may be what the disk lacks.
-        let _ = remove(&part);
-        return Err(error);
-    }
-    // Only a checkpoint that was refused can be there.
-    remove(&target)?;
-    fs::rename(&part, &target).map_err(io_error(&target, "renaming into place"))?;
-    sync_folder(&checkpoints)?;
-    Ok(target)
 }
 
-/// Adds recipe, manifest and sums to the files of a checkpoint and brings all of it to the disk.
-fn seal(part: &Path, origin: &Origin, progress: Progress) -> Result<(), RunError> {
+/// Why there is no checkpoint.
+enum Unwritten<E> {
+    Filling(E),
+    Io(io::Error),
+}
+
+impl<E> From<io::Error> for Unwritten<E> {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Adds recipe, manifest and sums to the files of a checkpoint.
+fn seal(part: &Folder, origin: &Origin, progress: Progress) -> Result<(), RunError> {
     let recipe = origin.recipe.to_toml();
-    write_file(&part.join(RECIPE_FILE), recipe.as_bytes())?;
+    write_file(part, RECIPE_FILE, recipe.as_bytes())?;
     let mut files = BTreeMap::new();
-    for name in names(part)? {
-        let path = part.join(&name);
-        let sum = sum(&path)?;
-        // Opened for writing, which some systems ask for here.
-        let file = File::options().write(true).open(&path);
-        let synced = file.and_then(|file| file.sync_all());
-        synced.map_err(io_error(&path, "syncing"))?;
+    for name in names(part.path())? {
+        let sum = sum(&part.path().join(&name))?;
         files.insert(name, sum);
     }
     let manifest = Manifest {
@@ -344,43 +346,62 @@ fn seal(part: &Path, origin: &Origin, progress: Progress) -> Result<(), RunError
         files,
     };
     let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON");
-    write_file(&part.join(MANIFEST_FILE), &text)?;
+    write_file(part, MANIFEST_FILE, &text)?;
     let line = format!("{}  {MANIFEST_FILE}\n", hexadecimal(Sha256::digest(&text)));
-    write_file(&part.join(SUM_FILE), line.as_bytes())?;
-    sync_folder(part)
+    write_file(part, SUM_FILE, line.as_bytes())
 }
 
 /// Removes all but the newest `keep` checkpoints.
-pub(crate) fn prune(run: &Path, keep: usize) -> Result<(), RunError> {
-    let mut steps = steps(run)?;
+pub(crate) fn prune(run: &Folder, keep: usize) -> Result<(), RunError> {
+    let Some(checkpoints) = in_run(run)? else {
+        return Ok(());
+    };
+    let mut steps = steps(run.path())?;
     steps.truncate(steps.len().saturating_sub(keep));
-    steps
-        .iter()
-        .try_for_each(|step| remove(&run.join("checkpoints").join(step.to_string())))
+    let mut names = steps.iter().map(usize::to_string);
+    names.try_for_each(|name| remove(&checkpoints, &name))
 }
 
 /// Moves checkpoints that were refused out of the way, so that they neither count among those that
 /// are kept nor are taken for newer ones. Also removes what a killed process was writing.
-pub(crate) fn set_aside(run: &Path, after: usize) -> Result<(), RunError> {
-    let checkpoints = run.join("checkpoints");
-    for step in steps(run)?.into_iter().filter(|step| *step > after) {
-        let folder = checkpoints.join(step.to_string());
-        let aside = checkpoints.join(format!("{step}.refused"));
-        remove(&aside)?;
-        fs::rename(&folder, &aside).map_err(io_error(&folder, "moving out of the way"))?;
-    }
-    if !checkpoints.is_dir() {
+pub(crate) fn set_aside(run: &Folder, after: usize) -> Result<(), RunError> {
+    let Some(checkpoints) = in_run(run)? else {
         return Ok(());
+    };
+    for step in steps(run.path())?.into_iter().filter(|step| *step > after) {
+        let (name, aside) = (step.to_string(), format!("{step}.refused"));
+        remove(&checkpoints, &aside)?;
+        let moved = checkpoints.rename(&name, &aside);
+        moved.map_err(io_error(
+            &checkpoints.path().join(name),
+            "moving out of the way",
+        ))?;
     }
-    names(&checkpoints)?
+    names(checkpoints.path())?
         .iter()
         .filter(|name| name.starts_with('.') && name.ends_with(".part"))
-        .try_for_each(|name| remove(&checkpoints.join(name)))
+        .try_for_each(|name| remove(&checkpoints, name))
+}
+
+/// Where a run's checkpoints lie, to be written to; `None` where it has none.
+pub(crate) fn in_run(run: &Folder) -> Result<Option<Folder>, RunError> {
+    match run.inner(FOLDER) {
+        Ok(checkpoints) => Ok(Some(checkpoints)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error(&run.path().join(FOLDER), "opening for writing")(
+            error,
+        )),
+    }
+}
+
+fn remove(folder: &Folder, name: &str) -> Result<(), RunError> {
+    let removed = folder.remove(name);
+    removed.map_err(io_error(&folder.path().join(name), "removing"))
 }
 
 /// The steps of a run's checkpoints, the oldest first.
 fn steps(run: &Path) -> Result<Vec<usize>, RunError> {
-    let checkpoints = run.join("checkpoints");
+    let checkpoints = run.join(FOLDER);
     if !checkpoints.is_dir() {
         return Ok(Vec::new());
     }

@@ -12,9 +12,11 @@
 //! ```
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use zoo_files::Folder;
 
 use crate::checkpoint::{self, Found, Origin, Progress, find_checkpoint, names};
 use crate::event::{Event, read_events};
@@ -97,8 +99,8 @@ pub enum RunError {
     },
     /// The folder went away.
     #[error(
-        "{}: the run folder was removed or replaced while the run went on; nothing was written to \
-         what is there now",
+        "{}: the run folder, or the {LOCK_FILE} in it, was removed or replaced while the run went on; \
+         nothing was written to what is there now",
         path.display()
     )]
     Removed {
@@ -161,7 +163,8 @@ const LOCK_FILE: &str = ".lock";
 /// A run's folder, open for writing by this process alone.
 #[derive(Debug)]
 pub struct Run {
-    folder: PathBuf,
+    /// Opened once: what is written goes here, wherever the path leads by then, and through no link.
+    folder: Folder,
     origin: Origin,
     metrics: File,
     /// Locked as long as it is open; the system lets go of it when the process ends, however.
@@ -174,29 +177,32 @@ impl Run {
     /// # Errors
     /// A folder that cannot be created.
     pub fn create(root: &Path, name: &str, origin: Origin) -> Result<Self, RunError> {
-        Self::open(&Self::create_folder(root, name)?, origin)
+        Self::in_folder(Self::create_folder(root, name)?, origin)
     }
 
     /// Creates the folder alone, for results that no training made.
     ///
     /// # Errors
     /// A name that would lead out of `root`, or a folder that cannot be created.
-    pub fn create_folder(root: &Path, name: &str) -> Result<PathBuf, RunError> {
+    pub fn create_folder(root: &Path, name: &str) -> Result<Folder, RunError> {
         zoo_files::check_name(name).map_err(|problem| RunError::Name {
             name: name.to_owned(),
             problem,
         })?;
-        fs::create_dir_all(root).map_err(io_error(root, "creating the output folder"))?;
+        let runs = Folder::make(root).map_err(io_error(root, "creating the output folder"))?;
         let taken = numbered(root, name)?
             .last()
             .map_or(0, |(number, _)| *number);
         for number in taken + 1.. {
-            let folder = root.join(format!("{name}-{number}"));
-            match fs::create_dir(&folder) {
-                Ok(()) => return Ok(folder),
+            let folder = format!("{name}-{number}");
+            match runs.new_inner(&folder) {
+                Ok(folder) => return Ok(folder),
                 // Another process took the number between the look and the step.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(io_error(&folder, "creating the run folder")(error)),
+                Err(error) => {
+                    let folder = root.join(folder);
+                    return Err(io_error(&folder, "creating the run folder")(error));
+                }
             }
         }
         unreachable!("numbers do not run out")
@@ -205,15 +211,19 @@ impl Run {
     /// Opens an existing run folder to continue it.
     ///
     /// # Errors
-    /// A folder that does not exist, cannot be written, or is in use by another process.
+    /// A folder that does not exist, cannot be written, or is in use by another process; a link where
+    /// a file of the run should be.
     pub fn open(folder: &Path, origin: Origin) -> Result<Self, RunError> {
-        let lock = lock(folder)?;
-        let path = folder.join(METRICS_FILE);
+        let opened = Folder::open(folder).map_err(io_error(folder, "opening the run folder"))?;
+        Self::in_folder(opened, origin)
+    }
+
+    fn in_folder(folder: Folder, origin: Origin) -> Result<Self, RunError> {
         Ok(Self {
-            folder: folder.to_owned(),
+            lock: lock(&folder)?,
+            metrics: open_metrics(&folder)?,
+            folder,
             origin,
-            metrics: append_to(&path)?,
-            lock,
         })
     }
 
@@ -231,7 +241,7 @@ impl Run {
 
     /// Whether a process is at work in a run folder.
     pub fn is_locked(folder: &Path) -> bool {
-        let Ok(file) = File::open(folder.join(LOCK_FILE)) else {
+        let Ok(file) = zoo_files::open(&folder.join(LOCK_FILE)) else {
             return false;
         };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
@@ -239,19 +249,34 @@ impl Run {
 
     /// Where the run lies.
     pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder itself, to write into.
+    pub fn inside(&self) -> &Folder {
         &self.folder
     }
 
-    /// Appends an event to `metrics.jsonl`.
+    /// Appends an event to `metrics.jsonl`. If that was removed or replaced meanwhile, what was
+    /// written to it is put there again.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn log(&mut self, event: &Event) -> Result<(), RunError> {
         let mut line = serde_json::to_vec(event).expect("an event is JSON");
         line.push(b'\n');
-        self.metrics
-            .write_all(&line)
-            .map_err(io_error(&self.folder.join(METRICS_FILE), "writing"))
+        let path = self.path(METRICS_FILE);
+        if !same_file(&self.metrics, &path) && self.folder.is_there() {
+            let log = &mut self.metrics;
+            let again = self.folder.replace(METRICS_FILE, |copy| {
+                log.rewind()?;
+                io::copy(log, copy).map(drop)
+            });
+            again.map_err(io_error(&path, "writing anew"))?;
+            self.metrics = open_metrics(&self.folder)?;
+        }
+        let written = self.metrics.write_all(&line);
+        written.map_err(io_error(&path, "writing"))
     }
 
     /// Writes a file of the run beside its name and renames it.
@@ -260,7 +285,7 @@ impl Run {
     /// A file that cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         self.check_there()?;
-        write_file(&self.folder.join(name), bytes)
+        write_file(&self.folder, name, bytes)
     }
 
     /// Finds the checkpoint to go on from and takes the run back to it: events after it are
@@ -269,20 +294,22 @@ impl Run {
     /// # Errors
     /// See [`find_checkpoint`]; files that cannot be written.
     pub fn rewind(&mut self, allowed: &[String], total_steps: usize) -> Result<Found, RunError> {
-        let found = find_checkpoint(&self.folder, &self.origin, allowed)?;
+        // What is found is gone on with here, so it is looked for nowhere else.
+        checkpoint::in_run(&self.folder)?;
+        let found = find_checkpoint(self.folder(), &self.origin, allowed)?;
         let step = match &found.checkpoint {
             Some(checkpoint) => checkpoint.manifest.progress.step,
             None => 0,
         };
         if step > total_steps {
             return Err(RunError::TooShort {
-                path: self.folder.clone(),
+                path: self.folder().to_owned(),
                 done: step,
                 total: total_steps,
             });
         }
         checkpoint::set_aside(&self.folder, step)?;
-        let path = self.folder.join(METRICS_FILE);
+        let path = self.path(METRICS_FILE);
         let bytes = fs::read(&path).map_err(io_error(&path, "reading"))?;
         let (events, _) = read_events(&bytes);
         let mut kept = Vec::new();
@@ -292,8 +319,8 @@ impl Run {
                 kept.push(b'\n');
             }
         }
-        write_file(&path, &kept)?;
-        self.metrics = append_to(&path)?;
+        write_file(&self.folder, METRICS_FILE, &kept)?;
+        self.metrics = open_metrics(&self.folder)?;
         Ok(found)
     }
 
@@ -311,7 +338,7 @@ impl Run {
         self.check_there()?;
         // What the checkpoint follows from must be on the disk before it.
         let synced = self.metrics.sync_data();
-        synced.map_err(io_error(&self.folder.join(METRICS_FILE), "syncing"))?;
+        synced.map_err(io_error(&self.path(METRICS_FILE), "syncing"))?;
         let path = checkpoint::write(&self.folder, &self.origin, progress, fill)?;
         checkpoint::prune(&self.folder, keep)?;
         Ok(path)
@@ -319,33 +346,31 @@ impl Run {
 
     /// Whether the folder is still the one that was locked.
     fn check_there(&self) -> Result<(), RunError> {
-        let there = same_file(&self.lock, &self.folder.join(LOCK_FILE));
+        let there = self.folder.is_there() && same_file(&self.lock, &self.path(LOCK_FILE));
         if there {
             return Ok(());
         }
         Err(RunError::Removed {
-            path: self.folder.clone(),
+            path: self.folder().to_owned(),
         })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
     }
 }
 
-fn append_to(path: &Path) -> Result<File, RunError> {
-    let file = File::options().create(true).append(true).open(path);
-    file.map_err(io_error(path, "opening for writing"))
+fn open_metrics(folder: &Folder) -> Result<File, RunError> {
+    let path = folder.path().join(METRICS_FILE);
+    let file = folder.append(METRICS_FILE);
+    file.map_err(io_error(&path, "opening for writing"))
 }
 
 /// Takes the lock of a run folder and writes into it who has it.
-fn lock(folder: &Path) -> Result<File, RunError> {
-    let path = folder.join(LOCK_FILE);
-    if !folder.is_dir() {
-        let error = io::Error::new(io::ErrorKind::NotFound, "no such folder");
-        return Err(io_error(folder, "opening the run folder")(error));
-    }
-    let mut options = File::options();
-    let options = options.create(true).truncate(false).read(true).write(true);
-    let mut file = options
-        .open(&path)
-        .map_err(io_error(&path, "opening for writing"))?;
+fn lock(folder: &Folder) -> Result<File, RunError> {
+    let path = folder.path().join(LOCK_FILE);
+    let file = folder.lock(LOCK_FILE);
+    let mut file = file.map_err(io_error(&path, "opening for writing"))?;
     match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -356,7 +381,7 @@ fn lock(folder: &Path) -> Result<File, RunError> {
                 id => format!("process {id}"),
             };
             return Err(RunError::Locked {
-                path: folder.to_owned(),
+                path: folder.path().to_owned(),
                 holder,
             });
         }
@@ -410,21 +435,9 @@ fn numbered(root: &Path, name: &str) -> Result<Vec<(u64, PathBuf)>, RunError> {
     Ok(runs)
 }
 
-pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    zoo_files::write(path, bytes).map_err(io_error(path, "writing"))
-}
-
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), RunError> {
-    zoo_files::sync_folder(folder).map_err(io_error(folder, "syncing"))
-}
-
-pub(crate) fn remove(folder: &Path) -> Result<(), RunError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io_error(folder, "removing")(error))
-        }
-        _ => Ok(()),
-    }
+pub(crate) fn write_file(folder: &Folder, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+    let written = folder.write(name, bytes);
+    written.map_err(io_error(&folder.path().join(name), "writing"))
 }
 
 #[cfg(test)]
@@ -694,6 +707,104 @@ mod tests {
         drop(run);
         assert!(!Run::is_locked(&folder));
         Run::open(&folder, origin).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_is_removed_is_written_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let mut run = create(root.path(), "x");
+        let path = run.folder().join(METRICS_FILE);
+        let event = |step| Event::Checkpoint {
+            step,
+            path: String::new(),
+        };
+        run.log(&event(1)).unwrap();
+        fs::remove_file(&path).unwrap();
+        run.log(&event(2)).unwrap();
+        fs::rename(&path, root.path().join("elsewhere")).unwrap();
+        fs::write(&path, "another's").unwrap();
+        run.log(&event(3)).unwrap();
+        run.log(&event(4)).unwrap();
+        let told = read_events(&fs::read(&path).unwrap()).0;
+        assert_eq!(told, [1, 2, 3, 4].map(event));
+        // Nor is it put where nobody wants it.
+        fs::remove_dir_all(run.folder()).unwrap();
+        run.log(&event(5)).unwrap();
+        assert!(!run.folder().exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_links_of_a_run_folder() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let outside = root.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::create_dir(outside.join("10")).unwrap();
+        fs::write(outside.join("profile"), "mine").unwrap();
+        fs::write(outside.join("10/profile"), "mine").unwrap();
+        let mut run = create(root.path(), "x");
+        let folder = run.folder().to_owned();
+        // Where checkpoints go, and what they replace.
+        symlink(&outside, folder.join("checkpoints")).unwrap();
+        let progress = Progress::default;
+        let says = |error: RunError| {
+            let error = error.to_string();
+            assert!(
+                error.contains("checkpoints: ") && error.contains("it is a link"),
+                "{error}"
+            );
+        };
+        says(run.checkpoint(progress(), 1, |_| Ok(())).unwrap_err());
+        says(run.rewind(&[], 100).unwrap_err());
+        says(checkpoint::prune(run.inside(), 0).unwrap_err());
+        fs::remove_file(folder.join("checkpoints")).unwrap();
+        save(&run, 5, 9);
+        for name in ["10", "12", ".part", ".10.part", "12.refused"] {
+            symlink(outside.join("10"), folder.join("checkpoints").join(name)).unwrap();
+        }
+        save(&run, 10, 9);
+        assert!(!folder.join("checkpoints/10").is_symlink());
+        let rewound = run.rewind(&[], 100).unwrap();
+        assert_eq!(rewound.refused.len(), 1);
+        save(&run, 20, 1);
+        let mut left = names(&folder.join("checkpoints")).unwrap();
+        left.sort();
+        assert_eq!(left, ["12.refused", "20"]);
+        drop(run);
+        // A lock and a log.
+        let open = || Run::open(&folder, origin("train.steps = 100"));
+        for name in [LOCK_FILE, METRICS_FILE] {
+            let path = folder.join(name);
+            fs::remove_file(&path).unwrap();
+            for to in ["profile", "absent"] {
+                symlink(outside.join(to), &path).unwrap();
+                let error = open().unwrap_err().to_string();
+                assert!(
+                    error.contains(name) && error.contains("it is a link"),
+                    "{error}"
+                );
+                fs::remove_file(&path).unwrap();
+            }
+        }
+        fs::hard_link(outside.join("profile"), folder.join(METRICS_FILE)).unwrap();
+        let mut run = open().unwrap();
+        run.log(&Event::Checkpoint {
+            step: 1,
+            path: String::new(),
+        })
+        .unwrap();
+        drop(run);
+        fs::remove_file(folder.join(LOCK_FILE)).unwrap();
+        fs::hard_link(outside.join("profile"), folder.join(LOCK_FILE)).unwrap();
+        assert!(open().unwrap_err().to_string().contains("hard link"));
+        for file in ["profile", "10/profile"] {
+            assert_eq!(fs::read(outside.join(file)).unwrap(), b"mine");
+        }
+        let mut left = names(&outside).unwrap();
+        left.sort();
+        assert_eq!(left, ["10", "profile"]);
+        assert_eq!(names(&outside.join("10")).unwrap(), ["profile"]);
     }
 
     #[test]

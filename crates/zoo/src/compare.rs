@@ -10,17 +10,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use tempfile::TempDir;
 use zoo_compare::bounds::{EXPLANATION, Tolerance};
 use zoo_compare::driver::{Lane, Measures, Plan, References, add_shares_of_limits, compare};
 use zoo_compare::report::{Column, Report, SCHEMA, VERSION};
 use zoo_compare::spec::Dtype;
 use zoo_compare::{baseline, machine, render};
+use zoo_files::Folder;
 
 use crate::bar::Bar;
 use crate::cli::{CompareArgs, CompareCommand, Format, Measure, MergeArgs};
 use crate::devices::{self, Kind};
 use crate::error::Error;
 use crate::output;
+use crate::place;
 
 /// The PyTorch side of a comparison.
 const PEER: &str = include_str!("peer.py");
@@ -39,8 +42,9 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
         .map_err(Error::Request)?
         .unwrap_or_default();
     let (backends, earlier) = base(args)?;
-    let work = Work::new(&args.out)?;
-    let mut lanes = lanes(args, &backends, &work.0)?;
+    place::outside_runs(&args.out, None)?;
+    let work = work(&args.out)?;
+    let mut lanes = lanes(args, &backends, work.path())?;
     let chosen = subjects::choose(args)?;
 
     let bar = (!args.quiet && !args.json).then(|| Bar::new("{spinner} {msg}"));
@@ -74,10 +78,10 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
         subjects: Vec::new(),
         baseline: None,
     };
-    let references = references(args, &work.0)?;
+    let references = references(args, work.path())?;
     for choice in &chosen {
-        let folder = work.0.join(choice.name().replace(['/', '\\'], "-"));
-        fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+        let folder = work.path().join(choice.name().replace(['/', '\\'], "-"));
+        Folder::make(&folder).map_err(|error| failed(&folder, error))?;
         let prepared = choice.prepare(args, plan.steps, folder.clone())?;
         let subject = compare(&plan, &references, &mut lanes, prepared).map_err(Error::Failed)?;
         report.columns = lanes.iter().map(|lane| lane.column.clone()).collect();
@@ -114,27 +118,15 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// What was measured, left behind nowhere.
-struct Work(PathBuf);
-
-impl Work {
-    fn new(out: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(out)
-            .map_err(|error| Error::Request(format!("--out {}: {error}", out.display())))?;
-        let folder = out.join(format!(".work-{}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+/// A folder that goes with the comparison, for what was measured: new, by a name that nobody knows.
+/// Nothing in it is of use later, and an error when it goes would hide the one that ended the run.
+fn work(out: &Path) -> Result<TempDir, Error> {
+    let made = Folder::make(out)
         // A worker runs in the same folder, but a specification names its files by itself.
-        fs::canonicalize(&folder)
-            .map(Self)
-            .map_err(|error| failed(&folder, error))
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        // Nothing in it is of use later, and an error now would hide the one that ended the run.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+        .and_then(|out| fs::canonicalize(out.path()));
+    let out = made.map_err(|error| Error::Request(format!("--out {}: {error}", out.display())))?;
+    let work = tempfile::Builder::new().prefix(".work-").tempdir_in(&out);
+    work.map_err(|error| failed(&out, error))
 }
 
 fn failed(path: &Path, error: impl std::fmt::Display) -> Error {
@@ -436,6 +428,7 @@ fn write_file(path: &Path, text: &str) -> Result<(), Error> {
 
 /// `zoo compare merge`
 fn merge(args: &MergeArgs) -> Result<(), Error> {
+    place::outside_runs(&args.out, None)?;
     let mut reports: Vec<(String, Report)> = Vec::new();
     for path in &args.files {
         let report = read(path)?;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use burn::tensor::DType;
 use serde_json::{Value as Json, json};
-use zoo_train::{MODEL_FILE, RECIPE_FILE, Run};
+use zoo_files::Folder;
+use zoo_train::{MODEL_FILE, Run};
 
 use crate::cli::{ExportArgs, ExportFormat, FloatName, ImportArgs};
 use crate::data::Codec;
@@ -14,6 +15,8 @@ use crate::devices;
 use crate::error::Error;
 use crate::hub;
 use crate::language;
+use crate::place::{self, EXPORT_FILE, EXPORT_FOLDER};
+use crate::pretrained;
 use crate::progress::print_json;
 use crate::saved::{CONFIG_FILE, Config, Saved};
 use crate::summary::grouped;
@@ -49,22 +52,22 @@ pub fn import(args: &ImportArgs) -> Result<(), Error> {
         problem_type: saved.problem_type,
     };
     let json = serde_json::to_vec_pretty(&config).map_err(Error::failed)?;
-    let written = (saved.ready.save(&folder.join(MODEL_FILE), None))
-        .and_then(|()| write(&folder.join(CONFIG_FILE), &json));
+    let written = (saved.ready.save(&folder.path().join(MODEL_FILE), None))
+        .and_then(|()| write(&folder, CONFIG_FILE, &json));
     if let Err(error) = written {
         // A folder without one of its files is no run.
-        let _ = fs::remove_dir_all(&folder);
+        let _ = fs::remove_dir_all(folder.path());
         return Err(error);
     }
     let parameters = saved.model.parameters();
     if args.json {
         print_json(&serde_json::json!({
-            "run": folder, "model": architecture, "parameters": parameters,
+            "run": folder.path(), "model": architecture, "parameters": parameters,
         }));
     } else {
         println!(
             "{}: {architecture}, {} parameters",
-            folder.display(),
+            folder.path().display(),
             grouped(parameters as u64)
         );
     }
@@ -75,8 +78,8 @@ pub fn import(args: &ImportArgs) -> Result<(), Error> {
 pub fn export(args: &ExportArgs) -> Result<(), Error> {
     let out = match (&args.out, args.format) {
         (Some(out), _) => out.clone(),
-        (None, ExportFormat::Safetensors) => args.run.join("export.safetensors"),
-        (None, ExportFormat::Hf) => args.run.join("export"),
+        (None, ExportFormat::Safetensors) => args.run.join(EXPORT_FILE),
+        (None, ExportFormat::Hf) => args.run.join(EXPORT_FOLDER),
     };
     may_write(args, &out)?;
     let saved = Saved::open(&args.run, None)?;
@@ -93,7 +96,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
         if let Some(kind) = &saved.problem_type {
             config["problem_type"] = json!(kind);
         }
-        zoo_files::replace_folder(&out, |part| {
+        let placed = zoo_files::merge_folder(&out, |part| {
             write_folder(&saved, &config, dtype, part).map_err(Stopped::Failed)
         })
         .map_err(|stopped| match stopped {
@@ -102,9 +105,8 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
         })?;
         // What an earlier export had and this one has not would be read with it.
         for name in [hub::TOKENIZER_FILE, TOKENIZER_CONFIG] {
-            let stale = out.join(name);
-            if !is_written(&saved.codec, name) && stale.is_file() {
-                fs::remove_file(stale).map_err(Error::failed)?;
+            if !is_written(&saved.codec, name) {
+                placed.remove(name).map_err(Error::failed)?;
             }
         }
     }
@@ -135,17 +137,14 @@ fn may_write(args: &ExportArgs, out: &Path) -> Result<(), Error> {
     if !is_folder && (out.is_dir() || out.extension().is_none_or(|end| end != "safetensors")) {
         return refuse("--out names a file that ends in .safetensors");
     }
+    let fetched = pretrained::fetched(&args.run)?;
+    let source = fetched
+        .as_ref()
+        .map_or(&args.run, |fetched| &fetched.folder);
+    place::outside_runs(out, Some(source))?;
     let is_empty = fs::read_dir(out).is_ok_and(|mut files| files.next().is_none());
     if fs::symlink_metadata(out).is_err() || is_empty {
         return Ok(());
-    }
-    let parent = out.parent().unwrap_or(out);
-    let holder = match is_folder {
-        true => Some(out),
-        false => (out.file_name() == Some(MODEL_FILE.as_ref())).then_some(parent),
-    };
-    if holder.is_some_and(|folder| is_run(folder) || is_same(folder, &args.run)) {
-        return refuse("a run, or the weights to export; --out names another place");
     }
     let other = |name: &&str| is_folder && *name != MODEL_FILE && out.join(name).exists();
     if let Some(name) = zoo_weights::IN_FOLDER.into_iter().find(other) {
@@ -159,23 +158,9 @@ fn may_write(args: &ExportArgs, out: &Path) -> Result<(), Error> {
     }
 }
 
-/// Whether a folder is one of ours: of a training, or of an import.
-fn is_run(folder: &Path) -> bool {
-    let config = fs::read_to_string(folder.join(CONFIG_FILE)).unwrap_or_default();
-    let config = serde_json::from_str(&config);
-    folder.join(RECIPE_FILE).is_file() || config.is_ok_and(|config| !hub::is_origins(&config))
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
-}
-
 /// The files of a folder for the origin's library.
-fn write_folder(saved: &Saved, config: &Json, dtype: DType, folder: &Path) -> Result<(), Error> {
-    let weights = folder.join(MODEL_FILE);
+fn write_folder(saved: &Saved, config: &Json, dtype: DType, folder: &Folder) -> Result<(), Error> {
+    let weights = folder.path().join(MODEL_FILE);
     let there = hub::model(config).map_err(Error::failed)?;
     if there.parameters() == saved.model.parameters() {
         saved.ready.save(&weights, Some(dtype))?;
@@ -186,14 +171,14 @@ fn write_folder(saved: &Saved, config: &Json, dtype: DType, folder: &Path) -> Re
         grown.save(&weights, Some(dtype))?;
     }
     let json = serde_json::to_vec_pretty(config).map_err(Error::failed)?;
-    write(&folder.join(CONFIG_FILE), &json)?;
+    write(folder, CONFIG_FILE, &json)?;
     if let Some(tokenizer) = language::file(&saved.codec) {
-        write(&folder.join(hub::TOKENIZER_FILE), tokenizer.as_bytes())?;
+        write(folder, hub::TOKENIZER_FILE, tokenizer.as_bytes())?;
     }
     if is_written(&saved.codec, TOKENIZER_CONFIG) {
         // Without it, a tokenizer of the architecture's usual kind is looked for.
         let kind = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "unk_token": "<unk>"}"#;
-        write(&folder.join(TOKENIZER_CONFIG), kind)?;
+        write(folder, TOKENIZER_CONFIG, kind)?;
     }
     Ok(())
 }
@@ -206,7 +191,8 @@ fn is_written(codec: &Codec, name: &str) -> bool {
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    zoo_files::write(path, bytes)
-        .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))
+fn write(folder: &Folder, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let path = folder.path().join(name);
+    let written = folder.write(name, bytes);
+    written.map_err(|error| Error::Failed(format!("{}: {error}", path.display())))
 }

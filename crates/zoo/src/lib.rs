@@ -39,6 +39,7 @@ mod list;
 mod output;
 mod parity;
 mod paths;
+mod place;
 mod predict;
 pub mod pretrained;
 mod progress;

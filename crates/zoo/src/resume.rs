@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::output;
 use crate::progress::{describe, print_json};
 use crate::recipes;
+use crate::saved::CONFIG_FILE;
 use crate::train::finish_event;
 
 /// Bytes that are read of an answer of yes or no.
@@ -59,7 +60,7 @@ impl Candidate {
 pub fn state(folder: &Path, record: &Record, is_running: bool) -> &'static str {
     match record.state {
         _ if is_running => "at work in another process",
-        State::Finished if folder.join(MODEL_FILE).exists() => "finished",
+        State::Finished if is_whole(folder) => "finished",
         State::Finished => "without its result",
         State::Running => "killed",
         State::Interrupted => "interrupted",
@@ -85,6 +86,8 @@ pub fn unfinished(args: &TrainArgs) -> Result<Vec<PathBuf>, Error> {
     };
     let entries = fs::read_dir(&args.out).into_iter().flatten().flatten();
     let mut runs: Vec<Candidate> = entries
+        // Nobody named what a link leads to.
+        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
         .filter_map(|entry| Candidate::read(entry.path()))
         .collect();
     runs.sort_by(|a, b| b.last.cmp(&a.last).then(b.folder.cmp(&a.folder)));
@@ -128,7 +131,14 @@ pub fn unfinished(args: &TrainArgs) -> Result<Vec<PathBuf>, Error> {
 
 /// Whether a run has all that it will ever have.
 pub fn is_finished(folder: &Path, record: &Record) -> bool {
-    record.state == State::Finished && folder.join(MODEL_FILE).exists()
+    record.state == State::Finished && is_whole(folder)
+}
+
+/// Whether a run's result can be used.
+fn is_whole(folder: &Path) -> bool {
+    [MODEL_FILE, CONFIG_FILE]
+        .iter()
+        .all(|name| folder.join(name).exists())
 }
 
 /// What a run's record says, if it can be read.

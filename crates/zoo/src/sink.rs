@@ -1,9 +1,9 @@
 //! Logs beside `metrics.jsonl`: `--log tensorboard,csv`.
 
 use std::io;
-use std::path::Path;
 
-use zoo_report::{Table, TensorBoard};
+use zoo_files::Folder;
+use zoo_report::{TABLE_FILE, TENSORBOARD_FOLDER, Table, TensorBoard};
 use zoo_train::Event;
 
 use crate::cli::LogForm;
@@ -38,18 +38,23 @@ impl Sinks {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn open(forms: &[LogForm], run: &Path, kept: &[Event]) -> Result<Self, Error> {
-        let open = |form: &LogForm| -> io::Result<Box<dyn Sink>> {
-            Ok(match form {
-                LogForm::Tensorboard => {
-                    Box::new(TensorBoard::start(&run.join("tensorboard"), kept)?)
-                }
-                LogForm::Csv => Box::new(Table::start(&run.join("metrics.csv"), kept)?),
-            })
+    pub fn open(forms: &[LogForm], run: &Folder, kept: &[Event]) -> Result<Self, Error> {
+        let open = |form: &LogForm| -> Result<Box<dyn Sink>, Error> {
+            let (name, opened): (_, io::Result<Box<dyn Sink>>) = match form {
+                LogForm::Tensorboard => (
+                    TENSORBOARD_FOLDER,
+                    TensorBoard::start(run, kept).map(|log| Box::new(log) as _),
+                ),
+                LogForm::Csv => (
+                    TABLE_FILE,
+                    Table::start(run, kept).map(|log| Box::new(log) as _),
+                ),
+            };
+            let path = run.path().join(name);
+            opened.map_err(|error| Error::Failed(format!("{}: {error}", path.display())))
         };
-        let open = forms.iter().map(open).collect::<io::Result<_>>();
         Ok(Self {
-            open: open.map_err(|error| Error::Failed(format!("{}: {error}", run.display())))?,
+            open: forms.iter().map(open).collect::<Result<_, _>>()?,
             lost: Vec::new(),
         })
     }

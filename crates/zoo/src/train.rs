@@ -260,7 +260,7 @@ struct Trained {
 /// The logs that are asked for, with what a resumed run had told before.
 fn open_sinks(args: &TrainArgs, run: &Run) -> Result<Sinks, Error> {
     let kept = fs::read(run.folder().join(METRICS_FILE)).map_err(Error::failed)?;
-    Sinks::open(&args.log, run.folder(), &read_events(&kept).0)
+    Sinks::open(&args.log, run.inside(), &read_events(&kept).0)
 }
 
 fn train(
@@ -276,13 +276,9 @@ fn train(
         selected,
         ..
     } = prepared;
-    let config = Config {
-        model: model.table(),
-        codec: data.codec.clone(),
-        problem_type: None,
-    };
-    run.write(RECIPE_FILE, recipe.to_toml().as_bytes())?;
-    run.write(CONFIG_FILE, &to_json(&config))?;
+    for (name, text) in about_result(prepared) {
+        run.write(name, &text)?;
+    }
     let stop = stop_on_signals()?;
     let job = Job {
         recipe,
@@ -305,6 +301,43 @@ fn train(
         _ => error.into(),
     })?;
     Ok(Trained { ready, outcome })
+}
+
+/// The files that say how the result was made and how it is used.
+fn about_result(prepared: &Prepared) -> [(&'static str, Vec<u8>); 2] {
+    let config = Config {
+        model: prepared.model.table(),
+        codec: prepared.data.codec.clone(),
+        problem_type: None,
+    };
+    let recipe = prepared.recipe.to_toml();
+    [
+        (RECIPE_FILE, recipe.into_bytes()),
+        (CONFIG_FILE, to_json(&config)),
+    ]
+}
+
+/// Writes anew what was removed from a run, or changed, while it went on: a finished run is whole.
+fn keep_whole(prepared: &Prepared, run: &Run, ready: &dyn Ready) -> Result<(), Error> {
+    let warn = |name: &str| {
+        eprintln!(
+            "warning: {} was removed or changed while the run went on; it is written anew",
+            run.folder().join(name).display()
+        );
+    };
+    for (name, text) in about_result(prepared) {
+        let there = zoo_files::read(&run.folder().join(name), text.len() as u64);
+        if there.ok().as_ref() != Some(&text) {
+            warn(name);
+            run.write(name, &text)?;
+        }
+    }
+    let model = run.folder().join(MODEL_FILE);
+    if !model.is_file() {
+        warn(MODEL_FILE);
+        ready.save(&model, None)?;
+    }
+    Ok(())
 }
 
 /// Saves the result, then tests it and completes the record: what was computed is safe before any
@@ -348,6 +381,7 @@ fn conclude(
         );
     }
     result.wall_seconds = clock.seconds();
+    keep_whole(prepared, run, &*ready)?;
     let finish = finish_event(run.folder(), &result);
     record.state = State::Finished;
     record.ended = Some(now());
@@ -364,6 +398,8 @@ fn conclude(
         if let Err(error) = examined {
             eprintln!("warning: the report shows no examples: {error}");
         }
+        // Looking takes time as well.
+        keep_whole(prepared, run, &*ready)?;
     }
     Ok(finish)
 }

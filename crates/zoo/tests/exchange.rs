@@ -6,6 +6,9 @@
 #![cfg(feature = "flex")]
 
 mod common;
+#[cfg(unix)]
+#[path = "exchange/links.rs"]
+mod links;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -531,6 +534,93 @@ fn an_export_writes_over_nothing_unless_it_is_told_to() {
     fs::write(root.join("folder/model.safetensors.index.json"), "{}").unwrap();
     let error = fail(root, &export("folder", &["--format", "hf", "--force"]), 2);
     assert!(error.contains("model.safetensors.index.json"), "{error}");
+}
+
+/// Neither by another way to it, nor where a run may keep something later, nor another run's.
+#[test]
+fn what_a_run_is_made_of_is_never_written_over() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    hub_folder(root, "gpt");
+    succeed(root, &["import", "gpt-hub"]);
+    let run = "runs/gpt-hub-import-1";
+    fs::create_dir_all(root.join("runs/other-1/checkpoints/10")).unwrap();
+    for name in [
+        "recipe.toml",
+        "run.json",
+        "checkpoints/10/model.safetensors",
+    ] {
+        fs::write(root.join("runs/other-1").join(name), "").unwrap();
+    }
+    let before = files(root);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(root.join(run), root.join("linked")).unwrap();
+        let weights = root.join(run).join("model.safetensors");
+        std::os::unix::fs::symlink(weights, root.join("linked.safetensors")).unwrap();
+    }
+    let here = root.display();
+    for (out, is_folder) in [
+        (format!("{run}/./model.safetensors"), false),
+        (
+            format!("{run}/../gpt-hub-import-1/model.safetensors"),
+            false,
+        ),
+        (format!("absent/../{run}/model.safetensors"), false),
+        (format!("{here}/{run}/model.safetensors"), false),
+        (format!("{run}/other.safetensors"), false),
+        (format!("{run}/export/../model.safetensors"), false),
+        ("runs/other-1/model.safetensors".into(), false),
+        (
+            "runs/other-1/checkpoints/10/model.safetensors".into(),
+            false,
+        ),
+        (
+            "runs/other-1/checkpoints/11/model.safetensors".into(),
+            false,
+        ),
+        ("linked/model.safetensors".into(), false),
+        ("linked.safetensors".into(), false),
+        (format!("{run}/."), true),
+        (format!("{run}/../gpt-hub-import-1"), true),
+        (format!("{run}/checkpoints"), true),
+        ("runs/other-1".into(), true),
+        ("runs/other-1/checkpoints/10".into(), true),
+        ("linked".into(), true),
+        ("linked/checkpoints".into(), true),
+    ] {
+        if cfg!(not(unix)) && out.starts_with("linked") {
+            continue;
+        }
+        let form = if is_folder { "hf" } else { "safetensors" };
+        let error = fail(
+            root,
+            &["export", run, "--out", &out, "--format", form, "--force"],
+            2,
+        );
+        assert!(
+            error.contains("--out names another place"),
+            "{out}: {error}"
+        );
+    }
+    // Nor what is exported, of which any file may be a part.
+    let part = "gpt-hub/model-00001-of-00002.safetensors";
+    fail(root, &["export", "gpt-hub", "--out", part, "--force"], 2);
+    // A comparison's report has the name of a run's.
+    let report = root.join("comparison.json");
+    let compare = ["compare", "--models", "mlp", "--backends", "flex", "--out"];
+    fail(root, &[&compare[..], &[run]].concat(), 2);
+    fs::write(&report, "{}").unwrap();
+    let report = report.to_str().unwrap();
+    let merge = ["compare", "merge", report, "--out", "runs/other-1/run.json"];
+    let error = fail(root, &merge, 2);
+    assert!(error.contains("--out names another place"), "{error}");
+    #[cfg(unix)]
+    for link in ["linked", "linked.safetensors"] {
+        fs::remove_file(root.join(link)).unwrap();
+    }
+    fs::remove_file(report).unwrap();
+    assert_eq!(files(root), before, "what was there is as it was");
 }
 
 #[cfg(unix)]

@@ -849,6 +849,59 @@ fn a_removed_run_folder_ends_the_run_with_a_clear_error() {
     assert!(!run.exists(), "it is not made anew: {said}");
 }
 
+#[test]
+fn files_that_are_removed_while_a_run_goes_on_are_there_when_it_ends() {
+    const STEPS: usize = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = start(
+        folder.path(),
+        &with(EVERYTHING, &["--steps", &STEPS.to_string()]),
+    );
+    let run = folder.path().join("runs/mlp-glyphs-flex-1");
+    assert!(wait_until(&mut child, || steps_done(&run) > 5));
+    let recipe = fs::read(run.join("recipe.toml")).unwrap();
+    let config = fs::read(run.join("config.json")).unwrap();
+    for name in ["recipe.toml", "metrics.jsonl", "run.json"] {
+        fs::remove_file(run.join(name)).unwrap();
+    }
+    fs::write(run.join("config.json"), "{}").unwrap();
+    assert!(
+        !run.join("model.safetensors").exists(),
+        "it has ended already"
+    );
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    for name in ["recipe.toml", "config.json"] {
+        assert!(
+            said.contains(&format!("{name} was removed or changed")),
+            "{said}"
+        );
+    }
+    let whole = |run: &Path| {
+        assert_eq!(fs::read(run.join("recipe.toml")).unwrap(), recipe);
+        assert_eq!(fs::read(run.join("config.json")).unwrap(), config);
+        assert_eq!(record(run).state, State::Finished);
+        let events = events(run);
+        let steps = events
+            .iter()
+            .filter(|event| matches!(event, Event::Step { .. }));
+        assert_eq!(steps.count(), STEPS);
+        assert!(matches!(events.last(), Some(Event::Finish { .. })));
+    };
+    whole(&run);
+    let result = result(&run);
+    // What is removed from a finished run is written by going on with it.
+    fs::remove_file(run.join("config.json")).unwrap();
+    let name = run.to_str().unwrap();
+    fail(folder.path(), &["eval", name], 2);
+    let output = zoo(folder.path(), &["train", "--resume", name, "--quiet"]);
+    assert!(output.status.success(), "{output:?}");
+    whole(&run);
+    assert_eq!(self::result(&run), result);
+    succeed(folder.path(), &["eval", name]);
+}
+
 /// Runs the program as somebody to whom permissions apply: root may write anywhere.
 #[cfg(unix)]
 fn as_nobody(folder: &Path, arguments: &[&str]) -> Output {

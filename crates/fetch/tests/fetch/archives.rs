@@ -6,7 +6,7 @@ use crate::server::{Answer, Server};
 use crate::{Disk, HEAD, bytes, gzip, sum};
 
 /// A tar of files by name and bytes. Names are written as they are, `..` included.
-fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, bytes) in members {
         let mut header = tar::Header::new_gnu();
@@ -20,7 +20,7 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// A source of one archive; members are named `x/NAME` and kept as `NAME`.
-fn source(urls: &[String], served: &[u8], members: &[(&str, &[u8])]) -> Source {
+pub fn source(urls: &[String], served: &[u8], members: &[(&str, &[u8])]) -> Source {
     let mut text = format!(
         "{HEAD}[[archives]]\npath = 'all.tar.gz'\nurls = {urls:?}\nsize_bytes = {}\n",
         served.len()
@@ -35,7 +35,7 @@ fn source(urls: &[String], served: &[u8], members: &[(&str, &[u8])]) -> Source {
     Source::parse(&text).unwrap()
 }
 
-fn serve(body: &[u8]) -> Server {
+pub fn serve(body: &[u8]) -> Server {
     let body = body.to_vec();
     Server::new(move |request, _| Answer::ranged(request, &body))
 }

@@ -7,6 +7,8 @@
 
 mod archives;
 mod by_hand;
+#[cfg(unix)]
+mod links;
 mod server;
 mod sources;
 mod statuses;

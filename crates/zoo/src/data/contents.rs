@@ -140,7 +140,7 @@ impl Known {
         let excess = self.sums.len().saturating_sub(MOST_REMEMBERED);
         self.sums.drain(..excess);
         if let (Some(folder), Ok(text)) = (file.parent(), serde_json::to_vec(&self.sums))
-            && fs::create_dir_all(folder).is_ok()
+            && zoo_files::Folder::make(folder).is_ok()
         {
             let _ = zoo_files::write(&file, &text);
         }

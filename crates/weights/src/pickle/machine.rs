@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::BufRead;
 
 use super::scalar::{bytes, line, number, scalar};
-use super::{Budget, EMPTY_TUPLE, FALSE, NOTHING, Pickle, Ref, TRUE, Value, ZERO};
+use super::{Budget, EMPTY_TUPLE, FALSE, Held, NOTHING, Pickle, Ref, TRUE, Value, ZERO};
 
 pub(super) struct Machine {
     values: Vec<Value>,
@@ -210,12 +210,13 @@ impl Machine {
     fn make(&mut self, value: Value) -> Result<Ref, String> {
         /// What a text takes beside its letters.
         const TEXT: usize = 2 * REF;
-        let letters = match &value {
+        let more = match &value {
             Value::Text(text) => TEXT + text.len(),
             Value::Global(module, name) => 2 * TEXT + module.len() + name.len(),
+            Value::Object(_) => size_of::<Held>(),
             _ => 0,
         };
-        self.budget.take(VALUE + letters)?;
+        self.budget.take(VALUE + more)?;
         self.values.push(value);
         Ok(self.values.len() - 1)
     }

@@ -11,7 +11,8 @@ use std::str;
 
 use burn::data::dataset::Dataset;
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
 use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
 use tempfile::TempDir;
 use zoo::registry::configure;
@@ -697,8 +698,17 @@ fn optimizer(bytes: &[u8]) -> bool {
         name: OptimizerName::Adam,
         ..OptimizerConfig::default()
     };
-    let model = model(&Device::flex());
-    taken(config.load(&model, &path)).is_some()
+    let model = model(&Device::flex().autodiff());
+    let Some(mut optimizer) = taken(config.load(&model, &path, 3)) else {
+        return false;
+    };
+    // What was taken is stepped with.
+    let loss = model
+        .forward(Tensor::<2>::ones([1, 3], &Device::flex().autodiff()))
+        .sum();
+    let gradients = GradientsParams::from_grads(loss.backward(), &model);
+    optimizer.step(0.1, model, gradients);
+    true
 }
 
 /// A run folder with these examples, shown.

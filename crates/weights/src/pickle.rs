@@ -21,7 +21,7 @@ pub(crate) const LONGEST_PICKLE: u64 = 64 << 20;
 const MEMORY_PER_BYTE: usize = 24;
 
 /// The same for a pickle of no length.
-const MEMORY_AT_LEAST: usize = 1 << 20;
+const MEMORY_AT_LEAST: usize = 64 << 10;
 
 /// What is made of a pickle, held against its length before it is made.
 pub(crate) struct Budget {
@@ -116,10 +116,12 @@ impl Pickle {
         let mut input = input.take(LONGEST_PICKLE);
         let mut goes_on = true;
         while goes_on {
-            goes_on = machine.step(&mut input).map_err(|problem| match input.limit() {
-                0 => format!("a pickle of more than {LONGEST_PICKLE} bytes"),
-                _ => problem,
-            })?;
+            goes_on = machine
+                .step(&mut input)
+                .map_err(|problem| match input.limit() {
+                    0 => format!("a pickle of more than {LONGEST_PICKLE} bytes"),
+                    _ => problem,
+                })?;
             machine.check((LONGEST_PICKLE - input.limit()) as usize)?;
         }
         machine.end()

@@ -167,14 +167,18 @@ impl Tensors {
     /// # Errors
     /// A file that is not there, cannot be read, or is none of these.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
+        let mut file = path.to_owned();
         if path.is_dir() {
             let files = IN_FOLDER.iter().map(|name| path.join(name));
-            let Some(file) = files.into_iter().find(|file| file.exists()) else {
-                let problem = format!("the folder holds none of {}", IN_FOLDER.join(", "));
-                return Err(WeightsError::read(path, problem));
-            };
-            return Self::open(&file);
+            file = files
+                .into_iter()
+                .find(|file| file.exists())
+                .ok_or_else(|| {
+                    let problem = format!("the folder holds none of {}", IN_FOLDER.join(", "));
+                    WeightsError::read(path, problem)
+                })?;
         }
+        let path = file.as_path();
         if !path.exists() {
             return Err(WeightsError::read(path, "no such file"));
         }
@@ -327,6 +331,7 @@ impl Tensors {
         }
         let folder = path.parent().unwrap_or(Path::new("."));
         let (mut entries, mut unlisted) = (BTreeMap::new(), BTreeMap::new());
+        let mut seen = BTreeMap::new();
         for file in files {
             // A shard lies beside its index; a path would lead elsewhere.
             zoo_files::check_name(file).map_err(|problem| {
@@ -334,7 +339,12 @@ impl Tensors {
                     "the shard {file:.200?} is not a file beside the index: {problem}"
                 ))
             })?;
-            let shard = Self::single(&folder.join(file))?;
+            let place = folder.join(file);
+            // Links, of which a folder may hold thousands, would have one file read as often.
+            if let Some(other) = identity(&place).and_then(|place| seen.insert(place, file)) {
+                return Err(fail(&format!("the shards {other} and {file} are one file")));
+            }
+            let shard = Self::single(&place)?;
             for (name, entry) in shard.entries {
                 match map.get(&name) {
                     Some(listed) if listed != file => continue,
@@ -407,6 +417,22 @@ impl Tensors {
             metadata: self.metadata.clone(),
             sections: BTreeSet::new(),
         }
+    }
+}
+
+/// What a file is known by, whatever it is called; none where it is not there, or the system has no
+/// such thing.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = path.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
     }
 }
 

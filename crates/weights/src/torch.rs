@@ -105,7 +105,10 @@ fn archive(mut file: File) -> Result<Saved, String> {
         }),
     });
     let order = archive.text(&format!("{folder}byteorder"), 16);
-    if order.transpose()?.is_some_and(|order| order.starts_with(b"big")) {
+    if order
+        .transpose()?
+        .is_some_and(|order| order.starts_with(b"big"))
+    {
         return Err("its numbers are in the order of a big-endian machine".into());
     }
     let name = format!("{folder}data.pkl");
@@ -183,7 +186,11 @@ impl Archive {
             )));
         }
         let (at, packed) = member.find(&mut open.file, self.size)?;
-        let skipped = if is_checked && !member.is_packed { start } else { 0 };
+        let skipped = if is_checked && !member.is_packed {
+            start
+        } else {
+            0
+        };
         open.file.seek(SeekFrom::Start(at + skipped))?;
         let input = BufReader::new((&mut open.file).take(packed - skipped));
         let input: Box<dyn Read + '_> = match member.is_packed {

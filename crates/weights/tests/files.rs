@@ -357,7 +357,11 @@ fn linear_of(path: &Path, dtype: &str, weight: &[u8]) {
         end + 8
     );
     let length = (table.len() as u64).to_le_bytes();
-    fs::write(path, [&length[..], table.as_bytes(), weight, &[0; 8]].concat()).unwrap();
+    fs::write(
+        path,
+        [&length[..], table.as_bytes(), weight, &[0; 8]].concat(),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -374,7 +378,11 @@ fn weights_that_are_not_finite_are_refused_by_name() {
     for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let single = wrong as f32;
         let half = single.to_bits() >> 16;
-        let half16 = if wrong.is_nan() { 0x7e00 } else { 0x7c00 | (half as u16 & 0x8000) };
+        let half16 = if wrong.is_nan() {
+            0x7e00
+        } else {
+            0x7c00 | (half as u16 & 0x8000)
+        };
         for (dtype, number) in [
             ("F64", wrong.to_le_bytes().to_vec()),
             ("F32", single.to_le_bytes().to_vec()),
@@ -448,7 +456,10 @@ fn names_in_messages_are_cut_and_hold_no_escapes() {
     assert!(!error.chars().any(char::is_control), "{error}");
     assert!(error.contains("unexpected a\\u{1b}[2J"), "{error}");
     let error = table(&"n".repeat(10 << 20));
-    assert!(error.contains("a name of 10485760 bytes, more than 1024"), "{error:.300}");
+    assert!(
+        error.contains("a name of 10485760 bytes, more than 1024"),
+        "{error:.300}"
+    );
     assert!(error.len() < 1_000);
 
     let twice = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\
@@ -465,7 +476,11 @@ fn names_in_messages_are_cut_and_hold_no_escapes() {
 fn only_regular_files_are_opened() {
     let folder = tempfile::tempdir().unwrap();
     let inside = |name: &str| folder.path().join(name);
-    for name in ["model.safetensors", "shard.safetensors", "pytorch_model.bin"] {
+    for name in [
+        "model.safetensors",
+        "shard.safetensors",
+        "pytorch_model.bin",
+    ] {
         std::os::unix::fs::symlink("/dev/zero", inside(name)).unwrap();
         let error = Tensors::open(&inside(name)).err().unwrap().to_string();
         assert!(error.contains("not a regular file"), "{error}");
@@ -474,6 +489,22 @@ fn only_regular_files_are_opened() {
     fs::write(&index, r#"{"weight_map": {"a": "shard.safetensors"}}"#).unwrap();
     let error = Tensors::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains("not a regular file"), "{error}");
+    // Nor is one file two shards.
+    fs::remove_file(inside("shard.safetensors")).unwrap();
+    save(
+        &net(2, &Device::flex()),
+        &inside("shard.safetensors"),
+        &Origin::default(),
+    )
+    .unwrap();
+    fs::hard_link(inside("shard.safetensors"), inside("shard-2.safetensors")).unwrap();
+    let both = r#"{"weight_map": {"a": "shard.safetensors", "b": "shard-2.safetensors"}}"#;
+    fs::write(&index, both).unwrap();
+    let error = Tensors::open(folder.path()).err().unwrap().to_string();
+    assert!(
+        error.contains("shard-2.safetensors and shard.safetensors are one file"),
+        "{error}"
+    );
     fs::remove_file(&index).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &index).unwrap();
     let error = Tensors::open(folder.path()).err().unwrap().to_string();

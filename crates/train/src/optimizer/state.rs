@@ -77,7 +77,9 @@ fn fits(
     let expected = kept(config.name, config.momentum > 0.0, rank);
     if !expected.is(held) {
         let names = NAMES.iter().filter(|(name, _)| {
-            [false, true].iter().any(|has_momentum| kept(*name, *has_momentum, rank).is(held))
+            [false, true]
+                .iter()
+                .any(|has_momentum| kept(*name, *has_momentum, rank).is(held))
         });
         let names: Vec<&str> = names.map(|(_, name)| *name).collect();
         let own = NAMES.iter().find(|(name, _)| *name == config.name);
@@ -102,8 +104,17 @@ fn fits(
         }
         // Adafactor computes in single precision whatever the weights are.
         let dtypes = [parameter.dtype, DType::F32];
-        if !dtypes[..if config.name == OptimizerName::Adafactor { 2 } else { 1 }].contains(dtype) {
-            return Err(format!("{name} is of {dtype:?}, expected {:?}", parameter.dtype));
+        if !dtypes[..if config.name == OptimizerName::Adafactor {
+            2
+        } else {
+            1
+        }]
+            .contains(dtype)
+        {
+            return Err(format!(
+                "{name} is of {dtype:?}, expected {:?}",
+                parameter.dtype
+            ));
         }
     }
     if held.scalars.get(RANK) != Some(&Scalar::from(rank)) {
@@ -381,7 +392,13 @@ mod tests {
                 let said = check(&other, &net, &path, STEPS);
                 let kept = |config: &OptimizerConfig| {
                     let kept = kept(config.name, config.momentum > 0.0, 2);
-                    (kept.tensors.iter().map(|(name, _)| *name).collect::<Vec<_>>(), kept.time)
+                    (
+                        kept.tensors
+                            .iter()
+                            .map(|(name, _)| *name)
+                            .collect::<Vec<_>>(),
+                        kept.time,
+                    )
                 };
                 let Err(said) = said else {
                     assert_eq!(kept(&other), kept(&config), "{config:?} as {other:?}");
@@ -389,11 +406,14 @@ mod tests {
                 };
                 assert_ne!(kept(&other), kept(&config), "{config:?}: {said}");
                 let names = [&config, &other].map(|config| {
-                    NAMES.iter().find(|(name, _)| *name == config.name).unwrap().1
+                    NAMES
+                        .iter()
+                        .find(|(name, _)| *name == config.name)
+                        .unwrap()
+                        .1
                 });
                 assert!(
-                    said.starts_with("fc.weight: ")
-                        && names.iter().all(|name| said.contains(name)),
+                    said.starts_with("fc.weight: ") && names.iter().all(|name| said.contains(name)),
                     "{said}"
                 );
             }
@@ -418,24 +438,42 @@ mod tests {
         }
         // Of the linear layer's weight, `[3, 2]`, and its bias, `[2]`.
         let said = refused(&|tensors, _| of(tensors, "1.momentum.moment_2").2 = [2, 3].into());
-        assert!(said.contains("fc.weight: momentum.moment_2 is [2, 3], expected [3, 2]"), "{said}");
+        assert!(
+            said.contains("fc.weight: momentum.moment_2 is [2, 3], expected [3, 2]"),
+            "{said}"
+        );
         let said = refused(&|tensors, _| of(tensors, "1.momentum.moment_1").2 = [6].into());
-        assert!(said.contains("fc.weight: momentum.moment_1 is [6], expected [3, 2]"), "{said}");
+        assert!(
+            said.contains("fc.weight: momentum.moment_1 is [6], expected [3, 2]"),
+            "{said}"
+        );
         let said = refused(&|tensors, _| {
             let parts = of(tensors, "2.momentum.moment_1");
             (parts.1, parts.4) = (DType::F64, vec![0; 16]);
         });
-        assert!(said.contains("fc.bias: momentum.moment_1 is of F64, expected F32"), "{said}");
+        assert!(
+            said.contains("fc.bias: momentum.moment_1 is of F64, expected F32"),
+            "{said}"
+        );
         let said = refused(&|tensors, _| of(tensors, "2.momentum.moment_1").1 = DType::I32);
-        assert!(said.contains("fc.bias: momentum.moment_1 is of I32"), "{said}");
+        assert!(
+            said.contains("fc.bias: momentum.moment_1 is of I32"),
+            "{said}"
+        );
         for wrong in [f32::NAN, f32::INFINITY] {
             let said = refused(&|tensors, _| {
                 of(tensors, "2.momentum.moment_2").4[4..].copy_from_slice(&wrong.to_le_bytes());
             });
-            assert!(said.contains("2.momentum.moment_2 holds NaN or infinity"), "{said}");
+            assert!(
+                said.contains("2.momentum.moment_2 holds NaN or infinity"),
+                "{said}"
+            );
         }
         let said = refused(&|tensors, _| tensors.retain(|parts| parts.0 != "1.momentum.moment_2"));
-        assert!(said.contains("fc.weight: is the state of no optimizer"), "{said}");
+        assert!(
+            said.contains("fc.weight: is the state of no optimizer"),
+            "{said}"
+        );
         let without = |id: &'static str| {
             move |tensors: &mut Vec<Parts>, scalars: &mut BTreeMap<String, Scalar>| {
                 tensors.retain(|parts| !parts.0.starts_with(id));
@@ -448,24 +486,44 @@ mod tests {
         for id in [6, 99] {
             let said = refused(&|tensors, scalars| {
                 let (_, dtype, shape, _, bytes) = of(tensors, "2.momentum.moment_1").clone();
-                tensors.push((format!("{id}.momentum.moment_1"), dtype, shape, Some(id), bytes));
+                tensors.push((
+                    format!("{id}.momentum.moment_1"),
+                    dtype,
+                    shape,
+                    Some(id),
+                    bytes,
+                ));
                 scalars.insert(format!("{id}.{RANK}"), Scalar::from(1_usize));
             });
-            assert!(said.contains(&format!("holds something of parameter {id}")), "{said}");
+            assert!(
+                said.contains(&format!("holds something of parameter {id}")),
+                "{said}"
+            );
         }
         let said = refused(&|tensors, _| of(tensors, "2.momentum.moment_1").3 = Some(1));
         assert!(said.contains("is of no parameter"), "{said}");
-        for time in [Scalar::UInt(0), Scalar::UInt(4), Scalar::UInt(u64::MAX), Scalar::Int(-1)] {
+        for time in [
+            Scalar::UInt(0),
+            Scalar::UInt(4),
+            Scalar::UInt(u64::MAX),
+            Scalar::Int(-1),
+        ] {
             let said = refused(&|_, scalars| {
                 scalars.insert("1.momentum.time".into(), time);
             });
-            assert!(said.contains("fc.weight: ") && said.contains("steps"), "{said}");
+            assert!(
+                said.contains("fc.weight: ") && said.contains("steps"),
+                "{said}"
+            );
         }
         for rank in [Scalar::UInt(3), Scalar::UInt(99), Scalar::Bool(true)] {
             let said = refused(&|_, scalars| {
                 scalars.insert(format!("1.{RANK}"), rank);
             });
-            assert!(said.contains("fc.weight: is not said to have 2 sides"), "{said}");
+            assert!(
+                said.contains("fc.weight: is not said to have 2 sides"),
+                "{said}"
+            );
         }
         let said = refused(&|tensors, scalars| {
             tensors.clear();
@@ -484,11 +542,17 @@ mod tests {
         bytes[6..10].copy_from_slice(&(100_u32 << 20).to_le_bytes());
         std::fs::write(&path, &bytes).unwrap();
         let said = config.load(&net, &path, STEPS).err().unwrap().to_string();
-        assert!(said.contains("its table has 104857600 bytes, more than"), "{said}");
+        assert!(
+            said.contains("its table has 104857600 bytes, more than"),
+            "{said}"
+        );
         // With holes, it is as long as it says.
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         file.set_len(200 << 20).unwrap();
         let said = config.load(&net, &path, STEPS).err().unwrap().to_string();
-        assert!(said.contains("its table has 104857600 bytes, more than"), "{said}");
+        assert!(
+            said.contains("its table has 104857600 bytes, more than"),
+            "{said}"
+        );
     }
 }

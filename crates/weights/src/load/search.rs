@@ -94,7 +94,10 @@ impl Reading<'_> {
             count => format!("; left out: {count} other tensors"),
         };
         let path = tensors.path.display();
-        Some(format!("{path}: read below `{}`{rest}", shown(&self.prefix)))
+        Some(format!(
+            "{path}: read below `{}`{rest}",
+            shown(&self.prefix)
+        ))
     }
 
     fn problems(&self) -> Vec<String> {

@@ -92,8 +92,8 @@ impl Machine {
             0x89 => self.stack.push(FALSE),
             // BININT1
             b'K' => self.stack.push(ZERO + Ref::from(bytes::<1>(input)?[0])),
-            b'I' | b'L' | b'F' | b'V' | b'J' | b'M' | b'G' | 0x8a | 0x8b | b'T' | b'U'
-            | b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => {
+            b'I' | b'L' | b'F' | b'V' | b'J' | b'M' | b'G' | 0x8a | 0x8b | b'T' | b'U' | b'X'
+            | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => {
                 let value = scalar(code, input)?;
                 self.push(value)?;
             }

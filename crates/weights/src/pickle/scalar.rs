@@ -119,7 +119,9 @@ pub(super) fn line(input: &mut impl BufRead) -> Result<String, String> {
     let mut line = Vec::new();
     let read = input.by_ref().take(LONGEST).read_until(b'\n', &mut line);
     if read.map_err(cut_off)? as u64 == LONGEST {
-        return Err(format!("not a pickle, or damaged: a line of {LONGEST} bytes and more"));
+        return Err(format!(
+            "not a pickle, or damaged: a line of {LONGEST} bytes and more"
+        ));
     }
     if line.pop() != Some(b'\n') {
         return Err("a pickle was cut off".into());

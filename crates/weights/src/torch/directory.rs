@@ -137,10 +137,7 @@ impl Member {
 }
 
 /// How many members a directory has, where it begins, and how long it is.
-fn end(
-    file: &mut (impl Read + Seek),
-    size: u64,
-) -> std::io::Result<Option<(u64, u64, u64)>> {
+fn end(file: &mut (impl Read + Seek), size: u64) -> std::io::Result<Option<(u64, u64, u64)>> {
     // A record for large archives points to another one, which says the same in eight bytes each.
     const POINTER: usize = 20;
     let from = size.saturating_sub(END as u64 + LONGEST_COMMENT + POINTER as u64);
@@ -156,9 +153,12 @@ fn end(
         return Ok(None);
     };
     let short = &tail[at..];
-    let said = (two(short, 10).into(), four(short, 16).into(), four(short, 12).into());
-    let is_wide = said.0 == u64::from(u16::MAX)
-        || [said.1, said.2].contains(&u64::from(u32::MAX));
+    let said = (
+        two(short, 10).into(),
+        four(short, 16).into(),
+        four(short, 12).into(),
+    );
+    let is_wide = said.0 == u64::from(u16::MAX) || [said.1, said.2].contains(&u64::from(u32::MAX));
     let pointer = at.checked_sub(POINTER).map(|at| &tail[at..]);
     let pointer = pointer.filter(|pointer| is_wide && pointer.starts_with(b"PK\x06\x07"));
     let Some(pointer) = pointer else {

@@ -142,7 +142,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn visit(&mut self, at: Ref, name: &str, depth: usize) -> Result<(), String> {
         if depth > DEEPEST {
-            return Err(format!("its values hold each other more than {DEEPEST} levels deep"));
+            return Err(format!(
+                "its values hold each other more than {DEEPEST} levels deep"
+            ));
         }
         // A few values that hold each other make endlessly many paths.
         self.budget.take(VISIT + name.len())?;
@@ -163,9 +165,7 @@ impl Walk<'_> {
                     .map_err(|error| format!("{name}: {error}"))?;
                 self.insert(name, entry)
             }
-            Value::Unread(what) => {
-                self.insert(name, unread((*what).to_owned()))
-            }
+            Value::Unread(what) => self.insert(name, unread((*what).to_owned())),
             value => {
                 let said = match value {
                     Value::Bool(value) => value.to_string(),
@@ -193,12 +193,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn visit_dict(
-        &mut self,
-        pairs: &[(Ref, Ref)],
-        name: &str,
-        depth: usize,
-    ) -> Result<(), String> {
+    fn visit_dict(&mut self, pairs: &[(Ref, Ref)], name: &str, depth: usize) -> Result<(), String> {
         let pickle = self.pickle;
         for (key, value) in pairs {
             // A module within a module is a part of the same names.
@@ -235,7 +230,8 @@ impl Walk<'_> {
     /// The keys on the way to a tensor can be those of another: `a` and `b.c`, `a.b` and `c`.
     fn insert(&mut self, name: &str, entry: Entry) -> Result<(), String> {
         let sides = 2 * entry.shape.len() * size_of::<usize>();
-        self.budget.take(NAMED + size_of::<Entry>() + name.len() + sides)?;
+        self.budget
+            .take(NAMED + size_of::<Entry>() + name.len() + sides)?;
         let entry = match self.saved.entries.contains_key(name) {
             true => unread("two tensors of one name".into()),
             false => entry,

@@ -14,8 +14,7 @@ use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
-    number,
+    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number,
 };
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};

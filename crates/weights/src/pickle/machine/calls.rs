@@ -113,7 +113,8 @@ impl Machine {
     }
 
     fn members_of(&mut self, at: Option<Ref>) -> Result<Vec<Ref>, String> {
-        let Some(Value::List(members) | Value::Tuple(members)) = at.map(|at| &self.values[at]) else {
+        let Some(Value::List(members) | Value::Tuple(members)) = at.map(|at| &self.values[at])
+        else {
             return Ok(Vec::new());
         };
         self.budget.take(REF * members.len())?;
@@ -149,8 +150,7 @@ impl Machine {
         if matches!(self.values[top], Value::Tensor { .. }) {
             self.values[top] = Value::Unread("a tensor with a state of its own");
         }
-        let (Value::Object(_), Value::Dict(attributes)) =
-            (&self.values[top], &self.values[state])
+        let (Value::Object(_), Value::Dict(attributes)) = (&self.values[top], &self.values[state])
         else {
             return Ok(());
         };

@@ -15,7 +15,7 @@
 //! A checkpoint is whole: nothing outside its folder is needed to go on from it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,18 @@ pub(crate) const FORMAT: u32 = 2;
 const FOLDER: &str = "checkpoints";
 const MANIFEST_FILE: &str = "manifest.json";
 const SUM_FILE: &str = "manifest.json.sha256";
+
+/// The longest manifest, sum and recipe that are read, in bytes: a thousand times what is written.
+const LONGEST_MANIFEST: u64 = 1 << 20;
+const LONGEST_SUM: u64 = 64 << 10;
+const LONGEST_RECIPE: u64 = 1 << 20;
+
+/// The largest file of a checkpoint: what Burn reads of an optimizer's state. A file with holes may
+/// have any size and take no place, and its sum would take days.
+const LARGEST_FILE: u64 = 100 << 30;
+
+/// The most files of a checkpoint: three times what is written.
+const MOST_FILES: usize = 16;
 
 /// What a run is made from: what a checkpoint must have been made from to be gone on with.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,9 +158,10 @@ impl Checkpoint {
             path: path.clone(),
             problem,
         };
-        let text = fs::read(&path).map_err(io_error(&path, "reading"))?;
+        let text = zoo_files::read(&path, LONGEST_MANIFEST).map_err(io_error(&path, "reading"))?;
         let sum_path = folder.join(SUM_FILE);
-        let expected = fs::read_to_string(&sum_path).map_err(io_error(&sum_path, "reading"))?;
+        let expected =
+            zoo_files::read_text(&sum_path, LONGEST_SUM).map_err(io_error(&sum_path, "reading"))?;
         let found = hexadecimal(Sha256::digest(&text));
         if expected.split_whitespace().next() != Some(found.as_str()) {
             return Err(damaged(format!(
@@ -157,7 +170,16 @@ impl Checkpoint {
         }
         let manifest = Manifest::parse(&text).map_err(damaged)?;
         for (name, expected) in &manifest.files {
-            let found = sum(&folder.join(name))?;
+            let path = folder.join(name);
+            let size = fs::metadata(&path)
+                .map_err(io_error(&path, "reading"))?
+                .len();
+            if size > LARGEST_FILE {
+                return Err(damaged(format!(
+                    "{name} has {size} bytes, more than {LARGEST_FILE}"
+                )));
+            }
+            let found = sum(&path)?;
             if &found != expected {
                 return Err(damaged(format!(
                     "{name} has sha256 {found}, expected {expected}"
@@ -165,7 +187,8 @@ impl Checkpoint {
             }
         }
         let path = folder.join(RECIPE_FILE);
-        let recipe = fs::read_to_string(&path).map_err(io_error(&path, "reading"))?;
+        let recipe = zoo_files::read_text(&path, LONGEST_RECIPE);
+        let recipe = recipe.map_err(io_error(&path, "reading"))?;
         Ok(Self {
             folder: folder.to_owned(),
             manifest,
@@ -226,7 +249,11 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         let elsewhere = |name: &&String| name.contains(['/', '\\', ':']) || name.starts_with('.');
         if let Some(name) = manifest.files.keys().find(elsewhere) {
-            return Err(format!("{name:?} is not a file of a checkpoint"));
+            return Err(format!("{name:.100?} is not a file of a checkpoint"));
+        }
+        let count = manifest.files.len();
+        if count > MOST_FILES {
+            return Err(format!("names {count} files, more than {MOST_FILES}"));
         }
         Ok(manifest)
     }
@@ -243,6 +270,12 @@ pub fn find_checkpoint(run: &Path, origin: &Origin, allowed: &[String]) -> Resul
     for step in steps(run)?.into_iter().rev() {
         let folder = run.join(FOLDER).join(step.to_string());
         let judged = Checkpoint::read(&folder).and_then(|checkpoint| {
+            let said = checkpoint.manifest.progress.step;
+            if said != step {
+                let path = folder.join(MANIFEST_FILE);
+                let problem = format!("is of step {said}, and its folder of step {step}");
+                return Err(RunError::Damaged { path, problem });
+            }
             let differences = checkpoint.differences(origin)?;
             Ok((checkpoint, differences))
         });
@@ -430,7 +463,7 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, RunError> {
 /// # Errors
 /// A file that cannot be read.
 pub fn sum(path: &Path) -> Result<String, RunError> {
-    let mut file = File::open(path).map_err(io_error(path, "reading"))?;
+    let mut file = zoo_files::open(path).map_err(io_error(path, "reading"))?;
     let mut hasher = Sha256::new();
     io::copy(&mut file, &mut Hashing(&mut hasher)).map_err(io_error(path, "reading"))?;
     Ok(hexadecimal(hasher.finalize()))

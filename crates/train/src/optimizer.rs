@@ -3,6 +3,8 @@
 //! Defaults are PyTorch's, not Burn's (Burn's Adam has epsilon 1e-5, its momentum damps by 0.1),
 //! because the published recipes that ours repeat are written against them.
 
+mod state;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -217,17 +219,30 @@ impl OptimizerConfig {
         }
     }
 
-    /// Builds the optimizer for a model and gives it the state that one like it saved.
+    /// Builds the optimizer for a model and gives it the state that one like it saved after `steps`
+    /// steps.
     ///
     /// # Errors
-    /// A file that is not such a state. Where a tensor names no parameter, or has a rank that no
-    /// optimizer keeps, Burn panics; a file must not be able to do that.
-    pub fn load<M: Module>(&self, model: &M, path: &Path) -> Result<ModuleOptimizer, RecordError> {
-        let optimizer = self.build(model);
-        catch_unwind(AssertUnwindSafe(|| optimizer.load(path))).unwrap_or_else(|_| {
-            let problem = format!("{}: not the state of an optimizer", path.display());
-            Err(RecordError::Validation(problem))
-        })
+    /// A file that is not such a state: of another optimizer, of parameters of other names, shapes or
+    /// types, or with numbers that are not finite. Burn would pass over some of it, panic at the rest,
+    /// or at the first step.
+    pub fn load<M: Module>(
+        &self,
+        model: &M,
+        path: &Path,
+        steps: usize,
+    ) -> Result<ModuleOptimizer, RecordError> {
+        let refuse = |problem: String| {
+            RecordError::Validation(format!(
+                "{}: not the state of this optimizer: {problem}",
+                path.display()
+            ))
+        };
+        let loaded = catch_unwind(AssertUnwindSafe(|| {
+            state::check(self, model, path, steps).map_err(refuse)?;
+            self.build(model).load(path)
+        }));
+        loaded.unwrap_or_else(|_| Err(refuse("it cannot be read".into())))
     }
 
     /// One optimizer for all, or a second one, without decay, for biases and gains.
@@ -336,7 +351,7 @@ mod tests {
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         let model = optimizer.step(0.1, model, gradients);
         optimizer.save(&path).unwrap();
-        config.load(&model, &path).unwrap();
+        config.load(&model, &path, 1).unwrap();
 
         // The key under which a tensor names its parameter, misspelt.
         let mut bytes = std::fs::read(&path).unwrap();
@@ -348,8 +363,8 @@ mod tests {
             bytes[at] = b'q';
         }
         std::fs::write(&path, bytes).unwrap();
-        let error = config.load(&model, &path).err().unwrap().to_string();
-        assert!(error.contains("not the state of an optimizer"), "{error}");
+        let error = config.load(&model, &path, 1).err().unwrap().to_string();
+        assert!(error.contains("is of no parameter"), "{error}");
     }
 
     #[derive(Module, Debug)]

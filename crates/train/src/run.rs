@@ -160,6 +160,9 @@ pub const METRICS_FILE: &str = "metrics.jsonl";
 pub const RECIPE_FILE: &str = "recipe.toml";
 const LOCK_FILE: &str = ".lock";
 
+/// The longest `metrics.jsonl` that is gone on with, in bytes: five million logged steps.
+const LONGEST_METRICS: u64 = 1 << 30;
+
 /// A run's folder, open for writing by this process alone.
 #[derive(Debug)]
 pub struct Run {
@@ -310,7 +313,7 @@ impl Run {
         }
         checkpoint::set_aside(&self.folder, step)?;
         let path = self.path(METRICS_FILE);
-        let bytes = fs::read(&path).map_err(io_error(&path, "reading"))?;
+        let bytes = zoo_files::read(&path, LONGEST_METRICS).map_err(io_error(&path, "reading"))?;
         let (events, _) = read_events(&bytes);
         let mut kept = Vec::new();
         for event in events {
@@ -624,6 +627,64 @@ mod tests {
             .to_string();
         assert!(
             error.contains("no checkpoint is sound") && error.contains("10"),
+            "{error}"
+        );
+    }
+
+    /// Everything in a folder from a stranger may be a link, or have holes.
+    #[cfg(unix)]
+    #[test]
+    fn only_regular_files_of_a_checkpoint_are_read_and_no_larger_ones() {
+        use std::os::unix::fs::symlink;
+        let files = [
+            MODEL_FILE,
+            "manifest.json",
+            "manifest.json.sha256",
+            RECIPE_FILE,
+        ];
+        for name in files {
+            let root = tempfile::tempdir().unwrap();
+            let run = create(root.path(), "x");
+            let path = save(&run, 10, 2).join(name);
+            fs::remove_file(&path).unwrap();
+            symlink("/dev/zero", &path).unwrap();
+            let error = find_checkpoint(run.folder(), &run.origin, &[]).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains(name) && error.contains("not a regular file"),
+                "{error}"
+            );
+            fs::remove_file(&path).unwrap();
+            File::create(&path).unwrap().set_len(200 << 30).unwrap();
+            let error = find_checkpoint(run.folder(), &run.origin, &[]).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains(name) && error.contains("214748364800 bytes"),
+                "{error}"
+            );
+        }
+        let root = tempfile::tempdir().unwrap();
+        let mut run = create(root.path(), "x");
+        save(&run, 10, 2);
+        for link in [METRICS_FILE, LOCK_FILE] {
+            fs::remove_file(run.folder().join(link)).unwrap();
+            symlink("/dev/zero", run.folder().join(link)).unwrap();
+        }
+        let error = run.rewind(&[], 100).unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+        assert!(!Run::is_locked(run.folder()));
+    }
+
+    #[test]
+    fn a_checkpoint_is_of_the_step_that_its_folder_says() {
+        let root = tempfile::tempdir().unwrap();
+        let run = create(root.path(), "x");
+        let older = save(&run, 10, 2);
+        fs::rename(older, run.folder().join("checkpoints/20")).unwrap();
+        let error = find_checkpoint(run.folder(), &run.origin, &[]).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("is of step 10, and its folder of step 20"),
             "{error}"
         );
     }

@@ -60,7 +60,7 @@ impl WeightsError {
     fn read(path: &Path, problem: impl ToString) -> Self {
         Self::Read {
             path: path.to_owned(),
-            problem: problem.to_string(),
+            problem: shown(&problem.to_string()),
         }
     }
 
@@ -70,4 +70,19 @@ impl WeightsError {
             problem: problem.to_string(),
         }
     }
+}
+
+/// What a file says, as a terminal and a reader can bear it: cut, and its control characters escaped.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 1000;
+    let escaped = text.chars().take(LONGEST).flat_map(|letter| {
+        let plain = (!letter.is_control()).then_some(letter);
+        let escaped = plain.is_none().then(|| letter.escape_debug());
+        plain.into_iter().chain(escaped.into_iter().flatten())
+    });
+    let mut shown: String = escaped.collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown += "…";
+    }
+    shown
 }

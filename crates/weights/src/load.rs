@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use search::Search;
 
 use crate::tree::{Leaf, Replace, leaves, replace};
@@ -24,8 +24,9 @@ pub struct Loaded {
 /// Reads weights into a model: every tensor, or none. [`load_except`] also says where they were found.
 ///
 /// # Errors
-/// A file that cannot be read, or any tensor that is missing, unexpected or of another shape: all of
-/// them are counted and the first of each sort named, and the model is as it was.
+/// A file that cannot be read, a tensor that holds NaN or infinity, or any that is missing,
+/// unexpected, of another shape or no floating point: all of them are counted and the first of each
+/// sort named, and the model is as it was.
 pub fn load<M: Module>(model: &mut M, path: &Path, origin: &Origin) -> Result<(), WeightsError> {
     load_except(model, path, origin, &|_| false).map(|_| ())
 }
@@ -108,6 +109,15 @@ impl Source {
     /// The values, laid out as ours.
     fn read(&self, tensors: &Tensors) -> Result<TensorData, WeightsError> {
         let mut data = tensors.get(&self.name)?;
+        // Whatever a model with such were asked, it would answer something.
+        if !is_finite(&data) {
+            let problem = format!(
+                "{} holds NaN or infinity, as a training that diverged leaves it; take another file, \
+                 or train again",
+                self.name
+            );
+            return Err(WeightsError::read(&tensors.path, problem));
+        }
         if let Some(width) = self.interleaved {
             data = halves(&data, width);
         }
@@ -115,6 +125,31 @@ impl Source {
             true => transpose(&data),
             false => data,
         })
+    }
+}
+
+/// Whether numbers are finite in single precision, in which models compute.
+fn is_finite(data: &TensorData) -> bool {
+    let bytes = data.as_bytes();
+    // Of half a number's width, only the exponent tells.
+    let has_exponent = |mask: u16| {
+        let (halves, _) = bytes.as_chunks::<2>();
+        halves
+            .iter()
+            .all(|half| u16::from_le_bytes(*half) & mask != mask)
+    };
+    match data.dtype() {
+        DType::F64 => {
+            let (numbers, _) = bytes.as_chunks::<8>();
+            (numbers.iter()).all(|number| (f64::from_le_bytes(*number) as f32).is_finite())
+        }
+        DType::F32 => {
+            let (numbers, _) = bytes.as_chunks::<4>();
+            (numbers.iter()).all(|number| f32::from_le_bytes(*number).is_finite())
+        }
+        DType::F16 => has_exponent(0x7c00),
+        DType::BF16 => has_exponent(0x7f80),
+        _ => true,
     }
 }
 

@@ -7,10 +7,48 @@
 mod machine;
 mod scalar;
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::sync::Arc;
 
 use machine::Machine;
+
+/// The longest pickle that is read, in bytes. Those of the largest models have some ten megabytes.
+pub(crate) const LONGEST_PICKLE: u64 = 64 << 20;
+
+/// Bytes of memory that the values of a pickle may take for each of its own, and once more its tensors'
+/// names and places. State dicts take 6 to 11, vocabularies as many, and lists of numbers 15; what a
+/// file is made for could take thousands.
+const MEMORY_PER_BYTE: usize = 24;
+
+/// The same for a pickle of no length.
+const MEMORY_AT_LEAST: usize = 64 << 10;
+
+/// What is made of a pickle, held against its length before it is made.
+pub(crate) struct Budget {
+    /// Bytes of the pickle, as far as it was read.
+    pub read: usize,
+    taken: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(read: usize) -> Self {
+        Self { read, taken: 0 }
+    }
+
+    /// Accounts for so many bytes of memory.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), String> {
+        self.taken = self.taken.saturating_add(bytes);
+        let most = MEMORY_AT_LEAST + MEMORY_PER_BYTE * self.read;
+        if self.taken <= most {
+            return Ok(());
+        }
+        Err(format!(
+            "the values of a pickle of {} bytes would take more than {most} bytes of memory, as those of \
+             no file of weights do",
+            self.read
+        ))
+    }
+}
 
 /// A value's index.
 pub(crate) type Ref = usize;
@@ -42,22 +80,31 @@ pub(crate) enum Value {
     /// A tensor whose values are not those of its storage: why.
     Unread(&'static str),
     /// An object of any other class: what was put into it, if it is a container.
-    Object {
-        items: Vec<Ref>,
-        pairs: Vec<(Ref, Ref)>,
-    },
+    Object(Box<Held>),
+}
+
+/// What was put into an object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held {
+    pub items: Vec<Ref>,
+    pub pairs: Vec<(Ref, Ref)>,
 }
 
 /// What a pickle holds.
 pub(crate) struct Pickle {
     values: Vec<Value>,
     root: Ref,
+    /// Its length in bytes.
+    length: usize,
 }
 
-/// The values that are always there, so that a byte that pushes one of them costs no more.
+/// The values that are always there, so that a byte that pushes one of them costs no more; behind them
+/// the numbers of one byte.
 const NOTHING: Ref = 0;
 const FALSE: Ref = 1;
 const TRUE: Ref = 2;
+const EMPTY_TUPLE: Ref = 3;
+const ZERO: Ref = 4;
 
 impl Pickle {
     /// Reads up to the pickle's end, and no byte further.
@@ -66,7 +113,17 @@ impl Pickle {
     /// What is not a pickle, or not whole.
     pub(crate) fn read(input: &mut impl BufRead) -> Result<Self, String> {
         let mut machine = Machine::new();
-        while machine.step(input)? {}
+        let mut input = input.take(LONGEST_PICKLE);
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = machine
+                .step(&mut input)
+                .map_err(|problem| match input.limit() {
+                    0 => format!("a pickle of more than {LONGEST_PICKLE} bytes"),
+                    _ => problem,
+                })?;
+            machine.check((LONGEST_PICKLE - input.limit()) as usize)?;
+        }
         machine.end()
     }
 
@@ -83,11 +140,24 @@ impl Pickle {
         self.values.len()
     }
 
+    /// For what is made of it.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget::new(self.length)
+    }
+
     pub(crate) fn text(&self, at: Ref) -> Option<&str> {
         match self.get(at) {
             Value::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether a value holds no others.
+    pub(crate) fn is_scalar(&self, at: Ref) -> bool {
+        matches!(
+            self.get(at),
+            Value::Nothing | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_)
+        )
     }
 
     /// A number of things: an integer that is not negative.

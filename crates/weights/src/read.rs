@@ -1,13 +1,17 @@
 //! Reading weights: one file, several, or a folder.
 
+mod safe;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::{DType, TensorData};
-use safetensors::{Dtype, tensor::Metadata};
+use safe::Table;
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
+use serde::Deserialize;
 
 use crate::WeightsError;
 use crate::torch::{self, Archive};
@@ -27,6 +31,14 @@ const WRAPPED: [&str; 3] = [
     "_fsdp_wrapped_module",
     "_checkpoint_wrapped_module",
 ];
+
+/// The longest name of a tensor, in bytes. Those of the deepest models have a hundred.
+pub(crate) const LONGEST_NAME: usize = 1024;
+
+/// The longest index of shards, in bytes, and the most shards. The largest models (DeepSeek's) have
+/// 9 MB and 163.
+const LONGEST_INDEX: u64 = 64 << 20;
+const MOST_SHARDS: usize = 4096;
 
 /// The tensors of a file, by name; their bytes are read when they are asked for.
 #[derive(Clone)]
@@ -81,7 +93,7 @@ impl Place {
         match self {
             Self::File(path, start) => {
                 let mut bytes = vec![0; length];
-                let mut file = File::open(path)?;
+                let mut file = zoo_files::open(path)?;
                 file.seek(SeekFrom::Start(*start))?;
                 file.read_exact(&mut bytes)?;
                 Ok(bytes)
@@ -155,15 +167,19 @@ impl Tensors {
     /// # Errors
     /// A file that is not there, cannot be read, or is none of these.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
+        let mut file = path.to_owned();
         if path.is_dir() {
             let files = IN_FOLDER.iter().map(|name| path.join(name));
-            let Some(file) = files.into_iter().find(|file| file.is_file()) else {
-                let problem = format!("the folder holds none of {}", IN_FOLDER.join(", "));
-                return Err(WeightsError::read(path, problem));
-            };
-            return Self::open(&file);
+            file = files
+                .into_iter()
+                .find(|file| file.exists())
+                .ok_or_else(|| {
+                    let problem = format!("the folder holds none of {}", IN_FOLDER.join(", "));
+                    WeightsError::read(path, problem)
+                })?;
         }
-        if !path.is_file() {
+        let path = file.as_path();
+        if !path.exists() {
             return Err(WeightsError::read(path, "no such file"));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -177,7 +193,7 @@ impl Tensors {
     fn single(path: &Path) -> Result<Self, WeightsError> {
         let fail = |problem: &dyn ToString| WeightsError::read(path, problem.to_string());
         let mut head = Vec::new();
-        let file = File::open(path).map_err(|error| fail(&error))?;
+        let file = zoo_files::open(path).map_err(|error| fail(&error))?;
         let read = file.take(64).read_to_end(&mut head);
         read.map_err(|error| fail(&error))?;
         if head.starts_with(b"version https://git-lfs") {
@@ -268,56 +284,30 @@ impl Tensors {
     }
 
     fn safe(path: &Path) -> Result<Self, WeightsError> {
-        let fail = |problem: &dyn ToString| WeightsError::read(path, problem.to_string());
-        let mut file = File::open(path).map_err(|error| fail(&error))?;
-        let size = file.metadata().map_err(|error| fail(&error))?.len();
-        // Eight bytes say how long the table is; what they say must fit into the file.
-        let mut head = [0; 8];
-        file.read_exact(&mut head)
-            .map_err(|_| fail(&"not safetensors: shorter than its header"))?;
-        let table = u64::from_le_bytes(head);
-        if table > size.saturating_sub(8) {
-            return Err(fail(
-                &"not safetensors, or cut off: its header is longer than the file",
-            ));
-        }
-        let mut buffer = Vec::new();
-        file.take(table)
-            .read_to_end(&mut buffer)
-            .map_err(|error| fail(&error))?;
-        let metadata: Metadata = serde_json::from_slice(&buffer)
-            .map_err(|error| fail(&format!("not safetensors: {error}")))?;
-        let data = 8 + table;
-        if data + metadata.data_len() as u64 != size {
-            let expected = data + metadata.data_len() as u64;
-            return Err(fail(&format!(
-                "{size} bytes, its header describes {expected}; it was cut off or added to"
-            )));
-        }
+        let file = zoo_files::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (size, file) = file.map_err(|error| WeightsError::read(path, error))?;
+        let table = Table::read(file, size);
+        let table = table.map_err(|problem| WeightsError::read(path, problem))?;
         let whole: Arc<Path> = path.into();
-        let mut entries = BTreeMap::new();
-        for (name, info) in metadata.tensors() {
+        let entry = |info: TensorInfo| {
             let (start, end) = info.data_offsets;
             let layout = dtype(info.dtype).map(|dtype| Layout {
                 dtype,
-                place: Place::File(whole.clone(), data + start as u64),
+                place: Place::File(whole.clone(), table.data + start as u64),
                 length: end - start,
                 strides: None,
                 is_negated: false,
             });
-            let shape = info.shape.clone();
-            let layout = layout.ok_or_else(|| format!("numbers of type {:?}", info.dtype));
-            entries.insert(name, Entry { shape, layout });
-        }
+            Entry {
+                shape: info.shape,
+                layout: layout.ok_or_else(|| format!("numbers of type {:?}", info.dtype)),
+            }
+        };
+        let entries = table.tensors.into_iter();
         Ok(Self {
             path: path.to_owned(),
-            entries,
-            metadata: metadata
-                .metadata()
-                .clone()
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
+            entries: entries.map(|(name, info)| (name, entry(info))).collect(),
+            metadata: table.metadata,
             sections: BTreeSet::new(),
         })
     }
@@ -325,23 +315,36 @@ impl Tensors {
     /// Shards, by the index that says which tensor is in which of them.
     fn sharded(path: &Path) -> Result<Self, WeightsError> {
         let fail = |problem: &dyn ToString| WeightsError::read(path, problem.to_string());
-        let text = std::fs::read_to_string(path).map_err(|error| fail(&error))?;
-        let index: serde_json::Value = serde_json::from_str(&text).map_err(|error| fail(&error))?;
-        let map = index
-            .get("weight_map")
-            .and_then(|map| map.as_object())
+        let text = zoo_files::read_text(path, LONGEST_INDEX).map_err(|error| fail(&error))?;
+        #[derive(Deserialize)]
+        struct Index {
+            #[serde(default)]
+            weight_map: Option<BTreeMap<String, String>>,
+        }
+        let index: Index = serde_json::from_str(&text).map_err(|error| fail(&error))?;
+        let map = (index.weight_map)
             .ok_or_else(|| fail(&"has no weight_map, the table of an index of shards"))?;
-        let files: BTreeSet<&str> = map.values().filter_map(|file| file.as_str()).collect();
+        let files: BTreeSet<&str> = map.values().map(String::as_str).collect();
+        if files.len() > MOST_SHARDS {
+            let problem = format!("names {} shards, more than {MOST_SHARDS}", files.len());
+            return Err(fail(&problem));
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         let (mut entries, mut unlisted) = (BTreeMap::new(), BTreeMap::new());
+        let mut seen = BTreeMap::new();
         for file in files {
             // A shard lies beside its index; a path would lead elsewhere.
             zoo_files::check_name(file).map_err(|problem| {
                 fail(&format!(
-                    "the shard {file:?} is not a file beside the index: {problem}"
+                    "the shard {file:.200?} is not a file beside the index: {problem}"
                 ))
             })?;
-            let shard = Self::single(&folder.join(file))?;
+            let place = folder.join(file);
+            // Links, of which a folder may hold thousands, would have one file read as often.
+            if let Some(other) = identity(&place).and_then(|place| seen.insert(place, file)) {
+                return Err(fail(&format!("the shards {other} and {file} are one file")));
+            }
+            let shard = Self::single(&place)?;
             for (name, entry) in shard.entries {
                 match map.get(&name) {
                     Some(listed) if listed != file => continue,
@@ -414,6 +417,22 @@ impl Tensors {
             metadata: self.metadata.clone(),
             sections: BTreeSet::new(),
         }
+    }
+}
+
+/// What a file is known by, whatever it is called; none where it is not there, or the system has no
+/// such thing.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = path.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
     }
 }
 

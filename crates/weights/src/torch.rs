@@ -1,19 +1,21 @@
 //! Files of `torch.save`: an archive with a pickle and raw numbers beside it, or, before PyTorch 1.6,
 //! one pickle after the other with the numbers behind them.
 
+mod directory;
 mod tensors;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use directory::Directory;
+use flate2::CrcReader;
+use flate2::read::DeflateDecoder;
 use tensors::{collect, storages};
-use zip::read::{ArchiveOffset, Config};
-use zip::{CompressionMethod, ZipArchive, ZipReadOptions};
 
-use crate::pickle::{Pickle, Value};
+use crate::pickle::{LONGEST_PICKLE, Pickle, Value};
 use crate::read::{Entry, Place};
 
 /// The number with which files of PyTorch before 1.6 begin.
@@ -22,8 +24,20 @@ const OLD_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x5
 /// The same as the pickle protocols 0 and 1 spell it.
 const OLD_MAGIC_TEXT: &[u8] = b"L119547037146038801333356L\n";
 
-/// The longest pickle that is read, in bytes. Those of the largest models have some megabytes.
-const LONGEST_PICKLE: u64 = 256 << 20;
+/// What a file may unpack to for each of its bytes: the pickle of an archive, and all that is read of
+/// its numbers. Weights become a tenth smaller at most where someone compresses them, and tensors that
+/// share a compressed member are unpacked from its beginning each time.
+const PICKLE_PER_BYTE: u64 = 8;
+const READ_PER_BYTE: u64 = 64;
+
+/// The same for a file of no size.
+const PICKLE_AT_LEAST: u64 = 1 << 10;
+const READ_AT_LEAST: u64 = 1 << 20;
+
+/// A tensor may show one of so many numbers of its storage, or of a storage of so many bytes: all are
+/// read once, because the sum is of all.
+const SHOWN_OF: u64 = 64;
+const STORAGE_AT_LEAST: u64 = 4 << 30;
 
 /// What a file of `torch.save` holds.
 pub(crate) struct Saved {
@@ -45,7 +59,7 @@ pub(crate) fn is_torch(head: &[u8]) -> bool {
 
 /// Opens a file of `torch.save`.
 pub(crate) fn open(path: &Path) -> Result<Saved, String> {
-    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let mut file = zoo_files::open(path).map_err(|error| error.to_string())?;
     let mut head = Vec::new();
     let mut start = (&mut file).take(64);
     start
@@ -65,120 +79,135 @@ pub(crate) fn open(path: &Path) -> Result<Saved, String> {
     }
 }
 
-fn archive(file: File) -> Result<Saved, String> {
+fn archive(mut file: File) -> Result<Saved, String> {
     let size = file.metadata().map_err(|error| error.to_string())?.len();
-    // The archive begins where the file does. Left to find that out, the crate (9.8.2) guesses wrongly
-    // where the folder in it has a name of 21 letters.
-    let config = Config {
-        archive_offset: ArchiveOffset::Known(0),
-    };
-    let archive = ZipArchive::with_config(config, BufReader::new(file));
-    let archive = archive.map_err(|error| format!("not a whole archive of torch.save: {error}"))?;
-    let names = archive.file_names().collect::<Result<Vec<_>, _>>();
-    let names = names.map_err(|error| error.to_string())?;
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let folders = names
-        .iter()
-        .filter_map(|name| name.strip_suffix("data.pkl"));
+    let directory = Directory::read(&mut file, size)
+        .map_err(|problem| format!("not a whole archive of torch.save: {problem}"))?;
+    let folders = (directory.names()).filter_map(|name| name.strip_suffix("data.pkl"));
     let folders = folders.filter(|folder| folder.is_empty() || folder.ends_with('/'));
-    let Some(folder) = folders.min_by_key(|folder| folder.len()) else {
+    let Some(folder) = folders.min_by_key(|folder| (folder.len(), *folder)) else {
         return Err("an archive, but not one of torch.save: it holds no data.pkl".into());
     };
-    if names
-        .iter()
-        .any(|name| name.starts_with(&format!("{folder}code/")))
-    {
+    let folder = folder.to_owned();
+    let code = format!("{folder}code/");
+    if directory.names().any(|name| name.starts_with(&code)) {
         return Err(
             "a program of TorchScript: save the model's state_dict() with torch.save".into(),
         );
     }
     let archive = Arc::new(Archive {
-        members: Mutex::new(Members {
-            archive,
-            checked: HashSet::new(),
-        }),
+        directory,
         size,
+        open: Mutex::new(Open {
+            file,
+            checked: HashSet::new(),
+            passed: 0,
+        }),
     });
-    let order = format!("{folder}byteorder");
-    if names.contains(&order) && archive.text(&order, 16)?.starts_with(b"big") {
+    let order = archive.text(&format!("{folder}byteorder"), 16);
+    if order
+        .transpose()?
+        .is_some_and(|order| order.starts_with(b"big"))
+    {
         return Err("its numbers are in the order of a big-endian machine".into());
     }
-    let pickle = archive.text(&format!("{folder}data.pkl"), LONGEST_PICKLE)?;
-    let pickle = Pickle::read(&mut Cursor::new(pickle))?;
+    let name = format!("{folder}data.pkl");
+    let most = PICKLE_PER_BYTE * size + PICKLE_AT_LEAST;
+    let pickle = archive.text(&name, most).ok_or("it holds no data.pkl")??;
+    let pickle = Pickle::read(&mut pickle.as_slice())?;
     collect(&pickle, &|storage| {
         let name = format!("{folder}data/{}", storage.key);
-        let (index, size) = archive
-            .member(&name)
-            .ok_or(format!("{name} is not in it"))?;
+        let index = archive.directory.number(&name);
+        let index = index.ok_or_else(|| format!("{name} is not in it"))?;
+        let size = archive.directory.members[index].size;
         Ok((Place::Archive(archive.clone(), index, 0), size))
     })
 }
 
 /// An archive whose members are read when they are asked for.
 pub(crate) struct Archive {
-    members: Mutex<Members>,
+    directory: Directory,
     size: u64,
+    open: Mutex<Open>,
 }
 
-struct Members {
-    archive: ZipArchive<BufReader<File>>,
-    /// Those whose check sum was right.
+struct Open {
+    file: File,
+    /// Members whose check sum was right.
     checked: HashSet<usize>,
+    /// Bytes that were read of members, unpacked.
+    passed: u64,
 }
 
 impl Archive {
-    /// Where a member stands in the archive's list, and its size in bytes.
-    fn member(&self, name: &str) -> Option<(usize, u64)> {
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        let archive = &mut members.archive;
-        let index = archive.index_for_name(name)?;
-        let size = archive.by_index_raw(index).ok()?.size();
-        Some((index, size))
-    }
-
-    /// A whole member, if it is no longer than `most` bytes.
-    fn text(&self, name: &str, most: u64) -> Result<Vec<u8>, String> {
-        let (index, size) = self.member(name).ok_or(format!("{name} is not in it"))?;
-        // What is compressed could be of any length.
-        let most = most.min(64 * self.size + 1024);
-        if size > most {
-            return Err(format!(
-                "{name} has {size} bytes, more than the {most} that are read"
-            ));
+    /// A whole member, if there is one, and if it is no longer than `most` bytes.
+    fn text(&self, name: &str, most: u64) -> Option<Result<Vec<u8>, String>> {
+        let index = self.directory.number(name)?;
+        let size = self.directory.members[index].size;
+        if size > most.min(LONGEST_PICKLE) {
+            return Some(Err(format!(
+                "{name} has {size} bytes, more than the {} that are read of an archive of {}",
+                most.min(LONGEST_PICKLE),
+                self.size
+            )));
         }
         let bytes = self.read(index, 0, size as usize);
-        bytes.map_err(|error| format!("{name}: {error}"))
+        Some(bytes.map_err(|error| format!("{name}: {error}")))
     }
 
     /// `length` bytes of a member from `start` on. When a part of a member is read first, all of it is held
     /// against its check sum.
     pub(crate) fn read(&self, index: usize, start: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        let Members { archive, checked } = &mut *members;
-        let raw = archive.by_index_raw(index)?;
-        let is_stored = raw.compression() == CompressionMethod::Stored;
-        // PyTorch can be told to compute no sums; then they are 0.
-        let has_sum = raw.crc32() != 0;
-        drop(raw);
-        let mut bytes = Vec::with_capacity(length.min(self.size as usize));
-        let is_checked = checked.contains(&index);
-        if is_stored && is_checked {
-            let mut member = archive.by_index_seek(index)?;
-            member.seek(SeekFrom::Start(start))?;
-            member.take(length as u64).read_to_end(&mut bytes)?;
-        } else {
-            let options = ZipReadOptions::new().ignore_crc32(!has_sum || is_checked);
-            let mut member = archive.by_index_with_options(index, options)?;
-            io::copy(&mut (&mut member).take(start), &mut io::sink())?;
-            (&mut member).take(length as u64).read_to_end(&mut bytes)?;
-            if !is_checked {
-                // The sum is checked where a member ends.
-                io::copy(&mut member, &mut io::sink())?;
-                checked.insert(index);
-            }
-        }
-        if bytes.len() != length {
+        let refuse = |problem: String| io::Error::new(io::ErrorKind::FileTooLarge, problem);
+        let member = self.directory.members[index];
+        let end = start.saturating_add(length as u64);
+        if end > member.size {
             return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_checked = member.sum == 0 || open.checked.contains(&index);
+        let passes = match (is_checked, member.is_packed) {
+            (false, _) => member.size,
+            (true, true) => end,
+            (true, false) => length as u64,
+        };
+        if passes > STORAGE_AT_LEAST.max(SHOWN_OF * length as u64) {
+            return Err(refuse(format!(
+                "it shows {length} bytes of a storage of {passes}; save a copy of it, made with clone()"
+            )));
+        }
+        let most = READ_PER_BYTE * self.size + READ_AT_LEAST;
+        open.passed += passes;
+        if open.passed > most {
+            return Err(refuse(format!(
+                "more than {most} bytes would be unpacked from an archive of {}; save it without \
+                 compression, as torch.save does",
+                self.size
+            )));
+        }
+        let (at, packed) = member.find(&mut open.file, self.size)?;
+        let skipped = if is_checked && !member.is_packed {
+            start
+        } else {
+            0
+        };
+        open.file.seek(SeekFrom::Start(at + skipped))?;
+        let input = BufReader::new((&mut open.file).take(packed - skipped));
+        let input: Box<dyn Read + '_> = match member.is_packed {
+            true => Box::new(DeflateDecoder::new(input)),
+            false => Box::new(input),
+        };
+        let mut input = CrcReader::new(input.take(member.size - skipped));
+        io::copy(&mut (&mut input).take(start - skipped), &mut io::sink())?;
+        let mut bytes = vec![0; length];
+        input.read_exact(&mut bytes)?;
+        if !is_checked {
+            io::copy(&mut input, &mut io::sink())?;
+            if input.crc().sum() != member.sum {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "wrong checksum"));
+            }
+            drop(input);
+            open.checked.insert(index);
         }
         Ok(bytes)
     }

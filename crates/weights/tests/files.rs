@@ -348,6 +348,169 @@ fn damaged_files_are_errors() {
     assert!(error.contains("model.safetensors"), "{error}");
 }
 
+/// Safetensors with a net's linear layer: the weight of a type, its bytes, and a bias of zeros.
+fn linear_of(path: &Path, dtype: &str, weight: &[u8]) {
+    let end = weight.len();
+    let table = format!(
+        "{{\"weight\":{{\"dtype\":\"{dtype}\",\"shape\":[2,3],\"data_offsets\":[0,{end}]}},\
+         \"bias\":{{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[{end},{}]}}}}",
+        end + 8
+    );
+    let length = (table.len() as u64).to_le_bytes();
+    fs::write(
+        path,
+        [&length[..], table.as_bytes(), weight, &[0; 8]].concat(),
+    )
+    .unwrap();
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let load_linear = |dtype: &str, number: &[u8]| {
+        let mut weight = vec![0; 6 * number.len()];
+        weight[number.len()..2 * number.len()].copy_from_slice(number);
+        linear_of(&path, dtype, &weight);
+        let mut linear = LinearConfig::new(3, 2).init(&Device::flex());
+        load(&mut linear, &path, &Origin::default()).map_err(|error| error.to_string())
+    };
+    for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let single = wrong as f32;
+        let half = single.to_bits() >> 16;
+        let half16 = if wrong.is_nan() {
+            0x7e00
+        } else {
+            0x7c00 | (half as u16 & 0x8000)
+        };
+        for (dtype, number) in [
+            ("F64", wrong.to_le_bytes().to_vec()),
+            ("F32", single.to_le_bytes().to_vec()),
+            ("BF16", (half as u16).to_le_bytes().to_vec()),
+            ("F16", half16.to_le_bytes().to_vec()),
+        ] {
+            let error = load_linear(dtype, &number).unwrap_err();
+            assert!(
+                error.contains("weight holds NaN or infinity"),
+                "{dtype} {wrong}: {error}"
+            );
+        }
+    }
+    // It would be infinite in the model.
+    load_linear("F64", &1e300_f64.to_le_bytes()).unwrap_err();
+    for (dtype, largest) in [
+        ("F64", f64::from(f32::MAX).to_le_bytes().to_vec()),
+        ("F32", f32::MAX.to_le_bytes().to_vec()),
+        ("BF16", 0x7f7f_u16.to_le_bytes().to_vec()),
+        ("F16", 0x7bff_u16.to_le_bytes().to_vec()),
+    ] {
+        load_linear(dtype, &largest).unwrap();
+    }
+}
+
+#[test]
+fn what_is_no_floating_point_is_no_weight() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    for (dtype, width) in [
+        ("I64", 8),
+        ("I32", 4),
+        ("I8", 1),
+        ("U8", 1),
+        ("BOOL", 1),
+        ("F8_E4M3", 1),
+        ("F8_E5M2", 1),
+        ("C64", 8),
+    ] {
+        linear_of(&path, dtype, &vec![1; 6 * width]);
+        let mut linear = LinearConfig::new(3, 2).init(&Device::flex());
+        let before = linear.weight.val().into_data();
+        let error = load(&mut linear, &path, &Origin::default()).unwrap_err();
+        let error = error.to_string();
+        let kind = dtype.replace("BOOL", "U8");
+        assert!(
+            error.contains("weight is stored as") && error.contains(&kind),
+            "{dtype}: {error}"
+        );
+        assert_eq!(linear.weight.val().into_data(), before);
+    }
+}
+
+/// What a file calls its tensors reaches a terminal.
+#[test]
+fn names_in_messages_are_cut_and_hold_no_escapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let table = |name: &str| {
+        let table = serde_json::json!({
+            name: { "dtype": "F32", "shape": [1], "data_offsets": [0, 4] }
+        });
+        let table = table.to_string();
+        let length = (table.len() as u64).to_le_bytes();
+        fs::write(&path, [&length[..], table.as_bytes(), &[0; 4]].concat()).unwrap();
+        let mut linear = LinearConfig::new(3, 2).init(&Device::flex());
+        let error = load(&mut linear, &path, &Origin::default()).unwrap_err();
+        error.to_string()
+    };
+    let error = table("a\u{1b}[2J\u{9b}31m\n");
+    assert!(!error.chars().any(char::is_control), "{error}");
+    assert!(error.contains("unexpected a\\u{1b}[2J"), "{error}");
+    let error = table(&"n".repeat(10 << 20));
+    assert!(
+        error.contains("a name of 10485760 bytes, more than 1024"),
+        "{error:.300}"
+    );
+    assert!(error.len() < 1_000);
+
+    let twice = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\
+                 \"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}";
+    let length = (twice.len() as u64).to_le_bytes();
+    fs::write(&path, [&length[..], twice.as_bytes(), &[0; 8]].concat()).unwrap();
+    let error = Tensors::open(&path).err().unwrap().to_string();
+    assert!(error.contains("two tensors are called a"), "{error}");
+}
+
+/// A link leads to what has no end, a pipe waits for ever: opening either is an error at once.
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| folder.path().join(name);
+    for name in [
+        "model.safetensors",
+        "shard.safetensors",
+        "pytorch_model.bin",
+    ] {
+        std::os::unix::fs::symlink("/dev/zero", inside(name)).unwrap();
+        let error = Tensors::open(&inside(name)).err().unwrap().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
+    let index = inside("model.safetensors.index.json");
+    fs::write(&index, r#"{"weight_map": {"a": "shard.safetensors"}}"#).unwrap();
+    let error = Tensors::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+    // Nor is one file two shards.
+    fs::remove_file(inside("shard.safetensors")).unwrap();
+    save(
+        &net(2, &Device::flex()),
+        &inside("shard.safetensors"),
+        &Origin::default(),
+    )
+    .unwrap();
+    fs::hard_link(inside("shard.safetensors"), inside("shard-2.safetensors")).unwrap();
+    let both = r#"{"weight_map": {"a": "shard.safetensors", "b": "shard-2.safetensors"}}"#;
+    fs::write(&index, both).unwrap();
+    let error = Tensors::open(folder.path()).err().unwrap().to_string();
+    assert!(
+        error.contains("shard-2.safetensors and shard.safetensors are one file"),
+        "{error}"
+    );
+    fs::remove_file(&index).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &index).unwrap();
+    let error = Tensors::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
 #[test]
 fn counting_draws_no_weight() {
     let device = Device::flex();

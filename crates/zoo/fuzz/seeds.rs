@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use flate2::write::{GzEncoder, ZlibEncoder};
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use flate2::{Compression, Crc};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
@@ -396,12 +396,20 @@ pub fn weights() -> Vec<Vec<u8>> {
 /// A pickle of the model's state dict, as `torch.save` writes it: protocol 2, with the numbers in the
 /// archive's files `data/0` and `data/1`.
 pub fn pickled() -> Vec<u8> {
+    let weight = ("0", 6, &[2, 3][..], &[3, 1][..]);
+    state_dict(weight, ("1", 2, &[2], &[1]))
+}
+
+/// A tensor of a pickle: its storage's key and numbers, its shape, and its strides.
+type View<'a> = (&'a str, u8, &'a [u8], &'a [u8]);
+
+fn state_dict(weight: View<'_>, bias: View<'_>) -> Vec<u8> {
     fn text(text: &str) -> Vec<u8> {
         let size = (text.len() as u32).to_le_bytes();
         [b"X", &size[..], text.as_bytes()].concat()
     }
     const ORDERED: &[u8] = b"ccollections\nOrderedDict\n)R";
-    let tensor = |name: &str, key: &str, numbers: u8, shape: &[u8], strides: &[u8]| {
+    let tensor = |name: &str, (key, numbers, shape, strides): View<'_>| {
         let tuple = |items: &[u8]| {
             let items = items.iter().flat_map(|item| [b'K', *item]);
             [b"(".to_vec(), items.collect(), b"t".to_vec()].concat()
@@ -427,8 +435,8 @@ pub fn pickled() -> Vec<u8> {
         b"\x80\x02".to_vec(),
         ORDERED.to_vec(),
         b"(".to_vec(),
-        tensor("layers.0.weight", "0", 6, &[2, 3], &[3, 1]),
-        tensor("layers.0.bias", "1", 2, &[2], &[1]),
+        tensor("layers.0.weight", weight),
+        tensor("layers.0.bias", bias),
         b"u.".to_vec(),
     ]
     .concat()
@@ -446,19 +454,56 @@ pub fn torch_zip(pickle: &[u8]) -> Vec<u8> {
     ])
 }
 
+/// A file of PyTorch before 1.6 around this pickle.
+fn torch_old(pickle: &[u8]) -> Vec<u8> {
+    let head =
+        b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.";
+    let keys = b"\x80\x02](X\x01\0\0\x000X\x01\0\0\x001e.";
+    let storage =
+        |numbers: u64| [&numbers.to_le_bytes()[..], &vec![0; 4 * numbers as usize]].concat();
+    [&head[..], pickle, keys, &storage(6), &storage(2)].concat()
+}
+
+/// An archive of files, those of numbers compressed.
+fn torch_packed(pickle: &[u8]) -> Vec<u8> {
+    let packed = |bytes: &[u8]| {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let numbers = [0_u8; 6 * 4];
+    let members: [(&str, &[u8]); 3] = [
+        ("m/data.pkl", pickle),
+        ("m/data/0", &numbers),
+        ("m/data/1", &numbers[..2 * 4]),
+    ];
+    let packed = members.map(|(name, bytes)| (name, bytes, packed(bytes)));
+    archive_of(
+        packed
+            .iter()
+            .map(|(name, bytes, packed)| (*name, *bytes, &packed[..], 8)),
+    )
+}
+
 /// An archive of files that are not compressed.
 fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-    for (name, content) in files {
+    archive_of(files.iter().map(|(name, bytes)| (*name, *bytes, *bytes, 0)))
+}
+
+/// An archive of members: names, contents, the same as they are packed, and how.
+fn archive_of<'a>(members: impl Iterator<Item = (&'a str, &'a [u8], &'a [u8], u8)>) -> Vec<u8> {
+    let (mut bytes, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u16);
+    for (name, content, packed, how) in members {
+        count += 1;
         let mut sum = Crc::new();
         sum.update(content);
-        let size = (content.len() as u32).to_le_bytes();
-        // No flags, stored, no time; then the sum, both sizes, and how long the name is.
+        let size = |bytes: &[u8]| (bytes.len() as u32).to_le_bytes();
+        // No flags, no time; then the sum, both sizes, and how long the name is.
         let facts = [
-            &[20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0][..],
+            &[20, 0, 0, 0, how, 0, 0, 0, 0x21, 0][..],
             &sum.sum().to_le_bytes(),
-            &size,
-            &size,
+            &size(packed),
+            &size(content),
             &(name.len() as u16).to_le_bytes(),
             &[0, 0],
         ]
@@ -466,9 +511,9 @@ fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
         let start = (bytes.len() as u32).to_le_bytes();
         directory.extend(b"PK\x01\x02\x14\0");
         directory.extend([&facts[..], &[0; 10], &start, name.as_bytes()].concat());
-        bytes.extend([b"PK\x03\x04", &facts[..], name.as_bytes(), content].concat());
+        bytes.extend([b"PK\x03\x04", &facts[..], name.as_bytes(), packed].concat());
     }
-    let count = (files.len() as u16).to_le_bytes();
+    let count = count.to_le_bytes();
     let (size, start) = (directory.len() as u32, bytes.len() as u32);
     bytes.extend(directory);
     bytes.extend([&b"PK\x05\x06\0\0\0\0"[..], &count, &count].concat());
@@ -476,7 +521,8 @@ fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// The archive, the pickle within it, and one with the weights under a trainer's key.
+/// The archive, the pickle within it, and one with the weights under a trainer's key; the archive
+/// compressed, views that do not lie in order, and the file of an old version.
 pub fn pickle() -> Vec<Vec<u8>> {
     let plain = pickled();
     let dict = &plain[2..plain.len() - 1];
@@ -486,7 +532,15 @@ pub fn pickle() -> Vec<Vec<u8>> {
         b"X\x05\0\0\0epochK\x07u.",
     ]
     .concat();
-    vec![torch_zip(&plain), plain, checkpoint]
+    let views = state_dict(("0", 6, &[2, 3], &[1, 2]), ("0", 6, &[2], &[4]));
+    vec![
+        torch_zip(&plain),
+        torch_old(&plain),
+        torch_packed(&plain),
+        plain,
+        checkpoint,
+        views,
+    ]
 }
 
 /// A shard with the weight, and one with the bias.

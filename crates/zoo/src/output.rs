@@ -61,6 +61,11 @@ pub fn has_color() -> bool {
     io::stdout().is_terminal() && !unwanted
 }
 
+/// Whether somebody at a terminal reads messages, and can be asked.
+pub fn is_read_at_a_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Prints by `print`, unless printing has failed before.
 pub fn attempt(print: impl FnOnce() -> io::Result<()>) {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -183,6 +183,11 @@ fn list(args: &WeightsArgs, sources: &[Source], directory: &Path) {
             count if count < source.files.len() => "there in part",
             _ => "there",
         };
+        // The publisher's file names have 32 bits of it, which a forger can match.
+        let sum = match source.files.iter().all(|file| file.sha256.is_some()) {
+            true => "whole",
+            false => "prefix only",
+        };
         let sizes = || source.files.iter().map(|file| file.size_bytes);
         let most: u64 = sizes().map(Size::most).sum();
         if args.json {
@@ -193,12 +198,12 @@ fn list(args: &WeightsArgs, sources: &[Source], directory: &Path) {
                 "about": source.about, "published": weights.published, "paper": weights.paper,
                 "recipe": weights.recipe, "homepage": source.homepage, "licence": source.licence,
                 // Equal but where the publisher rounds.
-                "size_bytes": [fewest, most], "state": state, "folder": folder,
+                "size_bytes": [fewest, most], "sha256": sum, "state": state, "folder": folder,
             }));
         } else {
             let licence = source.licence.split(',').next().unwrap_or_default();
             println!(
-                "  {:22} {:22} {:>10}  {state:15} {licence}",
+                "  {:22} {:22} {:>10}  sha256: {sum:11}  {state:15} {licence}",
                 source.name,
                 weights.preset,
                 HumanBytes(most).to_string()
@@ -236,6 +241,20 @@ mod tests {
                 assert!(secure, "{name}: {:?}", file.urls);
             }
         }
+    }
+
+    /// A prefix of a sum is no sum: what has no more of it is told, in the list and in its source.
+    #[test]
+    fn sources_without_a_whole_sum_say_so() {
+        let prefix_only = SOURCES.iter().filter(|(_, text)| {
+            let source = Source::parse(text).unwrap();
+            source.files.iter().any(|file| file.sha256.is_none())
+        });
+        for (name, text) in prefix_only.clone() {
+            assert!(text.starts_with("# Prefix only:"), "{name}");
+        }
+        let names: Vec<&str> = prefix_only.map(|(name, _)| *name).collect();
+        assert_eq!(names, ["mixer_b16_224"]);
     }
 
     #[test]

@@ -114,7 +114,11 @@ impl<M: Module> Fit<'_, M> {
         (place.step, place.kept_step) = (progress.step, progress.step);
         place.kept = Some(checkpoint.folder.display().to_string());
         Ok(State {
-            optimizer: (self.recipe.optimizer).load(&model, &file(OPTIMIZER_FILE)?)?,
+            optimizer: (self.recipe.optimizer).load(
+                &model,
+                &file(OPTIMIZER_FILE)?,
+                progress.step,
+            )?,
             average: match plan.ema_decay {
                 Some(decay) => Some(Ema::resume(read(AVERAGE_FILE)?, decay)),
                 None => None,

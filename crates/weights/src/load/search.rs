@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Source;
 use crate::tree::Leaf;
-use crate::{Origin, Tensors, WeightsError};
+use crate::{Origin, Tensors, WeightsError, shown};
 
 /// What training code keeps the weights under, the first the likeliest: beside an optimizer's state,
 /// or around the network. Of several networks in a file, the one under these alone is the trained one.
@@ -28,6 +28,23 @@ const WRAPPERS: [&str; 11] = [
 
 /// Names of one sort of problem that are listed; the rest is counted.
 const LISTED: usize = 10;
+
+/// What is wrong with tensors, of one sort.
+#[derive(Clone, Default)]
+struct Wrong {
+    first: Vec<String>,
+    count: usize,
+}
+
+impl Wrong {
+    fn push(&mut self, name: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.count <= LISTED {
+            self.first.push(shown(&name()));
+        }
+    }
+}
+
 /// A way to read a file: whose names it has, and what they begin with.
 #[derive(Clone)]
 pub(super) struct Reading<'a> {
@@ -36,9 +53,9 @@ pub(super) struct Reading<'a> {
     /// Of the tensors of ours.
     pub chosen: Vec<(String, Source)>,
     pub kept: Vec<String>,
-    missing: Vec<String>,
-    misshapen: Vec<String>,
-    unexpected: Vec<String>,
+    missing: Wrong,
+    misshapen: Wrong,
+    unexpected: Wrong,
     /// Tensors of the file whose names do not begin so.
     outside: usize,
 }
@@ -46,7 +63,7 @@ pub(super) struct Reading<'a> {
 impl Reading<'_> {
     fn fits(&self) -> bool {
         let problems = [&self.missing, &self.misshapen, &self.unexpected];
-        !self.chosen.is_empty() && problems.iter().all(|names| names.is_empty())
+        !self.chosen.is_empty() && problems.iter().all(|wrong| wrong.count == 0)
     }
 
     /// How likely this is what was meant, the lowest first.
@@ -77,22 +94,25 @@ impl Reading<'_> {
             count => format!("; left out: {count} other tensors"),
         };
         let path = tensors.path.display();
-        Some(format!("{path}: read below `{}`{rest}", self.prefix))
+        Some(format!(
+            "{path}: read below `{}`{rest}",
+            shown(&self.prefix)
+        ))
     }
 
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        for (sort, names) in [
+        for (sort, wrong) in [
             ("missing", &self.missing),
-            ("of another shape", &self.misshapen),
+            ("of another shape or type", &self.misshapen),
             ("unexpected", &self.unexpected),
         ] {
-            problems.extend(names.iter().take(LISTED).map(|name| match sort {
-                "of another shape" => name.clone(),
+            problems.extend(wrong.first.iter().map(|name| match sort {
+                "of another shape or type" => name.clone(),
                 sort => format!("{sort} {name}"),
             }));
-            if names.len() > LISTED {
-                problems.push(format!("and {} more {sort}", names.len() - LISTED));
+            if wrong.count > LISTED {
+                problems.push(format!("and {} more {sort}", wrong.count - LISTED));
             }
         }
         problems
@@ -166,9 +186,11 @@ impl<'a> Search<'a> {
                 }
             }
         }
+        let longest = expected.keys().map(String::len).max().unwrap_or(0);
         let mut found: HashMap<&str, HashSet<usize>> = HashMap::new();
         for (name, entry) in &self.tensors.entries {
             let starts = name.match_indices('.').map(|(dot, _)| dot + 1);
+            let starts = starts.filter(|start| name.len() - start <= longest);
             for start in [0].into_iter().chain(starts) {
                 let Some(number) = expected.get(&name[start..]) else {
                     continue;
@@ -192,9 +214,9 @@ impl<'a> Search<'a> {
             origin,
             chosen: Vec::new(),
             kept: Vec::new(),
-            missing: Vec::new(),
-            misshapen: Vec::new(),
-            unexpected: Vec::new(),
+            missing: Wrong::default(),
+            misshapen: Wrong::default(),
+            unexpected: Wrong::default(),
             outside: 0,
         };
         let mut used = HashSet::new();
@@ -205,20 +227,24 @@ impl<'a> Search<'a> {
             let Some((stored, entry)) = there.next() else {
                 match (self.may_keep)(&leaf.path) {
                     true => reading.kept.push(leaf.path.clone()),
-                    false => reading.missing.push(name.clone()),
+                    false => reading.missing.push(|| name.clone()),
                 }
                 continue;
             };
             used.insert(stored.as_str());
             let source = source(origin, leaf, stored);
             let expected = source.stored_shape(leaf);
-            if entry.shape == expected && entry.layout.is_ok() {
+            let kind = entry.layout.as_ref().map(|layout| layout.dtype);
+            if entry.shape == expected && kind.is_ok_and(|kind| kind.is_float()) {
                 reading.chosen.push((leaf.path.clone(), source));
             } else if (self.may_keep)(&leaf.path) {
                 reading.kept.push(leaf.path.clone());
             } else {
-                reading.misshapen.push(match &entry.layout {
-                    Ok(_) => format!("{stored} is {:?}, expected {expected:?}", entry.shape),
+                reading.misshapen.push(|| match kind {
+                    Ok(_) if entry.shape != expected => {
+                        format!("{stored} is {:?}, expected {expected:?}", entry.shape)
+                    }
+                    Ok(kind) => format!("{stored} is stored as {kind:?}, not as floating point"),
                     Err(what) => format!("{stored} is stored as {what}, which are not read"),
                 });
             }
@@ -227,7 +253,7 @@ impl<'a> Search<'a> {
             match name.strip_prefix(prefix) {
                 None => reading.outside += 1,
                 Some(rest) if used.contains(name.as_str()) || origin.ignores(rest) => {}
-                Some(_) => reading.unexpected.push(name.clone()),
+                Some(_) => reading.unexpected.push(|| name.clone()),
             }
         }
         reading
@@ -274,7 +300,7 @@ impl<'a> Search<'a> {
     fn mismatch(&self, problems: Vec<String>) -> WeightsError {
         WeightsError::Mismatch {
             path: self.tensors.path.clone(),
-            problems,
+            problems: problems.iter().map(|problem| shown(problem)).collect(),
         }
     }
 

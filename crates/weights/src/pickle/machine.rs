@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::BufRead;
 
 use super::scalar::{bytes, line, number, scalar};
-use super::{FALSE, NOTHING, Pickle, Ref, TRUE, Value};
+use super::{Budget, EMPTY_TUPLE, FALSE, Held, NOTHING, Pickle, Ref, TRUE, Value, ZERO};
 
 pub(super) struct Machine {
     values: Vec<Value>,
@@ -14,19 +14,37 @@ pub(super) struct Machine {
     /// How high the stack was at each open mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Ref>,
-    /// References that were copied from one container to another.
-    copied: usize,
+    budget: Budget,
 }
+
+/// What is accounted for a value in the table, a reference to it in a container, and what is remembered
+/// of it. The stack and its marks cannot grow by more than an instruction's byte allows.
+const VALUE: usize = size_of::<Value>();
+pub(super) const REF: usize = size_of::<Ref>();
+const REMEMBERED: usize = 3 * REF;
 
 impl Machine {
     pub(super) fn new() -> Self {
+        let mut values = vec![
+            Value::Nothing,
+            Value::Bool(false),
+            Value::Bool(true),
+            Value::Tuple(Vec::new()),
+        ];
+        values.extend((0..=u8::MAX).map(|number| Value::Int(number.into())));
         Self {
-            values: vec![Value::Nothing, Value::Bool(false), Value::Bool(true)],
+            values,
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
-            copied: 0,
+            budget: Budget::new(0),
         }
+    }
+
+    /// Holds what was made of the first `read` bytes against their number.
+    pub(super) fn check(&mut self, read: usize) -> Result<(), String> {
+        self.budget.read = read;
+        self.budget.take(0)
     }
 
     /// What is left at the end.
@@ -35,6 +53,7 @@ impl Machine {
         Ok(Pickle {
             values: self.values,
             root,
+            length: self.budget.read,
         })
     }
 
@@ -71,31 +90,34 @@ impl Machine {
             b'N' => self.stack.push(NOTHING),
             0x88 => self.stack.push(TRUE),
             0x89 => self.stack.push(FALSE),
-            b'I' | b'L' | b'F' | b'V' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b | b'T' | b'U'
-            | b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => {
+            // BININT1
+            b'K' => self.stack.push(ZERO + Ref::from(bytes::<1>(input)?[0])),
+            b'I' | b'L' | b'F' | b'V' | b'J' | b'M' | b'G' | 0x8a | 0x8b | b'T' | b'U' | b'X'
+            | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => {
                 let value = scalar(code, input)?;
-                self.push(value);
+                self.push(value)?;
             }
             // EMPTY_TUPLE, EMPTY_LIST, EMPTY_SET, EMPTY_DICT
-            b')' => self.push(Value::Tuple(Vec::new())),
-            b']' | 0x8f => self.push(Value::List(Vec::new())),
-            b'}' => self.push(Value::Dict(Vec::new())),
+            b')' => self.stack.push(EMPTY_TUPLE),
+            b']' | 0x8f => self.push(Value::List(Vec::new()))?,
+            b'}' => self.push(Value::Dict(Vec::new()))?,
             // TUPLE, TUPLE1 to TUPLE3, LIST, FROZENSET, DICT
             b't' => {
                 let members = self.since_mark()?;
-                self.push(Value::Tuple(members));
+                self.push(Value::Tuple(members))?;
             }
             0x85..=0x87 => {
                 let members = self.last(usize::from(code - 0x84))?;
-                self.push(Value::Tuple(members));
+                self.push(Value::Tuple(members))?;
             }
             b'l' | 0x91 => {
                 let members = self.since_mark()?;
-                self.push(Value::List(members));
+                self.push(Value::List(members))?;
             }
             b'd' => {
                 let members = self.since_mark()?;
-                self.push(Value::Dict(pairs(&members)?));
+                let pairs = self.pairs(&members)?;
+                self.push(Value::Dict(pairs))?;
             }
             // APPEND, APPENDS, ADDITEMS, SETITEM, SETITEMS
             b'a' => {
@@ -126,14 +148,14 @@ impl Machine {
             // GLOBAL, STACK_GLOBAL
             b'c' => {
                 let (module, name) = (line(input)?, line(input)?);
-                self.push(Value::Global(module.into(), name.into()));
+                self.push(Value::Global(module.into(), name.into()))?;
             }
             0x93 => {
                 let names = self.last(2)?;
                 match (&self.values[names[0]], &self.values[names[1]]) {
                     (Value::Text(module), Value::Text(name)) => {
                         let global = Value::Global(module.clone(), name.clone());
-                        self.push(global);
+                        self.push(global)?;
                     }
                     _ => return Err("a pickle names a global by what is not text".into()),
                 }
@@ -143,7 +165,7 @@ impl Machine {
                 let id = self.pop()?;
                 match self.module_class(id) {
                     Some(class) => self.stack.push(class),
-                    None => self.push(Value::Persistent(id)),
+                    None => self.push(Value::Persistent(id))?,
                 }
             }
             // PERSID
@@ -178,9 +200,25 @@ impl Machine {
         Ok(true)
     }
 
-    fn push(&mut self, value: Value) {
-        self.stack.push(self.values.len());
+    fn push(&mut self, value: Value) -> Result<(), String> {
+        let number = self.make(value)?;
+        self.stack.push(number);
+        Ok(())
+    }
+
+    /// Puts a value into the table. What its members take was accounted for where they were put together.
+    fn make(&mut self, value: Value) -> Result<Ref, String> {
+        /// What a text takes beside its letters.
+        const TEXT: usize = 2 * REF;
+        let more = match &value {
+            Value::Text(text) => TEXT + text.len(),
+            Value::Global(module, name) => 2 * TEXT + module.len() + name.len(),
+            Value::Object(_) => size_of::<Held>(),
+            _ => 0,
+        };
+        self.budget.take(VALUE + more)?;
         self.values.push(value);
+        Ok(self.values.len() - 1)
     }
 
     fn pop(&mut self) -> Result<Ref, String> {
@@ -191,7 +229,7 @@ impl Machine {
     fn last(&mut self, count: usize) -> Result<Vec<Ref>, String> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len().checked_sub(count) {
-            Some(from) if from >= floor => Ok(self.stack.split_off(from)),
+            Some(from) if from >= floor => Ok(self.stack.drain(from..).collect()),
             _ => Err("a pickle takes more values than it holds; it is damaged".into()),
         }
     }
@@ -207,7 +245,9 @@ impl Machine {
         let mark = self.marks.pop();
         let mark = mark.ok_or("a pickle ends a list that it did not begin; it is damaged")?;
         // Values may have been taken off since.
-        Ok(self.stack.split_off(mark.min(self.stack.len())))
+        let from = mark.min(self.stack.len());
+        self.budget.take(REF * (self.stack.len() - from))?;
+        Ok(self.stack.drain(from..).collect())
     }
 
     fn recall(&mut self, number: u32) -> Result<(), String> {
@@ -219,14 +259,17 @@ impl Machine {
 
     fn remember(&mut self, number: u32) -> Result<(), String> {
         let top = self.top()?;
+        self.budget.take(REMEMBERED)?;
         self.memo.insert(number, top);
         Ok(())
     }
 
     fn append(&mut self, more: &[Ref]) -> Result<(), String> {
         let top = self.top()?;
+        self.budget.take(REF * more.len())?;
         match &mut self.values[top] {
-            Value::List(items) | Value::Object { items, .. } => items.extend(more),
+            Value::List(items) => items.extend(more),
+            Value::Object(held) => held.items.extend(more),
             _ => return Err("a pickle appends to what is no list; it is damaged".into()),
         }
         Ok(())
@@ -234,19 +277,21 @@ impl Machine {
 
     fn insert(&mut self, members: &[Ref]) -> Result<(), String> {
         let top = self.top()?;
-        let more = pairs(members)?;
+        let more = self.pairs(members)?;
         match &mut self.values[top] {
-            Value::Dict(pairs) | Value::Object { pairs, .. } => pairs.extend(more),
+            Value::Dict(pairs) => pairs.extend(more),
+            Value::Object(held) => held.pairs.extend(more),
             _ => return Err("a pickle puts keys into what is no dictionary; it is damaged".into()),
         }
         Ok(())
     }
-}
 
-fn pairs(members: &[Ref]) -> Result<Vec<(Ref, Ref)>, String> {
-    let (pairs, rest) = members.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err("a pickle holds a key without a value; it is damaged".into());
+    fn pairs(&mut self, members: &[Ref]) -> Result<Vec<(Ref, Ref)>, String> {
+        let (pairs, rest) = members.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err("a pickle holds a key without a value; it is damaged".into());
+        }
+        self.budget.take(REF * members.len())?;
+        Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
     }
-    Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
 }

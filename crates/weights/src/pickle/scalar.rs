@@ -4,6 +4,12 @@ use std::io::{BufRead, Read};
 
 use super::Value;
 
+/// The longest text, line or number that is kept, in bytes: names have some hundred.
+const LONGEST: u64 = 1 << 14;
+
+/// What is no text, in the place of one that is too long.
+const TOO_LONG: &[u8] = &[0xff; 9];
+
 /// A number, or text.
 pub(super) fn scalar(code: u8, input: &mut impl BufRead) -> Result<Value, String> {
     let int = |value: i64| Ok(Value::Int(value));
@@ -16,8 +22,7 @@ pub(super) fn scalar(code: u8, input: &mut impl BufRead) -> Result<Value, String
         }),
         b'F' => Ok((line(input)?.parse()).map_or(Value::Nothing, Value::Float)),
         b'G' => Ok(Value::Float(f64::from_be_bytes(bytes(input)?))),
-        // BININT1, BININT2, BININT
-        b'K' => int(bytes::<1>(input)?[0].into()),
+        // BININT2, BININT
         b'M' => int(u16::from_le_bytes(bytes(input)?).into()),
         b'J' => int(i32::from_le_bytes(bytes(input)?).into()),
         // LONG1, LONG4
@@ -82,8 +87,13 @@ pub(super) fn bytes<const N: usize>(input: &mut impl BufRead) -> Result<[u8; N],
     Ok(bytes)
 }
 
-/// As many bytes as the pickle claims, of which no more is set aside than there are.
+/// As many bytes as the pickle claims, of which no more is set aside than there are; none of a text too
+/// long to be a name, which is passed over.
 fn many(input: &mut impl BufRead, length: u64) -> Result<Vec<u8>, String> {
+    if length > LONGEST {
+        skip(input, length)?;
+        return Ok(TOO_LONG.into());
+    }
     let mut bytes = Vec::new();
     input
         .by_ref()
@@ -107,7 +117,12 @@ fn skip(input: &mut impl BufRead, length: u64) -> Result<Value, String> {
 
 pub(super) fn line(input: &mut impl BufRead) -> Result<String, String> {
     let mut line = Vec::new();
-    input.read_until(b'\n', &mut line).map_err(cut_off)?;
+    let read = input.by_ref().take(LONGEST).read_until(b'\n', &mut line);
+    if read.map_err(cut_off)? as u64 == LONGEST {
+        return Err(format!(
+            "not a pickle, or damaged: a line of {LONGEST} bytes and more"
+        ));
+    }
     if line.pop() != Some(b'\n') {
         return Err("a pickle was cut off".into());
     }
@@ -116,7 +131,7 @@ pub(super) fn line(input: &mut impl BufRead) -> Result<String, String> {
 
 pub(super) fn number(line: &str) -> Result<u32, String> {
     line.parse()
-        .map_err(|_| format!("not a pickle, or damaged: {line:?} is no number"))
+        .map_err(|_| format!("not a pickle, or damaged: {line:.20?} is no number"))
 }
 
 fn cut_off(error: std::io::Error) -> String {

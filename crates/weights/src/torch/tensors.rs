@@ -5,18 +5,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use burn::tensor::DType;
 
 use super::Saved;
-use crate::pickle::{Pickle, Ref, Value};
-use crate::read::{Entry, Layout, Place};
+use crate::pickle::{Budget, Pickle, Ref, Value};
+use crate::read::{Entry, LONGEST_NAME, Layout, Place};
 
 /// Levels of dictionaries, lists and modules in which tensors are looked for.
 const DEEPEST: usize = 64;
 
-/// The longest name of a tensor, in bytes.
-const LONGEST_NAME: usize = 1024;
-
 /// Sides of a tensor, as many as PyTorch allows, and marks on one: a pickle says a long list once and
 /// names it for every tensor.
 const MOST_SIDES: usize = 64;
+
+/// What is accounted for a look at a value, and for a name in a table.
+const VISIT: usize = 16;
+const NAMED: usize = 64;
+
+/// Entries of a dictionary whose numbers and text are kept, as those of a configuration.
+const MOST_FACTS: usize = 1000;
+
+/// A view may lie spread over so many times its own numbers, and so many bytes: all between them are
+/// read.
+const SPREAD: usize = 16;
+const SPREAD_AT_LEAST: usize = 1 << 20;
 
 /// What a tensor's numbers lie in.
 pub(super) struct Storage {
@@ -112,8 +121,7 @@ pub(super) fn collect(pickle: &Pickle, find: Find<'_>) -> Result<Saved, String> 
     let mut walk = Walk {
         pickle,
         find,
-        visits: 0,
-        named: 0,
+        budget: pickle.budget(),
         saved: Saved {
             entries: BTreeMap::new(),
             metadata: BTreeMap::new(),
@@ -127,53 +135,37 @@ pub(super) fn collect(pickle: &Pickle, find: Find<'_>) -> Result<Saved, String> 
 struct Walk<'a> {
     pickle: &'a Pickle,
     find: Find<'a>,
-    /// Values that were looked at, and bytes of names that were given.
-    visits: usize,
-    named: usize,
+    budget: Budget,
     saved: Saved,
 }
 
 impl Walk<'_> {
     fn visit(&mut self, at: Ref, name: &str, depth: usize) -> Result<(), String> {
-        // A few values that hold each other make endlessly many paths.
-        self.visits += 1;
-        self.named += name.len();
-        let most = 10_000 + 8 * self.pickle.len();
-        if depth > DEEPEST || self.visits > most || self.named > 100 * most {
-            return Err("its values hold each other over and over; no file of weights does".into());
+        if depth > DEEPEST {
+            return Err(format!(
+                "its values hold each other more than {DEEPEST} levels deep"
+            ));
         }
+        // A few values that hold each other make endlessly many paths.
+        self.budget.take(VISIT + name.len())?;
         let pickle = self.pickle;
         match pickle.get(at) {
-            Value::Dict(pairs) | Value::Object { pairs, .. } if !pairs.is_empty() => {
-                for (key, value) in pairs {
-                    // A module within a module is a part of the same names.
-                    if let (Some(key), Value::Module(_) | Value::Dict(_)) =
-                        (pickle.key(*key), pickle.get(*value))
-                    {
-                        let section = joined(name, &key)? + ".";
-                        self.saved.sections.insert(section);
-                    }
-                }
-                self.visit_pairs(pairs, name, depth)
+            Value::Dict(pairs) => self.visit_dict(pairs, name, depth),
+            Value::Object(held) if !held.pairs.is_empty() => {
+                self.visit_dict(&held.pairs, name, depth)
             }
             Value::Module(pairs) => self.visit_pairs(pairs, name, depth),
-            Value::List(members) | Value::Tuple(members) | Value::Object { items: members, .. } => {
-                for (number, member) in members.iter().enumerate() {
-                    self.visit(*member, &joined(name, &number.to_string())?, depth + 1)?;
-                }
-                Ok(())
+            Value::List(members) | Value::Tuple(members) => {
+                self.visit_members(members, name, depth)
             }
+            Value::Object(held) => self.visit_members(&held.items, name, depth),
             Value::Tensor { how, arguments } => {
                 let entry = self
                     .tensor(how, *arguments)
                     .map_err(|error| format!("{name}: {error}"))?;
-                self.insert(name, entry);
-                Ok(())
+                self.insert(name, entry)
             }
-            Value::Unread(what) => {
-                self.insert(name, unread((*what).to_owned()));
-                Ok(())
-            }
+            Value::Unread(what) => self.insert(name, unread((*what).to_owned())),
             value => {
                 let said = match value {
                     Value::Bool(value) => value.to_string(),
@@ -183,11 +175,37 @@ impl Walk<'_> {
                     _ => return Ok(()),
                 };
                 if depth <= 2 {
+                    self.budget.take(2 * NAMED + name.len() + said.len())?;
                     self.saved.metadata.insert(name.to_owned(), said);
                 }
                 Ok(())
             }
         }
+    }
+
+    fn visit_members(&mut self, members: &[Ref], name: &str, depth: usize) -> Result<(), String> {
+        for (number, member) in members.iter().enumerate() {
+            // A history of losses may have a million.
+            if !self.pickle.is_scalar(*member) {
+                self.visit(*member, &joined(name, &number.to_string())?, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_dict(&mut self, pairs: &[(Ref, Ref)], name: &str, depth: usize) -> Result<(), String> {
+        let pickle = self.pickle;
+        for (key, value) in pairs {
+            // A module within a module is a part of the same names.
+            if let (Some(key), Value::Module(_) | Value::Dict(_)) =
+                (pickle.key(*key), pickle.get(*value))
+            {
+                let section = joined(name, &key)? + ".";
+                self.budget.take(NAMED + section.len())?;
+                self.saved.sections.insert(section);
+            }
+        }
+        self.visit_pairs(pairs, name, depth)
     }
 
     fn visit_pairs(
@@ -196,7 +214,11 @@ impl Walk<'_> {
         name: &str,
         depth: usize,
     ) -> Result<(), String> {
+        let is_configuration = pairs.len() <= MOST_FACTS;
         for (key, value) in pairs {
+            if !is_configuration && self.pickle.is_scalar(*value) {
+                continue;
+            }
             // A key that is neither text nor a number names no tensor of a model.
             if let Some(key) = self.pickle.key(*key) {
                 self.visit(*value, &joined(name, &key)?, depth + 1)?;
@@ -206,12 +228,16 @@ impl Walk<'_> {
     }
 
     /// The keys on the way to a tensor can be those of another: `a` and `b.c`, `a.b` and `c`.
-    fn insert(&mut self, name: &str, entry: Entry) {
+    fn insert(&mut self, name: &str, entry: Entry) -> Result<(), String> {
+        let sides = 2 * entry.shape.len() * size_of::<usize>();
+        self.budget
+            .take(NAMED + size_of::<Entry>() + name.len() + sides)?;
         let entry = match self.saved.entries.contains_key(name) {
             true => unread("two tensors of one name".into()),
             false => entry,
         };
         self.saved.entries.insert(name.to_owned(), entry);
+        Ok(())
     }
 
     /// `_rebuild_tensor_v2(storage, start, shape, strides, requires_grad, hooks, metadata)`; the third
@@ -278,6 +304,11 @@ impl Walk<'_> {
                 shape,
                 layout: Err("a view that shows a number more than once".into()),
             });
+        }
+        if length > SPREAD_AT_LEAST.max(SPREAD * dtype.size() * shape.iter().product::<usize>()) {
+            let problem = format!("a view spread over {length} bytes, which a copy would not be");
+            let layout = Err(problem);
+            return Ok(Entry { shape, layout });
         }
         let is_plain = is_contiguous(&shape, &strides);
         Ok(Entry {

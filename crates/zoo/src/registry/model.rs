@@ -14,8 +14,7 @@ use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source,
-    not_finite_tensor, number,
+    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number,
 };
 use zoo_weights::golden::{Distance, Golden};
 use zoo_weights::{Loaded, Origin, WeightsError};
@@ -311,7 +310,6 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let mut model = self.build(device)?;
         let loaded = zoo_weights::load_except(&mut model, path, &self.origin, &|_| false)?;
         tell(&loaded);
-        check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -319,7 +317,6 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let mut model = self.build(device)?;
         let is_bias = |name: &str| name.ends_with(".bias");
         zoo_weights::load_except(&mut model, path, &self.origin, &is_bias)?;
-        check_finite(&model, path)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -333,7 +330,6 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let mut model = self.build(&host()?)?;
         let loaded = self.start_from(&mut model, weights)?;
         tell(&loaded);
-        check_finite(&model, weights)?;
         Ok(loaded.kept)
     }
 
@@ -362,18 +358,6 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 fn tell(loaded: &Loaded) {
     if let Some(note) = &loaded.note {
         eprintln!("{note}");
-    }
-}
-
-/// Refuses weights that are no numbers: whatever they were asked, they would answer something.
-fn check_finite<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
-    match not_finite_tensor(model) {
-        None => Ok(()),
-        Some(name) => Err(Error::Failed(format!(
-            "{}: {name} holds NaN or infinity, as a training that diverged leaves it; take another \
-             file, or train again",
-            path.display()
-        ))),
     }
 }
 

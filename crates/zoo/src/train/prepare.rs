@@ -10,6 +10,7 @@ use crate::data::{self, Data};
 use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
 use crate::hub::TOKENIZER_FILE;
+use crate::output;
 use crate::pretrained;
 use crate::recipes::{self, RECIPES};
 use crate::registry::{self, Model};
@@ -201,7 +202,7 @@ fn open_devices(
     if let (true, Some(folder)) = (specs.is_empty(), resumed) {
         specs = resume::local_devices(folder)?;
         let mut typed = io::stdin().lock();
-        let asked = io::stdin().is_terminal() && io::stderr().is_terminal();
+        let asked = io::stdin().is_terminal() && output::is_read_at_a_terminal();
         if asked || !args.quiet {
             resume::ask_about(folder, &specs, asked.then_some(&mut typed))?;
         }

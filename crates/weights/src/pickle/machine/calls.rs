@@ -3,19 +3,9 @@
 use std::collections::HashSet;
 
 use super::super::{NOTHING, Ref, Value};
-use super::Machine;
+use super::{Machine, REF};
 
 impl Machine {
-    /// Accounts for `count` references about to be copied or looked through: a container is so once or
-    /// twice, and a pickle of a few bytes that copies one again and again would fill the memory.
-    fn copy(&mut self, count: usize) -> Result<(), String> {
-        self.copied += count;
-        if self.copied > 10_000 + 8 * self.values.len() {
-            return Err("a pickle copies its values over and over; no file of weights does".into());
-        }
-        Ok(())
-    }
-
     /// What a call stands for: a tensor, a plain container, or an object that nothing is known of.
     /// The call itself is never made.
     pub(super) fn called(&mut self, callable: Ref, arguments: Ref) -> Result<Ref, String> {
@@ -52,13 +42,9 @@ impl Machine {
             | ("builtins" | "__builtin__", "list" | "tuple" | "set" | "frozenset") => {
                 Value::List(self.members_of(first)?)
             }
-            _ => Value::Object {
-                items: Vec::new(),
-                pairs: Vec::new(),
-            },
+            _ => Value::Object(Box::default()),
         };
-        self.values.push(value);
-        Ok(self.values.len() - 1)
+        self.make(value)
     }
 
     /// A tensor of a class of its own is its tensor too, unless the class may make other values of it.
@@ -96,12 +82,13 @@ impl Machine {
             Value::Tuple(parts) => parts.as_slice(),
             _ => &[state],
         };
-        let (mut found, mut looked_at) = (false, parts.len());
+        let mut found = false;
+        self.budget.take(REF * parts.len())?;
         for part in parts {
             match &self.values[*part] {
                 Value::Nothing => {}
                 Value::Dict(pairs) => {
-                    looked_at += pairs.len();
+                    self.budget.take(REF * pairs.len())?;
                     found |= pairs.iter().any(|(name, value)| match &self.values[*name] {
                         Value::Text(name) => is_such(name, &self.values[*value]),
                         _ => false,
@@ -110,7 +97,6 @@ impl Machine {
                 _ => found = true,
             }
         }
-        self.copy(looked_at)?;
         Ok(found)
     }
 
@@ -127,19 +113,23 @@ impl Machine {
     }
 
     fn members_of(&mut self, at: Option<Ref>) -> Result<Vec<Ref>, String> {
-        let members = match at.map(|at| &self.values[at]) {
-            Some(Value::List(members) | Value::Tuple(members)) => members.clone(),
-            _ => Vec::new(),
+        let Some(Value::List(members) | Value::Tuple(members)) = at.map(|at| &self.values[at])
+        else {
+            return Ok(Vec::new());
         };
-        self.copy(members.len())?;
-        Ok(members)
+        self.budget.take(REF * members.len())?;
+        Ok(members.clone())
     }
 
     /// What a dictionary is made from: another one, or a list of pairs.
     fn pairs_in(&mut self, at: Option<Ref>) -> Result<Vec<(Ref, Ref)>, String> {
         let pairs: Vec<(Ref, Ref)> = match at.map(|at| &self.values[at]) {
-            Some(Value::Dict(pairs)) => pairs.clone(),
+            Some(Value::Dict(pairs)) => {
+                self.budget.take(2 * REF * pairs.len())?;
+                pairs.clone()
+            }
             Some(Value::List(members) | Value::Tuple(members)) => {
+                self.budget.take(2 * REF * members.len())?;
                 let pair = |at: &Ref| match &self.values[*at] {
                     Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => {
                         Some((pair[0], pair[1]))
@@ -150,7 +140,6 @@ impl Machine {
             }
             _ => Vec::new(),
         };
-        self.copy(pairs.len())?;
         Ok(pairs)
     }
 
@@ -161,8 +150,7 @@ impl Machine {
         if matches!(self.values[top], Value::Tensor { .. }) {
             self.values[top] = Value::Unread("a tensor with a state of its own");
         }
-        let (Value::Object { .. }, Value::Dict(attributes)) =
-            (&self.values[top], &self.values[state])
+        let (Value::Object(_), Value::Dict(attributes)) = (&self.values[top], &self.values[state])
         else {
             return Ok(());
         };
@@ -173,9 +161,8 @@ impl Machine {
                 Value::List(members) => 1 + members.len(),
                 _ => 1,
             });
-        let held: usize = held.sum();
+        self.budget.take(2 * REF * held.sum::<usize>())?;
         let pairs = self.state_dict(attributes);
-        self.copy(held)?;
         if let Some(pairs) = pairs {
             self.values[top] = Value::Module(pairs);
         }

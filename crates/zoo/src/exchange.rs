@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::hub;
 use crate::language;
 use crate::progress::print_json;
-use crate::saved::{CONFIG_FILE, Config, Saved};
+use crate::saved::{self, CONFIG_FILE, Config, Saved};
 use crate::summary::grouped;
 
 /// Makes a run folder of a folder from the hub, which predict, sample and train understand.
@@ -161,9 +161,8 @@ fn may_write(args: &ExportArgs, out: &Path) -> Result<(), Error> {
 
 /// Whether a folder is one of ours: of a training, or of an import.
 fn is_run(folder: &Path) -> bool {
-    let config = fs::read_to_string(folder.join(CONFIG_FILE)).unwrap_or_default();
-    let config = serde_json::from_str(&config);
-    folder.join(RECIPE_FILE).is_file() || config.is_ok_and(|config| !hub::is_origins(&config))
+    let config = saved::read_config(folder).unwrap_or_default();
+    folder.join(RECIPE_FILE).is_file() || hub::is_origins(&config) == Ok(false)
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

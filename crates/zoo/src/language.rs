@@ -10,9 +10,11 @@ use crate::error::chain;
 use crate::hub::TOKENIZER_FILE;
 use crate::saved::{self, Config};
 
+mod around;
 mod charsmap;
 mod limits;
 mod pattern;
+mod steps;
 mod tokenizer;
 
 pub(crate) use limits::MOST_BYTES;

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use toml::Value;
 use zoo_text::{CharVocabulary, PAD, WordVocabulary};
 use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run, brief, brief_problem};
@@ -48,17 +48,18 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads the `config.json` of an origin, with the tokenizer beside it in `folder`.
+    /// Reads the text of an origin's `config.json`, with the tokenizer beside it in `folder`.
     ///
     /// # Errors
     /// An architecture that is not here, a value that cannot be represented, or a codec that could
     /// not read an input.
-    pub fn of_origin(folder: &Path, config: &Json) -> Result<Self, String> {
-        let (model, codec) = hub::read(folder, config)?;
+    pub fn of_origin(folder: &Path, config: &str) -> Result<Self, String> {
+        let config = hub::parse(config)?;
+        let (model, codec) = hub::read(folder, &config)?;
         let config = Self {
             model: model.table(),
             codec,
-            problem_type: hub::problem_type(config),
+            problem_type: hub::problem_type(&config),
         };
         config.check()?;
         Ok(config)
@@ -316,8 +317,7 @@ impl Saved {
         };
         let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
         let (model, config, weights) = if hub::is_origins(&text).map_err(wrong)? {
-            let json = hub::parse(&text).map_err(wrong)?;
-            let config = Config::of_origin(folder, &json).map_err(wrong)?;
+            let config = Config::of_origin(folder, &text).map_err(wrong)?;
             // Held against what the codec makes of an input.
             let model = config.configure().map_err(wrong)?;
             let weights = fetched.map_or_else(|| run.to_owned(), |fetched| fetched.file);
@@ -378,90 +378,4 @@ impl Saved {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(codec: &str) -> Result<Config, String> {
-        Config::parse(&format!(
-            r#"{{"model": {{"name": "mlp"}}, "codec": {codec}}}"#
-        ))
-    }
-
-    #[test]
-    fn a_codec_that_could_not_read_an_input_is_refused() {
-        let images = r#"{"kind": "images", "shape": [3, 8, 8], "mean": [0, 0, 0], "std": [1, 1, 1], "classes": []}"#;
-        let words =
-            r#"{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": 8, "classes": []}"#;
-        let chars = r#"{"kind": "chars", "chars": "ab", "stop": null}"#;
-        for (codec, from, to, part) in [
-            (images, "[0, 0, 0]", "[]", "0 means"),
-            (images, "[1, 1, 1]", "[1]", "1 deviations"),
-            (images, "[3, 8, 8]", "[2, 8, 8]", "2 channels"),
-            (images, "[3, 8, 8]", "[3, 8, 0]", "8 x 0 pixels"),
-            (
-                images,
-                "[3, 8, 8]",
-                "[3, 99999999, 8]",
-                "99999999 x 8 pixels",
-            ),
-            (images, "[0, 0, 0]", "[0, 1e300, 0]", "codec.mean"),
-            (words, "8", "0", "codec.max_length = 0"),
-            (words, "the", "a b", "vocabulary: line 3"),
-            (chars, "ab", "ba", "vocabulary: character 2"),
-        ] {
-            parse(codec).unwrap();
-            assert!(codec.contains(from), "{from}");
-            let error = parse(&codec.replacen(from, to, 1)).unwrap_err();
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_an_origin_claims_is_refused_before_anything_is_set_aside() {
-        let open = |key: &str, value: Json| {
-            let mut config = json!({ "architecture": "resnet18", "num_classes": 2,
-                "input_size": [3, 32, 32], "mean": [0.5, 0.5, 0.5] });
-            config[key] = value;
-            Config::of_origin(Path::new("."), &config)
-        };
-        open("num_classes", json!(3)).unwrap();
-        for (key, value) in [
-            ("num_classes", json!(1_u64 << 40)),
-            ("input_size", json!([1_u64 << 40, 32, 32])),
-            ("input_size", json!([3, 1_u64 << 40, 32])),
-            ("mean", json!([0.5, 1e300, 0.5])),
-        ] {
-            let error = open(key, value).map(|_| ()).unwrap_err();
-            assert!(!error.is_empty(), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_codec_of_other_inputs_than_the_models_is_refused() {
-        let images = |shape: &str, classes: &str| {
-            let codec = format!(
-                r#"{{"kind": "images", "shape": {shape}, "mean": [0], "std": [1], "classes": {classes}}}"#
-            );
-            parse(&codec).unwrap().configure().map(|_| ())
-        };
-        let digits = r#"["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]"#;
-        images("[1, 28, 28]", digits).unwrap();
-        let error = images("[1, 28, 27]", digits).unwrap_err();
-        assert!(error.contains("takes 784 values"), "{error}");
-        let error = images("[1, 28, 28]", r#"["0"]"#).unwrap_err();
-        assert!(error.contains("has 10 outputs"), "{error}");
-
-        let words = |max_length: usize, vocabulary: usize| {
-            let config = format!(
-                r#"{{"model": {{"name": "encoder", "vocab_size": {vocabulary}, "num_classes": 1, "max_length": 8}},
-                "codec": {{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": {max_length}, "classes": ["a"]}}}}"#
-            );
-            Config::parse(&config).unwrap().configure().map(|_| ())
-        };
-        words(8, 3).unwrap();
-        let error = words(9, 3).unwrap_err();
-        assert!(error.contains("codec.max_length = 9"), "{error}");
-        let error = words(8, 2).unwrap_err();
-        assert!(error.contains("more than model.vocab_size"), "{error}");
-    }
-}
+mod tests;

@@ -3,16 +3,15 @@
 //! every tokenizer in use, the largest of which are named beside them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
-use zoo_train::{brief, brief_problem};
+use zoo_train::brief_problem;
 
-use super::charsmap;
-use super::pattern::Pattern;
+use super::around::largest_around;
+use super::steps::{DECODERS, NORMALIZERS, POST_PROCESSORS, PRE_TOKENIZERS, growth, steps};
 
 /// The most bytes of a file. Gemma's has 33 million.
 pub(crate) const MOST_BYTES: u64 = 1 << 27;
@@ -24,7 +23,7 @@ const MOST_ID: u64 = (1 << 22) - 1;
 const MOST_ADDED: usize = 1 << 17;
 
 /// Bytes of a token. Llama 3's longest has 128 spaces, of two bytes each there.
-const MOST_TOKEN_BYTES: usize = 1024;
+pub(super) const MOST_TOKEN_BYTES: usize = 1024;
 
 /// Bytes of a token of SentencePiece's unigram model, which looks up every one that a text goes on with
 /// at each of its characters. By default a token has 16 characters at most.
@@ -36,16 +35,7 @@ const MOST_WORD_CHARS: u64 = 256;
 /// Bytes of what is put before or after parts of a word, such as `##` and `</w>`.
 const MOST_AFFIX_BYTES: usize = 64;
 
-/// Steps of a normalizer, a pre-tokenizer, a post-processor or a decoder. ALBERT's normalizer has 6.
-const MOST_STEPS: usize = 32;
-
-/// Sequences within sequences.
-const MOST_DEPTH: usize = 3;
-
-/// Pieces of a template, tokens of one of its names, and its names.
-const MOST_PIECES: usize = 64;
-
-/// [`Pattern::weight`] of all patterns together. GPT-4o's weigh two thousand.
+/// [`Pattern::weight`](super::pattern::Pattern::weight) of all patterns together. GPT-4o's weigh two thousand.
 const MOST_WEIGHT: usize = 1 << 14;
 
 /// How many times as long a text may become before it is cut into tokens: 726 times by ALBERT's,
@@ -122,7 +112,7 @@ impl Shape {
 }
 
 /// Refuses a number beyond its bound.
-fn at_most<N: PartialOrd + fmt::Display>(
+pub(super) fn at_most<N: PartialOrd + fmt::Display>(
     key: &str,
     what: &str,
     number: N,
@@ -135,206 +125,6 @@ fn at_most<N: PartialOrd + fmt::Display>(
     Err(format!(
         "{key}: {number} {what}; at most {most} is read, more than any tokenizer in use has"
     ))
-}
-
-/// A step by its `type`, with the keys that it may have. The crate goes by the keys where a type is not
-/// one of its own: with other keys, a step could be another than it says.
-type Kind = (&'static str, &'static [&'static str]);
-
-const NORMALIZERS: &[Kind] = &[
-    (
-        "BertNormalizer",
-        &[
-            "clean_text",
-            "handle_chinese_chars",
-            "strip_accents",
-            "lowercase",
-        ],
-    ),
-    ("Strip", &["strip_left", "strip_right"]),
-    ("StripAccents", &[]),
-    ("NFC", &[]),
-    ("NFD", &[]),
-    ("NFKC", &[]),
-    ("NFKD", &[]),
-    ("Sequence", &["normalizers"]),
-    ("Lowercase", &[]),
-    ("Nmt", &[]),
-    ("Precompiled", &["precompiled_charsmap"]),
-    ("Replace", &["pattern", "content"]),
-    ("Prepend", &["prepend"]),
-    ("ByteLevel", &[]),
-];
-
-const BYTE_LEVEL: Kind = (
-    "ByteLevel",
-    &["add_prefix_space", "trim_offsets", "use_regex"],
-);
-
-const METASPACE: Kind = (
-    "Metaspace",
-    &[
-        "replacement",
-        "add_prefix_space",
-        "prepend_scheme",
-        "split",
-        "str_rep",
-    ],
-);
-
-const PRE_TOKENIZERS: &[Kind] = &[
-    ("BertPreTokenizer", &[]),
-    BYTE_LEVEL,
-    ("CharDelimiterSplit", &["delimiter"]),
-    METASPACE,
-    ("Whitespace", &[]),
-    ("Sequence", &["pretokenizers"]),
-    ("Split", &["pattern", "behavior", "invert"]),
-    ("Punctuation", &["behavior"]),
-    ("WhitespaceSplit", &[]),
-    ("Digits", &["individual_digits"]),
-    ("UnicodeScripts", &[]),
-    ("FixedLength", &["length"]),
-];
-
-const POST_PROCESSORS: &[Kind] = &[
-    (
-        "RobertaProcessing",
-        &["sep", "cls", "trim_offsets", "add_prefix_space"],
-    ),
-    ("BertProcessing", &["sep", "cls"]),
-    BYTE_LEVEL,
-    ("TemplateProcessing", &["single", "pair", "special_tokens"]),
-    ("Sequence", &["processors"]),
-];
-
-const DECODERS: &[Kind] = &[
-    ("BPEDecoder", &["suffix"]),
-    BYTE_LEVEL,
-    ("WordPiece", &["prefix", "cleanup"]),
-    METASPACE,
-    ("CTC", &["pad_token", "word_delimiter_token", "cleanup"]),
-    ("Sequence", &["decoders"]),
-    ("Replace", &["pattern", "content"]),
-    ("Fuse", &[]),
-    ("Strip", &["content", "start", "stop"]),
-    ("ByteFallback", &[]),
-];
-
-/// The steps of a part, those of sequences one after the other.
-fn steps<'a>(
-    part: &str,
-    kinds: &[Kind],
-    json: &'a Json,
-) -> Result<Vec<(&'static str, &'a Json)>, String> {
-    fn add<'a>(
-        part: &str,
-        kinds: &[Kind],
-        json: &'a Json,
-        depth: usize,
-        found: &mut Vec<(&'static str, &'a Json)>,
-    ) -> Result<(), String> {
-        let given = json.get("type").and_then(Json::as_str).unwrap_or_default();
-        let known = kinds.iter().find(|(name, _)| *name == given);
-        let Some((name, keys)) = known else {
-            let known: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
-            return Err(format!(
-                "{part}.type = {:?}; known: {}",
-                brief(given),
-                known.join(", ")
-            ));
-        };
-        let given = json.as_object().into_iter().flat_map(|keys| keys.keys());
-        let mut given = given.filter(|key| *key != "type");
-        if let Some(key) = given.find(|key| !keys.contains(&key.as_str())) {
-            return Err(format!("{part}: {name} has no {:?}", brief(key)));
-        }
-        if *name != "Sequence" {
-            found.push((name, json));
-            return at_most(part, "steps", found.len(), MOST_STEPS);
-        }
-        at_most(part, "sequences within each other", depth, MOST_DEPTH)?;
-        let inner = json[keys[0]].as_array();
-        let inner = inner.ok_or_else(|| format!("{part}.{}: expected a list", keys[0]))?;
-        at_most(part, "steps", inner.len(), MOST_STEPS)?;
-        let mut inner = inner.iter();
-        inner.try_for_each(|step| add(part, kinds, step, depth + 1, found))
-    }
-    let mut found = Vec::new();
-    if !json.is_null() {
-        add(part, kinds, json, 1, &mut found)?;
-    }
-    Ok(found)
-}
-
-/// How many times as long a text may become by steps.
-fn growth(part: &str, steps: &[(&str, &Json)], weight: &mut usize) -> Result<f64, String> {
-    let mut all = 1.0;
-    for (name, step) in steps {
-        let wrong = |problem: String| format!("{part}: {name}: {problem}");
-        all *= step_growth(part, name, step, weight).map_err(wrong)?;
-    }
-    Ok(all)
-}
-
-fn step_growth(part: &str, name: &str, step: &Json, weight: &mut usize) -> Result<f64, String> {
-    let text = |key: &str| {
-        let text = step[key]
-            .as_str()
-            .ok_or_else(|| format!("{key}: expected text"))?;
-        at_most(key, "bytes", text.len(), MOST_TOKEN_BYTES)?;
-        Ok::<_, String>(text)
-    };
-    Ok(match name {
-        // A space on either side of an ideograph, then as NFD and Lowercase.
-        "BertNormalizer" => 8.0,
-        "NFC" | "NFD" => 3.0,
-        "NFKC" | "NFKD" => 11.0,
-        "Lowercase" => 1.5,
-        "ByteLevel" if part == "decoder" => 1.0,
-        // Half of all bytes become characters of two; a space before each piece may be a step of its own.
-        "ByteLevel" if step["add_prefix_space"] == Json::Bool(true) => 4.0,
-        "ByteLevel" => 2.0,
-        "Metaspace" if part == "decoder" => 1.0,
-        "Metaspace" => 1.0 + text("replacement")?.len() as f64,
-        // Before every piece, which may be one character.
-        "Prepend" => 1.0 + text("prepend")?.len() as f64,
-        "Precompiled" => {
-            let map = step["precompiled_charsmap"].as_str();
-            charsmap::growth(map.ok_or("precompiled_charsmap: expected text")?)?
-        }
-        "Replace" => {
-            let pattern = pattern(&step["pattern"])?;
-            *weight = weight.saturating_add(pattern.weight);
-            pattern.growth(text("content")?)
-        }
-        "Split" => {
-            *weight = weight.saturating_add(pattern(&step["pattern"])?.weight);
-            1.0
-        }
-        "FixedLength" if step["length"] == 0 => return Err("length = 0: must be 1 or more".into()),
-        "BPEDecoder" if text("suffix")?.is_empty() => return Err("suffix: is empty".into()),
-        "CTC" if text("pad_token")?.is_empty() || text("word_delimiter_token")?.is_empty() => {
-            return Err("pad_token or word_delimiter_token: is empty".into());
-        }
-        // A space beside each token.
-        "BPEDecoder" | "WordPiece" => 2.0,
-        // The crate looks for what it cuts off behind the beginning of a token that is shorter.
-        "Strip" if part == "decoder" && step["stop"] != 0 => {
-            return Err(format!("stop = {}: only 0 is read", step["stop"]));
-        }
-        _ => 1.0,
-    })
-}
-
-fn pattern(json: &Json) -> Result<Pattern, String> {
-    let given = json.as_object().filter(|kinds| kinds.len() == 1);
-    let kind = given.and_then(|kinds| kinds.iter().next());
-    match kind.map(|(kind, text)| (kind.as_str(), text.as_str())) {
-        Some(("Regex", Some(regex))) => Pattern::of_regex(regex),
-        Some(("String", Some(text))) => Pattern::of_text(text),
-        _ => Err("pattern: expected a String or a Regex".into()),
-    }
 }
 
 /// Added tokens are sought as the normalizer makes them.
@@ -359,94 +149,6 @@ fn check_added(tokens: &[Added<'_>], growth: f64) -> Result<(), String> {
         grown,
         MOST_GROWN as f64,
     )
-}
-
-/// The largest id of the tokens that are put around a text.
-fn largest_around(steps: &[(&str, &Json)]) -> Result<u64, String> {
-    let wrong =
-        |name: &str, problem: &dyn fmt::Display| format!("post_processor: {name}: {problem}");
-    let mut largest = 0;
-    for (name, step) in steps {
-        let of_step = match *name {
-            "ByteLevel" => continue,
-            "TemplateProcessing" => Template::deserialize(*step)
-                .map_err(brief_problem)
-                .and_then(|template| template.check()),
-            _ => Around::deserialize(*step)
-                .map(|around| around.sep.1.max(around.cls.1))
-                .map_err(brief_problem),
-        };
-        largest = largest.max(of_step.map_err(|problem| wrong(name, &problem))?);
-    }
-    Ok(largest)
-}
-
-#[derive(Deserialize)]
-struct Around {
-    sep: (String, u64),
-    cls: (String, u64),
-}
-
-#[derive(Deserialize)]
-struct Template {
-    single: Vec<Piece>,
-    pair: Vec<Piece>,
-    special_tokens: BTreeMap<String, Special>,
-}
-
-#[derive(Deserialize)]
-enum Piece {
-    Sequence { id: String },
-    SpecialToken { id: String },
-}
-
-#[derive(Deserialize)]
-struct Special {
-    ids: Vec<u64>,
-    tokens: Vec<String>,
-}
-
-impl Template {
-    /// One text goes in, once, among tokens that are there.
-    fn check(&self) -> Result<u64, String> {
-        at_most(
-            "special_tokens",
-            "names",
-            self.special_tokens.len(),
-            MOST_PIECES,
-        )?;
-        for (name, token) in &self.special_tokens {
-            let (ids, tokens) = (token.ids.len(), token.tokens.len());
-            at_most("special_tokens", "tokens of a name", ids, MOST_PIECES)?;
-            if ids != tokens {
-                return Err(format!(
-                    "special_tokens.{}: {ids} ids of {tokens} tokens",
-                    brief(name)
-                ));
-            }
-        }
-        let mut largest = 0;
-        for piece in self.single.iter().chain(&self.pair) {
-            if let Piece::SpecialToken { id } = piece {
-                let token = self.special_tokens.get(id);
-                let token = token
-                    .ok_or_else(|| format!("{:?} is not among its special_tokens", brief(id)))?;
-                largest = token.ids.iter().copied().fold(largest, u64::max);
-            }
-        }
-        for (key, pieces) in [("single", &self.single), ("pair", &self.pair)] {
-            at_most(key, "pieces", pieces.len(), MOST_PIECES)?;
-        }
-        let texts = self.single.iter().filter_map(|piece| match piece {
-            Piece::Sequence { id } => Some(id.as_str()),
-            Piece::SpecialToken { .. } => None,
-        });
-        let texts: Vec<_> = texts.collect();
-        if texts != ["A"] {
-            return Err(format!("single: expected the text A once, got {texts:?}"));
-        }
-        Ok(largest)
-    }
 }
 
 #[derive(Deserialize)]

@@ -612,8 +612,17 @@ pub fn tokenizer() -> Vec<Vec<u8>> {
             BASE64_STANDARD.encode(charsmap())
         ),
     );
+    // What costs most: a text becomes many times as long, and expressions
+    // are tables of Unicode's letters.
+    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+    let letters = [split(r"\w\w\w"), split(r"\s+(?!\w)|\w(?=\w)")];
+    let replace = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "b".repeat(64)});
+    let mut heavy: serde_json::Value = serde_json::from_str(words).unwrap();
+    heavy["normalizer"] = replace;
+    heavy["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": letters});
+    let heavy = heavy.to_string();
     [
-        TOKENIZER, words, parts, unigram, sequences, rare, pairs, &mapped,
+        TOKENIZER, words, parts, unigram, sequences, rare, pairs, &mapped, &heavy,
     ]
     .map(|text| text.as_bytes().to_vec())
     .into()

@@ -130,7 +130,8 @@ pub const TARGETS: &[Target] = &[
         name: "config",
         check: config,
         seeds: seeds::config,
-        memory: |size| 256 * size + 512 * KIB,
+        // A tokenizer may be in it.
+        memory: |size| 128 * size + 24 * MIB,
     },
     Target {
         name: "record",
@@ -168,15 +169,15 @@ pub const TARGETS: &[Target] = &[
         check: tokenizer,
         seeds: seeds::tokenizer,
         // Tables of words and merges; regular expressions, which are compiled; and the texts, which
-        // may become a thousand times as long.
-        memory: |size| 256 * size + 48 * MIB,
+        // may become a thousand times as long: the worst found took 16 MB.
+        memory: |size| 128 * size + 24 * MIB,
     },
     Target {
         name: "origin",
         check: origin,
         seeds: seeds::origin,
         // A name for each class, of which 65 thousand need not be named by the file.
-        memory: |size| 256 * size + 12 * MIB,
+        memory: |size| 128 * size + 16 * MIB,
     },
     Target {
         name: "optimizer",

@@ -95,6 +95,7 @@ const TOKENS: &[&str] = &[
     "\\p{L}",
     "type",
     "num_classes",
+    "65536",
     "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aa\"},",
     "{\"type\":\"ByteLevel\"},",
     "{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}},",

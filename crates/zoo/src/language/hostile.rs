@@ -102,6 +102,19 @@ fn a_text_is_as_long_as_the_steps_leave_room_for() {
     );
     let error = tokenizer.encode(&"a".repeat(20_000), false).unwrap_err();
     assert!(error.contains("16384 at most"), "{error}");
+    // Twice: for the matches of an expression in what is twice as long.
+    let searching = json!({"type": "Split", "pattern": {"Regex": "(?=a*b)a"}, "behavior": "Isolated",
+        "invert": false});
+    let tokenizer =
+        read(json!({"normalizer": replace("a", "aa"), "pre_tokenizer": searching})).unwrap();
+    sentence(&tokenizer, &"a".repeat(500), 8).unwrap();
+    let error = sentence(&tokenizer, &"a".repeat(32_769), 8).unwrap_err();
+    assert!(error.contains("32768 at most"), "{error}");
+    let mut word = added("a", false);
+    word["single_word"] = json!(true);
+    let tokenizer = read(json!({"added_tokens": [word]})).unwrap();
+    let error = sentence(&tokenizer, &"a".repeat(65_537), 8).unwrap_err();
+    assert!(error.contains("65536 at most"), "{error}");
     // Whatever it may be cut into, a sentence costs no more than its first tokens.
     let spaces = read(json!({"pre_tokenizer": {"type": "WhitespaceSplit"}})).unwrap();
     let long = "a ".repeat(200_000);

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use zoo_train::brief_problem;
 
 use super::around::largest_around;
-use super::steps::{DECODERS, NORMALIZERS, POST_PROCESSORS, PRE_TOKENIZERS, growth, steps};
+use super::steps::{Cost, DECODERS, NORMALIZERS, POST_PROCESSORS, PRE_TOKENIZERS, steps};
 
 /// The most bytes of a file. Gemma's has 33 million.
 pub(crate) const MOST_BYTES: u64 = 1 << 27;
@@ -48,12 +48,18 @@ const MOST_DECODED_GROWTH: f64 = 16.0;
 /// Bytes that a text may have once it has grown: each takes some hundred bytes of the crate's memory.
 const MOST_GROWN: usize = 1 << 22;
 
+/// Bytes that a text may have where much of it may be looked through for each match in it, which takes
+/// seconds at this length. Llama 3's and most other regular expressions may do so.
+pub(super) const MOST_SEARCHED: f64 = 65_536.0;
+
 /// What is known of a file that keeps within the bounds.
 pub(super) struct Shape {
     /// The largest id that the model or the post-processor gives; added tokens may have larger ones.
     pub(super) largest_id: u32,
     /// How many times as long a text may become before it is cut into tokens.
     pub(super) growth: f64,
+    /// The most bytes of a text to be cut into tokens.
+    pub(super) most_text_bytes: usize,
 }
 
 impl Shape {
@@ -63,32 +69,31 @@ impl Shape {
     /// What is beyond them, by key and with the number.
     pub(super) fn of(json: &str) -> Result<Self, String> {
         let file: File<'_> = serde_json::from_str(json).map_err(|error| brief_problem(error))?;
-        let mut weight = 0;
         let normalizer = steps("normalizer", NORMALIZERS, &file.normalizer)?;
         let pre_tokenizer = steps("pre_tokenizer", PRE_TOKENIZERS, &file.pre_tokenizer)?;
         let decoder = steps("decoder", DECODERS, &file.decoder)?;
-        let normalized = growth("normalizer", &normalizer, &mut weight)?;
-        let whole = normalized * growth("pre_tokenizer", &pre_tokenizer, &mut weight)?;
-        let decoded = growth("decoder", &decoder, &mut weight)?;
+        let normalized = Cost::default().add("normalizer", &normalizer)?;
+        let cost = normalized.add("pre_tokenizer", &pre_tokenizer)?;
+        let decoded = Cost::default().add("decoder", &decoder)?;
         at_most(
             "normalizer and pre_tokenizer",
             "times as long may be a text by them",
-            whole,
+            cost.growth,
             MOST_GROWTH,
         )?;
         at_most(
             "decoder",
             "times as long may be a text by it",
-            decoded,
+            decoded.growth,
             MOST_DECODED_GROWTH,
         )?;
         at_most(
             "patterns",
             "parts of regular expressions",
-            weight,
+            cost.weight + decoded.weight,
             MOST_WEIGHT,
         )?;
-        check_added(&file.added_tokens, normalized)?;
+        check_added(&file.added_tokens, normalized.growth)?;
         file.model.check()?;
         let processor = steps("post_processor", POST_PROCESSORS, &file.post_processor)?;
         let around = largest_around(&processor)?;
@@ -99,15 +104,20 @@ impl Shape {
             largest_id,
             MOST_ID,
         )?;
+        // What is before such a token is looked through for each.
+        let looks_back = |token: &&Added<'_>| token.single_word || token.lstrip;
+        let looked_at = file.added_tokens.iter().filter(looks_back);
+        let looked_at = looked_at.map(|token| match token.normalized {
+            true => normalized.growth,
+            false => 1.0,
+        });
+        let searched = looked_at.fold(cost.searched.max(decoded.searched), f64::max);
+        let most = (MOST_GROWN as f64 / cost.growth).min(MOST_SEARCHED / searched);
         Ok(Self {
             largest_id: largest_id as u32,
-            growth: whole,
+            growth: cost.growth,
+            most_text_bytes: most as usize,
         })
-    }
-
-    /// The most bytes of a text to be cut into tokens.
-    pub(super) fn most_text_bytes(&self) -> usize {
-        (MOST_GROWN as f64 / self.growth) as usize
     }
 }
 
@@ -172,6 +182,10 @@ struct Added<'a> {
     content: Cow<'a, str>,
     #[serde(default)]
     normalized: bool,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
 }
 
 #[derive(Deserialize)]

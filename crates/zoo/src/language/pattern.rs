@@ -16,6 +16,9 @@ pub(super) struct Pattern {
     pub(super) weight: usize,
     /// The fewest bytes of a match.
     pub(super) least: usize,
+    /// Whether much of a text may be looked through for each match in it, so that the time grows as the
+    /// square of its length.
+    pub(super) searches: bool,
 }
 
 impl Pattern {
@@ -35,6 +38,7 @@ impl Pattern {
         Ok(Self {
             weight: weight(&tree.expr),
             least: least(&tree.expr),
+            searches: searches(&tree.expr),
         })
     }
 
@@ -47,6 +51,7 @@ impl Pattern {
         Ok(Self {
             weight: text.len(),
             least: text.len(),
+            searches: false,
         })
     }
 
@@ -119,6 +124,36 @@ fn is_nested(expr: &Expr, within: bool) -> bool {
     is_endless && within || children(expr).any(|child| is_nested(child, within || is_endless))
 }
 
+/// Whether something comes after what is repeated without an end, and may fail there: `a*b`, in a text of
+/// `a` alone.
+fn searches(expr: &Expr) -> bool {
+    let here = match expr {
+        Expr::Concat(parts) => {
+            let mut parts = parts.iter().skip_while(|part| !is_endless(part)).skip(1);
+            parts.any(|part| least(part) > 0 || may_fail(part))
+        }
+        Expr::Repeat { child, .. } | Expr::LookAround(child, _) => is_endless(child),
+        _ => false,
+    };
+    here || children(expr).any(searches)
+}
+
+/// Whether there is no longest match.
+fn is_endless(expr: &Expr) -> bool {
+    matches!(expr, Expr::Repeat { hi: usize::MAX, .. }) || children(expr).any(is_endless)
+}
+
+/// Whether it may fail without taking anything.
+fn may_fail(expr: &Expr) -> bool {
+    match expr {
+        Expr::Empty | Expr::Repeat { lo: 0, .. } => false,
+        Expr::Concat(_) | Expr::Alt(_) | Expr::Group(_) | Expr::Repeat { .. } => {
+            children(expr).any(may_fail)
+        }
+        _ => true,
+    }
+}
+
 fn children(expr: &Expr) -> impl Iterator<Item = &Expr> {
     let (one, many): ([Option<&Expr>; 3], &[Expr]) = match expr {
         Expr::Concat(parts) | Expr::Alt(parts) => ([None; 3], parts),
@@ -168,6 +203,26 @@ mod tests {
 
     fn tokenizers_compile(regex: &str) {
         fancy_regex::Regex::new(regex).unwrap();
+    }
+
+    #[test]
+    fn what_looks_through_a_text_is_told() {
+        let searches = |regex: &str| Pattern::of_regex(regex).unwrap().searches;
+        for regex in [
+            "a*b", "(a+)b|a", r"\s+$", "(?=a*b)a", r"a+(?!b)", "(a*){3}", "(a)*\\1", IN_USE[1],
+        ] {
+            assert!(searches(regex), "{regex}");
+        }
+        for regex in [
+            r"\s+",
+            " {2,}",
+            "a+b*",
+            r"\p{L}+|\p{N}{1,3}|\s?x+",
+            "(?i:'s|'t)?a+",
+            "[0-9]",
+        ] {
+            assert!(!searches(regex), "{regex}");
+        }
     }
 
     #[test]

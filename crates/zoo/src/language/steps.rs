@@ -144,68 +144,97 @@ pub(super) fn steps<'a>(
     Ok(found)
 }
 
-/// How many times as long a text may become by steps.
-pub(super) fn growth(
-    part: &str,
-    steps: &[(&str, &Json)],
-    weight: &mut usize,
-) -> Result<f64, String> {
-    let mut all = 1.0;
-    for (name, step) in steps {
-        let wrong = |problem: String| format!("{part}: {name}: {problem}");
-        all *= step_growth(part, name, step, weight).map_err(wrong)?;
-    }
-    Ok(all)
+/// What steps may cost.
+#[derive(Clone, Copy)]
+pub(super) struct Cost {
+    /// How many times as long a text may become by them.
+    pub(super) growth: f64,
+    /// How many times as long it may be where a pattern looks through it for each match; 0 if none does.
+    pub(super) searched: f64,
+    /// [`Pattern::weight`] of all patterns.
+    pub(super) weight: usize,
 }
 
-fn step_growth(part: &str, name: &str, step: &Json, weight: &mut usize) -> Result<f64, String> {
-    let text = |key: &str| {
-        let text = step[key]
-            .as_str()
-            .ok_or_else(|| format!("{key}: expected text"))?;
-        at_most(key, "bytes", text.len(), MOST_TOKEN_BYTES)?;
-        Ok::<_, String>(text)
-    };
-    Ok(match name {
-        // A space on either side of an ideograph, then as NFD and Lowercase.
-        "BertNormalizer" => 8.0,
-        "NFC" | "NFD" => 3.0,
-        "NFKC" | "NFKD" => 11.0,
-        "Lowercase" => 1.5,
-        "ByteLevel" if part == "decoder" => 1.0,
-        // Half of all bytes become characters of two; a space before each piece may be a step of its own.
-        "ByteLevel" if step["add_prefix_space"] == Json::Bool(true) => 4.0,
-        "ByteLevel" => 2.0,
-        "Metaspace" if part == "decoder" => 1.0,
-        "Metaspace" => 1.0 + text("replacement")?.len() as f64,
-        // Before every piece, which may be one character.
-        "Prepend" => 1.0 + text("prepend")?.len() as f64,
-        "Precompiled" => {
-            let map = step["precompiled_charsmap"].as_str();
-            charsmap::growth(map.ok_or("precompiled_charsmap: expected text")?)?
+impl Default for Cost {
+    fn default() -> Self {
+        Self {
+            growth: 1.0,
+            searched: 0.0,
+            weight: 0,
         }
-        "Replace" => {
-            let pattern = pattern(&step["pattern"])?;
-            *weight = weight.saturating_add(pattern.weight);
-            pattern.growth(text("content")?)
+    }
+}
+
+impl Cost {
+    /// With further steps.
+    ///
+    /// # Errors
+    /// A step that cannot be taken.
+    pub(super) fn add(mut self, part: &str, steps: &[(&str, &Json)]) -> Result<Self, String> {
+        for (name, step) in steps {
+            let wrong = |problem: String| format!("{part}: {name}: {problem}");
+            self.growth *= self.step(part, name, step).map_err(wrong)?;
         }
-        "Split" => {
-            *weight = weight.saturating_add(pattern(&step["pattern"])?.weight);
-            1.0
+        Ok(self)
+    }
+
+    fn pattern(&mut self, step: &Json) -> Result<Pattern, String> {
+        let pattern = pattern(&step["pattern"])?;
+        self.weight = self.weight.saturating_add(pattern.weight);
+        if pattern.searches {
+            self.searched = self.searched.max(self.growth);
         }
-        "FixedLength" if step["length"] == 0 => return Err("length = 0: must be 1 or more".into()),
-        "BPEDecoder" if text("suffix")?.is_empty() => return Err("suffix: is empty".into()),
-        "CTC" if text("pad_token")?.is_empty() || text("word_delimiter_token")?.is_empty() => {
-            return Err("pad_token or word_delimiter_token: is empty".into());
-        }
-        // A space beside each token.
-        "BPEDecoder" | "WordPiece" => 2.0,
-        // The crate looks for what it cuts off behind the beginning of a token that is shorter.
-        "Strip" if part == "decoder" && step["stop"] != 0 => {
-            return Err(format!("stop = {}: only 0 is read", step["stop"]));
-        }
-        _ => 1.0,
-    })
+        Ok(pattern)
+    }
+
+    /// How many times as long a text may become by a step.
+    fn step(&mut self, part: &str, name: &str, step: &Json) -> Result<f64, String> {
+        let text = |key: &str| {
+            let text = step[key]
+                .as_str()
+                .ok_or_else(|| format!("{key}: expected text"))?;
+            at_most(key, "bytes", text.len(), MOST_TOKEN_BYTES)?;
+            Ok::<_, String>(text)
+        };
+        Ok(match name {
+            // A space on either side of an ideograph, then as NFD and Lowercase.
+            "BertNormalizer" => 8.0,
+            "NFC" | "NFD" => 3.0,
+            "NFKC" | "NFKD" => 11.0,
+            "Lowercase" => 1.5,
+            "ByteLevel" if part == "decoder" => 1.0,
+            // Half of all bytes become characters of two; a space before each piece may be a step of its own.
+            "ByteLevel" if step["add_prefix_space"] == Json::Bool(true) => 4.0,
+            "ByteLevel" => 2.0,
+            "Metaspace" if part == "decoder" => 1.0,
+            "Metaspace" => 1.0 + text("replacement")?.len() as f64,
+            // Before every piece, which may be one character.
+            "Prepend" => 1.0 + text("prepend")?.len() as f64,
+            "Precompiled" => {
+                let map = step["precompiled_charsmap"].as_str();
+                charsmap::growth(map.ok_or("precompiled_charsmap: expected text")?)?
+            }
+            "Replace" => self.pattern(step)?.growth(text("content")?),
+            "Split" => {
+                self.pattern(step)?;
+                1.0
+            }
+            "FixedLength" if step["length"] == 0 => {
+                return Err("length = 0: must be 1 or more".into());
+            }
+            "BPEDecoder" if text("suffix")?.is_empty() => return Err("suffix: is empty".into()),
+            "CTC" if text("pad_token")?.is_empty() || text("word_delimiter_token")?.is_empty() => {
+                return Err("pad_token or word_delimiter_token: is empty".into());
+            }
+            // A space beside each token.
+            "BPEDecoder" | "WordPiece" => 2.0,
+            // The crate looks for what it cuts off behind the beginning of a token that is shorter.
+            "Strip" if part == "decoder" && step["stop"] != 0 => {
+                return Err(format!("stop = {}: only 0 is read", step["stop"]));
+            }
+            _ => 1.0,
+        })
+    }
 }
 
 fn pattern(json: &Json) -> Result<Pattern, String> {

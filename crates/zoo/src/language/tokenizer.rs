@@ -102,7 +102,7 @@ impl Tokenizer {
     }
 
     fn check_text(&self, text: &str) -> Result<(), String> {
-        let most = self.shape.most_text_bytes();
+        let most = self.shape.most_text_bytes;
         match text.len() {
             bytes if bytes > most => Err(format!(
                 "a text of {bytes} bytes, which this tokenizer may make {:.0} times as long: it takes \

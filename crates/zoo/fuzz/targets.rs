@@ -131,7 +131,7 @@ pub const TARGETS: &[Target] = &[
         check: config,
         seeds: seeds::config,
         // A tokenizer may be in it.
-        memory: |size| 128 * size + 24 * MIB,
+        memory: |size| 128 * size + 64 * MIB,
     },
     Target {
         name: "record",
@@ -169,8 +169,8 @@ pub const TARGETS: &[Target] = &[
         check: tokenizer,
         seeds: seeds::tokenizer,
         // Tables of words and merges; regular expressions, which are compiled; and the texts, which
-        // may become a thousand times as long: the worst found took 16 MB.
-        memory: |size| 128 * size + 24 * MIB,
+        // may become a thousand times as long.
+        memory: |size| 128 * size + 64 * MIB,
     },
     Target {
         name: "origin",

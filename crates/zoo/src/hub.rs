@@ -180,22 +180,27 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         let given = config
             .get(key)
             .or_else(|| config.get("pretrained_cfg")?.get(key));
-        let given = given.and_then(Json::as_array).map(|values| {
-            values
-                .iter()
-                .filter_map(Json::as_f64)
-                .map(|value| value as f32)
-                .collect()
-        });
-        given.unwrap_or_else(|| match channels {
-            3 => usual.to_vec(),
-            _ => vec![0.5; channels],
-        })
+        let Some(given) = given.filter(|given| !given.is_null()) else {
+            return Ok(match channels {
+                3 => usual.to_vec(),
+                _ => vec![0.5; channels],
+            });
+        };
+        let values = given.as_array().filter(|values| values.len() == channels);
+        let values = values.and_then(|values| values.iter().map(Json::as_f64).collect());
+        let values: Option<Vec<f64>> = values;
+        let values = values.ok_or_else(|| {
+            format!(
+                "{key} = {}: expected a number for each of {channels} channels",
+                brief(given)
+            )
+        })?;
+        Ok::<_, String>(values.into_iter().map(|value| value as f32).collect())
     };
     Ok(Codec::Images {
         shape,
-        mean: by_channel("mean", IMAGENET_MEAN),
-        std: by_channel("std", IMAGENET_STD),
+        mean: by_channel("mean", IMAGENET_MEAN)?,
+        std: by_channel("std", IMAGENET_STD)?,
         classes: labels(config, outputs, |class| class.to_string())?,
     })
 }

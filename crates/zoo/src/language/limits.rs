@@ -35,7 +35,7 @@ const MOST_WORD_CHARS: u64 = 256;
 /// Bytes of what is put before or after parts of a word, such as `##` and `</w>`.
 const MOST_AFFIX_BYTES: usize = 64;
 
-/// [`Pattern::weight`](super::pattern::Pattern::weight) of all patterns together. GPT-4o's weigh two thousand.
+/// [`Pattern::weight`](super::pattern::Pattern::weight) of all patterns together. GPT-4o's weigh eight thousand.
 const MOST_WEIGHT: usize = 1 << 14;
 
 /// How many times as long a text may become before it is cut into tokens: 726 times by ALBERT's,

@@ -10,6 +10,10 @@ const MOST_BYTES: usize = 4096;
 /// What a class of characters weighs beside a plain one: of Unicode's letters it is a table.
 const CLASS: usize = 64;
 
+/// What it weighs where matches are sought by trying: there it is an automaton of its own, with memory
+/// of its own, over a megabyte of it for letters.
+const TRIED_CLASS: usize = 512;
+
 /// What a pattern is, as far as it decides what it costs.
 pub(super) struct Pattern {
     /// About how many parts it is compiled to: a repeated part counts as often as it is repeated.
@@ -36,7 +40,7 @@ impl Pattern {
             ));
         }
         Ok(Self {
-            weight: weight(&tree.expr),
+            weight: weight(&tree.expr, if backtracks { TRIED_CLASS } else { CLASS }),
             least: least(&tree.expr),
             searches: searches(&tree.expr),
         })
@@ -74,12 +78,12 @@ fn check_length(pattern: &str) -> Result<(), String> {
     }
 }
 
-fn weight(expr: &Expr) -> usize {
-    let each = children(expr).map(weight);
+fn weight(expr: &Expr, class: usize) -> usize {
+    let each = children(expr).map(|child| weight(child, class));
     let inner = each.fold(0, usize::saturating_add);
     match expr {
         Expr::Literal { val, .. } => val.len(),
-        Expr::Delegate { .. } => CLASS,
+        Expr::Delegate { .. } => class,
         Expr::Repeat { lo, hi, .. } => {
             let times = if *hi == usize::MAX { lo + 1 } else { *hi };
             inner.saturating_mul(times.max(1)).saturating_add(1)
@@ -193,7 +197,7 @@ mod tests {
     fn what_is_in_use_is_light() {
         for regex in IN_USE {
             let pattern = Pattern::of_regex(regex).unwrap();
-            assert!(pattern.weight < 4096, "{regex}: {}", pattern.weight);
+            assert!(pattern.weight < 9000, "{regex}: {}", pattern.weight);
             assert!(pattern.least > 0, "{regex}");
             tokenizers_compile(regex);
         }

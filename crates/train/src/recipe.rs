@@ -699,6 +699,24 @@ mod tests {
     }
 
     #[test]
+    fn tables_within_tables_are_refused_and_not_followed_for_ever() {
+        let deep = 100_000;
+        for text in [
+            format!("model{} = 1", ".a".repeat(deep)),
+            format!("[model{}]", ".a".repeat(deep)),
+            format!("[[model{}]]", ".a".repeat(deep)),
+            format!("about = {}1{}", "[".repeat(deep), "]".repeat(deep)),
+            format!("about = {}1{}", "{a = ".repeat(deep), "}".repeat(deep)),
+            format!("about = \"{}\"\nx = 1", "é".repeat(deep)),
+            format!("{} = 1", "x".repeat(1_000_000)),
+            format!("[train]\nbatch_size = \"{}\"", "x".repeat(1_000_000)),
+        ] {
+            let error = Recipe::parse("deep", &text, &[]).unwrap_err().to_string();
+            assert!(error.len() < 5000, "{} bytes", error.len());
+        }
+    }
+
+    #[test]
     fn more_epochs_than_can_be_counted_are_as_many_as_can() {
         let plan = parse(&["train.epochs=9223372036854775807"]).unwrap().train;
         assert_eq!(plan.total_steps(60_000), usize::MAX);

@@ -85,7 +85,7 @@ fn weight(expr: &Expr, class: usize) -> usize {
         Expr::Literal { val, .. } => val.len(),
         Expr::Delegate { .. } => class,
         Expr::Repeat { lo, hi, .. } => {
-            let times = if *hi == usize::MAX { lo + 1 } else { *hi };
+            let times = if *hi == usize::MAX { *lo } else { *hi };
             inner.saturating_mul(times.max(1)).saturating_add(1)
         }
         _ => inner.saturating_add(1),

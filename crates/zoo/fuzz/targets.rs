@@ -664,7 +664,7 @@ fn tokenizer(bytes: &[u8]) -> bool {
     let tokenizer = taken(zoo::language::tokenizer(text));
     tokenizer.is_some_and(|tokenizer| {
         let known = |ids: &[u32]| ids.iter().all(|id| (*id as usize) < tokenizer.vocabulary());
-        let long = "a".repeat(120) + &" hi".repeat(40);
+        let long = "a".repeat(60) + &" hi".repeat(20);
         for text in [
             "",
             "a",

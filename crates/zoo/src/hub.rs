@@ -27,8 +27,8 @@ const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The most bytes of a configuration, the tokenizer in one of ours aside. That of ImageNet-21k's
-/// classes has 2 million.
-pub(crate) const MOST_CONFIG_BYTES: u64 = 1 << 23;
+/// classes has 2 million, one of ours with a million words some 10.
+pub(crate) const MOST_CONFIG_BYTES: u64 = 1 << 24;
 
 /// Whether the text of a `config.json` is in an origin's form, rather than ours.
 ///

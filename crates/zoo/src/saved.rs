@@ -69,7 +69,7 @@ impl Config {
     ///
     /// # Errors
     /// What keeps it from that.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         let is_control = |name: &&String| name.chars().any(char::is_control);
         if let Some(name) = self.codec.classes().iter().find(is_control) {
             return Err(format!(

@@ -94,8 +94,9 @@ pub(super) fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepare
         codec: data.codec.clone(),
         problem_type: None,
     };
-    config.check().map_err(wrong)?;
-    config.configure().map_err(wrong)?;
+    let written = serde_json::to_string(&config).map_err(Error::failed)?;
+    let opened = Config::parse(&written).and_then(|config| config.configure());
+    opened.map_err(wrong)?;
     let batch = recipe.train.batch_size.max(recipe.train.eval_batch_size);
     let fits = model.check_memory(batch, &data.facts.least_input());
     fits.map_err(|error| wrong(error.to_string()))?;

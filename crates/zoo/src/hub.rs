@@ -83,14 +83,17 @@ pub fn model(config: &Json) -> Result<Box<dyn Model>, String> {
 /// An architecture that `transformers` configures.
 fn configured(config: &Json) -> Result<Box<dyn Model>, String> {
     let found = MODELS.iter().find_map(|entry| entry.of_hub(config));
-    let model = found.unwrap_or_else(|| {
-        let known = MODELS.iter().filter_map(|entry| entry.model_type());
-        Err(format!(
-            "model_type = {}: not here; there are: {}",
-            brief(config.get("model_type").unwrap_or(&Json::Null)),
-            known.collect::<Vec<_>>().join(", ")
-        ))
-    })?;
+    // What is quoted of a file may be long.
+    let model = found
+        .map(|model| model.map_err(brief_problem))
+        .unwrap_or_else(|| {
+            let known = MODELS.iter().filter_map(|entry| entry.model_type());
+            Err(format!(
+                "model_type = {}: not here; there are: {}",
+                brief(config.get("model_type").unwrap_or(&Json::Null)),
+                known.collect::<Vec<_>>().join(", ")
+            ))
+        })?;
     unread::check(config)?;
     Ok(model)
 }

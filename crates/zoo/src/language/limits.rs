@@ -22,8 +22,8 @@ const MOST_ID: u64 = (1 << 22) - 1;
 /// Tokens beside those of the model. Speech models have added 65 thousand.
 const MOST_ADDED: usize = 1 << 17;
 
-/// Bytes of a token. Llama 3's longest has 128 spaces, of two bytes each there.
-pub(super) const MOST_TOKEN_BYTES: usize = 1024;
+/// Bytes of a token. Claude 2's longest has 2048.
+const MOST_TOKEN_BYTES: usize = 8192;
 
 /// Bytes of a token of SentencePiece's unigram model, which looks up every one that a text goes on with
 /// at each of its characters. By default a token has 16 characters at most.

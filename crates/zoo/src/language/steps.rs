@@ -5,11 +5,14 @@ use serde_json::Value as Json;
 use zoo_train::brief;
 
 use super::charsmap;
-use super::limits::{MOST_TOKEN_BYTES, at_most};
+use super::limits::at_most;
 use super::pattern::Pattern;
 
 /// Steps of a normalizer, a pre-tokenizer, a post-processor or a decoder. ALBERT's normalizer has 6.
 const MOST_STEPS: usize = 32;
+
+/// Bytes of what is put in the place of something.
+const MOST_CONTENT_BYTES: usize = 1024;
 
 /// Sequences within sequences.
 const MOST_DEPTH: usize = 3;
@@ -193,7 +196,7 @@ impl Cost {
             let text = step[key]
                 .as_str()
                 .ok_or_else(|| format!("{key}: expected text"))?;
-            at_most(key, "bytes", text.len(), MOST_TOKEN_BYTES)?;
+            at_most(key, "bytes", text.len(), MOST_CONTENT_BYTES)?;
             Ok::<_, String>(text)
         };
         Ok(match name {

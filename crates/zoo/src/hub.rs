@@ -41,7 +41,7 @@ pub fn is_origins(config: &str) -> Result<bool, String> {
         model_type: Option<IgnoredAny>,
         architecture: Option<IgnoredAny>,
     }
-    let names: Names = serde_json::from_str(config).map_err(|error| brief_problem(error))?;
+    let names: Names = serde_json::from_str(config).map_err(brief_problem)?;
     Ok(names.model_type.is_some() || names.architecture.is_some())
 }
 
@@ -56,7 +56,7 @@ pub fn parse(config: &str) -> Result<Json, String> {
             config.len()
         ));
     }
-    serde_json::from_str(config).map_err(|error| brief_problem(error))
+    serde_json::from_str(config).map_err(brief_problem)
 }
 
 /// The model and the codec of a folder from the hub.
@@ -189,15 +189,11 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
                 _ => vec![0.5; channels],
             });
         };
-        let values = given.as_array().filter(|values| values.len() == channels);
+        let values = given.as_array();
         let values = values.and_then(|values| values.iter().map(Json::as_f64).collect());
         let values: Option<Vec<f64>> = values;
-        let values = values.ok_or_else(|| {
-            format!(
-                "{key} = {}: expected a number for each of {channels} channels",
-                brief(given)
-            )
-        })?;
+        let values = values
+            .ok_or_else(|| format!("{key} = {}: expected a number a channel", brief(given)))?;
         Ok::<_, String>(values.into_iter().map(|value| value as f32).collect())
     };
     Ok(Codec::Images {

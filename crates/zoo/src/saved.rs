@@ -43,7 +43,7 @@ impl Config {
     /// Text that is no configuration, or a codec that could not read an input.
     pub fn parse(text: &str) -> Result<Self, String> {
         check_length(text)?;
-        let config: Self = serde_json::from_str(text).map_err(|error| brief_problem(error))?;
+        let config: Self = serde_json::from_str(text).map_err(brief_problem)?;
         config.check()?;
         Ok(config)
     }
@@ -265,7 +265,7 @@ fn check_length(config: &str) -> Result<(), String> {
     if length <= most {
         return Ok(());
     }
-    let large: Large = serde_json::from_str(config).map_err(|error| brief_problem(error))?;
+    let large: Large = serde_json::from_str(config).map_err(brief_problem)?;
     match length - most > 2 * large.codec.tokenizer.len() {
         true => Err(format!(
             "{length} bytes: a configuration of more than {most}, its tokenizer aside, is not read"

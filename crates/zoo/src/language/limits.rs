@@ -68,7 +68,7 @@ impl Shape {
     /// # Errors
     /// What is beyond them, by key and with the number.
     pub(super) fn of(json: &str) -> Result<Self, String> {
-        let file: File<'_> = serde_json::from_str(json).map_err(|error| brief_problem(error))?;
+        let file: File<'_> = serde_json::from_str(json).map_err(brief_problem)?;
         let normalizer = steps("normalizer", NORMALIZERS, &file.normalizer)?;
         let pre_tokenizer = steps("pre_tokenizer", PRE_TOKENIZERS, &file.pre_tokenizer)?;
         let decoder = steps("decoder", DECODERS, &file.decoder)?;

@@ -8,7 +8,7 @@ use burn::module::{Lora, Module, ParamGroup, ParamId};
 use serde::{Deserialize, Serialize};
 use zoo_weights::{Leaf, Switch};
 
-use crate::keys::{DidYouMean, nearest};
+use crate::keys::{DidYouMean, brief, nearest};
 use crate::params::number;
 use crate::rng::{Purpose, derive};
 
@@ -245,7 +245,8 @@ fn named<'a>(key: &str, patterns: &[String], all: &[&'a Leaf]) -> Result<Vec<&'a
     }
     let guess = DidYouMean(nearest(stray, likely.iter().map(String::as_str)));
     Err(format!(
-        "{key}: {stray:?} names nothing{guess}; to name there is what begins with: {}",
+        "{key}: {:?} names nothing{guess}; to name there is what begins with: {}",
+        brief(stray),
         first_names.join(", ")
     ))
 }

@@ -37,14 +37,41 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 }
 
+/// The longest name, in bytes, that may be a mistyped one: comparing two takes time and memory in
+/// proportion to the product of their lengths.
+const LONGEST_NAME: usize = 128;
+
+/// The most names that one is compared with.
+const MOST_NAMES: usize = 4096;
+
 /// The known name nearest to a mistyped one, if one is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let is_short = |name: &str| name.len() <= LONGEST_NAME;
     known
         .into_iter()
+        .take(if is_short(name) { MOST_NAMES } else { 0 })
+        .filter(|candidate| is_short(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// A name or a value of a file, as much of it as is needed to know it again.
+pub fn brief(given: impl fmt::Display) -> String {
+    cut(&given.to_string(), 100)
+}
+
+/// What a parser says of a file, which may quote much of it, as much of it as can be read.
+pub fn brief_problem(problem: impl fmt::Display) -> String {
+    cut(problem.to_string().trim_end(), 2000)
+}
+
+fn cut(given: &str, most_chars: usize) -> String {
+    match given.char_indices().nth(most_chars) {
+        Some((end, _)) => format!("{}… ({} bytes)", &given[..end], given.len()),
+        None => given.to_owned(),
+    }
 }
 
 /// ` (did you mean NAME?)`, or nothing.
@@ -73,7 +100,8 @@ pub fn check_keys(
     let dot = if place.is_empty() { "" } else { "." };
     let guess = DidYouMean(nearest(unknown, known.iter().copied()));
     Err(format!(
-        "unknown key {place}{dot}{unknown}{guess}; {what} has: {}",
+        "unknown key {place}{dot}{}{guess}; {what} has: {}",
+        brief(unknown),
         known.join(", ")
     ))
 }
@@ -90,7 +118,7 @@ pub fn from_table<T: for<'de> Deserialize<'de>>(
             (_, ".") => place.to_owned(),
             _ => format!("{place}.{path}"),
         };
-        format!("{key}: {}", error.inner().to_string().trim_end())
+        format!("{key}: {}", brief_problem(error.inner()))
     })
 }
 
@@ -120,6 +148,21 @@ mod tests {
             "unknown key shape.widht (did you mean width?); a point has: width, height"
         );
         assert_eq!(nearest("zzzzzzzz", ["width"]), None);
+    }
+
+    #[test]
+    fn a_name_of_megabytes_is_compared_with_nothing_and_shown_in_part() {
+        let begin = std::time::Instant::now();
+        let long = "é".repeat(5_000_000);
+        let known: Vec<String> = (0..10_000).map(|at| format!("width{at}")).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).chain([&*long]).collect();
+        assert_eq!(nearest(&long, known.iter().copied()), None);
+        assert_eq!(nearest("widht1", known.iter().copied()), Some("width1"));
+        let table = toml::Table::from_iter([(long, toml::Value::Boolean(true))]);
+        let error = check_keys(&table, "shape", "a point", fields_of::<Point>()).unwrap_err();
+        assert!(error.len() < 400, "{}", error.len());
+        assert!(error.contains("… (10000000 bytes)"), "{error}");
+        assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
     }
 
     #[test]

@@ -43,14 +43,14 @@ pub use event::{Event, read_events};
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
-pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
+pub use keys::{DidYouMean, brief, brief_problem, check_keys, fields_of, from_table, nearest};
 pub use metric::{METRIC_NAMES, Metrics, Score, not_finite, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 pub use recipe::{
-    Bands, Change, Difference, Expect, LossName, Plan, Recipe, RecipeError, Short, TaskConfig,
-    differences, flatten,
+    Bands, Change, Difference, Expect, LossName, MOST_RECIPE_BYTES, Plan, Recipe, RecipeError,
+    Short, TaskConfig, differences, flatten,
 };
 pub use record::{Outcome, RECORD_FILE, Record, Resumed, State};
 pub use run::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, Run, RunError};

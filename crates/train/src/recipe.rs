@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::finetune::{Finetune, LoraConfig};
-use crate::keys::{check_keys, fields_of, from_table};
+use crate::keys::{brief, brief_problem, check_keys, fields_of, from_table};
 use crate::optimizer::{OptimizerConfig, OptimizerName};
 use crate::schedule::{Decay, Schedule};
+
+/// The most bytes of a recipe's file: those of the zoo have one or two thousand.
+pub const MOST_RECIPE_BYTES: u64 = 1 << 20;
 
 /// A whole recipe. The tables `model` and `data` belong to the program, which knows the names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -304,7 +307,7 @@ impl Recipe {
     pub fn parse(origin: &str, text: &str, changes: &[Change]) -> Result<Self, RecipeError> {
         let fail = |problem: String| RecipeError::new(origin, problem);
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
-            fail(format!("not TOML: {}", error.to_string().trim_end()))
+            fail(format!("not TOML: {}", brief_problem(error)))
         })?;
         // Another model starts from its own preset, whatever the order of the changes.
         let (models, others): (Vec<_>, Vec<_>) = changes
@@ -316,7 +319,7 @@ impl Recipe {
         check_keys(&table, "", "a recipe", fields_of::<Self>()).map_err(fail)?;
         if let Some(Value::String(name)) = table.get("name") {
             zoo_files::check_name(name)
-                .map_err(|problem| fail(format!("name = {name:?}: {problem}")))?;
+                .map_err(|problem| fail(format!("name = {:?}: {problem}", brief(name))))?;
         }
         check_section::<TaskConfig>(&table, "task", None).map_err(fail)?;
         check_section::<Plan>(&table, "train", None).map_err(fail)?;
@@ -692,6 +695,24 @@ mod tests {
                 let value = value.replace('\'', "\"");
                 assert_eq!(found.unwrap().now, value);
             }
+        }
+    }
+
+    #[test]
+    fn tables_within_tables_are_refused_and_not_followed_for_ever() {
+        let deep = 100_000;
+        for text in [
+            format!("model{} = 1", ".a".repeat(deep)),
+            format!("[model{}]", ".a".repeat(deep)),
+            format!("[[model{}]]", ".a".repeat(deep)),
+            format!("about = {}1{}", "[".repeat(deep), "]".repeat(deep)),
+            format!("about = {}1{}", "{a = ".repeat(deep), "}".repeat(deep)),
+            format!("about = \"{}\"\nx = 1", "é".repeat(deep)),
+            format!("{} = 1", "x".repeat(1_000_000)),
+            format!("[train]\nbatch_size = \"{}\"", "x".repeat(1_000_000)),
+        ] {
+            let error = Recipe::parse("deep", &text, &[]).unwrap_err().to_string();
+            assert!(error.len() < 5000, "{} bytes", error.len());
         }
     }
 

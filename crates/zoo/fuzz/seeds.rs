@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -250,7 +252,7 @@ pub fn config() -> Vec<Vec<u8>> {
             Codec::Words {
                 words: "<pad>\n<unk>\nthe\n".into(),
                 max_length: 8,
-                classes,
+                classes: classes.clone(),
             },
         ),
         (
@@ -258,6 +260,15 @@ pub fn config() -> Vec<Vec<u8>> {
             Codec::Chars {
                 chars: "abc".into(),
                 stop: Some('c'),
+            },
+        ),
+        (
+            "name = 'bert'\npreset = 'bert-tiny'\nvocab_size = 7\nmax_length = 8\nnum_classes = 2",
+            Codec::Tokenizer {
+                tokenizer: TOKENIZER.into(),
+                max_length: 8,
+                classes: classes.clone(),
+                stop: vec![6],
             },
         ),
     ];
@@ -625,9 +636,60 @@ pub fn tokenizer() -> Vec<Vec<u8>> {
             "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true,
             "byte_fallback": true, "ignore_merges": false,
             "vocab": {"a": 0, "h": 1, "▁": 2, "<0x0A>": 4}, "merges": []}}"#;
-    [TOKENIZER, words, parts, unigram, sequences]
-        .map(|text| text.as_bytes().to_vec())
-        .into()
+    // What the others lack.
+    let rare = r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Nmt"}, {"type": "NFKC"},
+            {"type": "NFD"}, {"type": "Replace", "pattern": {"Regex": " {2,}|\\p{M}"}, "content": " "}]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"},
+            {"type": "CharDelimiterSplit", "delimiter": "-"}, {"type": "UnicodeScripts"},
+            {"type": "FixedLength", "length": 2}]},
+        "post_processor": {"type": "RobertaProcessing", "sep": ["a", 0], "cls": ["hi", 1],
+            "trim_offsets": true, "add_prefix_space": true},
+        "decoder": {"type": "CTC", "pad_token": "a", "word_delimiter_token": "|", "cleanup": true},
+        "model": {"type": "WordLevel", "vocab": {"a": 0, "hi": 1}, "unk_token": "a"}}"#;
+    let pairs = r###"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": {"type": "ByteLevel"}, "pre_tokenizer": null,
+        "post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel",
+            "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+            {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": "h", "type_id": 0}}], "pair": [],
+                "special_tokens": {"h": {"id": "h", "ids": [0], "tokens": ["h"]}}}]},
+        "decoder": {"type": "BPEDecoder", "suffix": "</w>"},
+        "model": {"type": "BPE", "dropout": 0.0, "unk_token": "h", "continuing_subword_prefix": "##",
+            "end_of_word_suffix": "</w>", "fuse_unk": false, "byte_fallback": false,
+            "ignore_merges": true, "vocab": {"h": 0, "##i": 1, "##i</w>": 2, "hi": 3, "hi</w>": 4},
+            "merges": ["h ##i", "h ##i</w>"]}}"###;
+    let mapped = unigram.replace(
+        r#""normalizer": null"#,
+        &format!(
+            r#""normalizer": {{"type": "Precompiled", "precompiled_charsmap": "{}"}}"#,
+            BASE64_STANDARD.encode(charsmap())
+        ),
+    );
+    // What costs most: a text becomes many times as long, and expressions
+    // are tables of Unicode's letters.
+    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+    let letters = [split(r"\w\w\w"), split(r"\s+(?!\w)|\w(?=\w)")];
+    let replace = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "b".repeat(64)});
+    let mut heavy: serde_json::Value = serde_json::from_str(words).unwrap();
+    heavy["normalizer"] = replace;
+    heavy["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": letters});
+    let heavy = heavy.to_string();
+    [
+        TOKENIZER, words, parts, unigram, sequences, rare, pairs, &mapped, &heavy,
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
+}
+
+/// SentencePiece's map of characters, of one: `a` becomes `h`. A double array, and the texts of its leaves.
+fn charsmap() -> Vec<u8> {
+    let mut array = vec![0_u32; 512];
+    let (block, a) = (256, usize::from(b'a'));
+    array[0] = (block as u32) << 10;
+    array[block ^ a] = a as u32 | 1 << 8 | (a as u32) << 10;
+    let array: Vec<u8> = array.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    [&(array.len() as u32).to_le_bytes(), &array[..], b"h\0"].concat()
 }
 
 /// Of Hugging Face's architectures and of timm's.

@@ -15,6 +15,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
 use tempfile::TempDir;
+use zoo::language::Streaming;
 use zoo::registry::configure;
 use zoo_compare::report::Report;
 use zoo_fetch::{Options, Quiet};
@@ -130,7 +131,8 @@ pub const TARGETS: &[Target] = &[
         name: "config",
         check: config,
         seeds: seeds::config,
-        memory: |size| 256 * size + 512 * KIB,
+        // A tokenizer may be in it.
+        memory: |size| 128 * size + 64 * MIB,
     },
     Target {
         name: "record",
@@ -169,15 +171,16 @@ pub const TARGETS: &[Target] = &[
         name: "tokenizer",
         check: tokenizer,
         seeds: seeds::tokenizer,
-        // Tables of words and merges, and regular expressions, which are compiled.
-        memory: |size| 1024 * size + 64 * MIB,
+        // Tables of words and merges; regular expressions, which are compiled; and the texts, which
+        // may become a thousand times as long.
+        memory: |size| 128 * size + 64 * MIB,
     },
     Target {
         name: "origin",
         check: origin,
         seeds: seeds::origin,
-        // A name for each class, of which there may be 4 million.
-        memory: |size| 256 * size + 512 * MIB,
+        // A name for each class, of which 65 thousand need not be named by the file.
+        memory: |size| 128 * size + 16 * MIB,
     },
     Target {
         name: "optimizer",
@@ -657,34 +660,60 @@ fn shards(bytes: &[u8]) -> bool {
     by_name
 }
 
+/// A tokenizer, with texts of every length through every path that the program takes.
 fn tokenizer(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else {
         return false;
     };
     let tokenizer = taken(zoo::language::tokenizer(text));
     tokenizer.is_some_and(|tokenizer| {
-        if let Some(ids) = taken(zoo::language::sentence(&tokenizer, "Hi, hä 7\u{1f980}", 5)) {
-            assert!((1..=5).contains(&ids.len()), "{ids:?}");
+        let known = |ids: &[u32]| ids.iter().all(|id| (*id as usize) < tokenizer.vocabulary());
+        let long = "a".repeat(60) + &" hi".repeat(20);
+        for text in [
+            "",
+            "a",
+            "Hi, hä 7\u{1f980}",
+            "<s><x> \u{301}\u{fdfa}<s>",
+            &long,
+        ] {
+            if let Some(ids) = taken(zoo::language::sentence(&tokenizer, text, 5)) {
+                assert!((1..=5).contains(&ids.len()), "{ids:?}");
+                assert!(known(&ids), "{ids:?}");
+            }
+            if let Some(ids) = taken(tokenizer.corpus(text)) {
+                assert!(known(&ids), "{ids:?}");
+            }
         }
         let language = zoo::language::Language::Tokens {
             tokenizer: Box::new(tokenizer),
             stop: vec![0],
         };
-        if let Some(ids) = taken(language.prompt("hi")) {
-            language.decode(&ids);
-            language.decode(&[u32::MAX]);
+        for prompt in ["hi", "", " a\n"] {
+            let Some(ids) = taken(language.prompt(prompt)) else {
+                continue;
+            };
+            let (mut streaming, mut shown) = Streaming::new(&language, prompt, &ids);
+            let more = [0, 1, 2, 3, 0, u32::MAX, 4];
+            for token in more {
+                shown += &streaming.push(token);
+            }
+            shown += &streaming.finish();
+            let all = [&ids[..], &more].concat();
+            assert_eq!(language.pieces(&all).concat(), language.decode(&all));
         }
+        language.decode(&[]);
+        language.decode(&(0..300).collect::<Vec<_>>());
         true
     })
 }
 
 /// The `config.json` of a folder from the hub, with a tokenizer beside it.
 fn origin(bytes: &[u8]) -> bool {
-    let Some(json) = taken(serde_json::from_slice(bytes)) else {
+    let Ok(text) = str::from_utf8(bytes) else {
         return false;
     };
     let folder = folder(&[("tokenizer.json", seeds::TOKENIZER.as_bytes())]);
-    let config = taken(zoo::Config::of_origin(folder.path(), &json));
+    let config = taken(zoo::Config::of_origin(folder.path(), text));
     config.is_some_and(|config| {
         let written = serde_json::to_string(&config).unwrap();
         let again = zoo::Config::parse(&written).unwrap();

@@ -8,7 +8,7 @@ use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_text::{PAD, SetKind};
-use zoo_train::{DidYouMean, Source, check_keys, fields_of, from_table, nearest};
+use zoo_train::{DidYouMean, Source, brief, check_keys, fields_of, from_table, nearest};
 
 use crate::error::{Error, chain};
 use crate::paths;
@@ -209,7 +209,7 @@ pub enum Codec {
 
 impl Codec {
     /// Class names by label; none where there are no classes.
-    fn classes(&self) -> &[String] {
+    pub(crate) fn classes(&self) -> &[String] {
         match self {
             Self::Images { classes, .. }
             | Self::Words { classes, .. }
@@ -336,7 +336,8 @@ pub fn open(table: &Table, directory: &Path, input: Input) -> Result<Data, Error
         let known: Vec<&str> = sets().iter().map(|set| set.name).collect();
         let guess = DidYouMean(nearest(name, known.iter().copied()));
         return Err(Error::Request(format!(
-            "unknown data set {name:?}{guess}; known: {}",
+            "unknown data set {:?}{guess}; known: {}",
+            brief(name),
             known.join(", ")
         )));
     };

@@ -361,13 +361,18 @@ pub fn find(name: &str) -> Result<&'static Backend, DeviceError> {
         .iter()
         .find(|backend| backend.name == name)
         .ok_or_else(|| DeviceError::Unknown {
-            name: name.to_owned(),
+            name: zoo_train::brief(name),
             nearest: nearest(name),
             known: names(|_| true),
         })
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
+    /// Longer than any name that could be mistyped, in bytes.
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
     let name = name.to_lowercase();
     BACKENDS
         .iter()

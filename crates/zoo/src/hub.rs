@@ -5,14 +5,15 @@
 //! and torchvision are called by a name (`architecture`), with the number of classes and how images
 //! are normalised beside it, as timm's folders have it.
 
-use std::fs;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 use toml::{Table, Value};
+use zoo_train::{brief, brief_problem};
 
 use crate::data::Codec;
-use crate::language::Language;
+use crate::language::{self, Language};
 use crate::registry::{self, Input, Kind, MODELS, Model};
 
 mod sentences;
@@ -25,9 +26,37 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// Whether a `config.json` is in an origin's form, rather than ours.
-pub fn is_origins(config: &Json) -> bool {
-    config.get("model_type").is_some() || config.get("architecture").is_some()
+/// The most bytes of a configuration, the tokenizer in one of ours aside. That of ImageNet-21k's
+/// classes has 2 million, one of ours with a million words some 10.
+pub(crate) const MOST_CONFIG_BYTES: u64 = 1 << 24;
+
+/// Whether the text of a `config.json` is in an origin's form, rather than ours.
+///
+/// # Errors
+/// Text that is no JSON object.
+pub fn is_origins(config: &str) -> Result<bool, String> {
+    // Nothing is kept, for either may be large.
+    #[derive(serde::Deserialize)]
+    struct Names {
+        model_type: Option<IgnoredAny>,
+        architecture: Option<IgnoredAny>,
+    }
+    let names: Names = serde_json::from_str(config).map_err(brief_problem)?;
+    Ok(names.model_type.is_some() || names.architecture.is_some())
+}
+
+/// The text of an origin's `config.json`.
+///
+/// # Errors
+/// Text that is no JSON, or more than a configuration needs.
+pub fn parse(config: &str) -> Result<Json, String> {
+    if config.len() as u64 > MOST_CONFIG_BYTES {
+        return Err(format!(
+            "{} bytes: a configuration of more than {MOST_CONFIG_BYTES} is not read",
+            config.len()
+        ));
+    }
+    serde_json::from_str(config).map_err(brief_problem)
 }
 
 /// The model and the codec of a folder from the hub.
@@ -54,14 +83,17 @@ pub fn model(config: &Json) -> Result<Box<dyn Model>, String> {
 /// An architecture that `transformers` configures.
 fn configured(config: &Json) -> Result<Box<dyn Model>, String> {
     let found = MODELS.iter().find_map(|entry| entry.of_hub(config));
-    let model = found.unwrap_or_else(|| {
-        let known = MODELS.iter().filter_map(|entry| entry.model_type());
-        Err(format!(
-            "model_type = {}: not here; there are: {}",
-            config.get("model_type").unwrap_or(&Json::Null),
-            known.collect::<Vec<_>>().join(", ")
-        ))
-    })?;
+    // What is quoted of a file may be long.
+    let model = found
+        .map(|model| model.map_err(brief_problem))
+        .unwrap_or_else(|| {
+            let known = MODELS.iter().filter_map(|entry| entry.model_type());
+            Err(format!(
+                "model_type = {}: not here; there are: {}",
+                brief(config.get("model_type").unwrap_or(&Json::Null)),
+                known.collect::<Vec<_>>().join(", ")
+            ))
+        })?;
     unread::check(config)?;
     Ok(model)
 }
@@ -96,6 +128,9 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
 /// Far more than any set of images has classes, or any tokenizer tokens.
 const MOST_OUTPUTS: usize = 1 << 22;
 
+/// Classes that a file need not name: each is given a name. ImageNet-21k has a third of them.
+const MOST_UNNAMED: usize = 1 << 16;
+
 fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, String> {
     let outputs = model.outputs();
     if outputs > MOST_OUTPUTS {
@@ -105,18 +140,12 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
     }
     if let Input::Tokens { longest } = model.input() {
         let path = folder.join(TOKENIZER_FILE);
-        let tokenizer = fs::read_to_string(&path).map_err(|error| {
+        let tokenizer = language::read(&path).map_err(|error| {
             format!(
                 "{}: {error}; text needs the folder's tokenizer",
                 path.display()
             )
         })?;
-        crate::language::tokenizer(&tokenizer)?;
-        let ids = |value: &Json| match value {
-            Json::Array(ids) => ids.iter().filter_map(Json::as_u64).collect(),
-            other => other.as_u64().into_iter().collect::<Vec<_>>(),
-        };
-        let stop = config.get("eos_token_id").map(ids).unwrap_or_default();
         let max_length = match is_embedding(model) {
             true => longest.min(sentences::max_length(folder, outputs)?.unwrap_or(longest)),
             false => longest,
@@ -129,10 +158,7 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
                 true => labels(config, outputs, |class| format!("LABEL_{class}"))?,
                 false => Vec::new(),
             },
-            stop: stop
-                .into_iter()
-                .filter_map(|id| id.try_into().ok())
-                .collect(),
+            stop: stops(config)?,
         });
     }
     let given = config
@@ -140,8 +166,10 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         .and_then(|config| config.get("input_size"));
     let given = given.or_else(|| config.get("input_size"));
     let shape = match given {
-        Some(shape) => serde_json::from_value(shape.clone())
-            .map_err(|error| format!("input_size: {error}; expected channels, height, width"))?,
+        Some(shape) => serde_json::from_value(shape.clone()).map_err(|error| {
+            let error = brief_problem(error);
+            format!("input_size: {error}; expected channels, height, width")
+        })?,
         None => match *model.usual_shape() {
             [_, c, h, w] => [c, h, w],
             _ => return Err("neither text nor images".into()),
@@ -155,28 +183,48 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         let given = config
             .get(key)
             .or_else(|| config.get("pretrained_cfg")?.get(key));
-        let given = given.and_then(Json::as_array).map(|values| {
-            values
-                .iter()
-                .filter_map(Json::as_f64)
-                .map(|value| value as f32)
-                .collect()
-        });
-        given.unwrap_or_else(|| match channels {
-            3 => usual.to_vec(),
-            _ => vec![0.5; channels],
-        })
+        let Some(given) = given.filter(|given| !given.is_null()) else {
+            return Ok(match channels {
+                3 => usual.to_vec(),
+                _ => vec![0.5; channels],
+            });
+        };
+        let values = given.as_array();
+        let values = values.and_then(|values| values.iter().map(Json::as_f64).collect());
+        let values: Option<Vec<f64>> = values;
+        let values = values
+            .ok_or_else(|| format!("{key} = {}: expected a number a channel", brief(given)))?;
+        Ok::<_, String>(values.into_iter().map(|value| value as f32).collect())
     };
     Ok(Codec::Images {
         shape,
-        mean: by_channel("mean", IMAGENET_MEAN),
-        std: by_channel("std", IMAGENET_STD),
+        mean: by_channel("mean", IMAGENET_MEAN)?,
+        std: by_channel("std", IMAGENET_STD)?,
         classes: labels(config, outputs, |class| class.to_string())?,
     })
 }
 
+/// The tokens that end a text: one, some, or none.
+fn stops(config: &Json) -> Result<Vec<u32>, String> {
+    /// Llama 3's has three.
+    const MOST_STOPS: usize = 64;
+    let given = match &config["eos_token_id"] {
+        Json::Null => return Ok(Vec::new()),
+        Json::Array(ids) => ids.as_slice(),
+        id => std::slice::from_ref(id),
+    };
+    let ids = given.iter().map(|id| id.as_u64()?.try_into().ok());
+    let ids: Option<Vec<u32>> = ids.take(MOST_STOPS + 1).collect();
+    ids.filter(|ids| ids.len() <= MOST_STOPS).ok_or_else(|| {
+        format!(
+            "eos_token_id = {}: expected an id, or a list of {MOST_STOPS} at most",
+            brief(&config["eos_token_id"])
+        )
+    })
+}
+
 /// Whether a model of text has classes: a sentence encoder gives a vector, a decoder tokens.
-fn classifies(model: &dyn Model) -> bool {
+pub(crate) fn classifies(model: &dyn Model) -> bool {
     model.kind() == Kind::Sentences
         && model.table().contains_key("num_classes")
         && !is_embedding(model)
@@ -196,6 +244,12 @@ fn labels(
 ) -> Result<Vec<String>, String> {
     let given = |key: &'static str| Some((key, config.get(key).filter(|names| !names.is_null())?));
     let Some((key, names)) = given("id2label").or_else(|| given("label_names")) else {
+        if classes > MOST_UNNAMED {
+            return Err(format!(
+                "{classes} classes without a name (id2label, label_names); at most {MOST_UNNAMED} are \
+                 given one"
+            ));
+        }
         return Ok((0..classes).map(unnamed).collect());
     };
     let count = names.as_object().map(serde_json::Map::len);
@@ -204,10 +258,12 @@ fn labels(
         Json::Array(names) => names.get(class)?.as_str(),
         names => names.get(class.to_string())?.as_str(),
     };
-    let named: Option<Vec<String>> = (0..classes)
-        .map(|class| Some(name(class)?.into()))
-        .collect();
-    named.filter(|_| count == Some(classes)).ok_or_else(|| {
+    // As many as the file has, or none is kept.
+    let named = (count == Some(classes)).then(|| {
+        let names = (0..classes).map(|class| Some(name(class)?.into()));
+        names.collect::<Option<Vec<String>>>()
+    });
+    named.flatten().ok_or_else(|| {
         format!(
             "{key}: expected a name for each of the classes 0 to {}, and no others; there are {}",
             classes.saturating_sub(1),
@@ -222,8 +278,8 @@ pub fn problem_type(config: &Json) -> Option<String> {
     match config.get("problem_type")? {
         Json::Null => None,
         Json::String(kind) if kind == "single_label_classification" => None,
-        Json::String(kind) => Some(kind.clone()),
-        other => Some(other.to_string()),
+        Json::String(kind) => Some(brief(kind)),
+        other => Some(brief(other)),
     }
 }
 

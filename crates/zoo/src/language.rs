@@ -1,17 +1,24 @@
 //! Text as a model's tokens, and back: characters of a corpus, or a `tokenizer.json`.
 
-use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use tokenizers::{PostProcessor, Tokenizer, TruncationDirection};
 use zoo_text::{CharVocabulary, UNKNOWN};
 
 use crate::data::Codec;
 use crate::error::chain;
 use crate::hub::TOKENIZER_FILE;
-use crate::saved::{CONFIG_FILE, Config};
+use crate::saved::{self, Config};
+
+mod around;
+mod charsmap;
+mod limits;
+mod pattern;
+mod steps;
+mod tokenizer;
+
+pub(crate) use limits::MOST_BYTES;
+pub use tokenizer::Tokenizer;
 
 /// What turns text into tokens.
 pub enum Language {
@@ -22,9 +29,9 @@ pub enum Language {
         /// The character that ends a text.
         stop: Option<char>,
     },
-    /// A tokenizer of the crate `tokenizers`.
+    /// A `tokenizer.json`.
     Tokens {
-        /// As its file describes it.
+        /// As the file describes it.
         tokenizer: Box<Tokenizer>,
         /// The tokens that end a text.
         stop: Vec<u32>,
@@ -67,7 +74,7 @@ impl Language {
             Self::Chars { vocabulary, .. } => {
                 vocabulary.encode(text).map_err(|error| chain(&error))
             }
-            Self::Tokens { tokenizer, .. } => encode(tokenizer, text, false),
+            Self::Tokens { tokenizer, .. } => tokenizer.encode(text, false),
         }
     }
 
@@ -81,7 +88,7 @@ impl Language {
         let Self::Tokens { tokenizer, .. } = self else {
             return Ok(plain);
         };
-        let whole = encode(tokenizer, text, true)?;
+        let whole = tokenizer.encode(text, true)?;
         if plain.is_empty() {
             return Ok(whole.iter().take(1).copied().collect());
         }
@@ -96,10 +103,7 @@ impl Language {
     pub fn decode(&self, tokens: &[u32]) -> String {
         match self {
             Self::Chars { vocabulary, .. } => vocabulary.decode(tokens),
-            Self::Tokens { tokenizer, .. } => caught(|| tokenizer.decode(tokens, false).ok())
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
+            Self::Tokens { tokenizer, .. } => tokenizer.decode(tokens),
         }
     }
 
@@ -203,15 +207,23 @@ pub fn open(path: &Path) -> Result<(String, Tokenizer), String> {
     let wrong = |problem: String| format!("data.tokenizer: {}: {problem}", file.display());
     let text = match of_run(path) {
         Some(text) => text,
-        None => fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?,
+        None => read(&file).map_err(|error| wrong(error.to_string()))?,
     };
     let tokenizer = tokenizer(&text).map_err(wrong)?;
     Ok((text, tokenizer))
 }
 
+/// The text of a `tokenizer.json`.
+///
+/// # Errors
+/// A file that cannot be read, or is larger than any tokenizer.
+pub(crate) fn read(file: &Path) -> std::io::Result<String> {
+    zoo_files::read_text(file, MOST_BYTES)
+}
+
 /// The tokenizer in the configuration of a run folder.
 fn of_run(folder: &Path) -> Option<String> {
-    let config = fs::read_to_string(folder.join(CONFIG_FILE)).ok()?;
+    let config = saved::read_config(folder).ok()?;
     match Config::parse(&config).ok()?.codec {
         Codec::Tokenizer { tokenizer, .. } => Some(tokenizer),
         _ => None,
@@ -224,51 +236,15 @@ fn of_run(folder: &Path) -> Option<String> {
 /// # Errors
 /// A text without a token, or a `max_length` that has no room for the tokens around it.
 pub fn sentence(tokenizer: &Tokenizer, text: &str, max_length: usize) -> Result<Vec<u32>, String> {
-    let around = tokenizer.get_post_processor();
-    let around = around.map_or(0, |processor| processor.added_tokens(false));
-    let room = max_length.checked_sub(around).ok_or_else(|| {
-        format!("max_length = {max_length}: the tokenizer puts {around} tokens around a text")
-    })?;
-    let wrong = |error: tokenizers::Error| error.to_string();
-    let encoding = caught(|| {
-        let mut encoding = tokenizer.encode(text, false)?;
-        encoding.truncate(room, 0, TruncationDirection::Right);
-        tokenizer.post_process(encoding, None, true)
-    })?;
-    let encoding = encoding.map_err(wrong)?;
-    let ids = encoding.get_ids().to_vec();
-    if ids.is_empty() {
-        return Err(format!("{text:?} has no tokens"));
-    }
-    Ok(ids)
+    tokenizer.sentence(text, max_length)
 }
 
 /// A tokenizer from the text of its `tokenizer.json`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with it, or more than a tokenizer may ask for.
 pub fn tokenizer(json: &str) -> Result<Tokenizer, String> {
-    let wrong = |error: &dyn std::fmt::Display| format!("tokenizer.json: {error}");
-    let parsed: Result<Tokenizer, _> = caught(|| json.parse())?;
-    let mut tokenizer = parsed.map_err(|error| wrong(&error))?;
-    // Files for sentence encoders pad and cut to a fixed length; here the caller does.
-    tokenizer.with_padding(None);
-    tokenizer
-        .with_truncation(None)
-        .map_err(|error| wrong(&error))?;
-    Ok(tokenizer)
-}
-
-fn encode(tokenizer: &Tokenizer, text: &str, with_special: bool) -> Result<Vec<u32>, String> {
-    let encoding = caught(|| tokenizer.encode(text, with_special))?;
-    let encoding = encoding.map_err(|error| error.to_string())?;
-    Ok(encoding.get_ids().to_vec())
-}
-
-/// What a tokenizer does, which is not ours: on some files that are none of its own it panics.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|_| "tokenizer.json: damaged, or made for another reader".into())
+    Tokenizer::parse(json)
 }
 
 /// How many bytes two texts have in common at their beginnings, in whole characters.
@@ -287,14 +263,11 @@ fn is_prefix_stable(tokenizer: &Tokenizer) -> bool {
             None => found.push(decoder["type"].as_str().unwrap_or_default().to_owned()),
         }
     }
-    let Some(decoder) = tokenizer.get_decoder() else {
+    let Some(decoder) = tokenizer.decoder() else {
         return true;
     };
     let mut found = Vec::new();
-    kinds(
-        &serde_json::to_value(decoder).unwrap_or_default(),
-        &mut found,
-    );
+    kinds(&decoder, &mut found);
     let is_joined = |kind: &String| ["Fuse", "ByteLevel"].contains(&kind.as_str());
     let joined_at = found.iter().position(is_joined).unwrap_or(found.len());
     found.iter().enumerate().all(|(at, kind)| match &**kind {
@@ -354,5 +327,7 @@ impl<'a> Streaming<'a> {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,13 @@
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use tokenizers::Tokenizer;
 use zoo_images::{Color, FolderOptions};
 use zoo_text::WordVocabulary;
 
 use crate::cli::PredictArgs;
 use crate::data::{Codec, normalise, pad};
 use crate::error::{Error, chain};
-use crate::language;
+use crate::language::{self, Tokenizer};
 use crate::output;
 use crate::progress::print_json;
 use crate::registry::Kind;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use zoo_train::{Change, DidYouMean, Recipe, nearest};
+use zoo_train::{Change, DidYouMean, MOST_RECIPE_BYTES, Recipe, brief, nearest};
 
 use crate::error::Error;
 use crate::paths;
@@ -69,7 +69,7 @@ pub fn read(recipe: &str, changes: &[Change]) -> Result<Recipe, Error> {
             .extension()
             .is_some_and(|extension| extension == "toml") =>
         {
-            let text = std::fs::read_to_string(path)
+            let text = zoo_files::read_text(path, MOST_RECIPE_BYTES)
                 .map_err(|error| Error::Request(format!("{recipe}: {error}")))?;
             let stem = path
                 .file_stem()
@@ -82,7 +82,8 @@ pub fn read(recipe: &str, changes: &[Change]) -> Result<Recipe, Error> {
             let names: Vec<&str> = RECIPES.iter().map(|(name, _)| *name).collect();
             let guess = DidYouMean(nearest(recipe, names.iter().copied()));
             return Err(Error::Request(format!(
-                "unknown recipe {recipe:?}{guess}; known: {}; or the path of a .toml file",
+                "unknown recipe {:?}{guess}; known: {}; or the path of a .toml file",
+                brief(recipe),
                 names.join(", ")
             )));
         }

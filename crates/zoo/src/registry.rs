@@ -19,7 +19,7 @@ use zoo_cnn::{
     VggConfig,
 };
 use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
-use zoo_train::{DidYouMean, nearest};
+use zoo_train::{DidYouMean, brief, nearest};
 use zoo_transformer::bert::{self, Bert, BertConfig, hugging_face::HfBert};
 use zoo_transformer::encoder::{Encoder, EncoderConfig};
 use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
@@ -557,7 +557,8 @@ pub fn find(name: &str) -> Result<(&'static dyn Entry, &'static str), String> {
         .collect();
     let guess = DidYouMean(nearest(name, known.iter().copied()));
     Err(format!(
-        "unknown model {name:?}{guess}; known: {}",
+        "unknown model {:?}{guess}; known: {}",
+        brief(name),
         known.join(", ")
     ))
 }

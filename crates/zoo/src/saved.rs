@@ -1,20 +1,21 @@
 //! A finished run, opened for use: what eval, predict and sample share.
 
-use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use toml::Value;
-use zoo_text::{CharVocabulary, WordVocabulary};
-use zoo_train::{MODEL_FILE, RECIPE_FILE, Recipe, Run};
+use zoo_text::{CharVocabulary, PAD, WordVocabulary};
+use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run, brief, brief_problem};
 
 use crate::data::{Codec, Facts};
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
+use crate::language;
 use crate::pretrained;
-use crate::registry::{self, Input, Model, Ready, size};
+use crate::registry::{self, Input, Kind, Model, Ready, size};
 use crate::resume;
 
 /// The file that says how a run's weights are used.
@@ -41,22 +42,24 @@ impl Config {
     /// # Errors
     /// Text that is no configuration, or a codec that could not read an input.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        check_length(text)?;
+        let config: Self = serde_json::from_str(text).map_err(brief_problem)?;
         config.check()?;
         Ok(config)
     }
 
-    /// Reads the `config.json` of an origin, with the tokenizer beside it in `folder`.
+    /// Reads the text of an origin's `config.json`, with the tokenizer beside it in `folder`.
     ///
     /// # Errors
     /// An architecture that is not here, a value that cannot be represented, or a codec that could
     /// not read an input.
-    pub fn of_origin(folder: &Path, config: &Json) -> Result<Self, String> {
-        let (model, codec) = hub::read(folder, config)?;
+    pub fn of_origin(folder: &Path, config: &str) -> Result<Self, String> {
+        let config = hub::parse(config)?;
+        let (model, codec) = hub::read(folder, &config)?;
         let config = Self {
             model: model.table(),
             codec,
-            problem_type: hub::problem_type(config),
+            problem_type: hub::problem_type(&config),
         };
         config.check()?;
         Ok(config)
@@ -67,6 +70,13 @@ impl Config {
     /// # Errors
     /// What keeps it from that.
     fn check(&self) -> Result<(), String> {
+        let is_control = |name: &&String| name.chars().any(char::is_control);
+        if let Some(name) = self.codec.classes().iter().find(is_control) {
+            return Err(format!(
+                "codec.classes: {:?} holds a control character",
+                brief(name)
+            ));
+        }
         match &self.codec {
             Codec::Images {
                 shape, mean, std, ..
@@ -97,24 +107,19 @@ impl Config {
                     return Err(format!("codec.std = {std:?}: must be above 0"));
                 }
             }
-            Codec::Words { max_length: 0, .. } => {
+            Codec::Words { max_length: 0, .. } | Codec::Tokenizer { max_length: 0, .. } => {
                 return Err("codec.max_length = 0: must be 1 or more".into());
             }
             Codec::Words { words, .. } => {
                 WordVocabulary::from_lines(words).map_err(|error| error.to_string())?;
             }
-            Codec::Tokenizer {
-                tokenizer,
-                max_length,
-                ..
-            } => {
-                crate::language::tokenizer(tokenizer)?;
-                if *max_length == 0 {
-                    return Err("codec.max_length = 0: must be 1 or more".into());
-                }
-            }
-            Codec::Chars { chars, .. } => {
+            // Read with the model, against which its ids are held.
+            Codec::Tokenizer { .. } => {}
+            Codec::Chars { chars, stop } => {
                 CharVocabulary::from_chars(chars).map_err(|error| error.to_string())?;
+                if let Some(stop) = stop.filter(|stop| !chars.contains(*stop)) {
+                    return Err(format!("codec.stop = {stop:?}: not among codec.chars"));
+                }
             }
         }
         Ok(())
@@ -125,10 +130,21 @@ impl Config {
     /// # Errors
     /// An unknown key, a value that does not fit, or a codec of other inputs or outputs.
     pub fn configure(&self) -> Result<Box<dyn Model>, String> {
-        let set = "of the codec".to_owned();
-        let facts = match &self.codec {
+        let model = match self.facts() {
+            Some(facts) => registry::configure(&self.model, Some(&facts))?,
             // The tokenizer came with the model, whose vocabulary may be padded to a round number.
-            Codec::Tokenizer { .. } => return registry::configure(&self.model, None),
+            None => registry::configure(&self.model, None)?,
+        };
+        self.check_kind(&*model)?;
+        self.check_text(&*model)?;
+        Ok(model)
+    }
+
+    /// What the codec says of the model; it says nothing of one with a tokenizer.
+    fn facts(&self) -> Option<Facts> {
+        let set = "of the codec".to_owned();
+        Some(match &self.codec {
+            Codec::Tokenizer { .. } => return None,
             Codec::Images { shape, classes, .. } => Facts::Images {
                 set,
                 shape: *shape,
@@ -144,26 +160,117 @@ impl Config {
                 vocabulary: chars.chars().count(),
                 length: 0, // A text to continue may have any length.
             },
+        })
+    }
+
+    /// Whether the model is of the kind that the codec is for.
+    fn check_kind(&self, model: &dyn Model) -> Result<(), String> {
+        let (codec, kinds): (_, &[Kind]) = match &self.codec {
+            Codec::Images { .. } => ("images", &[Kind::Images]),
+            Codec::Words { .. } => ("words", &[Kind::Sentences]),
+            Codec::Chars { .. } => ("characters", &[Kind::Decoder]),
+            Codec::Tokenizer { .. } => ("a tokenizer", &[Kind::Sentences, Kind::Decoder]),
         };
-        let model = registry::configure(&self.model, Some(&facts))?;
-        if let Codec::Words { max_length, .. } = &self.codec {
-            // An encoder's outputs are classes: `fit` does not see how many words it knows.
-            let known = model.table().get("vocab_size").and_then(Value::as_integer);
-            let words = facts.vocabulary().unwrap_or_default();
-            if known.is_some_and(|known| (known as usize) < words) {
-                return Err(format!(
-                    "codec.words holds {words} words, more than model.vocab_size"
-                ));
-            }
-            if let Input::Tokens { longest } = model.input()
-                && *max_length > longest
-            {
-                return Err(format!(
-                    "codec.max_length = {max_length}: the model takes at most {longest}"
-                ));
-            }
+        match kinds.contains(&model.kind()) {
+            true => Ok(()),
+            false => Err(format!(
+                "the codec is of {codec}, which model.name = {} does not take",
+                brief(self.model.get("name").unwrap_or(&Value::Boolean(false)))
+            )),
         }
-        Ok(model)
+    }
+
+    /// Whether a model of text takes as many tokens, each of them, and as many classes, as the codec
+    /// gives.
+    fn check_text(&self, model: &dyn Model) -> Result<(), String> {
+        let Input::Tokens { longest } = model.input() else {
+            return Ok(());
+        };
+        let table = model.table();
+        let number = |key: &str| Some(table.get(key)?.as_integer()? as usize);
+        if let Codec::Words { max_length, .. } | Codec::Tokenizer { max_length, .. } = &self.codec
+            && *max_length > longest
+        {
+            return Err(format!(
+                "codec.max_length = {max_length}: the model takes at most {longest}"
+            ));
+        }
+        let known = number("vocab_size").unwrap_or(model.outputs());
+        let vocabulary = match &self.codec {
+            Codec::Words { words, .. } => words.lines().count(),
+            Codec::Tokenizer { tokenizer, .. } => language::tokenizer(tokenizer)?.vocabulary(),
+            Codec::Chars { chars, .. } => chars.chars().count(),
+            Codec::Images { .. } => 0,
+        };
+        if vocabulary > known {
+            return Err(format!(
+                "the codec has tokens of ids up to {}, more than model.vocab_size = {known} has",
+                vocabulary - 1
+            ));
+        }
+        if model.kind() == Kind::Sentences
+            && number("pad_token").is_some_and(|pad| pad != PAD as usize)
+        {
+            return Err(format!(
+                "model.pad_token = {}: shorter sentences are filled with token {PAD} here",
+                number("pad_token").unwrap_or_default()
+            ));
+        }
+        let Codec::Tokenizer { classes, stop, .. } = &self.codec else {
+            return Ok(());
+        };
+        if let Some(stop) = stop.iter().find(|stop| **stop as usize >= known) {
+            return Err(format!(
+                "a text ends with token {stop} (codec.stop, eos_token_id): model.vocab_size = {known} has \
+                 no such token"
+            ));
+        }
+        let expected = match hub::classifies(model) {
+            true => model.outputs(),
+            false => 0,
+        };
+        match classes.len() == expected {
+            true => Ok(()),
+            false => Err(format!(
+                "codec.classes has {} names; the model has {expected} classes",
+                classes.len()
+            )),
+        }
+    }
+}
+
+/// The text of a folder's `config.json`.
+///
+/// # Errors
+/// A file that cannot be read, or is larger than any configuration.
+pub(crate) fn read_config(folder: &Path) -> io::Result<String> {
+    let most = hub::MOST_CONFIG_BYTES + 2 * language::MOST_BYTES;
+    zoo_files::read_text(&folder.join(CONFIG_FILE), most)
+}
+
+/// A configuration becomes a tree of many times its size: the tokenizer's text, which stays text, is
+/// the one part of it that may be large. Written down, a text may be twice as long.
+fn check_length(config: &str) -> Result<(), String> {
+    #[derive(Default, Deserialize)]
+    struct Large {
+        #[serde(default)]
+        codec: Text,
+    }
+    #[derive(Default, Deserialize)]
+    struct Text {
+        #[serde(default)]
+        tokenizer: String,
+    }
+    let (length, most) = (config.len(), hub::MOST_CONFIG_BYTES as usize);
+    if length <= most {
+        return Ok(());
+    }
+    let large: Large = serde_json::from_str(config).map_err(brief_problem)?;
+    match length - most > 2 * large.codec.tokenizer.len() {
+        true => Err(format!(
+            "{length} bytes: a configuration of more than {most}, its tokenizer aside, is not read"
+        )),
+        false => Ok(()),
     }
 }
 
@@ -193,11 +300,13 @@ impl Saved {
         let fetched = pretrained::fetched(run)?;
         let folder = fetched.as_ref().map_or(run, |fetched| &fetched.folder);
         let path = folder.join(CONFIG_FILE);
-        let text = match (fs::read_to_string(&path), &fetched) {
+        let text = match (read_config(folder), &fetched) {
             (Ok(text), _) => text,
             // Weights alone: what they are of is known.
-            (Err(_), Some(fetched)) => json!({ "architecture": fetched.preset }).to_string(),
-            (Err(error), None) => {
+            (Err(error), Some(fetched)) if error.kind() == ErrorKind::NotFound => {
+                json!({ "architecture": fetched.preset }).to_string()
+            }
+            (Err(error), _) => {
                 return Err(Error::Request(format!(
                     "{}: {error}; RUN must be the folder of a finished run, such as \
                      runs/mlp-glyphs-flex-1, a folder from the Hugging Face hub, or the name of \
@@ -207,9 +316,8 @@ impl Saved {
             }
         };
         let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
-        let json = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let (model, config, weights) = if hub::is_origins(&json) {
-            let config = Config::of_origin(folder, &json).map_err(wrong)?;
+        let (model, config, weights) = if hub::is_origins(&text).map_err(wrong)? {
+            let config = Config::of_origin(folder, &text).map_err(wrong)?;
             // Held against what the codec makes of an input.
             let model = config.configure().map_err(wrong)?;
             let weights = fetched.map_or_else(|| run.to_owned(), |fetched| fetched.file);
@@ -228,9 +336,12 @@ impl Saved {
             )));
         }
         let recipe = run.join(RECIPE_FILE);
-        let recipe = match fs::read_to_string(&recipe) {
+        let recipe = match zoo_files::read_text(&recipe, MOST_RECIPE_BYTES) {
             Ok(text) => Some(Recipe::parse(&recipe.display().to_string(), &text, &[])?),
-            Err(_) => None,
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(Error::Request(format!("{}: {error}", recipe.display())));
+            }
         };
         let selected =
             devices::open(backend.unwrap_or(devices::default_name())).map_err(Error::request)?;
@@ -267,90 +378,4 @@ impl Saved {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(codec: &str) -> Result<Config, String> {
-        Config::parse(&format!(
-            r#"{{"model": {{"name": "mlp"}}, "codec": {codec}}}"#
-        ))
-    }
-
-    #[test]
-    fn a_codec_that_could_not_read_an_input_is_refused() {
-        let images = r#"{"kind": "images", "shape": [3, 8, 8], "mean": [0, 0, 0], "std": [1, 1, 1], "classes": []}"#;
-        let words =
-            r#"{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": 8, "classes": []}"#;
-        let chars = r#"{"kind": "chars", "chars": "ab", "stop": null}"#;
-        for (codec, from, to, part) in [
-            (images, "[0, 0, 0]", "[]", "0 means"),
-            (images, "[1, 1, 1]", "[1]", "1 deviations"),
-            (images, "[3, 8, 8]", "[2, 8, 8]", "2 channels"),
-            (images, "[3, 8, 8]", "[3, 8, 0]", "8 x 0 pixels"),
-            (
-                images,
-                "[3, 8, 8]",
-                "[3, 99999999, 8]",
-                "99999999 x 8 pixels",
-            ),
-            (images, "[0, 0, 0]", "[0, 1e300, 0]", "codec.mean"),
-            (words, "8", "0", "codec.max_length = 0"),
-            (words, "the", "a b", "vocabulary: line 3"),
-            (chars, "ab", "ba", "vocabulary: character 2"),
-        ] {
-            parse(codec).unwrap();
-            assert!(codec.contains(from), "{from}");
-            let error = parse(&codec.replacen(from, to, 1)).unwrap_err();
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_an_origin_claims_is_refused_before_anything_is_set_aside() {
-        let open = |key: &str, value: Json| {
-            let mut config = json!({ "architecture": "resnet18", "num_classes": 2,
-                "input_size": [3, 32, 32], "mean": [0.5, 0.5, 0.5] });
-            config[key] = value;
-            Config::of_origin(Path::new("."), &config)
-        };
-        open("num_classes", json!(3)).unwrap();
-        for (key, value) in [
-            ("num_classes", json!(1_u64 << 40)),
-            ("input_size", json!([1_u64 << 40, 32, 32])),
-            ("input_size", json!([3, 1_u64 << 40, 32])),
-            ("mean", json!([0.5, 1e300, 0.5])),
-        ] {
-            let error = open(key, value).map(|_| ()).unwrap_err();
-            assert!(!error.is_empty(), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_codec_of_other_inputs_than_the_models_is_refused() {
-        let images = |shape: &str, classes: &str| {
-            let codec = format!(
-                r#"{{"kind": "images", "shape": {shape}, "mean": [0], "std": [1], "classes": {classes}}}"#
-            );
-            parse(&codec).unwrap().configure().map(|_| ())
-        };
-        let digits = r#"["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]"#;
-        images("[1, 28, 28]", digits).unwrap();
-        let error = images("[1, 28, 27]", digits).unwrap_err();
-        assert!(error.contains("takes 784 values"), "{error}");
-        let error = images("[1, 28, 28]", r#"["0"]"#).unwrap_err();
-        assert!(error.contains("has 10 outputs"), "{error}");
-
-        let words = |max_length: usize, vocabulary: usize| {
-            let config = format!(
-                r#"{{"model": {{"name": "encoder", "vocab_size": {vocabulary}, "num_classes": 1, "max_length": 8}},
-                "codec": {{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": {max_length}, "classes": ["a"]}}}}"#
-            );
-            Config::parse(&config).unwrap().configure().map(|_| ())
-        };
-        words(8, 3).unwrap();
-        let error = words(9, 3).unwrap_err();
-        assert!(error.contains("codec.max_length = 9"), "{error}");
-        let error = words(8, 2).unwrap_err();
-        assert!(error.contains("more than model.vocab_size"), "{error}");
-    }
-}
+mod tests;

@@ -408,7 +408,7 @@ fn what_timm_would_build_otherwise_is_refused_by_its_key() {
     let config = |key: &str, value: &Value| {
         let mut config = json!({"architecture": "resnet18", "num_classes": 2});
         config[key] = value.clone();
-        zoo::Config::of_origin(Path::new("."), &config)
+        zoo::Config::of_origin(Path::new("."), &config.to_string())
             .map(|_| ())
             .map_err(|problem| problem.to_string())
     };

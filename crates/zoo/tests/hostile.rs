@@ -100,6 +100,16 @@ const TOKENS: &[&str] = &[
     "\\p{L}",
     "type",
     "num_classes",
+    "65536",
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aa\"},",
+    "{\"type\":\"ByteLevel\"},",
+    "{\"SpecialToken\":{\"id\":\"x\",\"type_id\":0}},",
+    "\"content\":\"\"",
+    "\"length\":0",
+    "\"String\":\"\"",
+    "\"widths\":[1,1,1],",
+    "\"num_layers\":65536,",
+    "\"id2label\":null,",
 ];
 
 /// The contents of a file, shown as a byte string.

@@ -20,11 +20,14 @@ use crate::range::{check, check_probability};
 /// The widest layer accepted: far above any use, far below an overflow of the weight count.
 const MAX_WIDTH: usize = 1 << 20;
 
+/// The most widths accepted: each is a layer, which takes memory before it has a weight.
+const MOST_WIDTHS: usize = 1024;
+
 /// What an [`Mlp`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MlpConfig {
-    /// Features at every level, from the input to the logits: two or more, each 1..=1048576.
+    /// Features at every level, from the input to the logits: 2..=1024 of them, each 1..=1048576.
     pub widths: Vec<usize>,
     /// The non-linearity after every layer but the last.
     pub activation: Activation,
@@ -93,6 +96,12 @@ impl MlpConfig {
             return Err(format!(
                 "model.widths must list at least 2 widths, the input's and the output's; found {:?}",
                 self.widths
+            ));
+        }
+        if self.widths.len() > MOST_WIDTHS {
+            return Err(format!(
+                "model.widths must list at most {MOST_WIDTHS} widths; found {}",
+                self.widths.len()
             ));
         }
         for (i, &width) in self.widths.iter().enumerate() {

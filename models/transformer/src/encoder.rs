@@ -103,13 +103,14 @@ impl EncoderConfig {
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        check::at_least_one("vocab_size", self.vocab_size)?;
-        check::at_least_one("max_length", self.max_length)?;
-        check::at_least_one("num_layers", self.num_layers)?;
+        check::count("vocab_size", self.vocab_size, check::LARGEST)?;
+        check::count("max_length", self.max_length, check::LARGEST)?;
+        check::count("num_layers", self.num_layers, check::DEEPEST)?;
+        check::count("width", self.width, check::LARGEST)?;
         check::heads_divide_width(self.num_heads, self.width)?;
-        check::at_least_one("hidden", self.hidden)?;
+        check::count("hidden", self.hidden, check::LARGEST)?;
         check::dropout(self.dropout)?;
-        check::at_least_one("num_classes", self.num_classes)?;
+        check::count("num_classes", self.num_classes, check::LARGEST)?;
         if self.pad_token >= self.vocab_size {
             return Err(format!(
                 "model.pad_token: expected a token below model.vocab_size = {}, got {}",

@@ -156,7 +156,7 @@ pub(super) fn open(
                     classes,
                     stop: Vec::new(),
                 };
-                let size = tokenizer.get_vocab_size(true);
+                let size = tokenizer.vocabulary();
                 let encode = move |text: &str| language::sentence(&tokenizer, text, max_length);
                 (size, text, codec, Box::new(encode))
             }

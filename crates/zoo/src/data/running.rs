@@ -92,14 +92,13 @@ pub(super) fn open(
             let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
             let windows = |split: &str, part: &Tokens| {
                 let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
-                let encoding = tokenizer.encode(part, false).map_err(Error::request)?;
-                let ids = encoding.get_ids();
+                let ids = tokenizer.corpus(&part).map_err(Error::Request)?;
+                let count = ids.len();
                 Windows::new(Tokens::Wide(ids.into()), context).ok_or_else(|| {
                     Error::Request(format!(
-                        "the {split} split of data set {} has {} tokens; model.context = {context} \
+                        "the {split} split of data set {} has {count} tokens; model.context = {context} \
                          takes twice as many",
-                        options.name,
-                        ids.len()
+                        options.name
                     ))
                 })
             };
@@ -111,7 +110,7 @@ pub(super) fn open(
             };
             let train = windows("train", &corpus.train)?;
             let valid = validates.then(|| windows("valid", &corpus.valid));
-            let vocabulary = tokenizer.get_vocab_size(true);
+            let vocabulary = tokenizer.vocabulary();
             (vocabulary, text, codec, train, valid.transpose()?)
         }
     };

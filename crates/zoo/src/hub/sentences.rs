@@ -3,11 +3,13 @@
 //! Here a sentence's vector is the mean over its tokens, brought to length 1. A folder that says
 //! something else is refused, for its vectors would be others.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
+use zoo_train::{brief, brief_problem};
+
+use super::MOST_CONFIG_BYTES;
 
 const MODULES: &str = "modules.json";
 
@@ -36,18 +38,18 @@ pub(super) fn max_length(folder: &Path, width: usize) -> Result<Option<usize>, S
         return Err(wrong(format!(
             "type: expected Transformer, Pooling and Normalize, which are what is computed here (the mean, \
              brought to length 1), got {}",
-            kinds.join(", ")
+            brief(kinds.join(", "))
         )));
     }
     let path = |module: usize| modules[module]["path"].as_str().unwrap_or_default();
     if !path(0).is_empty() {
         return Err(wrong(format!(
             "path of Transformer: expected the folder itself, got {:?}",
-            path(0)
+            brief(path(0))
         )));
     }
     zoo_files::check_name(path(1))
-        .map_err(|problem| wrong(format!("path of Pooling: {:?}: {problem}", path(1))))?;
+        .map_err(|problem| wrong(format!("path of Pooling: {:?}: {problem}", brief(path(1)))))?;
     check_pooling(folder, &format!("{}/config.json", path(1)), width)?;
     check_text(folder)?;
     let mut max_length = None;
@@ -59,7 +61,10 @@ pub(super) fn max_length(folder: &Path, width: usize) -> Result<Option<usize>, S
         max_length = match &settings["max_seq_length"] {
             Json::Null => max_length,
             given => Some(number(given).ok_or_else(|| {
-                format!("{file}: max_seq_length: expected 1 or more, got {given}")
+                format!(
+                    "{file}: max_seq_length: expected 1 or more, got {}",
+                    brief(given)
+                )
             })?),
         };
     }
@@ -117,16 +122,20 @@ fn only(file: &str, settings: &Json, key: &str, allowed: &[Json]) -> Result<(), 
         return Ok(());
     }
     let expected = allowed.first().unwrap_or(&Json::Null);
-    Err(format!("{file}: {key}: expected {expected}, got {value}"))
+    Err(format!(
+        "{file}: {}: expected {expected}, got {}",
+        brief(key),
+        brief(value)
+    ))
 }
 
 /// A file's JSON, if it is there.
 fn read(folder: &Path, file: &str) -> Result<Option<Json>, String> {
     let wrong = |problem: String| format!("{file}: {problem}");
-    match fs::read_to_string(folder.join(file)) {
+    match zoo_files::read_text(&folder.join(file), MOST_CONFIG_BYTES) {
         Ok(text) => serde_json::from_str(&text)
             .map(Some)
-            .map_err(|error| wrong(error.to_string())),
+            .map_err(|error| wrong(brief_problem(error))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(wrong(error.to_string())),
     }

@@ -2,6 +2,7 @@
 //! unless they say that nothing is changed.
 
 use serde_json::{Value as Json, json};
+use zoo_train::brief;
 
 /// Keys that switch something on.
 const SWITCHES: [&str; 9] = [
@@ -70,7 +71,10 @@ pub(super) fn check_timm(architecture: &str, config: &Json) -> Result<(), String
     for holder in [config, &config["model_args"]] {
         let given = &holder["global_pool"];
         if !given.is_null() && *given != json!(pooling) {
-            return Err(format!("global_pool: expected {pooling}, got {given}"));
+            return Err(format!(
+                "global_pool: expected {pooling}, got {}",
+                brief(given)
+            ));
         }
     }
     Ok(())
@@ -90,6 +94,8 @@ fn refuse(key: &str, value: &Json, is_neutral: impl Fn(&Json) -> bool) -> Result
         return Ok(());
     }
     Err(format!(
-        "{key} = {value}: the model here has no such thing, and would compute something else"
+        "{} = {}: the model here has no such thing, and would compute something else",
+        brief(key),
+        brief(value)
     ))
 }

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use toml::Table;
 use zoo_compare::worker;
 use zoo_train::{
-    Classify, DidYouMean, NextToken, Task, TaskConfig, check_keys, fields_of, from_table, nearest,
+    Classify, DidYouMean, NextToken, Task, TaskConfig, brief, check_keys, fields_of, from_table,
+    nearest,
 };
 use zoo_transformer::generate::Decoder;
 use zoo_weights::{Origin, golden};
@@ -307,7 +308,8 @@ where
             let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
             let guess = DidYouMean(nearest(preset, names.iter().copied()));
             return Err(format!(
-                "model.preset = {preset:?}{guess}: {} has: {}",
+                "model.preset = {:?}{guess}: {} has: {}",
+                brief(preset),
                 self.name,
                 names.join(", ")
             ));

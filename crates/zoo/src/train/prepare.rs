@@ -15,6 +15,7 @@ use crate::pretrained;
 use crate::recipes::{self, RECIPES};
 use crate::registry::{self, Model};
 use crate::resume;
+use crate::saved::Config;
 
 /// Everything a run needs, checked before the run folder is made: a wrong request leaves nothing behind.
 pub(super) struct Prepared {
@@ -89,6 +90,15 @@ pub(super) fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepare
     let data = data::open(&recipe.data, &directory, input)?;
     data.warn();
     let model = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
+    // Lest what was trained could not be opened.
+    let config = Config {
+        model: model.table(),
+        codec: data.codec.clone(),
+        problem_type: None,
+    };
+    let written = serde_json::to_string(&config).map_err(Error::failed)?;
+    let opened = Config::parse(&written).and_then(|config| config.configure());
+    opened.map_err(wrong)?;
     let batch = recipe.train.batch_size.max(recipe.train.eval_batch_size);
     let fits = model.check_memory(batch, &data.facts.least_input());
     fits.map_err(|error| wrong(error.to_string()))?;

@@ -123,11 +123,12 @@ impl HfBert {
         if self.head()? == Head::Classifier {
             let is_numbered = (0..labels.len()).all(|id| labels.contains_key(&id.to_string()));
             if !is_numbered {
-                let keys: Vec<&str> = labels.keys().map(String::as_str).collect();
+                let other = (labels.keys())
+                    .find(|key| key.parse().map_or(true, |id: usize| id >= labels.len()));
                 return Err(format!(
-                    "id2label: expected the keys 0 to {}, got {}",
+                    "id2label: expected the keys 0 to {}, got {:.100}",
                     labels.len() - 1,
-                    keys.join(", ")
+                    other.map_or("others", String::as_str)
                 ));
             }
             if let Some(num_labels) = self.num_labels.filter(|number| *number != labels.len()) {

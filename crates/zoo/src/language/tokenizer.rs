@@ -1,0 +1,175 @@
+//! A tokenizer of the crate `tokenizers`, which does what its file says: files are held against
+//! [`limits`](super::limits) before it sees them, and texts before it cuts them.
+
+use std::fmt;
+
+use serde_json::Value as Json;
+use tokenizers::{Encoding, NormalizedString, Normalizer, PostProcessor, Tokenizer as Theirs};
+use zoo_train::{brief, brief_problem};
+
+use super::limits::{MOST_BYTES, Shape};
+use crate::devices::catch_panic;
+use crate::registry::size;
+
+/// About the memory that a byte of a text takes, once it is as long as it may become: places, parts and
+/// tokens, in numbers of four bytes.
+const NUMBERS_A_BYTE: u128 = 16;
+
+/// A tokenizer, as its file describes it.
+pub struct Tokenizer {
+    inner: Theirs,
+    shape: Shape,
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("vocabulary", &self.vocabulary())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tokenizer {
+    /// Reads the text of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// What is wrong with it, or more than a tokenizer may ask for.
+    pub(super) fn parse(json: &str) -> Result<Self, String> {
+        let wrong = |error: &dyn fmt::Display| format!("tokenizer.json: {}", brief_problem(error));
+        if json.len() as u64 > MOST_BYTES {
+            return Err(wrong(&format!(
+                "{} bytes: more than {MOST_BYTES} are not read",
+                json.len()
+            )));
+        }
+        let mut shape = Shape::of(json).map_err(|error| wrong(&error))?;
+        let inner: Result<Theirs, _> = caught(|| json.parse())?;
+        let mut inner = inner.map_err(|error| wrong(&error))?;
+        // Files for sentence encoders pad and cut to a fixed length; here the caller does.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| wrong(&error))?;
+        let added = inner.get_added_tokens_decoder();
+        let largest = added.keys().copied().max().unwrap_or_default();
+        shape.largest_id = shape.largest_id.max(largest);
+        let normalized = added.values().filter(|token| token.normalized);
+        for token in normalized {
+            check_normalized(&inner, &token.content).map_err(|error| wrong(&error))?;
+        }
+        Ok(Self { inner, shape })
+    }
+
+    /// How many ids there are: one more than the largest.
+    pub fn vocabulary(&self) -> usize {
+        self.shape.largest_id as usize + 1
+    }
+
+    /// The tokens of a text; with those that the tokenizer puts around it, if `with_special`.
+    pub(super) fn encode(&self, text: &str, with_special: bool) -> Result<Vec<u32>, String> {
+        self.check_text(text)?;
+        let encoding = caught(|| self.inner.encode(text, with_special))?;
+        Ok(encoding.map_err(told)?.get_ids().to_vec())
+    }
+
+    /// The tokens of a text of any length that the machine can hold.
+    ///
+    /// # Errors
+    /// A text that would take more memory than there is, or that cannot be cut into tokens.
+    pub fn corpus(&self, text: &str) -> Result<Vec<u32>, String> {
+        let grown = (text.len() as f64 * self.shape.growth) as u128;
+        let what = format!("cutting {} bytes of text into tokens", text.len());
+        size::check(&what, grown.saturating_mul(NUMBERS_A_BYTE))?;
+        let encoding = caught(|| self.inner.encode(text, false))?;
+        Ok(encoding.map_err(told)?.get_ids().to_vec())
+    }
+
+    /// See [`sentence`](super::sentence).
+    pub(super) fn sentence(&self, text: &str, max_length: usize) -> Result<Vec<u32>, String> {
+        let around = self.inner.get_post_processor();
+        let around = around.map_or(0, |processor| processor.added_tokens(false));
+        let room = max_length.checked_sub(around).ok_or_else(|| {
+            format!("max_length = {max_length}: the tokenizer puts {around} tokens around a text")
+        })?;
+        self.check_text(text)?;
+        let encoding = caught(|| {
+            let encoding = first(&self.inner.encode(text, false)?, room);
+            self.inner.post_process(encoding, None, true)
+        })?;
+        let ids = encoding.map_err(told)?.get_ids().to_vec();
+        if ids.is_empty() {
+            return Err(format!("{:?} has no tokens", brief(text)));
+        }
+        Ok(ids)
+    }
+
+    fn check_text(&self, text: &str) -> Result<(), String> {
+        let most = self.shape.most_text_bytes;
+        match text.len() {
+            bytes if bytes > most => Err(format!(
+                "a text of {bytes} bytes, which this tokenizer may make {:.0} times as long: it takes \
+                 {most} at most",
+                self.shape.growth
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The text of tokens; tokens that are none of the vocabulary's are left out.
+    pub(super) fn decode(&self, tokens: &[u32]) -> String {
+        let text = caught(|| self.inner.decode(tokens, false).ok());
+        text.ok().flatten().unwrap_or_default()
+    }
+
+    pub(super) fn id_to_token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The decoder, as its file describes it.
+    pub(super) fn decoder(&self) -> Option<Json> {
+        let decoder = self.inner.get_decoder()?;
+        Some(serde_json::to_value(decoder).unwrap_or_default())
+    }
+}
+
+/// The first tokens of a text, `count` at most. The crate's own way keeps the others too, in as many
+/// parts.
+fn first(encoding: &Encoding, count: usize) -> Encoding {
+    fn cut<T: Clone>(of_each: &[T], count: usize) -> Vec<T> {
+        of_each[..count.min(of_each.len())].to_vec()
+    }
+    Encoding::new(
+        cut(encoding.get_ids(), count),
+        cut(encoding.get_type_ids(), count),
+        cut(encoding.get_tokens(), count),
+        cut(encoding.get_word_ids(), count),
+        cut(encoding.get_offsets(), count),
+        cut(encoding.get_special_tokens_mask(), count),
+        cut(encoding.get_attention_mask(), count),
+        Vec::new(),
+        Default::default(),
+    )
+}
+
+/// An added token is sought as the normalizer makes it: of nothing, it would be found everywhere.
+fn check_normalized(tokenizer: &Theirs, token: &str) -> Result<(), String> {
+    let Some(normalizer) = tokenizer.get_normalizer() else {
+        return Ok(());
+    };
+    let mut text = NormalizedString::from(token);
+    caught(|| normalizer.normalize(&mut text))?.map_err(told)?;
+    match text.is_empty() {
+        true => Err(format!(
+            "added_tokens: {:?}: nothing is left of it once normalized",
+            brief(token)
+        )),
+        false => Ok(()),
+    }
+}
+
+fn told(error: tokenizers::Error) -> String {
+    brief_problem(error)
+}
+
+/// What a tokenizer does, which is not ours: on some files that are none of its own it panics.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_panic(work).map_err(|_| "tokenizer.json: damaged, or made for another reader".into())
+}

@@ -295,6 +295,9 @@ impl RecipeError {
 }
 
 impl Recipe {
+    /// Largest file of a recipe that is read; with a thousand classes by name it has 20 kilobytes.
+    pub const MOST_BYTES: u64 = 1 << 20;
+
     /// Reads a recipe from TOML text and lays `KEY=VALUE` changes over it.
     ///
     /// `origin` (a path, or `recipe NAME`) opens every error.

@@ -231,7 +231,7 @@ impl Run {
 
     /// Whether a process is at work in a run folder.
     pub fn is_locked(folder: &Path) -> bool {
-        let Ok(file) = File::open(folder.join(LOCK_FILE)) else {
+        let Ok(file) = zoo_files::open(&folder.join(LOCK_FILE)) else {
             return false;
         };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))

@@ -31,6 +31,7 @@ macro_rules! eprintln {
 
 mod attribute;
 mod cli;
+mod clock;
 mod compare;
 pub mod data;
 mod datasets;

@@ -123,8 +123,7 @@ pub fn is_finished(folder: &Path, record: &Record) -> bool {
 
 /// What a run's record says, if it can be read.
 pub fn read_record(folder: &Path) -> Option<Record> {
-    let text = fs::read(folder.join(RECORD_FILE)).ok()?;
-    serde_json::from_slice(&text).ok()
+    Record::read(folder).ok()
 }
 
 /// Says that a run is finished, and with what, and gives the event that said so when it was new.

@@ -1,6 +1,7 @@
 //! A finished run, opened for use: what eval, predict and sample share.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -228,9 +229,10 @@ impl Saved {
             )));
         }
         let recipe = run.join(RECIPE_FILE);
-        let recipe = match fs::read_to_string(&recipe) {
+        let recipe = match zoo_files::read_text(&recipe, Recipe::MOST_BYTES) {
             Ok(text) => Some(Recipe::parse(&recipe.display().to_string(), &text, &[])?),
-            Err(_) => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::Request(format!("{}: {error}", recipe.display()))),
         };
         let selected =
             devices::open(backend.unwrap_or(devices::default_name())).map_err(Error::request)?;

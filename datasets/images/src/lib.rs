@@ -19,6 +19,7 @@
 
 mod augment;
 mod cifar10;
+mod container;
 mod decode;
 mod error;
 mod folder;

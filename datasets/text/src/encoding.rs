@@ -1,6 +1,5 @@
 //! The one way in which this crate reads a file: whole, as UTF-8, or with a hint at what it is instead.
 
-use std::fs;
 use std::path::Path;
 
 use crate::TextError;
@@ -68,12 +67,14 @@ pub(crate) const COMPRESSED: &[(&str, &str)] = &[
     ("lz4", "lz4 -d"),
     ("zip", "unzip"),
 ];
+/// Largest file that is read: rows and tokens are numbered in 32 bits.
+const MOST_BYTES: u64 = u32::MAX as u64;
 /// Bytes at the start of a file in which zeros tell UTF-16.
 const NUM_LOOKED_AT: usize = 4096;
 
 /// Reads a whole file as text.
 pub(crate) fn read_utf8(path: &Path) -> Result<String, TextError> {
-    let bytes = fs::read(path).map_err(|source| TextError::Read {
+    let bytes = zoo_files::read(path, MOST_BYTES).map_err(|source| TextError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -171,6 +172,7 @@ fn advice(bytes: &[u8], byte: usize, cut: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+    use std::fs;
 
     use super::*;
 

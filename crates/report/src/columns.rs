@@ -25,7 +25,7 @@ pub(crate) fn short(text: &str) -> String {
     }
     let mut cut = String::new();
     for letter in shown.chars() {
-        if width(&cut) + 2 > MOST {
+        if width(&cut) + 3 > MOST {
             break;
         }
         cut.push(letter);

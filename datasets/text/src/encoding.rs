@@ -263,6 +263,23 @@ mod tests {
         ));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (device, pipe) = (dir.path().join("device.txt"), dir.path().join("pipe.txt"));
+        std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        // Each would be read for ever.
+        for path in [device, pipe] {
+            let error = read_utf8(&path).unwrap_err();
+            let cause = error.source().unwrap().to_string();
+            assert!(cause.contains("not a regular file"), "{cause}");
+            assert!(error.to_string().contains(&path.display().to_string()));
+        }
+    }
+
     #[test]
     fn an_unreadable_file_is_named_and_keeps_its_cause() {
         let dir = tempfile::tempdir().unwrap();

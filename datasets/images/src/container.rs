@@ -1,4 +1,4 @@
-//! Whether a PNG or JPEG file is whole, and what of it its pixels are made of.
+//! Whether a PNG or JPEG file has an end, and what of it its pixels are made of.
 //!
 //! A decoder keeps what it meets: the profile of a PNG, whose few kilobytes may unpack to gigabytes,
 //! texts, further frames. None of it changes a pixel here, so a decoder is given the rest alone. What
@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 
 /// Of a file whose pixels or end are not there.
-const CUT_OFF: &str = "it is cut off before its end";
+pub(crate) const CUT_OFF: &str = "it is cut off before its end";
 /// Most scans of a JPEG; encoders write a dozen, and each goes over all of the picture.
-const MOST_SCANS: usize = 1_000;
+const MOST_SCANS: usize = 200;
 /// How a PNG begins.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// How it ends: a chunk without data.

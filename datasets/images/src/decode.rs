@@ -6,7 +6,8 @@
 //! becomes RGB in the decoder. What PIL calls truncated is refused here too: the decoder of JPEG
 //! would make up the rest in grey.
 
-use crate::container::whole;
+use crate::container::{CUT_OFF, whole};
+use crate::scans::is_cut;
 use crate::{Color, FolderOptions, ImageError};
 use image::error::{DecodingError, ImageFormatHint};
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, RgbImage, imageops::FilterType};
@@ -41,16 +42,27 @@ pub fn read_image(
 ) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
     let size = options.size.map(check_size).transpose()?;
     let bytes = read_file(path)?;
+    dimensions(path, &bytes)?;
+    decode(path, &bytes, size, options.color)
+}
+
+/// Decodes an image file whose [`dimensions`] were had before.
+pub(crate) fn decode(
+    path: &Path,
+    bytes: &[u8],
+    size: Option<[usize; 2]>,
+    color: Color,
+) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
     let image = guarded(path, || {
-        let decoder = decoder(path, &bytes)?;
+        let decoder = decoder(path, bytes)?;
         DynamicImage::from_decoder(decoder).map_err(|source| not_decoded(path, source))
     })?;
-    let mut image = in_color(image, options.color);
+    let mut image = in_color(image, color);
     if let Some([height, width]) = size {
         // `resize_exact` leaves an image of that size untouched.
         image = image.resize_exact(width as u32, height as u32, FilterType::Triangle);
     }
-    let (channels, height, width) = (options.color.channels(), image.height(), image.width());
+    let (channels, height, width) = (color.channels(), image.height(), image.width());
     let pixels = channel_major(image.into_bytes(), channels);
     Ok((pixels, [channels, height as usize, width as usize]))
 }
@@ -71,6 +83,9 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
 /// decoding it.
 pub(crate) fn dimensions(path: &Path, bytes: &[u8]) -> Result<[usize; 2], ImageError> {
     let (width, height) = guarded(path, || Ok(decoder(path, bytes)?.dimensions()))?;
+    if is_cut(bytes) {
+        return Err(not_decoded(path, problem(CUT_OFF)));
+    }
     Ok([height as usize, width as usize])
 }
 

@@ -26,6 +26,7 @@ mod folder;
 mod glyphs;
 mod idx;
 mod listing;
+mod scans;
 mod sets;
 mod strokes;
 

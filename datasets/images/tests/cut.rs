@@ -68,3 +68,33 @@ fn a_picture_that_is_cut_anywhere_is_refused() {
         }
     }
 }
+
+/// PIL takes most of these, and makes up the rest in grey.
+#[test]
+fn a_picture_of_which_the_middle_is_missing_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("a.jpg");
+    for whole in [progressive(), encoded(ImageFormat::Jpeg)] {
+        let marker = |from: usize, kind: u8| {
+            let at = whole[from..]
+                .windows(2)
+                .position(|pair| pair == [0xff, kind]);
+            at.map_or(whole.len() - 2, |at| from + at)
+        };
+        let first = marker(0, 0xda);
+        // Of the progressive one, all that its first scan says. A cut between two of its further scans
+        // leaves details out that a picture need not have.
+        let last = marker(first, 0xc4);
+        for end in first + 14..last - 2 {
+            let cut = &whole[..end];
+            let filled = [cut, &vec![0xff; whole.len() - end - 2], b"\xff\xd9"].concat();
+            for bytes in [[cut, b"\xff\xd9"].concat(), filled] {
+                let taken = is_taken(&path, &bytes);
+                assert!(!taken, "{end} of {} to {last}", whole.len());
+            }
+        }
+        // Within the last scan.
+        let end = whole.len() - 5;
+        assert!(!is_taken(&path, &[&whole[..end], b"\xff\xd9"].concat()));
+    }
+}

@@ -24,7 +24,7 @@ const CHUNK: usize = 1024;
 const CLOCK_GRAIN: Duration = Duration::from_secs(4);
 /// Counted up where more is checked than before, so that what passed then is read again.
 #[cfg(unix)]
-const CHECKS: u32 = 2;
+const CHECKS: u32 = 3;
 /// Sums that are remembered, the newest ones.
 const MOST_REMEMBERED: usize = 256;
 /// Where they are, below the user's cache folder.

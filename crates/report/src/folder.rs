@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use zoo_train::{
-    Event, METRICS_FILE, RECIPE_FILE, RECORD_FILE, Recipe, Record, Run, State, events_in,
+    Event, METRICS_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, RECORD_FILE, Record, Run, State, events_in,
 };
 
 use crate::insight::{INSIGHT_FILE, Insight};
@@ -47,7 +47,7 @@ impl Folder {
         };
         let record = Record::read(path).map_err(|error| fail(RECORD_FILE, error.to_string()))?;
         let mut problems = Vec::new();
-        let recipe = zoo_files::read_text(&path.join(RECIPE_FILE), Recipe::MOST_BYTES);
+        let recipe = zoo_files::read_text(&path.join(RECIPE_FILE), MOST_RECIPE_BYTES);
         let recipe = recipe.unwrap_or_else(|error| {
             problems.push(format!("{RECIPE_FILE}: {error}"));
             String::new()

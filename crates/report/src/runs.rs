@@ -10,7 +10,7 @@ use humantime::parse_rfc3339;
 use serde::Serialize;
 use toml::{Table, Value};
 use zoo_train::{
-    Event, METRICS_FILE, Metrics, Plan, RECIPE_FILE, RECORD_FILE, Recipe, Record, State,
+    Event, METRICS_FILE, MOST_RECIPE_BYTES, Metrics, Plan, RECIPE_FILE, RECORD_FILE, Record, State,
     differences, events_in, flatten, smaller_is_better,
 };
 
@@ -106,7 +106,7 @@ fn row(folder: &Path) -> Option<Row> {
     };
     // Before anything else is read: a run that ends meanwhile must not look killed.
     let state = run.state();
-    let recipe = zoo_files::read_text(&folder.join(RECIPE_FILE), Recipe::MOST_BYTES);
+    let recipe = zoo_files::read_text(&folder.join(RECIPE_FILE), MOST_RECIPE_BYTES);
     let recipe = recipe.map_err(|error| error.to_string());
     let recipe = recipe.and_then(|text| parse(&text));
     let chosen_by = chosen_by(recipe.as_ref().ok());

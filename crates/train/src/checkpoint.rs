@@ -31,8 +31,6 @@ pub(crate) const FORMAT: u32 = 2;
 
 const MANIFEST_FILE: &str = "manifest.json";
 const SUM_FILE: &str = "manifest.json.sha256";
-/// Largest manifest, and sum of one, that is read; a manifest names a handful of files.
-const MOST_BYTES: u64 = 1 << 20;
 
 /// What a run is made from: what a checkpoint must have been made from to be gone on with.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -145,10 +143,9 @@ impl Checkpoint {
             path: path.clone(),
             problem,
         };
-        let text = zoo_files::read(&path, MOST_BYTES).map_err(io_error(&path, "reading"))?;
+        let text = fs::read(&path).map_err(io_error(&path, "reading"))?;
         let sum_path = folder.join(SUM_FILE);
-        let expected =
-            zoo_files::read_text(&sum_path, MOST_BYTES).map_err(io_error(&sum_path, "reading"))?;
+        let expected = fs::read_to_string(&sum_path).map_err(io_error(&sum_path, "reading"))?;
         let found = hexadecimal(Sha256::digest(&text));
         if expected.split_whitespace().next() != Some(found.as_str()) {
             return Err(damaged(format!(
@@ -165,8 +162,7 @@ impl Checkpoint {
             }
         }
         let path = folder.join(RECIPE_FILE);
-        let recipe =
-            zoo_files::read_text(&path, Recipe::MOST_BYTES).map_err(io_error(&path, "reading"))?;
+        let recipe = fs::read_to_string(&path).map_err(io_error(&path, "reading"))?;
         Ok(Self {
             folder: folder.to_owned(),
             manifest,
@@ -413,7 +409,7 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, RunError> {
 /// # Errors
 /// A file that cannot be read.
 pub fn sum(path: &Path) -> Result<String, RunError> {
-    let mut file = zoo_files::open(path).map_err(io_error(path, "reading"))?;
+    let mut file = File::open(path).map_err(io_error(path, "reading"))?;
     let mut hasher = Sha256::new();
     io::copy(&mut file, &mut Hashing(&mut hasher)).map_err(io_error(path, "reading"))?;
     Ok(hexadecimal(hasher.finalize()))

@@ -49,8 +49,8 @@ pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 pub use recipe::{
-    Bands, Change, Difference, Expect, LossName, Plan, Recipe, RecipeError, Short, TaskConfig,
-    differences, flatten,
+    Bands, Change, Difference, Expect, LossName, MOST_RECIPE_BYTES, Plan, Recipe, RecipeError,
+    Short, TaskConfig, differences, flatten,
 };
 pub use record::{Outcome, RECORD_FILE, Record, Resumed, State};
 pub use run::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, Run, RunError};

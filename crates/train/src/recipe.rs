@@ -15,6 +15,9 @@ use crate::keys::{check_keys, fields_of, from_table};
 use crate::optimizer::{OptimizerConfig, OptimizerName};
 use crate::schedule::{Decay, Schedule};
 
+/// The most bytes of a recipe's file: those of the zoo have one or two thousand.
+pub const MOST_RECIPE_BYTES: u64 = 1 << 20;
+
 /// A whole recipe. The tables `model` and `data` belong to the program, which knows the names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -295,9 +298,6 @@ impl RecipeError {
 }
 
 impl Recipe {
-    /// Largest file of a recipe that is read; with a thousand classes by name it has 20 kilobytes.
-    pub const MOST_BYTES: u64 = 1 << 20;
-
     /// Reads a recipe from TOML text and lays `KEY=VALUE` changes over it.
     ///
     /// `origin` (a path, or `recipe NAME`) opens every error.

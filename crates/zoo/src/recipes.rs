@@ -69,7 +69,7 @@ pub fn read(recipe: &str, changes: &[Change]) -> Result<Recipe, Error> {
             .extension()
             .is_some_and(|extension| extension == "toml") =>
         {
-            let text = zoo_files::read_text(path, Recipe::MOST_BYTES)
+            let text = std::fs::read_to_string(path)
                 .map_err(|error| Error::Request(format!("{recipe}: {error}")))?;
             let stem = path
                 .file_stem()

@@ -1,7 +1,6 @@
 //! A finished run, opened for use: what eval, predict and sample share.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -229,10 +228,9 @@ impl Saved {
             )));
         }
         let recipe = run.join(RECIPE_FILE);
-        let recipe = match zoo_files::read_text(&recipe, Recipe::MOST_BYTES) {
+        let recipe = match fs::read_to_string(&recipe) {
             Ok(text) => Some(Recipe::parse(&recipe.display().to_string(), &text, &[])?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::Request(format!("{}: {error}", recipe.display()))),
+            Err(_) => None,
         };
         let selected =
             devices::open(backend.unwrap_or(devices::default_name())).map_err(Error::request)?;

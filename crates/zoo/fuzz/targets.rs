@@ -798,9 +798,15 @@ fn insight(bytes: &[u8]) -> bool {
 fn comparison(bytes: &[u8]) -> bool {
     let report = taken(serde_json::from_slice::<Report>(bytes));
     report.is_some_and(|report| {
-        let sound: Report = serde_json::from_slice(&seeds::comparison()[0]).unwrap();
+        let mut sound: Report = serde_json::from_slice(&seeds::comparison()[0]).unwrap();
         let baseline = zoo_compare::baseline::against(&sound, &report, "earlier.json");
         assert_eq!(baseline.file, "earlier.json");
+        sound.baseline = Some(baseline);
+        let notes = zoo_compare::bounds::EXPLANATION;
+        let html = zoo_compare::render::html(&sound, notes);
+        assert!(html.contains("</html>"), "half a page");
+        zoo_compare::render::markdown(&sound, notes);
+        zoo_compare::render::table(&sound, true);
         let both = [("here".into(), sound), ("there".into(), report)];
         let page = zoo_compare::render::leaderboard(&both);
         assert!(page.contains("</html>"), "half a page");

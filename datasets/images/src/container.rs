@@ -1,8 +1,8 @@
 //! Whether a PNG or JPEG file has an end, and what of it its pixels are made of.
 //!
 //! A decoder keeps what it meets: the profile of a PNG, whose few kilobytes may unpack to gigabytes,
-//! texts, further frames. None of it changes a pixel here, so a decoder is given the rest alone. What
-//! PIL calls truncated is refused: the decoder of JPEG would make up the rest in grey.
+//! texts, further frames. None of it changes a pixel here, so a decoder is given the rest alone. A file
+//! that PIL calls truncated is refused.
 
 use std::borrow::Cow;
 

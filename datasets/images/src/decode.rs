@@ -3,8 +3,7 @@
 //! Which of the two a file is, its content says. Transparency and the EXIF orientation are ignored,
 //! as torchvision's loader does. Palettes are looked up; a sample of 16 bits keeps its high byte, as
 //! in PIL's colour images (PIL cuts 16-bit *grey* off at 255, which leaves little but white). CMYK
-//! becomes RGB in the decoder. What PIL calls truncated is refused here too: the decoder of JPEG
-//! would make up the rest in grey.
+//! becomes RGB in the decoder.
 
 use crate::container::{CUT_OFF, whole};
 use crate::scans::is_cut;

@@ -107,4 +107,11 @@ fn what_is_beside_the_pixels_takes_no_memory_and_no_time() {
         );
         assert_eq!((shape, pixels.len()), ([3, 28, 28], 3 * 28 * 28), "{name}");
     }
+    // Rows of pixels that the head does not claim.
+    let more = [&png[..33], &with_chunk(&png, b"IDAT", &bomb)[33..]].concat();
+    fs::write(&path, &more).unwrap();
+    ALLOCATOR.reset_peak_memory();
+    let read = read_image(&path, &FolderOptions::default());
+    let peak = ALLOCATOR.get_peak_memory();
+    assert!(peak <= 3 * more.len() + MIB, "{peak} bytes: {read:?}");
 }

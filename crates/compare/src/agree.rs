@@ -8,6 +8,9 @@ use crate::report::{Agreement, Departure, First};
 use crate::spec::Dtype;
 use crate::tensors::{self, Values};
 
+/// Largest list of layers that is read; a layer has a line.
+const MOST_BYTES: u64 = 1 << 24;
+
 /// Everything that one run computed.
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -32,7 +35,7 @@ impl Observed {
         // PyTorch writes no list: its layers are found by the reference's names.
         let path = folder.join("layers.json");
         let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let layers = match std::fs::read(&path) {
+        let layers = match zoo_files::read(&path, MOST_BYTES) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| wrong(&error))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(wrong(&error)),

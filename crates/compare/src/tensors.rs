@@ -74,12 +74,15 @@ pub fn write(path: &Path, tensors: &[(String, TensorData)]) -> Result<(), Tensor
     serialize_to_file(views, None, path).map_err(|problem| error(path, problem))
 }
 
+/// Largest file that is read: float64 of eight billion numbers, far more than a comparison can hold.
+const MOST_BYTES: u64 = 1 << 36;
+
 /// Reads all tensors of a file.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Values>, TensorsError> {
-    let bytes = std::fs::read(path).map_err(|problem| error(path, problem))?;
+    let bytes = zoo_files::read(path, MOST_BYTES).map_err(|problem| error(path, problem))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|problem| error(path, problem))?;
     file.iter()
         .map(|(name, view)| {

@@ -3,13 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::format::{digits, esc};
+use crate::format::{digits, esc, percent};
 use crate::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
 
 /// With more classes than this, a matrix is too large to read, and pairs are listed.
 const READABLE: usize = 26;
 /// Pairs that are listed.
 const PAIRS: usize = 20;
+/// Characters of a class's name that are shown: a matrix says every name many times.
+const NAME: usize = 80;
 /// The colour of what speaks for an output, and of what speaks against it. They lie over a grey
 /// picture, so they are the same in light and dark.
 const FOR: [u8; 3] = [214, 48, 39];
@@ -31,12 +33,21 @@ fn section(title: &str, about: &str, content: &str) -> String {
 }
 
 fn class(classes: &Classes, label: usize) -> String {
-    let name = classes.names.get(label);
-    esc(name.unwrap_or(&label.to_string()))
+    let Some(name) = classes.names.get(label) else {
+        return label.to_string();
+    };
+    match name.char_indices().nth(NAME) {
+        Some((end, _)) => esc(&name[..end]) + "…",
+        None => esc(name),
+    }
 }
 
 fn confusion(classes: &Classes, insight: &Insight) -> String {
-    if classes.confusion.is_empty() {
+    let count = classes.names.len();
+    let is_square = classes.confusion.len() == count
+        && classes.confusion.iter().all(|counts| counts.len() == count);
+    // Of a file that was made by hand, or of too many classes.
+    if classes.confusion.is_empty() || !is_square {
         return String::new();
     }
     let about = format!(
@@ -44,13 +55,16 @@ fn confusion(classes: &Classes, insight: &Insight) -> String {
         insight.examples,
         esc(&insight.split)
     );
-    if classes.names.len() > READABLE {
+    if count > READABLE {
         return section("Most confused", &about, &pairs(classes));
     }
-    let heads = (0..classes.names.len()).map(|label| format!("<th>{}</th>", class(classes, label)));
+    let heads = (0..count).map(|label| format!("<th>{}</th>", class(classes, label)));
     let mut rows = String::new();
     for (label, counts) in classes.confusion.iter().enumerate() {
-        let all = counts.iter().sum::<usize>().max(1);
+        let all = counts
+            .iter()
+            .fold(0, |all: usize, one| all.saturating_add(*one));
+        let all = all.max(1);
         let name = class(classes, label);
         rows += &format!("<tr><th>{name}</th>");
         for (predicted, count) in counts.iter().enumerate() {
@@ -67,7 +81,7 @@ fn confusion(classes: &Classes, insight: &Insight) -> String {
             );
         }
         let recall = counts.get(label).copied().unwrap_or(0) as f64 / all as f64;
-        rows += &format!("<td class=\"recall\">{:.1} %</td></tr>\n", recall * 100.0);
+        rows += &format!("<td class=\"recall\">{}</td></tr>\n", percent(recall, 1));
     }
     let table = format!(
         "<div class=\"scroll\"><table class=\"confusion\">\n<thead><tr><th></th>{}\
@@ -104,10 +118,10 @@ fn mistakes(classes: &Classes) -> String {
     }
     let one = |mistake: &Mistake| {
         let caption = format!(
-            "<p class=\"says\"><b>{}</b>, taken for <b>{}</b> <small>at {:.1}&nbsp;%, no.&nbsp;{}</small></p>",
+            "<p class=\"says\"><b>{}</b>, taken for <b>{}</b> <small>at {}, no.&nbsp;{}</small></p>",
             class(classes, mistake.label),
             class(classes, mistake.predicted),
-            mistake.confidence * 100.0,
+            unbroken(mistake.confidence),
             mistake.index,
         );
         format!("<li>{}{caption}</li>\n", shown(&mistake.input))
@@ -119,6 +133,11 @@ fn mistakes(classes: &Classes) -> String {
     );
     let about = "The wrong answers with the largest loss: of which the model was surest.";
     section("Worst mistakes", about, &list)
+}
+
+/// A share that stays in one line.
+fn unbroken(share: f64) -> String {
+    percent(share, 1).replace(' ', "&nbsp;")
 }
 
 /// The class of a list of texts, which need more room than pictures.
@@ -190,11 +209,11 @@ fn saliency(explained: &[Saliency]) -> String {
         };
         let [before, after] = saliency.log_probability;
         format!(
-            "<div>{}<p class=\"says\"><b>{}</b> <small>at {:.1}&nbsp;%</small>{expected}<br>\
+            "<div>{}<p class=\"says\"><b>{}</b> <small>at {}</small>{expected}<br>\
              <small>log-probability {} without the input, {} with it</small></p></div>\n",
             picture(saliency),
             visible(&saliency.output),
-            saliency.probability * 100.0,
+            unbroken(saliency.probability),
             digits(before),
             digits(after),
         )

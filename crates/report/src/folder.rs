@@ -1,9 +1,12 @@
 //! A run folder, read for showing. A run may still be going on, or have been killed in the middle
 //! of a line: what cannot be read is left out, and said.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use zoo_train::{Event, METRICS_FILE, RECIPE_FILE, RECORD_FILE, Record, Run, State};
+use zoo_train::{
+    Event, METRICS_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, RECORD_FILE, Record, Run, State, events_in,
+};
 
 use crate::insight::{INSIGHT_FILE, Insight};
 
@@ -42,26 +45,23 @@ impl Folder {
             path: path.join(file),
             problem,
         };
-        let text = std::fs::read_to_string(path.join(RECORD_FILE))
-            .map_err(|error| fail(RECORD_FILE, error.to_string()))?;
-        let record: Record =
-            serde_json::from_str(&text).map_err(|error| fail(RECORD_FILE, error.to_string()))?;
+        let record = Record::read(path).map_err(|error| fail(RECORD_FILE, error.to_string()))?;
         let mut problems = Vec::new();
-        let recipe = std::fs::read_to_string(path.join(RECIPE_FILE)).unwrap_or_else(|error| {
+        let recipe = zoo_files::read_text(&path.join(RECIPE_FILE), MOST_RECIPE_BYTES);
+        let recipe = recipe.unwrap_or_else(|error| {
             problems.push(format!("{RECIPE_FILE}: {error}"));
             String::new()
         });
-        let metrics = std::fs::read(path.join(METRICS_FILE)).unwrap_or_else(|error| {
-            problems.push(format!("{METRICS_FILE}: {error}"));
-            Vec::new()
-        });
-        let (events, unreadable) = zoo_train::read_events(&metrics);
+        let (events, unreadable) = events_in(path)
+            .unwrap_or_else(|error| (Vec::new(), vec![format!("{METRICS_FILE}: {error}")]));
         problems.extend(unreadable);
-        let insight = match std::fs::read(path.join(INSIGHT_FILE)) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| problems.push(format!("{INSIGHT_FILE}: {error}")))
-                .ok(),
-            Err(_) => None,
+        let insight = match Insight::read(path) {
+            Ok(insight) => Some(insight),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                problems.push(format!("{INSIGHT_FILE}: {error}"));
+                None
+            }
         };
         Ok(Self {
             path: path.to_owned(),

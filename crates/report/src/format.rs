@@ -41,34 +41,44 @@ pub(crate) fn tick(value: f64) -> String {
         };
         return format!("{}{name}", tick(value / unit));
     }
-    if magnitude != 0.0 && magnitude < 1e-3 {
-        return format!("{value:.0e}");
+    if magnitude != 0.0 && !(1e-3..1e10).contains(&magnitude) {
+        return format!("{value:.1e}").replace(".0e", "e");
     }
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
-/// A length of time: `0.84 s`, `12 min 5 s`, `3 h 20 min`.
+/// A length of time: `0.84 s`, `12 min 5 s`, `3 h 20 min`. What no clock can have told stays a number.
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
-        ..60.0 => format!("{} s", digits(seconds)),
         60.0..3600.0 => format!(
             "{:.0} min {:.0} s",
             (seconds / 60.0).floor(),
             seconds % 60.0
         ),
-        _ => format!(
+        3600.0..1e9 => format!(
             "{:.0} h {:.0} min",
             (seconds / 3600.0).floor(),
             (seconds % 3600.0 / 60.0).floor()
         ),
+        _ => format!("{} s", digits(seconds)),
+    }
+}
+
+/// A share of a whole, 0..=1, with this many decimals: `86.1 %`; what is none stays a number.
+pub(crate) fn percent(share: f64, decimals: usize) -> String {
+    /// A sum of probabilities in single precision.
+    const MOST: f64 = 1.001;
+    match (0.0..=MOST).contains(&share) {
+        true => format!("{:.decimals$} %", share * 100.0),
+        false => digits(share),
     }
 }
 
 /// A metric by its name, `split.metric` or `metric`: shares as percentages, the rest as numbers.
 pub(crate) fn metric(name: &str, value: f64) -> String {
-    match is_share(name) && value.is_finite() {
-        true => format!("{:.2} %", value * 100.0),
+    match is_share(name) {
+        true => percent(value, 2),
         false => digits(value),
     }
 }
@@ -122,11 +132,17 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(digits(value), text);
         }
-        let ticks = [0.5, 2.0, 20_000.0, 1.5e6, 0.001, 2e-4].map(tick);
-        assert_eq!(ticks, ["0.5", "2", "20k", "1.5M", "0.001", "2e-4"]);
+        let ticks = [0.5, 2.0, 20_000.0, 1.5e6, 0.001, 2e-4, 2.5e-4, 1.5e19].map(tick);
+        let texts = [
+            "0.5", "2", "20k", "1.5M", "0.001", "2e-4", "2.5e-4", "1.5e19",
+        ];
+        assert_eq!(ticks, texts);
         let times = [0.8412, 59.4, 725.0, 12_000.0].map(duration);
         assert_eq!(times, ["0.841 s", "59.4 s", "12 min 5 s", "3 h 20 min"]);
+        let times = [-1.0, f64::MAX, f64::NAN].map(duration);
+        assert_eq!(times, ["-1.00 s", "1.80e308 s", "NaN s"]);
         assert_eq!(metric("test.accuracy", 0.86051), "86.05 %");
+        assert_eq!(metric("test.accuracy", f64::MAX), "1.80e308");
         assert_eq!(title("test.exact_match"), "Test exact match");
     }
 }

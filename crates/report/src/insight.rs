@@ -1,6 +1,9 @@
 //! `insight.json`: what a trained model does with single examples. The program that has the model
 //! writes it; the report shows it.
 
+use std::io;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 /// The name of the file in a run folder.
@@ -19,6 +22,20 @@ pub struct Insight {
     pub samples: Vec<Sample>,
     /// What a few outputs depend on.
     pub saliency: Vec<Saliency>,
+}
+
+impl Insight {
+    /// Largest file that is read: dozens of pictures of a megabyte each.
+    const MOST_BYTES: u64 = 1 << 26;
+
+    /// Reads the file of a run folder.
+    ///
+    /// # Errors
+    /// A file that is not there, is too large, or is not what this version writes.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        let bytes = zoo_files::read(&folder.join(INSIGHT_FILE), Self::MOST_BYTES)?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
 }
 
 /// A classifier's answers to a whole split.

@@ -2,6 +2,7 @@
 //!
 //! Everything here reads run folders; nothing computes, and no model, data set or backend is known.
 
+mod columns;
 mod examples;
 mod folder;
 mod format;

@@ -8,9 +8,12 @@ use zoo_train::{Event, Record, State};
 use crate::Folder;
 use crate::examples;
 use crate::format::{digits, duration, esc, metric, state_text, title};
-use crate::plot::{Chart, Kind, Series};
+use crate::plot::{Chart, Kind, Series, drawable};
 
 const STYLE: &str = include_str!("style.css");
+
+/// Metrics that are drawn at most: a file of a few megabytes can name a million.
+const MOST_DRAWN: usize = 32;
 
 /// The report of a run: one HTML file without scripts, fonts or pictures from elsewhere. What is in
 /// the folder is shown as text and never taken for markup.
@@ -57,7 +60,7 @@ fn state(run: &Folder) -> String {
     let state = run.state();
     let word = state_text(state);
     let (done, total) = run.steps();
-    let share = 100.0 * done as f64 / total.max(1) as f64;
+    let share = (100.0 * done as f64 / total.max(1) as f64).min(100.0);
     let record = &run.record;
     let mut out = format!(
         "<div class=\"state\"><span class=\"mark {word}\">{word}</span>\
@@ -171,7 +174,7 @@ fn charts(run: &Folder) -> String {
     // Of a run that stopped early, what there is; of one that goes on, the way that is left too.
     let last_step = match run.record.result {
         Some(_) => done,
-        None => total,
+        None => total.max(done),
     } as f64;
     let resumed: Vec<f64> = events
         .iter()
@@ -236,7 +239,8 @@ fn charts(run: &Folder) -> String {
         ],
         best("loss"),
     );
-    for name in validation.points.keys().filter(|name| *name != "loss") {
+    let others = || validation.points.keys().filter(|name| *name != "loss");
+    for name in others().take(MOST_DRAWN) {
         let heading = format!("Validation {}", title(name).to_lowercase());
         out += &chart(&heading, vec![valid(name)], best(name));
     }
@@ -269,7 +273,11 @@ fn charts(run: &Folder) -> String {
     if out.is_empty() {
         return "<p class=\"soft\">No step has been logged yet.</p>\n".into();
     }
-    format!("<div class=\"charts\">\n{out}</div>\n")
+    let more = match others().count().saturating_sub(MOST_DRAWN) {
+        0 => String::new(),
+        more => format!("<p class=\"soft\">{more} more metrics are not drawn.</p>\n"),
+    };
+    format!("<div class=\"charts\">\n{out}</div>\n{more}")
 }
 
 /// Each value averaged with those before it, the nearest most: half the weight lies on the last
@@ -280,7 +288,8 @@ fn running_mean(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let finite = points.iter().filter(|(_, value)| value.is_finite());
     finite
         .map(|(step, value)| {
-            sum = keep * sum + value;
+            // Two of the largest numbers would make infinity.
+            sum = keep * sum + drawable(*value);
             weight = keep * weight + 1.0;
             (*step, sum / weight)
         })

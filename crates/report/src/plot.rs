@@ -14,8 +14,13 @@ const SIZE: (u32, u32) = (1040, 500);
 const TEXT: u32 = 29;
 /// The widest label of a tick, in units.
 const LABEL_WIDTH: u32 = 96;
-/// At most two points for each of these columns: more cannot be told apart.
+/// At most two points, and a gap, for each of these columns: more cannot be told apart.
 const COLUMNS: usize = 400;
+/// The largest size of a value that has a place; plotters counts its ticks up to infinity where the
+/// next one overflows.
+const LARGEST: f64 = 1e100;
+/// The smallest one; plotters never gets past the ticks of a power of ten that is 0.
+const SMALLEST: f64 = 1e-100;
 /// From this ratio of the largest to the smallest value on, an axis is logarithmic.
 const WIDE: f64 = 100.0;
 
@@ -69,6 +74,18 @@ pub(crate) struct Series {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
+/// A value where it can be drawn: what is larger or smaller than any axis lies at its end.
+pub(crate) fn drawable(value: f64) -> f64 {
+    if value.abs() < SMALLEST {
+        return 0.0;
+    }
+    // NaN stays, and so does infinity, which has no place.
+    match value.is_finite() {
+        true => value.clamp(-LARGEST, LARGEST),
+        false => value,
+    }
+}
+
 /// Some curves over the same steps.
 pub(crate) struct Chart {
     pub(crate) title: String,
@@ -83,7 +100,20 @@ pub(crate) struct Chart {
 
 impl Chart {
     /// The chart as a `figure`; nothing where it has no finite value.
-    pub(crate) fn figure(&self) -> String {
+    pub(crate) fn figure(mut self) -> String {
+        for series in &mut self.series {
+            series.points = thinned(&series.points, self.last_step);
+            for (_, value) in &mut series.points {
+                *value = drawable(*value);
+            }
+        }
+        if let Some((_, value)) = &mut self.best {
+            *value = drawable(*value);
+        }
+        let column = |step: &mut f64| column(*step, self.last_step);
+        self.resumed.dedup_by_key(column);
+        // A step that comes again after a later one is drawn once more, but not without end.
+        self.resumed.truncate(COLUMNS);
         let values = self.series.iter().flat_map(|series| &series.points);
         let values = values.map(|(_, value)| *value).filter(|v| v.is_finite());
         let range = values.fold(f64::INFINITY..f64::NEG_INFINITY, |range, value| {
@@ -179,8 +209,7 @@ impl Chart {
                 if let [point] = stretch[..] {
                     chart.draw_series([Circle::new(point, 5, series.kind.color().filled())])?;
                 } else {
-                    let points = thinned(&stretch, self.last_step);
-                    chart.draw_series(LineSeries::new(points, style))?;
+                    chart.draw_series(LineSeries::new(stretch, style))?;
                 }
             }
         }
@@ -200,17 +229,27 @@ fn stretches(points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
     parts.map(<[_]>::to_vec).collect()
 }
 
-/// The smallest and the largest value of each column, in the order of their steps: the curve looks
-/// as it would with all of its points, single spikes included.
+/// Which of the [`COLUMNS`] a step lies in.
+fn column(step: f64, last_step: f64) -> usize {
+    (step / last_step.max(1.0) * COLUMNS as f64) as usize
+}
+
+/// The smallest and the largest value of each column, and a gap if it has one, in the order of their
+/// steps: the curve looks as it would with all of its points, single spikes included.
 fn thinned(points: &[(f64, f64)], last_step: f64) -> Vec<(f64, f64)> {
     if points.len() <= 2 * COLUMNS {
         return points.to_vec();
     }
-    let column = |(step, _): &(f64, f64)| (step / last_step * COLUMNS as f64) as usize;
+    // They are in order, unless the file was written by hand.
+    let mut points = points.to_vec();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let column = |(step, _): &(f64, f64)| column(*step, last_step);
     let mut kept = Vec::new();
     for part in points.chunk_by(|a, b| column(a) == column(b)) {
+        let finite = || part.iter().filter(|(_, value)| value.is_finite());
         let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let ends = [part.iter().min_by(by_value), part.iter().max_by(by_value)];
+        let gap = part.iter().find(|(_, value)| !value.is_finite());
+        let ends = [finite().min_by(by_value), finite().max_by(by_value), gap];
         let mut ends: Vec<(f64, f64)> = ends.into_iter().flatten().copied().collect();
         ends.sort_by(|a, b| a.0.total_cmp(&b.0));
         ends.dedup();
@@ -261,6 +300,56 @@ mod tests {
             "{narrow}"
         );
         assert!(chart(&[0.0, 0.0]).figure().contains("<polyline"));
+    }
+
+    #[test]
+    fn numbers_at_the_ends_of_their_range_are_drawn() {
+        let (most, least) = (f64::MAX, f64::MIN_POSITIVE);
+        let cases: &[&[f64]] = &[
+            &[most, most],
+            &[most, 1.0],
+            &[1.0, most, -most],
+            &[-most, -1.0],
+            &[-most, -most],
+            &[1e-320, 1.0],
+            &[5e-324, 5e-324],
+            &[least, 2.0 * least],
+            &[1e-99, 2e-99],
+            &[5e-324, most],
+            &[0.0, -0.0, most, f64::INFINITY, f64::NAN],
+            &[-1e20, 1e-3],
+            &[1e308, 1e308 * (1.0 + f64::EPSILON)],
+        ];
+        for values in cases {
+            let figure = chart(values).figure();
+            assert!(figure.contains("<svg"), "{values:?}");
+            assert!(figure.len() < 20_000, "{values:?}: {}", figure.len());
+            assert!(
+                !figure.contains("NaN") && !figure.contains("inf"),
+                "{figure}"
+            );
+        }
+        for last_step in [0.0, 1.0, u64::MAX as f64] {
+            let mut ends = chart(&[1.0, 2.0]);
+            (ends.last_step, ends.series[0].points[1].0) = (last_step, last_step);
+            ends.resumed = vec![last_step];
+            assert!(ends.figure().contains("<svg"));
+        }
+    }
+
+    #[test]
+    fn a_drawing_has_one_size_whatever_it_is_drawn_of() {
+        // Back and forth, and a gap after every value.
+        let values: Vec<f64> = (0..100_000)
+            .map(|at| [f64::from(at % 1_000), f64::NAN][at as usize % 2])
+            .collect();
+        let mut wild = chart(&values);
+        for (at, point) in wild.series[0].points.iter_mut().enumerate() {
+            point.0 = [1.0, 100_000.0][at / 2 % 2] - at as f64 * 1e-3;
+        }
+        wild.resumed = wild.series[0].points.iter().map(|point| point.0).collect();
+        let drawn = wild.figure();
+        assert!(drawn.len() < 200_000, "{}", drawn.len());
     }
 
     #[test]

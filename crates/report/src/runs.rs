@@ -10,11 +10,12 @@ use humantime::parse_rfc3339;
 use serde::Serialize;
 use toml::{Table, Value};
 use zoo_train::{
-    Event, METRICS_FILE, Metrics, Plan, RECIPE_FILE, RECORD_FILE, Record, State, differences,
-    flatten, read_events, smaller_is_better,
+    Event, METRICS_FILE, MOST_RECIPE_BYTES, Metrics, Plan, RECIPE_FILE, RECORD_FILE, Record, State,
+    differences, events_in, flatten, smaller_is_better,
 };
 
 use crate::Folder;
+use crate::columns::{columns, one_line, padded, short, width};
 use crate::format::{duration, metric, state_text};
 
 /// One run of a list.
@@ -79,13 +80,14 @@ pub fn list(root: &Path) -> io::Result<Vec<Row>> {
 
 /// What a list says of a folder; nothing if it is no run.
 fn row(folder: &Path) -> Option<Row> {
-    let bytes = fs::read(folder.join(RECORD_FILE)).ok()?;
+    // Not followed: a link to nothing says that something should be there.
+    fs::symlink_metadata(folder.join(RECORD_FILE)).ok()?;
     let named = Row {
         run: folder.file_name()?.to_string_lossy().into_owned(),
         path: folder.display().to_string(),
         ..Row::default()
     };
-    let record: Record = match serde_json::from_slice(&bytes) {
+    let record = match Record::read(folder) {
         Ok(record) => record,
         Err(error) => {
             return Some(Row {
@@ -104,7 +106,8 @@ fn row(folder: &Path) -> Option<Row> {
     };
     // Before anything else is read: a run that ends meanwhile must not look killed.
     let state = run.state();
-    let recipe = fs::read_to_string(folder.join(RECIPE_FILE)).map_err(|error| error.to_string());
+    let recipe = zoo_files::read_text(&folder.join(RECIPE_FILE), MOST_RECIPE_BYTES);
+    let recipe = recipe.map_err(|error| error.to_string());
     let recipe = recipe.and_then(|text| parse(&text));
     let chosen_by = chosen_by(recipe.as_ref().ok());
     let unreadable = recipe.err().map(|error| format!("{RECIPE_FILE}: {error}"));
@@ -128,8 +131,11 @@ fn row(folder: &Path) -> Option<Row> {
         return Some(row);
     }
     // Only where there is no result are all events read: there may be many runs.
-    let events = fs::read(folder.join(METRICS_FILE)).unwrap_or_default();
-    run.events = read_events(&events).0;
+    match events_in(folder) {
+        Ok((events, _)) => run.events = events,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => row.problem = Some(format!("{METRICS_FILE}: {error}")),
+    }
     let (steps, total_steps) = run.steps();
     row.best = best_of(&best_validation(&run.events, &chosen_by), &chosen_by);
     row.steps = steps;
@@ -253,12 +259,12 @@ pub fn list_text(rows: &[Row]) -> String {
         cells.push(vec![
             one_line(&row.run),
             row.state.map_or("damaged", state_text).into(),
-            row.recipe.as_deref().map_or_else(dash, one_line),
-            backend.as_deref().map_or_else(dash, one_line),
-            best.unwrap_or_else(dash),
+            row.recipe.as_deref().map_or_else(dash, short),
+            backend.as_deref().map_or_else(dash, short),
+            best.as_deref().map_or_else(dash, short),
             steps,
             row.wall_seconds.map_or_else(dash, duration),
-            started.as_deref().map_or_else(dash, one_line),
+            started.as_deref().map_or_else(dash, short),
         ]);
     }
     let mut text = columns(&cells, "");
@@ -451,18 +457,17 @@ pub fn difference_text(sections: &[Section], a: &Folder, b: &Folder) -> String {
             text += &result_text(&section.rows);
             continue;
         }
-        let width = section.rows.iter().map(|row| width(&row.key)).max();
-        let width = width.unwrap_or(0);
+        let keys = section.rows.iter().map(|row| width(&short(&row.key)));
+        let keys = keys.max().unwrap_or(0);
         for row in &section.rows {
             let (a, b) = (value_text(row.a.as_ref()), value_text(row.b.as_ref()));
-            let key = format!("  {:width$}  ", one_line(&row.key));
-            let fits = a.chars().count() + b.chars().count() <= ONE_LINE;
-            let turn = if fits {
+            let key = padded(&short(&row.key), keys);
+            let turn = if width(&a) + width(&b) <= ONE_LINE {
                 " -> ".into()
             } else {
-                format!("\n{:indent$}-> ", "", indent = width + 4)
+                format!("\n{}-> ", " ".repeat(keys + 4))
             };
-            text += &format!("{key}{a}{turn}{b}\n");
+            text += &format!("  {key}  {a}{turn}{b}\n");
         }
     }
     text
@@ -480,9 +485,9 @@ fn result_text(rows: &[Difference]) -> String {
             other => value_text(other.as_ref()),
         };
         cells.push(vec![
-            one_line(&row.key),
-            value(&row.a),
-            value(&row.b),
+            short(&row.key),
+            short(&value(&row.a)),
+            short(&value(&row.b)),
             change,
         ]);
     }
@@ -516,35 +521,4 @@ fn number(value: f64) -> String {
         _ if size.is_finite() => format!("{value:.3e}"),
         _ => value.to_string(),
     }
-}
-
-/// What came from a file, made harmless to a table and to a terminal.
-fn one_line(text: &str) -> String {
-    let shown = text.replace(|letter: char| letter.is_control(), " ");
-    shown.trim().into()
-}
-
-fn width(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// Columns as wide as their widest cell; the last one runs free.
-fn columns(rows: &[Vec<String>], indent: &str) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widest = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| width(cell)).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..count).map(widest).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths);
-        let cells: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        text += indent;
-        text += cells.join("  ").trim_end();
-        text.push('\n');
-    }
-    text
 }

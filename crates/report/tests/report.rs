@@ -405,3 +405,52 @@ fn the_report_opens_offline_and_looks_right() {
     assert_eq!(paper, json!("rgb(255, 255, 255)"), "paper is white");
     page.pdf(&browser.artefact("print.pdf"));
 }
+
+/// A few megabytes whose page would take gigabytes, or be drawn without end.
+#[test]
+fn a_page_is_no_larger_than_its_files_can_ask_for() {
+    let sound = record("running");
+    let metrics = (0..20_000).map(|number| (format!("m{number}"), f64::MAX));
+    let mut wild = vec![Event::Validation {
+        step: usize::MAX,
+        metrics: metrics.collect(),
+        best: true,
+    }];
+    for step in 0..10_000 {
+        wild.push(Event::Start {
+            recipe: String::new(),
+            step: if step % 2 == 0 { 1 } else { usize::MAX - step },
+            total_steps: 1,
+            steps_per_epoch: 0,
+            parameters: 0,
+        });
+        wild.push(Event::Step {
+            step: if step % 2 == 0 { 1 } else { usize::MAX - step },
+            epoch: f64::MAX,
+            loss: if step % 3 == 0 { 5e-324 } else { f64::MAX },
+            learning_rate: -f64::MAX,
+            gradient_norm: if step % 2 == 0 { f64::NAN } else { 1e-320 },
+            samples_per_second: 0.0,
+        });
+    }
+    let mut insight = insight();
+    if let Some(classes) = &mut insight.classes {
+        classes.names = vec!["n".repeat(100_000)];
+        classes.confusion = vec![vec![usize::MAX; 50_000]];
+    }
+    let page = draw(&sound, &wild, Some(&insight));
+    assert!(page.contains("19968 more metrics are not drawn"));
+    assert!(page.contains("step 18446744073709551615 of"));
+    // A tile for each metric, and drawings of a fixed size.
+    assert!(page.len() < 4_000_000, "{}", page.len());
+    if let Some(classes) = &mut insight.classes {
+        classes.names = vec!["n".repeat(100_000); 26];
+        classes.confusion = vec![vec![usize::MAX; 26]; 26];
+    }
+    let page = draw(&sound, &[], Some(&insight));
+    assert!(
+        page.contains("Confusion") && page.len() < 500_000,
+        "{}",
+        page.len()
+    );
+}

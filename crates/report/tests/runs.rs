@@ -117,6 +117,134 @@ fn a_root_without_runs_says_how_to_make_one() {
 }
 
 #[test]
+fn a_run_from_a_stranger_is_one_row() {
+    let root = tempfile::tempdir().unwrap();
+    let make = |name: &str, record: &Record, events: &[Event]| {
+        write(
+            &root.path().join(name),
+            record,
+            &recipe(BY_ACCURACY),
+            events,
+        );
+    };
+    let mut finished = record(State::Finished, "2026-01-01T00:00:00Z");
+    finished.result = Some(outcome(&[("valid.accuracy", 0.5)]));
+    make("sound-1", &finished, &[]);
+    let mut long = finished.clone();
+    for name in [&mut long.recipe, &mut long.backend, &mut long.started] {
+        *name = "x".repeat(65_536);
+    }
+    long.devices = vec!["d".repeat(70_000); 2];
+    make("long-1", &long, &[]);
+    let mut wide = finished.clone();
+    wide.recipe = "\u{4e16}e\u{301}\u{1b}[2J\u{202e}\u{7}\n".repeat(10_000);
+    make("wide-1", &wide, &[]);
+    let mut best = finished.clone();
+    let metric = "m".repeat(65_536);
+    best.result = Some(outcome(&[(&format!("valid.{metric}"), f64::MAX)]));
+    let by_it = recipe(&format!("train = {{ steps = 9, best = '{metric}' }}"));
+    write(&root.path().join("best-1"), &best, &by_it, &[]);
+    // Clocks that were never set, or to anything.
+    let times = [
+        "",
+        "0000-00-00T00:00:00Z",
+        "10000-01-01T00:00:00Z",
+        "-1",
+        "1969-12-31T23:59:59Z",
+    ];
+    for (number, time) in (1..).zip(times) {
+        let mut stopped = record(State::Interrupted, time);
+        stopped.ended = Some("2026-01-01T00:00:00Z".into());
+        make(&format!("clock-{number}"), &stopped, &[]);
+        stopped.ended = None;
+        let epoch = |wall_seconds| Event::Epoch {
+            epoch: usize::MAX,
+            step: usize::MAX,
+            loss: f64::MAX,
+            wall_seconds,
+        };
+        make(
+            &format!("time-{number}"),
+            &stopped,
+            &[epoch(f64::MAX), epoch(-f64::MAX)],
+        );
+    }
+    let rows = list(root.path()).unwrap();
+    let text = list_text(&rows);
+    assert_eq!((rows.len(), text.lines().count()), (14, 15), "{text}");
+    // None pushes the others off the screen, and none has a say on the terminal.
+    assert!(
+        text.lines().all(|line| line.chars().count() < 500),
+        "{text}"
+    );
+    assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'));
+    assert!(!text.contains('\u{202e}'));
+    let [long, best] =
+        ["long-1", "best-1"].map(|run| Folder::read(&root.path().join(run)).unwrap());
+    let text = difference_text(&difference(&long, &best), &long, &best);
+    assert!(text.contains("\nresult\n"), "{}", text.len());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_a_row_that_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let sound = record(State::Interrupted, "2026-01-01T00:00:00Z");
+    for file in [
+        RECORD_FILE,
+        RECIPE_FILE,
+        METRICS_FILE,
+        ".lock",
+        "insight.json",
+    ] {
+        for target in ["/dev/zero", "pipe", "socket", "itself", "nowhere"] {
+            let folder = root
+                .path()
+                .join(format!("{}-{target}-1", &file[1..]).replace('/', ""));
+            write(&folder, &sound, &recipe(BY_ACCURACY), &events(&[0.5]));
+            let path = folder.join(file);
+            let _ = fs::remove_file(&path);
+            match target {
+                "pipe" => {
+                    let made = std::process::Command::new("mkfifo").arg(&path).status();
+                    assert!(made.unwrap().success());
+                }
+                "socket" => drop(std::os::unix::net::UnixListener::bind(&path).unwrap()),
+                "itself" => std::os::unix::fs::symlink(&path, &path).unwrap(),
+                target => std::os::unix::fs::symlink(target, &path).unwrap(),
+            }
+        }
+    }
+    // Each would hang, or read for ever.
+    let rows = list(root.path()).unwrap();
+    assert_eq!(rows.len(), 25);
+    for row in &rows {
+        let is_named = |file| row.run.starts_with(file);
+        let damaged = row.problem.as_deref().unwrap_or_default();
+        assert_eq!(row.state.is_none(), is_named("un.json"), "{}", row.run);
+        let is_absent = row.run.contains("nowhere") && !is_named("un.json");
+        if !is_absent && (is_named("un.json") || is_named("etrics")) {
+            assert!(!damaged.is_empty(), "{}", row.run);
+        }
+        let read = Folder::read(Path::new(&row.path));
+        match read {
+            Err(error) => assert!(error.to_string().contains(RECORD_FILE), "{error}"),
+            Ok(folder) => assert_eq!(
+                folder.problems.is_empty(),
+                is_named("lock") || (is_named("nsight") && is_absent),
+                "{}: {:?}",
+                row.run,
+                folder.problems
+            ),
+        }
+    }
+    assert_eq!(
+        list_text(&rows).lines().next().map(|line| &line[..3]),
+        Some("run")
+    );
+}
+
+#[test]
 fn runs_are_listed_newest_first_with_what_came_of_them() {
     let root = tempfile::tempdir().unwrap();
     let make = |name: &str, record: &Record, events: &[Event]| {

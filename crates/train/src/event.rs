@@ -1,8 +1,12 @@
 //! What happens in a run, one event at a time: the lines of `metrics.jsonl` and of `--json`.
 
+use std::io;
+use std::path::Path;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::metric::Metrics;
+use crate::run::METRICS_FILE;
 
 /// One event. Steps count from 1 here: step 1 is the first update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,6 +110,20 @@ pub(crate) fn metrics_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Metri
     let metrics = std::collections::BTreeMap::<String, Option<f64>>::deserialize(from)?;
     let or_nan = |(name, value): (String, Option<f64>)| (name, value.unwrap_or(f64::NAN));
     Ok(metrics.into_iter().map(or_nan).collect())
+}
+
+/// Largest file of events that is read: seven million steps.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// Reads the events of a run folder; see [`read_events`].
+///
+/// # Errors
+/// A file that is not there, cannot be read, or is too large.
+pub fn events_in(folder: &Path) -> io::Result<(Vec<Event>, Vec<String>)> {
+    Ok(read_events(&zoo_files::read(
+        &folder.join(METRICS_FILE),
+        MOST_BYTES,
+    )?))
 }
 
 /// At most this many unreadable lines are named one by one.

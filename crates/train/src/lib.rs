@@ -39,7 +39,7 @@ pub use checkpoint::{
     sum,
 };
 pub use evaluate::{EvalBatches, evaluate};
-pub use event::{Event, read_events};
+pub use event::{Event, events_in, read_events};
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};

@@ -2,6 +2,8 @@
 //! and draw runs.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,20 @@ pub struct Record {
     pub resumed: Vec<Resumed>,
     /// How it ended.
     pub result: Option<Outcome>,
+}
+
+impl Record {
+    /// Largest record that is read; one that was resumed a thousand times has half a megabyte.
+    const MOST_BYTES: u64 = 1 << 22;
+
+    /// Reads the record of a run folder.
+    ///
+    /// # Errors
+    /// A file that is not there, is too large, or is not what this version writes.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        let text = zoo_files::read(&folder.join(RECORD_FILE), Self::MOST_BYTES)?;
+        Ok(serde_json::from_slice(&text)?)
+    }
 }
 
 /// How far a run is.

@@ -53,6 +53,30 @@ pub fn cifar() -> Vec<Vec<u8>> {
     vec![record(9).collect(), record(0).chain(record(3)).collect()]
 }
 
+/// So many zeros, in a thousandth of the bytes.
+fn bomb(size_bytes: usize) -> Vec<u8> {
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&vec![0; size_bytes]).unwrap();
+    packed.finish().unwrap()
+}
+
+/// A PNG of one grey pixel, after these chunks.
+fn png_behind(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let chunk = |(kind, data): &(&[u8; 4], Vec<u8>)| {
+        let mut sum = Crc::new();
+        sum.update(*kind);
+        sum.update(data);
+        let length = (data.len() as u32).to_be_bytes();
+        [&length[..], &kind[..], data, &sum.sum().to_be_bytes()].concat()
+    };
+    let head = [0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0].to_vec();
+    let mut bytes = [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(&(b"IHDR", head))].concat();
+    bytes.extend(chunks.iter().flat_map(chunk));
+    bytes.extend(chunk(&(b"IDAT", bomb(2))));
+    bytes.extend(chunk(&(b"IEND", Vec::new())));
+    bytes
+}
+
 /// A PNG of 9x7 pixels of a colour type and a depth in bits.
 fn png(color: u8, depth: u8, interlaced: bool) -> Vec<u8> {
     let channels = [1, 0, 3, 1, 2, 0, 4][usize::from(color)];
@@ -113,7 +137,22 @@ pub fn image() -> Vec<Vec<u8>> {
         encoder.write_image(&pixels, 9, 7, color).unwrap();
         bytes
     };
+    // More than the whole file may take, once unpacked.
+    let bomb = || bomb(4 << 20);
+    let after = |start: &[u8]| [start, &bomb()].concat();
+    let text = [
+        (b"zTXt", after(b"Raw profile type iptc\0\0")),
+        (b"iTXt", after(b"XML:com.adobe.xmp\0\x01\0\0\0")),
+        (b"eXIf", bomb()),
+        (b"acTL", vec![0, 0, 0, 9, 0, 0, 0, 0]),
+    ];
+    let mut profile = jpeg(ExtendedColorType::L8, 1);
+    let segment = [&b"\xff\xe2\0\x16ICC_PROFILE\0\x01\xff"[..], &[0; 6]].concat();
+    profile.splice(2..2, segment.repeat(9));
     vec![
+        png_behind(&[(b"iCCP", after(b"p\0\0"))]),
+        png_behind(&text),
+        profile,
         png(0, 1, false),
         png(0, 8, true),
         png(0, 16, false),
@@ -319,7 +358,28 @@ pub fn record() -> Vec<Vec<u8>> {
         result: None,
         ..finished.clone()
     };
-    [finished, failed]
+    let running = Record {
+        state: State::Running,
+        started: "9999-12-31T23:59:59Z".into(),
+        ended: None,
+        ..failed.clone()
+    };
+    // Longer than the formatter pads, and on two rows of a terminal.
+    let long = Record {
+        recipe: "\u{4e16}".repeat(70_000),
+        started: "0000-00-00T00:00:00Z".into(),
+        result: Some(Outcome {
+            metrics: [
+                ("valid.loss".into(), f64::MAX),
+                ("valid.accuracy".into(), 5e-324),
+            ]
+            .into(),
+            wall_seconds: -f64::MAX,
+            ..finished.result.clone().unwrap()
+        }),
+        ..finished.clone()
+    };
+    [finished, failed, running, long]
         .map(|record| serde_json::to_vec(&record).unwrap())
         .into()
 }
@@ -365,10 +425,40 @@ pub fn events() -> Vec<Vec<u8>> {
             samples_per_second: 1e4,
         },
     ];
-    let lines = events.map(|event| serde_json::to_string(&event).unwrap() + "\n");
+    let line = |event: &Event| serde_json::to_string(event).unwrap() + "\n";
+    let lines: Vec<String> = events.iter().map(line).collect();
+    // The ends of what numbers can be, on one page.
+    let step = |step: usize, loss: f64| Event::Step {
+        step,
+        epoch: -loss,
+        loss,
+        learning_rate: 5e-324,
+        gradient_norm: f64::MAX,
+        samples_per_second: loss / 2.0,
+    };
+    let extreme = [
+        step(1, f64::MAX),
+        step(2, -f64::MAX),
+        step(usize::MAX, 5e-324),
+        Event::Validation {
+            step: usize::MAX,
+            metrics: [("loss".into(), 1e-320), ("x".into(), f64::MAX)].into(),
+            best: true,
+        },
+        Event::Epoch {
+            epoch: 0,
+            step: 0,
+            loss: f64::NAN,
+            wall_seconds: f64::MAX,
+        },
+    ];
+    let extreme: String = extreme
+        .iter()
+        .map(|event| line(event).replace("null", "1e308"))
+        .collect();
     let killed = lines.concat() + "{\"event\":\"st";
-    let lines = lines.map(String::into_bytes);
-    lines.into_iter().chain([killed.into_bytes()]).collect()
+    let all = lines.into_iter().chain([extreme, killed]);
+    all.map(String::into_bytes).collect()
 }
 
 /// What `write` puts into a file of this name.
@@ -749,7 +839,21 @@ pub fn insight() -> Vec<Vec<u8>> {
             [{{"input": {text}, "output": "!", "expected": "?", "probability": 0.25,
             "values": [0.5, -0.25], "log_probability": [-2.0, -1.75]}}]}}"#
     );
-    vec![classifier.into_bytes(), decoder.into_bytes()]
+    // The ends of what numbers can be, and a name that a matrix says many times.
+    let most = usize::MAX;
+    let name = "n".repeat(3_000);
+    let extreme = format!(
+        r#"{{"split": "test", "examples": {most}, "classes": {{"names": ["{name}", "yes"],
+            "confusion": [[{most}, {most}], [0, {most}]], "mistakes": [{{"index": {most},
+            "input": {image}, "label": {most}, "predicted": 0, "confidence": 1e308,
+            "loss": -1e308}}]}}, "samples": [{{"prompt": "", "continuation": "",
+            "temperature": 5e-324, "expected": null}}], "saliency": [{{"input": {text},
+            "output": "!", "expected": "?", "probability": -1e308, "values": [3e38, -3e38],
+            "log_probability": [-1.7976931348623157e308, 1.7976931348623157e308]}}]}}"#
+    );
+    [classifier, decoder, extreme]
+        .map(String::into_bytes)
+        .into()
 }
 
 /// One that has every kind of figure.

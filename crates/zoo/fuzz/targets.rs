@@ -8,6 +8,7 @@ use std::fs;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::str;
+use std::sync::OnceLock;
 
 use burn::data::dataset::Dataset;
 use burn::module::Module;
@@ -21,6 +22,7 @@ use zoo_compare::report::Report;
 use zoo_fetch::{Options, Quiet};
 use zoo_images::{Color, FolderOptions, Split, open_folder, read_image};
 use zoo_mlp::{Activation, Mlp, MlpConfig};
+use zoo_report::Folder;
 use zoo_text::{CharVocabulary, Column, Corpus, Format, LabelledSet, RowOptions, WordVocabulary};
 use zoo_train::{
     Event, Manifest, OptimizerConfig, OptimizerName, Recipe, Record, number, read_events,
@@ -69,9 +71,8 @@ pub const TARGETS: &[Target] = &[
         name: "image",
         check: image,
         seeds: seeds::image,
-        // Decoders expand: 8 bytes a pixel as decoded, 3 as RGB, 3 by channel, and the coefficients
-        // of a progressive JPEG. What a byte of the file can claim, and all of it, is limited.
-        memory: |size| 24 * (8_256 * size).min(1 << 26) + 2 * MIB,
+        // What a byte of the file can claim, and all of it, is limited; see `pixels_memory`.
+        memory: |size| pixels_memory(8_256 * size, size),
     },
     Target {
         name: "text",
@@ -138,14 +139,16 @@ pub const TARGETS: &[Target] = &[
         name: "record",
         check: record,
         seeds: seeds::record,
-        memory: |size| 64 * size + 256 * KIB,
+        // A page of drawings around it, as of the next two.
+        memory: |size| 64 * size + 8 * MIB,
     },
     Target {
         name: "events",
         check: events,
         seeds: seeds::events,
-        // A metric of 6 bytes, `"a":1,`, is buffered as a value before its event is known.
-        memory: |size| 64 * size + 256 * KIB,
+        // A metric of 6 bytes, `"a":1,`, is buffered as a value before its event is known, and then
+        // a curve of its own.
+        memory: |size| 256 * size + 8 * MIB,
     },
     Target {
         name: "weights",
@@ -311,9 +314,41 @@ fn cifar(bytes: &[u8]) -> bool {
     })
 }
 
+/// Most memory for a picture of so many pixels in a file of this size. Decoders expand: 8 bytes a
+/// pixel as decoded, 3 as RGB, 3 by channel, and the coefficients of a progressive JPEG.
+fn pixels_memory(pixels: usize, size: usize) -> usize {
+    24 * pixels.min(1 << 26) + 16 * size + 2 * MIB
+}
+
+/// The pixels that the head of a picture claims, rounded up to whole blocks of its coefficients.
+fn claimed_pixels(bytes: &[u8]) -> usize {
+    let number = |at: usize, width: usize| {
+        let bytes = bytes.get(at..at + width).unwrap_or_default();
+        bytes
+            .iter()
+            .fold(0, |value, byte| value << 8 | usize::from(*byte))
+    };
+    let area = |height: usize, width: usize| {
+        height
+            .next_multiple_of(32)
+            .saturating_mul(width.next_multiple_of(32))
+    };
+    if bytes.starts_with(b"\x89PNG") {
+        return area(number(16, 4), number(20, 4));
+    }
+    let frames = (0..bytes.len().saturating_sub(9))
+        .filter(|at| bytes[*at] == 0xff && (0xc0..=0xc2).contains(&bytes[at + 1]));
+    frames
+        .map(|at| area(number(at + 5, 2), number(at + 7, 2)))
+        .max()
+        .unwrap_or(0)
+}
+
 /// The bytes as they are, and with the sums of a PNG's chunks put right.
 fn image(bytes: &[u8]) -> bool {
     let read = |bytes: &[u8]| {
+        let before = ALLOCATOR.get_peak_memory();
+        let most = pixels_memory(claimed_pixels(bytes), bytes.len());
         let folder = folder(&[("train/a/0.png", bytes)]);
         let options = FolderOptions {
             size: Some([4, 5]),
@@ -334,6 +369,11 @@ fn image(bytes: &[u8]) -> bool {
             Some(image)
         });
         assert_eq!(image.is_some(), resized.is_some());
+        let peak = ALLOCATOR.get_peak_memory();
+        assert!(
+            peak <= most.max(before),
+            "{peak} bytes of memory, more than {most}"
+        );
         image.is_some()
     };
     let mut resealed = bytes.to_vec();
@@ -581,7 +621,44 @@ fn record(bytes: &[u8]) -> bool {
         let again: Record = serde_json::from_str(&written).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), written);
         true
-    })
+    }) & shown("run/run.json", bytes)
+}
+
+/// A run folder with these bytes as one of its files, on its page, in the list of runs, and beside a
+/// sound one; says whether it could be read.
+fn shown(file: &str, bytes: &[u8]) -> bool {
+    type Files = [(&'static str, Vec<u8>); 3];
+    static SOUND: OnceLock<(Folder, Files)> = OnceLock::new();
+    let (sound, files) = SOUND.get_or_init(|| {
+        // Without a result, what there is of a run is read from its events.
+        let files = [
+            ("run/run.json", seeds::record()[2].clone()),
+            ("run/metrics.jsonl", seeds::events().concat()),
+            ("run/recipe.toml", b"[train]\nbest = 'accuracy'".to_vec()),
+        ];
+        let root = folder(&files.each_ref().map(|(name, bytes)| (*name, &**bytes)));
+        (Folder::read(&root.path().join("run")).unwrap(), files)
+    });
+    let root = folder(&files.each_ref().map(|(name, sound)| match *name == file {
+        true => (*name, bytes),
+        false => (*name, &**sound),
+    }));
+    let rows = zoo_report::list(root.path()).unwrap();
+    let text = zoo_report::list_text(&rows);
+    assert_eq!(rows.len(), 1, "{text}");
+    // The table is no wider than what its cells may have.
+    assert!(
+        text.lines().take(2).all(|line| line.len() < 8 * KIB),
+        "{text}"
+    );
+    let Some(run) = taken(Folder::read(&root.path().join("run"))) else {
+        return false;
+    };
+    let page = zoo_report::page(&run);
+    assert!(page.ends_with("</html>\n"), "half a page");
+    let sections = zoo_report::difference(&run, sound);
+    assert!(zoo_report::difference_text(&sections, &run, sound).contains("\nresult\n"));
+    true
 }
 
 fn events(bytes: &[u8]) -> bool {
@@ -599,7 +676,7 @@ fn events(bytes: &[u8]) -> bool {
     let (again, none) = read_events(written.as_bytes());
     // As text, since NaN is not equal to itself.
     assert_eq!((lines(&again), none.len()), (written, 0));
-    problems.is_empty() && !events.is_empty()
+    shown("run/metrics.jsonl", bytes) && problems.is_empty() && !events.is_empty()
 }
 
 /// A small model, always the same.
@@ -753,7 +830,7 @@ fn insight(bytes: &[u8]) -> bool {
         ("recipe.toml", b"[train]"),
         ("insight.json", bytes),
     ]);
-    let run = zoo_report::Folder::read(folder.path()).unwrap();
+    let run = Folder::read(folder.path()).unwrap();
     let page = zoo_report::page(&run);
     assert!(page.ends_with("</html>\n"), "half a page");
     run.insight.is_some()
@@ -763,9 +840,15 @@ fn insight(bytes: &[u8]) -> bool {
 fn comparison(bytes: &[u8]) -> bool {
     let report = taken(serde_json::from_slice::<Report>(bytes));
     report.is_some_and(|report| {
-        let sound: Report = serde_json::from_slice(&seeds::comparison()[0]).unwrap();
+        let mut sound: Report = serde_json::from_slice(&seeds::comparison()[0]).unwrap();
         let baseline = zoo_compare::baseline::against(&sound, &report, "earlier.json");
         assert_eq!(baseline.file, "earlier.json");
+        sound.baseline = Some(baseline);
+        let notes = zoo_compare::bounds::EXPLANATION;
+        let html = zoo_compare::render::html(&sound, notes);
+        assert!(html.contains("</html>"), "half a page");
+        assert!(zoo_compare::render::markdown(&sound, notes).starts_with("## "));
+        assert!(!zoo_compare::render::table(&sound, true).is_empty());
         let both = [("here".into(), sound), ("there".into(), report)];
         let page = zoo_compare::render::leaderboard(&both);
         assert!(page.contains("</html>"), "half a page");

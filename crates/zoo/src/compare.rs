@@ -8,7 +8,7 @@ mod subjects;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use zoo_compare::bounds::{EXPLANATION, Tolerance};
@@ -20,6 +20,7 @@ use zoo_files::Folder;
 
 use crate::bar::Bar;
 use crate::cli::{CompareArgs, CompareCommand, Format, Measure, MergeArgs};
+use crate::clock;
 use crate::devices::{self, Kind};
 use crate::error::Error;
 use crate::output;
@@ -71,7 +72,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
     let mut report = Report {
         schema: SCHEMA.into(),
         version: VERSION,
-        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        created: clock::now(),
         command: command_line(),
         environment,
         columns: Vec::new(),
@@ -182,10 +183,14 @@ fn base(args: &CompareArgs) -> Result<(Vec<String>, Earlier), Error> {
     Ok((backends, Some((path, report))))
 }
 
+/// Largest report of an earlier comparison that is read; all models on four backends have two
+/// megabytes.
+const MOST_BYTES: u64 = 1 << 28;
+
 /// Reads a report.
 fn read(path: &Path) -> Result<Report, Error> {
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
-    let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let text = zoo_files::read(path, MOST_BYTES).map_err(|error| wrong(error.to_string()))?;
     let report: Report = serde_json::from_slice(&text)
         .map_err(|error| wrong(format!("not a comparison's JSON: {error}")))?;
     if report.schema != SCHEMA || report.version != VERSION {

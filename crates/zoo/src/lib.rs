@@ -24,6 +24,7 @@ macro_rules! eprintln {
 mod attribute;
 mod bar;
 mod cli;
+mod clock;
 mod compare;
 pub mod data;
 mod datasets;

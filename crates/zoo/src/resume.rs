@@ -143,8 +143,7 @@ fn is_whole(folder: &Path) -> bool {
 
 /// What a run's record says, if it can be read.
 pub fn read_record(folder: &Path) -> Option<Record> {
-    let text = fs::read(folder.join(RECORD_FILE)).ok()?;
-    serde_json::from_slice(&text).ok()
+    Record::read(folder).ok()
 }
 
 /// The devices that a run was trained on, where all of them are of this machine. None where nothing is

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use zoo_compare::machine;
 use zoo_report::insight::INSIGHT_FILE;
 use zoo_train::{
-    BURN_VERSION, Event, FitError, Found, Helpers, METRICS_FILE, MODEL_FILE, Metrics, Origin,
-    Outcome, RECIPE_FILE, RECORD_FILE, Record, Resumed, Run, RunError, State, find_checkpoint,
-    out_of_memory, read_events,
+    BURN_VERSION, Event, FitError, Found, Helpers, MODEL_FILE, Metrics, Origin, Outcome,
+    RECIPE_FILE, RECORD_FILE, Record, Resumed, Run, RunError, State, events_in, find_checkpoint,
+    out_of_memory,
 };
 
 use crate::cli::TrainArgs;
+use crate::clock;
 use crate::data;
 use crate::devices::{self, Selected};
 use crate::error::Error;
@@ -259,8 +260,8 @@ struct Trained {
 
 /// The logs that are asked for, with what a resumed run had told before.
 fn open_sinks(args: &TrainArgs, run: &Run) -> Result<Sinks, Error> {
-    let kept = fs::read(run.folder().join(METRICS_FILE)).map_err(Error::failed)?;
-    Sinks::open(&args.log, run.inside(), &read_events(&kept).0)
+    let (kept, _) = events_in(run.folder()).map_err(Error::failed)?;
+    Sinks::open(&args.log, run.inside(), &kept)
 }
 
 fn train(
@@ -384,7 +385,7 @@ fn conclude(
     keep_whole(prepared, run, &*ready)?;
     let finish = finish_event(run.folder(), &result);
     record.state = State::Finished;
-    record.ended = Some(now());
+    record.ended = Some(clock::now());
     record.result = Some(result);
     write_record(run, record)?;
     let looked_at = match (&data.test, &data.valid) {
@@ -435,7 +436,7 @@ fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error:
         _ => State::Failed,
     };
     record.problem = Some(error.to_string());
-    record.ended = Some(now());
+    record.ended = Some(clock::now());
     // The same reason may keep these from being written; the first error is the one to report.
     if write_record(&run, &record).is_ok() {
         write_report(args, &run);
@@ -458,8 +459,8 @@ fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error:
 
 /// Whether a run has computed anything.
 fn has_steps(folder: &Path) -> bool {
-    let events = fs::read(folder.join(METRICS_FILE)).unwrap_or_default();
-    let mut events = read_events(&events).0.into_iter();
+    let (events, _) = events_in(folder).unwrap_or_default();
+    let mut events = events.into_iter();
     let written = ["checkpoints", MODEL_FILE].map(|name| folder.join(name).exists());
     written != [false, false] || events.any(|event| event.step() > 0)
 }
@@ -473,7 +474,7 @@ fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Fou
         backend: prepared.selected.backend.name.into(),
         devices: prepared.devices().map(Selected::spec).collect(),
         seed: recipe.train.seed,
-        started: now(),
+        started: clock::now(),
         ended: None,
         zoo: env!("CARGO_PKG_VERSION").into(),
         burn: BURN_VERSION.into(),
@@ -501,7 +502,7 @@ fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Fou
     }
     record.resumed.push(Resumed {
         step: manifest.map_or(0, |manifest| manifest.progress.step),
-        at: now(),
+        at: clock::now(),
         changed: found.changed.iter().map(ToString::to_string).collect(),
     });
     record
@@ -526,10 +527,6 @@ fn environment(prepared: &Prepared) -> BTreeMap<String, String> {
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)));
     known.collect()
-}
-
-fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 fn write_record(run: &Run, record: &Record) -> Result<(), Error> {

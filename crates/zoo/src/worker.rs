@@ -55,9 +55,12 @@ fn refuse(reason: impl ToString) -> Result<(), Error> {
     Ok(())
 }
 
+/// Largest request that is read; it names files, and holds one recipe.
+const MOST_BYTES: u64 = 1 << 26;
+
 fn read(path: &PathBuf) -> Result<Spec, Error> {
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
-    let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let text = zoo_files::read(path, MOST_BYTES).map_err(|error| wrong(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
 }
 

@@ -5,7 +5,6 @@
 //! are published, training batches of one length, labels in range.
 
 use crate::{ImageError, Memory, SetInfo, Split};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -79,7 +78,7 @@ fn append_batch(set: &SetInfo, path: &Path, memory: &mut Memory) -> Result<usize
 
 /// At most `max_bytes` of a file, and the size of the whole file in bytes.
 fn read_at_most(path: &Path, max_bytes: usize) -> io::Result<(Vec<u8>, u64)> {
-    let file = File::open(path)?;
+    let file = zoo_files::open(path)?;
     let size_bytes = file.metadata()?.len();
     let mut bytes = Vec::new();
     file.take(max_bytes as u64).read_to_end(&mut bytes)?;

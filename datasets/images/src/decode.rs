@@ -3,15 +3,13 @@
 //! Which of the two a file is, its content says. Transparency and the EXIF orientation are ignored,
 //! as torchvision's loader does. Palettes are looked up; a sample of 16 bits keeps its high byte, as
 //! in PIL's colour images (PIL cuts 16-bit *grey* off at 255, which leaves little but white). CMYK
-//! becomes RGB in the decoder. What PIL calls truncated is refused here too: the decoder of JPEG
-//! would make up the rest in grey.
+//! becomes RGB in the decoder.
 
+use crate::container::{CUT_OFF, whole};
+use crate::scans::is_cut;
 use crate::{Color, FolderOptions, ImageError};
 use image::error::{DecodingError, ImageFormatHint};
-use image::{
-    DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, RgbImage, imageops::FilterType,
-};
-use std::fs;
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, RgbImage, imageops::FilterType};
 use std::io::{self, Cursor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -27,8 +25,8 @@ const MAX_FILE_SIDE: u32 = 1 << 14;
 /// pixels each; JPEG spends a bit or more on 64 pixels. A file that claims more is not whole, and
 /// is refused before memory is set aside for it.
 const MAX_PIXELS_PER_BYTE: u64 = 8 * 1_032;
-/// Of a file whose pixels or end are not there.
-const CUT_OFF: &str = "it is cut off before its end";
+/// What to do about a file that cannot be read.
+const CHECK_IT: &str = "check that it exists and may be read";
 /// Largest file that is read: more than [`MAX_PIXELS`] take without any compression.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
@@ -43,38 +41,50 @@ pub fn read_image(
 ) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
     let size = options.size.map(check_size).transpose()?;
     let bytes = read_file(path)?;
+    dimensions(path, &bytes)?;
+    decode(path, &bytes, size, options.color)
+}
+
+/// Decodes an image file whose [`dimensions`] were had before.
+pub(crate) fn decode(
+    path: &Path,
+    bytes: &[u8],
+    size: Option<[usize; 2]>,
+    color: Color,
+) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
     let image = guarded(path, || {
-        let decoder = decoder(path, &bytes)?;
+        let decoder = decoder(path, bytes)?;
         DynamicImage::from_decoder(decoder).map_err(|source| not_decoded(path, source))
     })?;
-    let mut image = in_color(image, options.color);
+    let mut image = in_color(image, color);
     if let Some([height, width]) = size {
         // `resize_exact` leaves an image of that size untouched.
         image = image.resize_exact(width as u32, height as u32, FilterType::Triangle);
     }
-    let (channels, height, width) = (options.color.channels(), image.height(), image.width());
+    let (channels, height, width) = (color.channels(), image.height(), image.width());
     let pixels = channel_major(image.into_bytes(), channels);
     Ok((pixels, [channels, height as usize, width as usize]))
 }
 
 /// The bytes of a file.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
-    let size_bytes = fs::metadata(path).map_err(|e| unreadable(path, e))?.len();
-    if size_bytes > MAX_FILE_BYTES {
-        return Err(ImageError::Unexpected {
-            path: path.into(),
-            expected: format!("at most {MAX_FILE_BYTES} bytes"),
-            found: format!("{size_bytes} bytes"),
-            next: "scale the image down, or remove the file".into(),
-        });
-    }
-    fs::read(path).map_err(|source| unreadable(path, source))
+    zoo_files::read(path, MAX_FILE_BYTES).map_err(|source| ImageError::Read {
+        path: path.into(),
+        next: match source.kind() {
+            io::ErrorKind::FileTooLarge => "scale the image down, or remove the file".into(),
+            _ => CHECK_IT.into(),
+        },
+        source,
+    })
 }
 
 /// Height and width from the header of a file that is whole, as far as that can be told without
 /// decoding it.
 pub(crate) fn dimensions(path: &Path, bytes: &[u8]) -> Result<[usize; 2], ImageError> {
     let (width, height) = guarded(path, || Ok(decoder(path, bytes)?.dimensions()))?;
+    if is_cut(bytes) {
+        return Err(not_decoded(path, problem(CUT_OFF)));
+    }
     Ok([height as usize, width as usize])
 }
 
@@ -97,16 +107,9 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ImageError>) -> Resu
 
 /// A decoder that has read the header, of an image that is not too large to decode.
 fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, ImageError> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let pixels = whole(bytes).map_err(|fault| not_decoded(path, problem(&fault)))?;
+    let reader = ImageReader::new(Cursor::new(pixels)).with_guessed_format();
     let reader = reader.map_err(|source| unreadable(path, source))?;
-    let fault = match reader.format() {
-        Some(ImageFormat::Png) => png_fault(bytes),
-        Some(ImageFormat::Jpeg) if !jpeg_is_whole(bytes) => Some(CUT_OFF.into()),
-        _ => None,
-    };
-    if let Some(fault) = fault {
-        return Err(not_decoded(path, problem(&fault)));
-    }
     let decoder = reader.into_decoder();
     let decoder = decoder.map_err(|source| not_decoded(path, source))?;
     let (width, height) = decoder.dimensions();
@@ -124,78 +127,6 @@ fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, I
         found: format!("{height}x{width} pixels (height x width)"),
         next: "scale the image down, or remove the file".into(),
     })
-}
-
-/// What is wrong with a PNG's chunks, as its decoder would find: it needs the palette before the
-/// pixels, and some chunk behind them. What the pixels unpack to, only decoding tells.
-fn png_fault(bytes: &[u8]) -> Option<String> {
-    const IN_PALETTE: Option<&u8> = Some(&3);
-    let color_type = bytes.get(25);
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    let (mut has_palette, mut has_pixels, mut is_whole) = (false, false, false);
-    while let Some((head, body)) = rest.split_first_chunk::<8>() {
-        let (length, kind) = head.split_at(4);
-        // In any letter case: a damaged name must not pass for a chunk that can be done without.
-        let is_pixels = kind.eq_ignore_ascii_case(b"IDAT");
-        is_whole |= has_pixels && !is_pixels;
-        if is_whole && kind == b"IEND" {
-            break;
-        }
-        let length = length
-            .iter()
-            .fold(0, |value, byte| value << 8 | usize::from(*byte));
-        let Some((data, (sum, after))) = body
-            .split_at_checked(length)
-            .and_then(|(data, after)| Some((data, after.split_first_chunk::<4>()?)))
-        else {
-            break;
-        };
-        // A small first letter: decoders pass over such a chunk if it is damaged.
-        let is_critical = is_pixels || kind[0] & 0x20 == 0;
-        if is_critical && checksum(kind, data) != u32::from_be_bytes(*sum) {
-            let kind = kind.escape_ascii();
-            return Some(format!(
-                "it is damaged: the checksum of its {kind} chunk is wrong"
-            ));
-        }
-        if is_pixels && color_type == IN_PALETTE && !has_palette {
-            return Some("its pixels are places in a palette that it lacks".into());
-        }
-        has_palette |= kind == b"PLTE";
-        has_pixels |= is_pixels;
-        rest = after;
-    }
-    (!is_whole).then(|| CUT_OFF.into())
-}
-
-fn checksum(kind: &[u8], data: &[u8]) -> u32 {
-    let mut sum = flate2::Crc::new();
-    sum.update(kind);
-    sum.update(data);
-    sum.sum()
-}
-
-/// Whether a JPEG has the marker of its end behind its first scan. In a scan, a byte 0xff is never
-/// followed by that marker's second byte.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xda;
-    const END_OF_IMAGE: &[u8] = &[0xff, 0xd9];
-    let mut at = 2;
-    loop {
-        match bytes.get(at..at + 4) {
-            Some([0xff, START_OF_SCAN, ..]) => {
-                let mut pairs = bytes[at..].windows(2).rev();
-                return pairs.any(|pair| pair == END_OF_IMAGE);
-            }
-            // Fill bytes, and whatever decoders skip between segments.
-            Some([0xff, 0xff | 0x00..=0x01 | 0xd0..=0xd8, ..]) => at += 1,
-            Some([0xff, _, high, low]) => {
-                at += 2 + usize::from(u16::from_be_bytes([*high, *low]));
-            }
-            Some(_) => at += 1,
-            None => return false,
-        }
-    }
 }
 
 /// Eight bits a sample, in the channels that are asked for.
@@ -250,7 +181,7 @@ fn channel_major(samples: Vec<u8>, channels: usize) -> Vec<u8> {
 pub(crate) fn unreadable(path: &Path, source: io::Error) -> ImageError {
     ImageError::Read {
         path: path.into(),
-        next: "check that it exists and may be read".into(),
+        next: CHECK_IT.into(),
         source,
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{check_size, dimensions, read_file, read_image, unreadable};
+use crate::decode::{check_size, decode, dimensions, read_file, unreadable};
 use crate::listing::{PassedOver, count_loose, is_ignored, pictures};
 use crate::{ImageError, ImageSet, Items, LabeledImage};
 
@@ -337,7 +337,10 @@ impl Files {
 
     pub(crate) fn read(&self, index: usize, shape: [usize; 3]) -> Result<LabeledImage, ImageError> {
         let path = self.path(index);
-        let (pixels, found) = read_image(&path, &self.options)?;
+        // Data is summed before it is trained on, by way of `bytes`: what that checks need not be
+        // checked again at every pass.
+        let bytes = read_file(&path)?;
+        let (pixels, found) = decode(&path, &bytes, self.options.size, self.options.color)?;
         self.check_shape(path, shape, found)?;
         Ok(LabeledImage {
             pixels,

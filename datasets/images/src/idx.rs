@@ -5,7 +5,6 @@
 
 use crate::{ImageError, Memory, SetInfo, Split};
 use flate2::bufread::MultiGzDecoder;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -82,7 +81,7 @@ impl<'a> IdxFile<'a> {
 
     /// The data bytes, after checking that the file holds items of `item_shape` and nothing else.
     fn read(&self, item_shape: &[usize]) -> Result<Vec<u8>, ImageError> {
-        let mut file = BufReader::new(File::open(&self.path).map_err(|e| self.unreadable(e))?);
+        let mut file = BufReader::new(zoo_files::open(&self.path).map_err(|e| self.unreadable(e))?);
         let start = file.fill_buf().map_err(|e| self.unreadable(e))?;
         let mut reader: Box<dyn Read> = if start.starts_with(&[0x1f, 0x8b]) {
             Box::new(MultiGzDecoder::new(file))

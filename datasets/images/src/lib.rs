@@ -19,12 +19,14 @@
 
 mod augment;
 mod cifar10;
+mod container;
 mod decode;
 mod error;
 mod folder;
 mod glyphs;
 mod idx;
 mod listing;
+mod scans;
 mod sets;
 mod strokes;
 

@@ -6,9 +6,9 @@
 //! three for every image; if it is something else, it is refused when it is checked. What is passed
 //! over is counted by kind, to be told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -56,17 +56,32 @@ impl PassedOver {
 ///
 /// # Errors
 ///
-/// A folder or link that cannot be followed, back to a folder above it included.
+/// A folder or link that cannot be followed, or that leads to a folder which is listed already: links
+/// among a few folders would be ways without end.
 pub(crate) fn pictures(class_folder: &Path) -> Result<(Vec<PathBuf>, PassedOver), ImageError> {
     let mut pictures = Vec::new();
     let mut passed_over = PassedOver::default();
+    let mut listed = HashSet::new();
     let walk = WalkDir::new(class_folder).follow_links(true).into_iter();
     for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_ignored(entry.file_name())) {
         let entry = entry.map_err(|error| not_followed(class_folder, error))?;
-        if !entry.file_type().is_file() {
+        let path = entry.path();
+        if entry.file_type().is_dir() {
+            let real = fs::canonicalize(path).map_err(|source| unreadable(path, source))?;
+            if let Some(real) = listed.replace(real) {
+                return Err(ImageError::Unexpected {
+                    path: path.into(),
+                    expected: "pictures and folders of them".into(),
+                    found: format!("a second way to {}", real.display()),
+                    next: "remove the link".into(),
+                });
+            }
             continue;
         }
-        let path = entry.path();
+        if !entry.file_type().is_file() {
+            passed_over.add("devices, pipes or sockets".into(), path);
+            continue;
+        }
         match kind(path)? {
             Content::Read => {
                 let below = path.strip_prefix(class_folder).unwrap_or(path);
@@ -167,7 +182,7 @@ fn kind(path: &Path) -> Result<Content, ImageError> {
 
 fn content(path: &Path) -> io::Result<Content> {
     let mut start = Vec::new();
-    File::open(path)?.take(16).read_to_end(&mut start)?;
+    zoo_files::open(path)?.take(16).read_to_end(&mut start)?;
     let at =
         |offset: usize, magic: &[u8]| start.get(offset..).is_some_and(|s| s.starts_with(magic));
     let formats = [

@@ -290,6 +290,52 @@ fn links_are_followed_and_loops_are_refused() {
     assert_refused(&dir, &["again", "a link back to", "remove the link"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_passed_over_and_links_have_an_end() {
+    use std::os::unix::fs::symlink;
+    let dir = folder(&["train", "test"]);
+    let cat = dir.path().join("train/cat");
+    symlink("/dev/zero", cat.join("1.png")).unwrap();
+    symlink("/dev/zero", cat.join("2")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(cat.join("3.jpg"))
+        .status();
+    assert!(made.unwrap().success());
+    let opened = open(&dir);
+    assert_eq!(opened.train.len(), 2);
+    let warnings = opened.warnings.join("\n");
+    assert!(
+        warnings.contains("3 devices, pipes or sockets"),
+        "{warnings}"
+    );
+    // One that takes a picture's place later.
+    fs::remove_file(cat.join("0.png")).unwrap();
+    fs::rename(cat.join("3.jpg"), cat.join("0.png")).unwrap();
+    let error = opened.train.get(0).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        error.to_string().contains("cat/0.png") && cause.contains("pipe"),
+        "{cause}"
+    );
+    assert!(opened.train.checked_bytes(0).is_err());
+
+    // Two ways from each folder to the next: a thousand million in all, and none leads back.
+    let dog = dir.path().join("train/dog");
+    for depth in 0..30 {
+        let (here, next) = (format!("../{depth}"), format!("../{}", depth + 1));
+        fs::create_dir(dir.path().join(&here[3..])).unwrap();
+        for way in ["a", "b"] {
+            symlink(&next, dir.path().join(&here[3..]).join(way)).unwrap();
+        }
+    }
+    write(&dir.path().join("30/0.png"), &encoded(ImageFormat::Png, 1));
+    symlink("../../0", dog.join("ways")).unwrap();
+    fs::remove_file(cat.join("0.png")).unwrap();
+    write(&cat.join("0.png"), &encoded(ImageFormat::Png, 1));
+    assert_refused(&dir, &["a second way to", "/30", "remove the link"]);
+}
+
 #[test]
 fn a_header_is_checked_without_decoding() {
     let dir = folder(&["train", "test"]);

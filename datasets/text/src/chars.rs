@@ -128,7 +128,8 @@ impl Corpus {
     /// out the last `valid_fraction` of its characters (0 or more, below 1).
     ///
     /// # Errors
-    /// A folder; a file that cannot be read, is empty or is not UTF-8; a fraction out of range.
+    /// A folder; a file that cannot be read, is empty or is not UTF-8; a fraction out of range, or of
+    /// which nothing is left for one of the splits.
     pub fn open(path: impl AsRef<Path>, valid_fraction: f64) -> Result<Self, TextError> {
         let path = path.as_ref();
         if !(0.0..1.0).contains(&valid_fraction) {
@@ -156,7 +157,20 @@ impl Corpus {
             });
         }
         // Rounded down, as nanoGPT's `int(n * 0.9)`.
-        let num_train = (text.chars().count() as f64 * (1.0 - valid_fraction)) as usize;
+        let num_chars = text.chars().count();
+        let num_train = (num_chars as f64 * (1.0 - valid_fraction)) as usize;
+        if valid_fraction > 0.0 && (num_train == 0 || num_train == num_chars) {
+            let nothing = if num_train == 0 { "train" } else { "validate" };
+            return Err(TextError::Value {
+                name: "data.valid_fraction",
+                found: format!("{valid_fraction:?}"),
+                expected: format!(
+                    "0, or a share of the {num_chars} characters of {} that leaves some to train on and \
+                     some to validate on; it leaves none to {nothing} on",
+                    path.display()
+                ),
+            });
+        }
         let boundary = text.char_indices().nth(num_train).map(|(byte, _)| byte);
         let (train, valid) = text.split_at(boundary.unwrap_or(text.len()));
         let vocabulary = CharVocabulary::of_text(text);
@@ -339,6 +353,20 @@ mod tests {
                 Corpus::open(&path, fraction),
                 Err(TextError::Value { .. })
             ));
+        }
+        for (fraction, nothing) in [
+            (1e-300, "none to validate on"),
+            (f64::MIN_POSITIVE, "none to validate on"),
+            (1.0 - f64::EPSILON, "none to train on"),
+            (0.995, "none to train on"),
+        ] {
+            let message = Corpus::open(&path, fraction).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!("data.valid_fraction = {fraction:?}"))
+                    && message.contains("the 100 characters of")
+                    && message.contains(nothing),
+                "{message}"
+            );
         }
         let corpus = Corpus::open(&path, 0.1).unwrap();
         assert!(corpus.windows(Split::Valid, 5).is_ok());

@@ -1,6 +1,5 @@
 //! The one way in which this crate reads a file: whole, as UTF-8, or with a hint at what it is instead.
 
-use std::fs;
 use std::path::Path;
 
 use crate::TextError;
@@ -68,12 +67,14 @@ pub(crate) const COMPRESSED: &[(&str, &str)] = &[
     ("lz4", "lz4 -d"),
     ("zip", "unzip"),
 ];
+/// Largest file that is read: rows and tokens are numbered in 32 bits.
+const MOST_BYTES: u64 = u32::MAX as u64;
 /// Bytes at the start of a file in which zeros tell UTF-16.
 const NUM_LOOKED_AT: usize = 4096;
 
 /// Reads a whole file as text.
 pub(crate) fn read_utf8(path: &Path) -> Result<String, TextError> {
-    let bytes = fs::read(path).map_err(|source| TextError::Read {
+    let bytes = zoo_files::read(path, MOST_BYTES).map_err(|source| TextError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -171,6 +172,7 @@ fn advice(bytes: &[u8], byte: usize, cut: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+    use std::fs;
 
     use super::*;
 
@@ -259,6 +261,23 @@ mod tests {
                 ..
             }) if next.contains("not whole")
         ));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (device, pipe) = (dir.path().join("device.txt"), dir.path().join("pipe.txt"));
+        std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        // Each would be read for ever.
+        for path in [device, pipe] {
+            let error = read_utf8(&path).unwrap_err();
+            let cause = error.source().unwrap().to_string();
+            assert!(cause.contains("not a regular file"), "{cause}");
+            assert!(error.to_string().contains(&path.display().to_string()));
+        }
     }
 
     #[test]

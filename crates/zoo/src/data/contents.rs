@@ -24,7 +24,7 @@ const CHUNK: usize = 1024;
 const CLOCK_GRAIN: Duration = Duration::from_secs(4);
 /// Counted up where more is checked than before, so that what passed then is read again.
 #[cfg(unix)]
-const CHECKS: u32 = 2;
+const CHECKS: u32 = 3;
 /// Sums that are remembered, the newest ones.
 const MOST_REMEMBERED: usize = 256;
 /// Where they are, below the user's cache folder.
@@ -81,6 +81,9 @@ impl Data {
     }
 }
 
+/// Largest file of sums that is read: a hundred bytes for each of [`MOST_REMEMBERED`], many times over.
+const MOST_BYTES: u64 = 1 << 24;
+
 /// Sums by stamp, the newest last.
 struct Known {
     file: Option<PathBuf>,
@@ -91,7 +94,7 @@ struct Known {
 impl Known {
     /// A file that cannot be read, or is damaged, is one that is not there.
     fn read(file: Option<&Path>) -> Self {
-        let text = file.and_then(|file| fs::read(file).ok());
+        let text = file.and_then(|file| zoo_files::read(file, MOST_BYTES).ok());
         let sums = text.and_then(|text| serde_json::from_slice(&text).ok());
         Self {
             file: file.map(Path::to_owned),
@@ -123,7 +126,8 @@ impl Known {
         }
         let sum = hexadecimal(hasher.finalize());
         if let Some(stamp) = before
-            && stamp.newest + CLOCK_GRAIN < began
+            // Its time may be the last one that there is.
+            && stamp.newest.checked_add(CLOCK_GRAIN).is_some_and(|known| known < began)
             && source.stamp().is_some_and(|after| after.key == stamp.key)
         {
             self.sums.push((stamp.key, sum.clone()));

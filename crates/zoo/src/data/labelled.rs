@@ -223,6 +223,7 @@ fn divide(
     split::check_validation(options.validation, has_valid)?;
     let fraction = split::test_fraction(options.test_fraction, has_valid, has_test)?;
     let labels: Vec<usize> = set.train.labels().collect();
+    split::check_share(options.test_fraction, labels.len())?;
     let (rest, tested) = split::hold_out(&labels, fraction, options.split_seed);
     let (train, held) = split::cut(rest, options.validation, options.split_seed)?;
     warnings.extend(split::held_out_unasked(

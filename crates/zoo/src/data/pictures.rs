@@ -125,6 +125,7 @@ fn assemble(
     let labels: Vec<usize> = (examples.iter())
         .map(|index| train.label(*index as usize))
         .collect();
+    split::check_share(options.test_fraction, labels.len())?;
     let (rest, tested) = split::hold_out(&labels, fraction, options.split_seed);
     let mut warnings = opened.warnings;
     warnings.extend(split::held_out_unasked(

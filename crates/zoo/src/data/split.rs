@@ -32,6 +32,25 @@ pub fn test_fraction(given: Option<f64>, has_valid: bool, has_test: bool) -> Res
     }
 }
 
+/// Refuses a share of which nothing would be left for the test, or for the training.
+pub fn check_share(given: Option<f64>, examples: usize) -> Result<(), Error> {
+    let Some(fraction) = given.filter(|fraction| *fraction > 0.0) else {
+        return Ok(());
+    };
+    let count = (examples as f64 * fraction).round() as usize;
+    let problem = match count {
+        0 => "none to test on",
+        count if count >= examples => "none to train on",
+        _ => return Ok(()),
+    };
+    Err(Error::Request(format!(
+        "data.test_fraction = {fraction:?}: leaves {problem} of {examples} examples; give 0, or a share \
+         between {} and {}",
+        1.0 / examples as f64,
+        1.0 - 1.0 / examples as f64
+    )))
+}
+
 /// What to tell where examples are held out without a word about it in the recipe.
 pub fn held_out_unasked(given: Option<f64>, held_out: usize, all: usize) -> Option<String> {
     (given.is_none() && held_out > 0).then(|| {
@@ -151,6 +170,28 @@ mod tests {
         assert_eq!(hold_out(&[0, 1, 1], 0.01, 1).1.len(), 1);
         assert!(hold_out(&labels, 0.0, 1).1.is_empty());
     }
+
+    #[test]
+    fn a_share_leaves_some_to_train_and_some_to_test_on() {
+        for (fraction, problem) in [
+            (1e-300, "none to test on of 100 examples"),
+            (0.004, "none to test on of 100 examples"),
+            (0.996, "none to train on of 100 examples"),
+            (1.0 - f64::EPSILON, "none to train on"),
+        ] {
+            let message = check_share(Some(fraction), 100).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!(
+                    "data.test_fraction = {fraction:?}: leaves {problem}"
+                )),
+                "{message}"
+            );
+        }
+        for fraction in [None, Some(0.0), Some(0.01), Some(0.99)] {
+            check_share(fraction, 100).unwrap();
+        }
+    }
+
     #[test]
     fn classes_that_are_never_tested_are_named() {
         let names: Vec<String> = (0..13).map(|class| format!("c{class}")).collect();

@@ -67,7 +67,7 @@ const WRITES: [&str; 9] = [
     "fs::copy",
     "fs::create_dir",
     "fs::hard_link",
-    "fs::symlink",
+    "fs::symlink(",
 ];
 
 /// The first of [`WRITES`] in a line of a program: not of `crates/files`, which is there for it, and

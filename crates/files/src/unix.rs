@@ -121,3 +121,22 @@ impl Handle {
 pub(crate) fn has_other_names(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.nlink() > 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_created_and_never_opened() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Handle::open(root.path()).unwrap();
+        folder.new_file("file".as_ref()).unwrap();
+        for (name, to) in [("link", "file"), ("to nothing", "absent")] {
+            std::os::unix::fs::symlink(root.path().join(to), root.path().join(name)).unwrap();
+        }
+        for name in ["file", "link", "to nothing"] {
+            let error = folder.new_file(name.as_ref()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}");
+        }
+    }
+}

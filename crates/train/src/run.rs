@@ -347,8 +347,11 @@ impl Run {
         Ok(path)
     }
 
-    /// Whether the folder is still the one that was locked.
-    fn check_there(&self) -> Result<(), RunError> {
+    /// Whether the folder is still the one that was locked, before something is written by its path.
+    ///
+    /// # Errors
+    /// That it is not.
+    pub fn check_there(&self) -> Result<(), RunError> {
         let there = self.folder.is_there() && same_file(&self.lock, &self.path(LOCK_FILE));
         if there {
             return Ok(());
@@ -880,5 +883,16 @@ mod tests {
         fs::create_dir(run.folder()).unwrap();
         fs::write(run.folder().join(".lock"), "").unwrap();
         assert!(matches!(run.write("a", b""), Err(RunError::Removed { .. })));
+        // Nor one that a link leads to, be it the same lock.
+        #[cfg(unix)]
+        {
+            let run = create(root.path(), "y");
+            let other = root.path().join("other");
+            fs::create_dir(&other).unwrap();
+            fs::rename(run.folder().join(LOCK_FILE), other.join(LOCK_FILE)).unwrap();
+            fs::remove_dir_all(run.folder()).unwrap();
+            std::os::unix::fs::symlink(&other, run.folder()).unwrap();
+            assert!(matches!(run.check_there(), Err(RunError::Removed { .. })));
+        }
     }
 }

@@ -335,6 +335,7 @@ fn keep_whole(prepared: &Prepared, run: &Run, ready: &dyn Ready) -> Result<(), E
     }
     let model = run.folder().join(MODEL_FILE);
     if !model.is_file() {
+        run.check_there()?;
         warn(MODEL_FILE);
         ready.save(&model, None)?;
     }
@@ -353,6 +354,7 @@ fn conclude(
 ) -> Result<Event, Error> {
     let Trained { ready, outcome } = trained;
     let (recipe, data) = (&prepared.recipe, &prepared.data);
+    run.check_there()?;
     ready.save(&run.folder().join(MODEL_FILE), None)?;
     let mut result = Outcome {
         metrics: named("valid", outcome.validation.unwrap_or_default()).collect(),

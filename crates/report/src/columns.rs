@@ -1,9 +1,11 @@
 //! Columns of text for a terminal, of words that came from files.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns of a terminal that a cell takes at most: one long name must not push the others off it.
 const MOST: usize = 80;
+/// Columns that a sentence takes at most.
+const MOST_OF_SENTENCE: usize = 2_000;
 
 /// What came from a file, made harmless to a table and to a terminal: no line break, no escape, and
 /// nothing that turns the direction of what follows.
@@ -17,19 +19,27 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// The same, cut where it would be wider than a cell.
 pub(crate) fn short(text: &str) -> String {
-    // Every letter has a byte or more: of a long text, only the beginning is looked at.
-    let start: String = text.chars().take(4 * MOST).collect();
+    cut(text, MOST)
+}
+
+/// The same, cut where it would be longer than any sentence.
+pub(crate) fn sentence(text: &str) -> String {
+    cut(text, MOST_OF_SENTENCE)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    // Of a long text, only the beginning is looked at; what has no width of its own counts too.
+    let start: String = text.chars().take(2 * most).collect();
     let shown = one_line(&start);
-    if width(&shown) <= MOST && start.len() == text.len() {
+    if width(&shown) <= most && start.len() == text.len() {
         return shown;
     }
-    let mut cut = String::new();
-    for letter in shown.chars() {
-        if width(&cut) + 3 > MOST {
-            break;
-        }
-        cut.push(letter);
-    }
+    let mut columns = 0;
+    let fits = |letter: &char| {
+        columns += letter.width().unwrap_or(0);
+        columns < most
+    };
+    let cut: String = shown.chars().take_while(fits).collect();
     cut + "…"
 }
 
@@ -82,6 +92,11 @@ mod tests {
         for long in ["x", "\u{4e16}", "e\u{301}", "\u{301}", "\u{1b}"] {
             let cell = short(&long.repeat(70_000));
             assert!(width(&cell) <= MOST && cell.ends_with('…'), "{cell}");
+            let told = sentence(&long.repeat(70_000));
+            assert!(
+                width(&told) <= MOST_OF_SENTENCE && told.len() < 20_000,
+                "{told}"
+            );
         }
     }
 

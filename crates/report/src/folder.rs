@@ -8,6 +8,7 @@ use zoo_train::{
     Event, METRICS_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, RECORD_FILE, Record, Run, State, events_in,
 };
 
+use crate::columns::sentence;
 use crate::insight::{INSIGHT_FILE, Insight};
 
 /// What there is to show of a run.
@@ -45,7 +46,8 @@ impl Folder {
             path: path.join(file),
             problem,
         };
-        let record = Record::read(path).map_err(|error| fail(RECORD_FILE, error.to_string()))?;
+        let record =
+            Record::read(path).map_err(|error| fail(RECORD_FILE, sentence(&error.to_string())))?;
         let mut problems = Vec::new();
         let recipe = zoo_files::read_text(&path.join(RECIPE_FILE), MOST_RECIPE_BYTES);
         let recipe = recipe.unwrap_or_else(|error| {

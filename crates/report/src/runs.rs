@@ -15,7 +15,7 @@ use zoo_train::{
 };
 
 use crate::Folder;
-use crate::columns::{columns, one_line, padded, short, width};
+use crate::columns::{columns, one_line, padded, sentence, short, width};
 use crate::format::{duration, metric, state_text};
 
 /// One run of a list.
@@ -270,7 +270,7 @@ pub fn list_text(rows: &[Row]) -> String {
     let mut text = columns(&cells, "");
     for row in rows {
         if let Some(problem) = &row.problem {
-            text += &format!("{}: {}\n", one_line(&row.run), one_line(problem));
+            text += &format!("{}: {}\n", one_line(&row.run), sentence(problem));
         }
     }
     text
@@ -445,7 +445,7 @@ pub fn difference_text(sections: &[Section], a: &Folder, b: &Folder) -> String {
     for section in sections {
         let title = &section.title;
         if let Some(problem) = &section.problem {
-            text += &format!("\n{title}: not compared: {}\n", one_line(problem));
+            text += &format!("\n{title}: not compared: {}\n", sentence(problem));
             continue;
         }
         if section.rows.is_empty() {

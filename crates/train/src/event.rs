@@ -129,6 +129,13 @@ pub fn events_in(folder: &Path) -> io::Result<(Vec<Event>, Vec<String>)> {
 /// At most this many unreadable lines are named one by one.
 const NAMED_PROBLEMS: usize = 5;
 
+/// Longest line that is read; the longest that is written holds a recipe. A line is a tree before it
+/// is an event, which takes many times its length.
+const MOST_LINE_BYTES: usize = 1 << 22;
+
+/// Characters of what is wrong with a line that are told.
+const MOST_QUOTED: usize = 300;
+
 /// Reads a `metrics.jsonl`: its events, and what was wrong with the lines that are none. A last
 /// line without its end is none of these: the run is writing it, or was killed while it did.
 pub fn read_events(bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
@@ -138,10 +145,18 @@ pub fn read_events(bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        match serde_json::from_slice(line) {
+        let read = match line.len() {
+            length if length > MOST_LINE_BYTES => {
+                Err(format!("{length} bytes are more than {MOST_LINE_BYTES}"))
+            }
+            // It may quote what stands there.
+            _ => serde_json::from_slice(line)
+                .map_err(|error| error.to_string().chars().take(MOST_QUOTED).collect()),
+        };
+        match read {
             Ok(event) => events.push(event),
-            Err(error) if problems.len() < NAMED_PROBLEMS => {
-                problems.push(format!("metrics.jsonl, line {number}: {error}"));
+            Err(problem) if problems.len() < NAMED_PROBLEMS => {
+                problems.push(format!("metrics.jsonl, line {number}: {problem}"));
             }
             Err(_) => unnamed += 1,
         }
@@ -181,6 +196,10 @@ mod tests {
             "{problems:?}"
         );
         assert_eq!(read_events(b"").0, []);
+        let long = format!("{}{}\n{}\n", line(1), " ".repeat(MOST_LINE_BYTES), line(2));
+        let (events, problems) = read_events(long.as_bytes());
+        assert_eq!((events.len(), problems.len()), (1, 1));
+        assert!(problems[0].contains("more than 4194304"), "{problems:?}");
     }
 
     #[test]

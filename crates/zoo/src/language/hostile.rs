@@ -110,6 +110,13 @@ fn a_text_is_as_long_as_the_steps_leave_room_for() {
     sentence(&tokenizer, &"a".repeat(500), 8).unwrap();
     let error = sentence(&tokenizer, &"a".repeat(32_769), 8).unwrap_err();
     assert!(error.contains("32768 at most"), "{error}");
+    // A sixteenth: of tokens four times as long as are tried at each place in time.
+    let chain: Vec<Json> = (1..=256)
+        .map(|length| json!(["a".repeat(length), -1.0]))
+        .collect();
+    let chain = json!({"model": {"type": "Unigram", "unk_id": 0, "vocab": chain}});
+    let error = sentence(&read(chain).unwrap(), &"a".repeat(262_145), 8).unwrap_err();
+    assert!(error.contains("262144 at most"), "{error}");
     let mut word = added("a", false);
     word["single_word"] = json!(true);
     let tokenizer = read(json!({"added_tokens": [word]})).unwrap();

@@ -52,6 +52,10 @@ const MOST_GROWN: usize = 1 << 22;
 /// seconds at this length. Llama 3's and most other regular expressions may do so.
 pub(super) const MOST_SEARCHED: f64 = 65_536.0;
 
+/// How long the parts of a text are that may be tried at each of its places while [`MOST_GROWN`] bytes are
+/// cut in seconds; of longer ones, a text may have less, by the square.
+const TRIED: f64 = 64.0;
+
 /// What is known of a file that keeps within the bounds.
 pub(super) struct Shape {
     /// The largest id that the model or the post-processor gives; added tokens may have larger ones.
@@ -112,7 +116,8 @@ impl Shape {
             false => 1.0,
         });
         let searched = looked_at.fold(cost.searched.max(decoded.searched), f64::max);
-        let most = (MOST_GROWN as f64 / cost.growth).min(MOST_SEARCHED / searched);
+        let tried = (TRIED / file.model.tried() as f64).powi(2).min(1.0);
+        let most = (MOST_GROWN as f64 * tried / cost.growth).min(MOST_SEARCHED / searched);
         Ok(Self {
             largest_id: largest_id as u32,
             growth: cost.growth,
@@ -204,6 +209,16 @@ struct Model {
 }
 
 impl Model {
+    /// How long the parts are that it tries at each place of a text.
+    fn tried(&self) -> u64 {
+        let of_unigram = if self.vocab.is_list {
+            self.vocab.longest
+        } else {
+            0
+        };
+        self.max_input_chars_per_word.max(of_unigram as u64)
+    }
+
     fn check(&self) -> Result<(), String> {
         let most = match self.vocab.is_list {
             true => MOST_UNIGRAM_BYTES,

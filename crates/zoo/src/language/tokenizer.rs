@@ -105,9 +105,8 @@ impl Tokenizer {
         let most = self.shape.most_text_bytes;
         match text.len() {
             bytes if bytes > most => Err(format!(
-                "a text of {bytes} bytes, which this tokenizer may make {:.0} times as long: it takes \
-                 {most} at most",
-                self.shape.growth
+                "a text of {bytes} bytes: this tokenizer takes {most} at most, since more could take \
+                 minutes or all memory"
             )),
             _ => Ok(()),
         }

@@ -149,8 +149,9 @@ pub const TARGETS: &[Target] = &[
         name: "weights",
         check: weights,
         seeds: seeds::weights,
-        // The shortest entry of the table has some 50 bytes.
-        memory: |size| 24 * size + 256 * KIB,
+        // The shortest entry of the table has some 50 bytes; what is taken is written again, through a
+        // buffer of a megabyte.
+        memory: |size| 24 * size + MIB + 256 * KIB,
     },
     Target {
         name: "pickle",

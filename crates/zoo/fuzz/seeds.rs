@@ -403,43 +403,40 @@ pub fn pickled() -> Vec<u8> {
 /// A tensor of a pickle: its storage's key and numbers, its shape, and its strides.
 type View<'a> = (&'a str, u8, &'a [u8], &'a [u8]);
 
-fn state_dict(weight: View<'_>, bias: View<'_>) -> Vec<u8> {
-    fn text(text: &str) -> Vec<u8> {
-        let size = (text.len() as u32).to_le_bytes();
-        [b"X", &size[..], text.as_bytes()].concat()
-    }
-    const ORDERED: &[u8] = b"ccollections\nOrderedDict\n)R";
-    let tensor = |name: &str, (key, numbers, shape, strides): View<'_>| {
-        let tuple = |items: &[u8]| {
-            let items = items.iter().flat_map(|item| [b'K', *item]);
-            [b"(".to_vec(), items.collect(), b"t".to_vec()].concat()
-        };
-        [
-            text(name),
-            b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
-            text("storage"),
-            b"ctorch\nFloatStorage\n".to_vec(),
-            text(key),
-            text("cpu"),
-            vec![b'K', numbers],
-            b"tQK\0".to_vec(),
-            tuple(shape),
-            tuple(strides),
-            b"\x89".to_vec(),
-            ORDERED.to_vec(),
-            b"tR".to_vec(),
-        ]
-        .concat()
+/// Text in a pickle, and an empty dictionary.
+fn text(text: &str) -> Vec<u8> {
+    let size = (text.len() as u32).to_le_bytes();
+    [b"X", &size[..], text.as_bytes()].concat()
+}
+const ORDERED: &[u8] = b"ccollections\nOrderedDict\n)R";
+
+fn tensor((key, numbers, shape, strides): View<'_>) -> Vec<u8> {
+    let tuple = |items: &[u8]| {
+        let items = items.iter().flat_map(|item| [b'K', *item]);
+        [b"(".to_vec(), items.collect(), b"t".to_vec()].concat()
     };
     [
-        b"\x80\x02".to_vec(),
+        b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
+        text("storage"),
+        b"ctorch\nFloatStorage\n".to_vec(),
+        text(key),
+        text("cpu"),
+        vec![b'K', numbers],
+        b"tQK\0".to_vec(),
+        tuple(shape),
+        tuple(strides),
+        b"\x89".to_vec(),
         ORDERED.to_vec(),
-        b"(".to_vec(),
-        tensor("layers.0.weight", weight),
-        tensor("layers.0.bias", bias),
-        b"u.".to_vec(),
+        b"tR".to_vec(),
     ]
     .concat()
+}
+
+fn state_dict(weight: View<'_>, bias: View<'_>) -> Vec<u8> {
+    let (weight, bias) = (tensor(weight), tensor(bias));
+    let names = ["layers.0.weight", "layers.0.bias"].map(text);
+    let [a, b] = &names;
+    [b"\x80\x02", ORDERED, b"(", a, &weight, b, &bias, b"u."].concat()
 }
 
 /// An archive as `torch.save` writes it, around this pickle.
@@ -532,6 +529,17 @@ pub fn pickle() -> Vec<Vec<u8>> {
         b"X\x05\0\0\0epochK\x07u.",
     ]
     .concat();
+    // Lists that hold the same list twice each: once more of them, and there are twice as many paths.
+    let shared = [
+        &b"\x80\x02}(X\x0a\0\0\0state_dict"[..],
+        dict,
+        b"X\x01\0\0\0a",
+        &tensor(("0", 6, &[2], &[1])),
+        b"q\0",
+        &b"0(h\0h\0lq\0".repeat(4),
+        b"u.",
+    ]
+    .concat();
     let views = state_dict(("0", 6, &[2, 3], &[1, 2]), ("0", 6, &[2], &[4]));
     vec![
         torch_zip(&plain),
@@ -539,6 +547,7 @@ pub fn pickle() -> Vec<Vec<u8>> {
         torch_packed(&plain),
         plain,
         checkpoint,
+        shared,
         views,
     ]
 }

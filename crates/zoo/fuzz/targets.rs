@@ -184,8 +184,9 @@ pub const TARGETS: &[Target] = &[
         name: "optimizer",
         check: optimizer,
         seeds: seeds::optimizer,
-        // A table of names and numbers, which is read twice; the state has the model's size.
-        memory: |size| 64 * size + 512 * KIB,
+        // A table of names and numbers, read twice; a list in it may claim a megabyte (serde's limit),
+        // and the state has the model's size.
+        memory: |size| 64 * size + 2 * MIB,
     },
     Target {
         name: "insight",

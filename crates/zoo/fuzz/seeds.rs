@@ -404,7 +404,7 @@ pub fn pickled() -> Vec<u8> {
 type View<'a> = (&'a str, u8, &'a [u8], &'a [u8]);
 
 /// Text in a pickle, and an empty dictionary.
-fn text(text: &str) -> Vec<u8> {
+fn pickled_text(text: &str) -> Vec<u8> {
     let size = (text.len() as u32).to_le_bytes();
     [b"X", &size[..], text.as_bytes()].concat()
 }
@@ -417,10 +417,10 @@ fn tensor((key, numbers, shape, strides): View<'_>) -> Vec<u8> {
     };
     [
         b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
-        text("storage"),
+        pickled_text("storage"),
         b"ctorch\nFloatStorage\n".to_vec(),
-        text(key),
-        text("cpu"),
+        pickled_text(key),
+        pickled_text("cpu"),
         vec![b'K', numbers],
         b"tQK\0".to_vec(),
         tuple(shape),
@@ -434,9 +434,9 @@ fn tensor((key, numbers, shape, strides): View<'_>) -> Vec<u8> {
 
 fn state_dict(weight: View<'_>, bias: View<'_>) -> Vec<u8> {
     let (weight, bias) = (tensor(weight), tensor(bias));
-    let names = ["layers.0.weight", "layers.0.bias"].map(text);
+    let names = ["layers.0.weight", "layers.0.bias"].map(pickled_text);
     let [a, b] = &names;
-    [b"\x80\x02", ORDERED, b"(", a, &weight, b, &bias, b"u."].concat()
+    [&b"\x80\x02"[..], ORDERED, b"(", a, &weight, b, &bias, b"u."].concat()
 }
 
 /// An archive as `torch.save` writes it, around this pickle.

@@ -224,6 +224,11 @@ pub fn selected() -> Vec<&'static Target> {
 }
 
 impl Target {
+    /// Files that were made to break it.
+    pub fn traps(&self) -> Vec<Vec<u8>> {
+        seeds::traps(self.name)
+    }
+
     /// Checks one file, and what it cost; says whether the parser took it.
     ///
     /// # Panics

@@ -225,3 +225,57 @@ fn any_other_panic_of_a_device_is_an_error_too() {
     assert!(error.contains("Parent device is lost"), "{error}");
     assert!(!error.contains("micro_batch_size"), "{error}");
 }
+
+/// A checkpoint from a stranger has sums that are right and files that are not: no step is made.
+#[test]
+fn a_forged_checkpoint_is_refused_before_the_first_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let adam = [
+        "train.steps=6",
+        "optimizer.name=adam",
+        "train.ema_decay=0.9",
+    ];
+    let task = classify();
+    let checkpoint = |changes: &[&str], name: &str| {
+        let recipe = recipe(changes);
+        let mut run = Run::create(folder.path(), name, Origin::default()).unwrap();
+        let training = Training {
+            valid: Some(Points::new(60)),
+            run: Some(&mut run),
+            ..Training::new(&recipe, &task)
+        };
+        training.go().0.unwrap();
+        Checkpoint::read(&run.folder().join("checkpoints/6")).unwrap()
+    };
+    let sgd = checkpoint(&["train.steps=6", "optimizer.momentum=0.9"], "sgd");
+    let refused = |file: &str, bytes: &[u8]| {
+        let forged = checkpoint(&adam, "adam");
+        fs::write(forged.folder.join(file), bytes).unwrap();
+        let longer = recipe(&["train.steps=12", adam[1], adam[2]]);
+        let training = Training {
+            valid: Some(Points::new(60)),
+            resume: Some(&forged),
+            ..Training::new(&longer, &task)
+        };
+        let (fitted, events) = training.go();
+        assert!(events.is_empty(), "{events:?}");
+        fitted.unwrap_err().to_string()
+    };
+    let other = fs::read(sgd.folder.join("optimizer.bpk")).unwrap();
+    let error = refused("optimizer.bpk", &other);
+    assert!(
+        error.contains("hidden.weight: is the state of sgd, and the optimizer is adam"),
+        "{error}"
+    );
+    for file in ["model", "average", "best"] {
+        let name = format!("{file}.safetensors");
+        let mut bytes = fs::read(sgd.folder.join("model.safetensors")).unwrap();
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        let error = refused(&name, &bytes);
+        assert!(
+            error.contains(&name) && error.contains("holds NaN or infinity"),
+            "{error}"
+        );
+    }
+}

@@ -46,6 +46,18 @@ pub enum WeightsError {
         /// What was wrong.
         problem: String,
     },
+    /// Weights that are no numbers: whatever a model with them were asked, it would answer something.
+    #[error(
+        "{}: {name} holds NaN or infinity, as a training that diverged leaves it; take another file, \
+         or train again",
+        path.display()
+    )]
+    NotFinite {
+        /// The weights file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
     /// The file is sound but belongs to another model.
     #[error("{} does not fit this model; {}", path.display(), problems.join("; "))]
     Mismatch {

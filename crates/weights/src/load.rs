@@ -10,7 +10,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use search::Search;
 
 use crate::tree::{Leaf, Replace, leaves, replace};
-use crate::{Origin, Tensors, WeightsError};
+use crate::{Origin, Tensors, WeightsError, shown};
 
 /// What loading did beyond replacing every tensor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,14 +109,11 @@ impl Source {
     /// The values, laid out as ours.
     fn read(&self, tensors: &Tensors) -> Result<TensorData, WeightsError> {
         let mut data = tensors.get(&self.name)?;
-        // Whatever a model with such were asked, it would answer something.
         if !is_finite(&data) {
-            let problem = format!(
-                "{} holds NaN or infinity, as a training that diverged leaves it; take another file, \
-                 or train again",
-                self.name
-            );
-            return Err(WeightsError::read(&tensors.path, problem));
+            return Err(WeightsError::NotFinite {
+                path: tensors.path.clone(),
+                name: shown(&self.name),
+            });
         }
         if let Some(width) = self.interleaved {
             data = halves(&data, width);

@@ -292,7 +292,7 @@ fn archives(folder: &Path) -> Vec<Case> {
             &[&b"\x80\x02("[..], &b"]".repeat(30 * MIB), b"l."].concat(),
             Deflated,
         )],
-        "more than",
+        "has 31457285 bytes",
     );
     let big = vec![0; 64 * MIB];
     add(

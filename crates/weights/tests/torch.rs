@@ -670,6 +670,27 @@ fn values_that_hold_each_other_end_the_reading() {
     }
 }
 
+/// Histories, vocabularies and indices can be most of a file, and are within its budget.
+#[test]
+fn what_people_keep_beside_weights_is_no_bomb() {
+    let folder = Folder::new();
+    let words = (0..20_000).map(|number| (format!("w{number}"), Py::Int(number)));
+    let short = (0..20_000_u32).flat_map(|number| [&[0x8c, 4][..], &number.to_le_bytes()].concat());
+    let list = |items: Vec<u8>| Py::Raw([&b"]("[..], &items, b"e"].concat());
+    let object = dict([
+        ("state_dict", Py::Ordered(weights(1))),
+        ("vocabulary", dict(words)),
+        (
+            "losses",
+            Py::List((0..50_000).map(|n| Py::Float(n.into())).collect()),
+        ),
+        ("indices", list(b"M\x01\x02".repeat(50_000))),
+        ("bytes", list(b"K\x07".repeat(50_000))),
+        ("words", list(short.collect())),
+    ]);
+    opens(&folder.save(&object), 1).unwrap();
+}
+
 /// Every member of an archive, written again.
 fn rewritten(path: &Path, how: zip::CompressionMethod) {
     use std::io::{Cursor, Read, Write};

@@ -15,9 +15,10 @@ use image::{ExtendedColorType, ImageEncoder};
 use serde_json::json;
 use zoo::data::Codec;
 use zoo::registry::configure;
+use zoo_mlp::{Activation, MlpConfig};
 use zoo_train::{
     BestSoFar, Event, Manifest, Metrics, OptimizerConfig, OptimizerName, Outcome, Progress, Record,
-    Resumed, Spent, State,
+    Resumed, Spent, State, number,
 };
 use zoo_weights::Origin;
 
@@ -504,43 +505,40 @@ pub fn pickled() -> Vec<u8> {
 /// A tensor of a pickle: its storage's key and numbers, its shape, and its strides.
 type View<'a> = (&'a str, u8, &'a [u8], &'a [u8]);
 
-fn state_dict(weight: View<'_>, bias: View<'_>) -> Vec<u8> {
-    fn text(text: &str) -> Vec<u8> {
-        let size = (text.len() as u32).to_le_bytes();
-        [b"X", &size[..], text.as_bytes()].concat()
-    }
-    const ORDERED: &[u8] = b"ccollections\nOrderedDict\n)R";
-    let tensor = |name: &str, (key, numbers, shape, strides): View<'_>| {
-        let tuple = |items: &[u8]| {
-            let items = items.iter().flat_map(|item| [b'K', *item]);
-            [b"(".to_vec(), items.collect(), b"t".to_vec()].concat()
-        };
-        [
-            text(name),
-            b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
-            text("storage"),
-            b"ctorch\nFloatStorage\n".to_vec(),
-            text(key),
-            text("cpu"),
-            vec![b'K', numbers],
-            b"tQK\0".to_vec(),
-            tuple(shape),
-            tuple(strides),
-            b"\x89".to_vec(),
-            ORDERED.to_vec(),
-            b"tR".to_vec(),
-        ]
-        .concat()
+/// Text in a pickle, and an empty dictionary.
+fn pickled_text(text: &str) -> Vec<u8> {
+    let size = (text.len() as u32).to_le_bytes();
+    [b"X", &size[..], text.as_bytes()].concat()
+}
+const ORDERED: &[u8] = b"ccollections\nOrderedDict\n)R";
+
+fn tensor((key, numbers, shape, strides): View<'_>) -> Vec<u8> {
+    let tuple = |items: &[u8]| {
+        let items = items.iter().flat_map(|item| [b'K', *item]);
+        [b"(".to_vec(), items.collect(), b"t".to_vec()].concat()
     };
     [
-        b"\x80\x02".to_vec(),
+        b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
+        pickled_text("storage"),
+        b"ctorch\nFloatStorage\n".to_vec(),
+        pickled_text(key),
+        pickled_text("cpu"),
+        vec![b'K', numbers],
+        b"tQK\0".to_vec(),
+        tuple(shape),
+        tuple(strides),
+        b"\x89".to_vec(),
         ORDERED.to_vec(),
-        b"(".to_vec(),
-        tensor("layers.0.weight", weight),
-        tensor("layers.0.bias", bias),
-        b"u.".to_vec(),
+        b"tR".to_vec(),
     ]
     .concat()
+}
+
+fn state_dict(weight: View<'_>, bias: View<'_>) -> Vec<u8> {
+    let (weight, bias) = (tensor(weight), tensor(bias));
+    let names = ["layers.0.weight", "layers.0.bias"].map(pickled_text);
+    let [a, b] = &names;
+    [&b"\x80\x02"[..], ORDERED, b"(", a, &weight, b, &bias, b"u."].concat()
 }
 
 /// An archive as `torch.save` writes it, around this pickle.
@@ -633,6 +631,17 @@ pub fn pickle() -> Vec<Vec<u8>> {
         b"X\x05\0\0\0epochK\x07u.",
     ]
     .concat();
+    // Lists that hold the same list twice each: once more of them, and there are twice as many paths.
+    let shared = [
+        &b"\x80\x02}(X\x0a\0\0\0state_dict"[..],
+        dict,
+        b"X\x01\0\0\0a",
+        &tensor(("0", 6, &[2], &[1])),
+        b"q\0",
+        &b"0(h\0h\0lq\0".repeat(4),
+        b"u.",
+    ]
+    .concat();
     let views = state_dict(("0", 6, &[2, 3], &[1, 2]), ("0", 6, &[2], &[4]));
     vec![
         torch_zip(&plain),
@@ -640,6 +649,7 @@ pub fn pickle() -> Vec<Vec<u8>> {
         torch_packed(&plain),
         plain,
         checkpoint,
+        shared,
         views,
     ]
 }
@@ -805,19 +815,114 @@ pub fn origin() -> Vec<Vec<u8>> {
 
 /// The state of Adam after a step.
 pub fn optimizer() -> Vec<Vec<u8>> {
+    vec![state_of(OptimizerName::Adam, &[3, 2])]
+}
+
+/// The state of an optimizer after a step of a model of these widths.
+fn state_of(name: OptimizerName, widths: &[usize]) -> Vec<u8> {
     let device = Device::flex().autodiff();
-    let model = super::model(&device);
+    let model = MlpConfig {
+        widths: widths.to_vec(),
+        activation: Activation::Relu,
+        dropout: 0.0,
+    };
+    let model = number(model.init(&device));
     let config = OptimizerConfig {
-        name: OptimizerName::Adam,
+        name,
         ..OptimizerConfig::default()
     };
     let mut optimizer = config.build(&model);
-    let loss = model.forward(Tensor::<2>::ones([1, 3], &device)).sum();
-    let gradients = GradientsParams::from_grads(loss.backward(), &model);
+    let x = Tensor::<2>::ones([1, widths[0]], &device);
+    let gradients = GradientsParams::from_grads(model.forward(x).sum().backward(), &model);
     optimizer.step(0.1, model, gradients);
-    vec![written("optimizer.bpk", |path| {
+    written("optimizer.bpk", |path| {
         optimizer.save(path).unwrap();
-    })]
+    })
+}
+
+/// Files that were made to fill the memory, to hang or to end the program: what random damage does
+/// not find.
+pub fn traps(target: &str) -> Vec<Vec<u8>> {
+    let dict = |bomb: &[u8]| {
+        let plain = pickled();
+        let inner = &plain[2..plain.len() - 1];
+        let head = b"\x80\x02}(X\x0a\0\0\0state_dict";
+        [&head[..], inner, b"X\x01\0\0\0a", bomb, b"u."].concat()
+    };
+    let entries = |entry: &dyn Fn(usize) -> String, count: usize| {
+        let all: Vec<String> = (0..count).map(entry).collect();
+        format!("{{{}}}", all.join(","))
+    };
+    match target {
+        "pickle" => {
+            let leaf = tensor(("0", 6, &[2], &[1]));
+            let bombs = [
+                b"]".repeat(20_000),
+                [&b"("[..], &b"]".repeat(20_000), b"l"].concat(),
+                b")\x85".repeat(10_000),
+                // Twenty levels of two: a million paths to one tensor.
+                [&leaf[..], b"q\0", &b"0(h\0h\0lq\0".repeat(20)].concat(),
+                [
+                    &b"]q\0("[..],
+                    &b"N".repeat(5_000),
+                    b"ec__builtin__\nlist\nq\x01",
+                    &b"0h\x01h\0\x85R".repeat(2_000),
+                ]
+                .concat(),
+                [&b"\x8d"[..], &(1_u64 << 40).to_le_bytes()].concat(),
+            ];
+            let mut traps: Vec<Vec<u8>> = bombs.iter().map(|bomb| dict(bomb)).collect();
+            traps.push(state_dict(
+                ("0", 6, &[255, 255], &[0, 0]),
+                ("0", 6, &[2], &[0]),
+            ));
+            let old: Vec<_> = traps.iter().map(|pickle| torch_old(pickle)).collect();
+            traps.extend(old);
+            traps.push(torch_packed(
+                &[&b"\x80\x02("[..], &b"]".repeat(1 << 20), b"l."].concat(),
+            ));
+            traps
+        }
+        "weights" => {
+            let safe = |table: &str| {
+                let length = (table.len() as u64).to_le_bytes();
+                [&length[..], table.as_bytes()].concat()
+            };
+            let empty = |name: &str| {
+                format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}")
+            };
+            vec![
+                safe(&entries(&|number| empty(&number.to_string()), 2_000)),
+                safe(&entries(&|_| empty("twice"), 2)),
+                safe(&entries(&|_| empty(&"n".repeat(1 << 18)), 1)),
+                [&(1_u64 << 40).to_le_bytes()[..], b"{"].concat(),
+            ]
+        }
+        "shards" => {
+            let index = |entry: &dyn Fn(usize) -> String| {
+                format!("{{\"weight_map\":{}}}", entries(entry, 10_000)).into_bytes()
+            };
+            vec![
+                index(&|number| format!("\"{number}\":\"all.bin\"")),
+                index(&|number| format!("\"{number}\":\"{number}\"")),
+            ]
+        }
+        "manifest" => {
+            let files = entries(&|number| format!("\"{number}\":\"0\""), 10_000);
+            let seed = String::from_utf8(manifest()[0].clone()).unwrap();
+            let (before, after) = seed.split_once("\"files\"").unwrap();
+            vec![format!("{before}\"files\":{files},\"and\"{after}").into_bytes()]
+        }
+        // Of other optimizers, and of models of other shapes.
+        "optimizer" => vec![
+            state_of(OptimizerName::Sgd, &[3, 2]),
+            state_of(OptimizerName::Lion, &[3, 2]),
+            state_of(OptimizerName::Adam, &[2, 3]),
+            state_of(OptimizerName::Adam, &[3, 4]),
+            state_of(OptimizerName::Adam, &[3, 2, 2]),
+        ],
+        _ => Vec::new(),
+    }
 }
 
 /// A classifier's mistakes, a decoder's samples, and what an output depends on.

@@ -154,8 +154,9 @@ pub const TARGETS: &[Target] = &[
         name: "weights",
         check: weights,
         seeds: seeds::weights,
-        // The shortest entry of the table has some 50 bytes.
-        memory: |size| 24 * size + 256 * KIB,
+        // The shortest entry of the table has some 50 bytes; what is taken is written again, through a
+        // buffer of a megabyte.
+        memory: |size| 24 * size + MIB + 256 * KIB,
     },
     Target {
         name: "pickle",
@@ -189,8 +190,9 @@ pub const TARGETS: &[Target] = &[
         name: "optimizer",
         check: optimizer,
         seeds: seeds::optimizer,
-        // A table of names and numbers, which is read twice; the state has the model's size.
-        memory: |size| 64 * size + 512 * KIB,
+        // A table of names and numbers, read twice; a list in it may claim a megabyte (serde's limit),
+        // and the state has the model's size.
+        memory: |size| 64 * size + 2 * MIB,
     },
     Target {
         name: "insight",
@@ -228,6 +230,11 @@ pub fn selected() -> Vec<&'static Target> {
 }
 
 impl Target {
+    /// Files that were made to break it.
+    pub fn traps(&self) -> Vec<Vec<u8>> {
+        seeds::traps(self.name)
+    }
+
     /// Checks one file, and what it cost; says whether the parser took it.
     ///
     /// # Panics

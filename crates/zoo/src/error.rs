@@ -57,7 +57,7 @@ impl From<RunError> for Error {
 impl From<WeightsError> for Error {
     fn from(error: WeightsError) -> Self {
         match error {
-            WeightsError::Write { .. } => Self::failed(error),
+            WeightsError::Write { .. } | WeightsError::NotFinite { .. } => Self::failed(error),
             WeightsError::Read { .. } | WeightsError::Mismatch { .. } => Self::request(error),
         }
     }
@@ -75,7 +75,7 @@ impl From<FitError> for Error {
             | FitError::UnknownMetric { .. } => Self::request(error),
             // With its own advice, where a disk is full.
             FitError::Weights(ref of) => match of {
-                WeightsError::Write { .. } => Self::failed(error),
+                WeightsError::Write { .. } | WeightsError::NotFinite { .. } => Self::failed(error),
                 _ => Self::request(error),
             },
             FitError::Interrupted { .. } => Self::Interrupted(error.to_string()),

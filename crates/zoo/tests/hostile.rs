@@ -258,6 +258,10 @@ fn hostile_files_are_read_or_refused() {
                 target.name
             );
         }
+        for trap in target.traps() {
+            let taken = run(target, trap);
+            assert!(taken.is_ok(), "{}: a trap: {taken:?}", target.name);
+        }
         let mut runner = TestRunner::new(ProptestConfig {
             cases,
             // The same cases every time; what they find becomes a test beside the parser.

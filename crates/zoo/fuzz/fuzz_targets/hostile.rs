@@ -28,7 +28,8 @@ fuzz_target!(
         drop(std::panic::take_hook());
         // The folder among the arguments is the corpus, which begins with the seeds.
         let corpus = env::args().skip(1).find(|argument| Path::new(argument).is_dir());
-        for (number, seed) in (target().seeds)().iter().enumerate() {
+        let seeds = [(target().seeds)(), target().traps()].concat();
+        for (number, seed) in seeds.iter().enumerate() {
             if let Some(corpus) = &corpus {
                 fs::write(Path::new(corpus).join(format!("seed-{number}")), seed).unwrap();
             }

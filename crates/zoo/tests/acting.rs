@@ -160,6 +160,9 @@ fn no_program_of_the_current_folder_is_run() {
 /// that runs backwards.
 const HOSTILE: &str = "owned\x1b]0;title\x07\x1b[2J\u{9b}31m\r\u{202e}";
 
+/// The part of it that a name may hold.
+const TURNED: &str = "owned\u{202e}\u{2066}";
+
 /// Whether everything that was printed only shows, and the hostile text was among it.
 fn check(what: &str, output: &Output) {
     let said = [&output.stdout[..], &output.stderr].concat();
@@ -193,11 +196,17 @@ fn what_strangers_wrote_is_shown_and_does_not_act() {
     change(&at("config.json"), |config| {
         config["codec"]["classes"] = json!(vec![HOSTILE; 10])
     });
+    said("a class with controls", &["predict", name, picture]);
+    let refused = common::zoo(folder.path(), &["predict", name, picture]);
+    assert!(!refused.status.success());
+    change(&at("config.json"), |config| {
+        config["codec"]["classes"] = json!(vec![TURNED; 10])
+    });
     said("a class", &["predict", name, picture]);
     let json = succeed(folder.path(), &["predict", name, picture, "--json"]);
     assert!(!json.contains(['\u{9b}', '\u{202e}']), "{json}");
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["classes"][0]["class"], HOSTILE);
+    assert_eq!(json["classes"][0]["class"], TURNED);
     said("classes that changed", &["eval", name]);
     for (key, value) in [
         ("/problem_type", json!(HOSTILE)),

@@ -6,8 +6,8 @@ use std::io::Read;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::store::burn_pack::{HEADER_SIZE, Header, Reader, Scalar};
 use burn::tensor::{DType, Tensor, TensorData};
-use burn_pack::{HEADER_SIZE, Header, Reader, Scalar};
 
 use super::{OptimizerConfig, OptimizerName};
 
@@ -300,8 +300,8 @@ mod tests {
     use burn::module::Param;
     use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
     use burn::optim::GradientsParams;
+    use burn::store::burn_pack::{self, Bytes, Writer};
     use burn::tensor::{Device, Shape, Tensor};
-    use burn_pack::{Bytes, Writer};
 
     use super::*;
     use crate::params::number;

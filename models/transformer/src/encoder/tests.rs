@@ -227,12 +227,12 @@ fn a_wrong_value_is_named() {
     let faults: [Fault; 6] = [
         (
             |c| c.max_length = 0,
-            "model.max_length: expected 1 or more, got 0",
+            "model.max_length: expected 1 to 16777216, got 0",
         ),
-        (|c| c.hidden = 0, "model.hidden: expected 1 or more, got 0"),
+        (|c| c.hidden = 0, "model.hidden: expected 1 to 16777216, got 0"),
         (
             |c| c.num_classes = 0,
-            "model.num_classes: expected 1 or more, got 0",
+            "model.num_classes: expected 1 to 16777216, got 0",
         ),
         (
             |c| c.num_heads = 5,

@@ -138,7 +138,7 @@ fn pickles() -> Vec<(&'static str, Vec<u8>)> {
         (
             "a low stack that was high",
             around(
-                &[&b"(N".repeat(1)[..], &b"N".repeat(n), b"t0"].concat(),
+                &[&b"(N"[..], &b"N".repeat(n), b"t0"].concat(),
                 b"(t0",
                 n,
                 b"N",

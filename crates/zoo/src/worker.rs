@@ -1,6 +1,6 @@
 //! `zoo compare-worker`: one process for one subject on one column of a comparison. Not for people.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use toml::{Table, Value};
@@ -58,7 +58,7 @@ fn refuse(reason: impl ToString) -> Result<(), Error> {
 /// Largest request that is read; it names files, and holds one recipe.
 const MOST_BYTES: u64 = 1 << 26;
 
-fn read(path: &PathBuf) -> Result<Spec, Error> {
+fn read(path: &Path) -> Result<Spec, Error> {
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
     let text = zoo_files::read(path, MOST_BYTES).map_err(|error| wrong(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))

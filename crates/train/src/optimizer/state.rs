@@ -359,6 +359,8 @@ mod tests {
     }
 
     type Parts = (String, DType, Shape, Option<u64>, Vec<u8>);
+    /// What is done to a state's tensors and numbers.
+    type Change<'a> = &'a dyn Fn(&mut Vec<Parts>, &mut BTreeMap<String, Scalar>);
 
     /// The file, changed.
     fn forge(path: &Path, change: impl FnOnce(&mut Vec<Parts>, &mut BTreeMap<String, Scalar>)) {
@@ -427,7 +429,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("optimizer.bpk");
         let config = config(OptimizerName::Adam, 0.0);
-        let refused = |change: &dyn Fn(&mut Vec<Parts>, &mut BTreeMap<String, Scalar>)| {
+        let refused = |change: Change<'_>| {
             let net = saved(&config, &path);
             forge(&path, |tensors, scalars| change(tensors, scalars));
             let error = config.load(&net, &path, STEPS).err();

@@ -229,7 +229,10 @@ fn a_wrong_value_is_named() {
             |c| c.max_length = 0,
             "model.max_length: expected 1 to 16777216, got 0",
         ),
-        (|c| c.hidden = 0, "model.hidden: expected 1 to 16777216, got 0"),
+        (
+            |c| c.hidden = 0,
+            "model.hidden: expected 1 to 16777216, got 0",
+        ),
         (
             |c| c.num_classes = 0,
             "model.num_classes: expected 1 to 16777216, got 0",

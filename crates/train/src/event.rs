@@ -1,6 +1,6 @@
 //! What happens in a run, one event at a time: the lines of `metrics.jsonl` and of `--json`.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -120,10 +120,13 @@ const MOST_BYTES: u64 = 1 << 30;
 /// # Errors
 /// A file that is not there, cannot be read, or is too large.
 pub fn events_in(folder: &Path) -> io::Result<(Vec<Event>, Vec<String>)> {
-    Ok(read_events(&zoo_files::read(
-        &folder.join(METRICS_FILE),
-        MOST_BYTES,
-    )?))
+    let file = zoo_files::open(&folder.join(METRICS_FILE))?;
+    let size_bytes = file.metadata()?.len();
+    if size_bytes > MOST_BYTES {
+        let problem = format!("{size_bytes} bytes are more than the {MOST_BYTES} that it may have");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    read_lines(BufReader::new(file.take(MOST_BYTES)))
 }
 
 /// At most this many unreadable lines are named one by one.
@@ -139,19 +142,25 @@ const MOST_QUOTED: usize = 300;
 /// Reads a `metrics.jsonl`: its events, and what was wrong with the lines that are none. A last
 /// line without its end is none of these: the run is writing it, or was killed while it did.
 pub fn read_events(bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
+    // Bytes that are there can be read.
+    read_lines(bytes).unwrap_or_default()
+}
+
+/// Line by line: a file may be long because of holes in it, which are passed over.
+fn read_lines(mut from: impl BufRead) -> io::Result<(Vec<Event>, Vec<String>)> {
     let (mut events, mut problems, mut unnamed) = (Vec::new(), Vec::new(), 0);
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
-    for (number, line) in (1..).zip(bytes[..whole].split(|byte| *byte == b'\n')) {
-        if line.trim_ascii().is_empty() {
+    let (mut line, mut number) = (Vec::new(), 0);
+    while let Some(length) = next_line(&mut from, &mut line)? {
+        number += 1;
+        if line.trim_ascii().is_empty() && length <= MOST_LINE_BYTES {
             continue;
         }
-        let read = match line.len() {
-            length if length > MOST_LINE_BYTES => {
-                Err(format!("{length} bytes are more than {MOST_LINE_BYTES}"))
-            }
+        let read = if length > MOST_LINE_BYTES {
+            Err(format!("{length} bytes are more than {MOST_LINE_BYTES}"))
+        } else {
             // It may quote what stands there.
-            _ => serde_json::from_slice(line)
-                .map_err(|error| error.to_string().chars().take(MOST_QUOTED).collect()),
+            serde_json::from_slice(&line)
+                .map_err(|error| error.to_string().chars().take(MOST_QUOTED).collect())
         };
         match read {
             Ok(event) => events.push(event),
@@ -164,7 +173,23 @@ pub fn read_events(bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
     if unnamed > 0 {
         problems.push(format!("metrics.jsonl: {unnamed} more unreadable lines"));
     }
-    (events, problems)
+    Ok((events, problems))
+}
+
+/// The length of the next line, and as much of it as may be read. None where there is no other, or
+/// only the beginning of one, unless that is longer than a line can be.
+fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    line.clear();
+    let most = MOST_LINE_BYTES as u64 + 1;
+    from.by_ref().take(most).read_until(b'\n', line)?;
+    if line.ends_with(b"\n") {
+        line.pop();
+        Ok(Some(line.len()))
+    } else if line.len() <= MOST_LINE_BYTES {
+        Ok(None)
+    } else {
+        Ok(Some(line.len() + from.skip_until(b'\n')?))
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +225,28 @@ mod tests {
         let (events, problems) = read_events(long.as_bytes());
         assert_eq!((events.len(), problems.len()), (1, 1));
         assert!(problems[0].contains("more than 4194304"), "{problems:?}");
+        let cut = long.trim_end().to_owned() + &" ".repeat(MOST_LINE_BYTES);
+        let (events, problems) = read_events(cut.as_bytes());
+        assert_eq!((events.len(), problems.len()), (0, 2));
+    }
+
+    /// Thirty gigabytes of nothing would be a minute's work, and too much to hold.
+    #[test]
+    fn a_log_with_holes_is_read_past_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(METRICS_FILE);
+        let line = serde_json::to_string(&Event::Checkpoint {
+            step: 1,
+            path: "c".into(),
+        });
+        std::fs::write(&path, line.unwrap() + "\n").unwrap();
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_len(200 << 20).unwrap();
+        let (events, problems) = events_in(folder.path()).unwrap();
+        assert_eq!((events.len(), problems.len()), (1, 1));
+        file.set_len(30 << 30).unwrap();
+        let error = events_in(folder.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use zoo_files::Folder;
 
 use crate::checkpoint::{self, Found, Origin, Progress, find_checkpoint, names};
-use crate::event::{Event, read_events};
+use crate::event::{Event, events_in};
 use crate::recipe::Difference;
 
 /// A run folder that could not be used.
@@ -159,9 +159,6 @@ pub const METRICS_FILE: &str = "metrics.jsonl";
 /// The resolved recipe.
 pub const RECIPE_FILE: &str = "recipe.toml";
 const LOCK_FILE: &str = ".lock";
-
-/// The longest `metrics.jsonl` that is gone on with, in bytes: five million logged steps.
-const LONGEST_METRICS: u64 = 1 << 30;
 
 /// A run's folder, open for writing by this process alone.
 #[derive(Debug)]
@@ -313,8 +310,7 @@ impl Run {
         }
         checkpoint::set_aside(&self.folder, step)?;
         let path = self.path(METRICS_FILE);
-        let bytes = zoo_files::read(&path, LONGEST_METRICS).map_err(io_error(&path, "reading"))?;
-        let (events, _) = read_events(&bytes);
+        let (events, _) = events_in(self.folder()).map_err(io_error(&path, "reading"))?;
         let mut kept = Vec::new();
         for event in events {
             if event.step() <= step && !matches!(event, Event::Finish { .. }) {
@@ -452,6 +448,7 @@ mod tests {
 
     use super::*;
     use crate::Recipe;
+    use crate::event::read_events;
 
     fn origin(text: &str) -> Origin {
         Origin {

@@ -73,7 +73,7 @@ pub use trace::layer_outputs;
 
 /// Runs the program on the process's own arguments, says what the user or the work did wrong, or that
 /// the answer could not be printed, and returns the exit status. `has_stdout` is false where standard
-/// output was closed when the process began.
+/// output was closed, or could not be written, when the process began.
 pub fn run(has_stdout: bool) -> u8 {
     std::panic::set_hook(Box::new(say_panic));
     if !has_stdout {

@@ -8,18 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Whether standard output was closed (`zoo list >&-`). Before `main`, Rust opens `/dev/null` in its
-/// place, and nothing tells the two apart any more.
+/// Whether standard output was closed (`zoo list >&-`) or cannot be written (`zoo list 1<file`). Before
+/// `main`, Rust opens `/dev/null` in place of one that is closed, and nothing tells the two apart any
+/// more; of one that cannot be written it hides the error.
 static NO_STDOUT: AtomicBool = AtomicBool::new(false);
 
 #[cfg(unix)]
 #[ctor::ctor(unsafe)]
 fn look_at_stdout() {
-    /// What systems call a number that is no open file.
-    const EBADF: i32 = 9;
-    let copied = std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned();
-    let closed = copied.is_err_and(|error| error.raw_os_error() == Some(EBADF));
-    NO_STDOUT.store(closed, Ordering::Relaxed);
+    use rustix::fs::{OFlags, fcntl_getfl};
+    use rustix::io::Errno;
+    let unwritable = match fcntl_getfl(std::io::stdout()) {
+        Ok(flags) => flags.intersection(OFlags::ACCMODE) == OFlags::RDONLY,
+        Err(error) => error == Errno::BADF,
+    };
+    NO_STDOUT.store(unwritable, Ordering::Relaxed);
 }
 
 fn main() -> ExitCode {

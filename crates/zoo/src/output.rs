@@ -86,7 +86,8 @@ pub fn flush() {
 
 /// Notes that there is no standard output. Rust's own would swallow all that is written to it.
 pub fn close() {
-    *STATE.lock().unwrap_or_else(PoisonError::into_inner) = State::Failed("it is closed".into());
+    *STATE.lock().unwrap_or_else(PoisonError::into_inner) =
+        State::Failed("it is closed, or not open for writing".into());
 }
 
 /// Whether anything that is printed now would be seen, as far as is known.

@@ -47,6 +47,9 @@ pub fn write_report(run: &Path) -> Result<PathBuf, Error> {
     let path = run.join(REPORT_FILE);
     zoo_files::write(&path, zoo_report::page(&folder).as_bytes())
         .map_err(|error| Error::Failed(format!("{}: {error}", path.display())))?;
+    for problem in &folder.problems {
+        eprintln!("warning: {}: left out: {problem}", run.display());
+    }
     Ok(path)
 }
 

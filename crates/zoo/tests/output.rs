@@ -79,6 +79,7 @@ fn what_cannot_be_printed_is_an_error_of_every_command() {
         for (to, why) in [
             ("> /dev/full", "No space left on device"),
             (">&-", "closed"),
+            ("1< /dev/null", "not open for writing"),
         ] {
             let _ = fs::remove_file(folder.path().join("model.safetensors"));
             let output = shell(folder.path(), &format!("zoo {command} {to}"));

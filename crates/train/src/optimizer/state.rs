@@ -76,12 +76,16 @@ fn fits(
     let rank = parameter.shape.len();
     let expected = kept(config.name, config.momentum > 0.0, rank);
     if !expected.is(held) {
-        let names = NAMES.iter().filter(|(name, _)| {
-            [false, true]
-                .iter()
-                .any(|has_momentum| kept(*name, *has_momentum, rank).is(held))
+        let names = NAMES.iter().flat_map(|(name, text)| {
+            let plain = kept(*name, false, rank)
+                .is(held)
+                .then(|| (*text).to_owned());
+            let momentum = kept(*name, true, rank).is(held) && plain.is_none();
+            plain
+                .into_iter()
+                .chain(momentum.then(|| format!("{text} with momentum")))
         });
-        let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+        let names: Vec<String> = names.collect();
         let own = NAMES.iter().find(|(name, _)| *name == config.name);
         return Err(format!(
             "is the state of {}, and the optimizer is {}{}",
@@ -91,7 +95,7 @@ fn fits(
             },
             own.map_or("another", |(_, name)| *name),
             match config.momentum {
-                0.0 => String::new(),
+                0.0 => " without momentum".to_owned(),
                 momentum => format!(" with a momentum of {momentum}"),
             }
         ));

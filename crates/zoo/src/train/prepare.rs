@@ -105,8 +105,12 @@ pub(super) fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepare
     if data.valid.is_none()
         && (recipe.train.patience.is_some() || recipe.train.validate_every_steps.is_some())
     {
-        let problem = "train.patience and train.validate_every_steps need validation data; set data.validation";
-        return Err(wrong(problem.into()));
+        let keys = ["validation", "valid_fraction"];
+        let key = keys.iter().find(|key| recipe.data.contains_key(**key));
+        return Err(wrong(format!(
+            "train.patience and train.validate_every_steps need validation data; set data.{}",
+            key.unwrap_or(&"validation")
+        )));
     }
     recipe.check_length(data.train.len()).map_err(wrong)?;
     if args.check {

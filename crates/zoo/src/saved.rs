@@ -216,9 +216,22 @@ impl Config {
                 number("pad_token").unwrap_or_default()
             ));
         }
-        let Codec::Tokenizer { classes, stop, .. } = &self.codec else {
+        let Codec::Tokenizer {
+            classes,
+            stop,
+            tokenizer,
+            ..
+        } = &self.codec
+        else {
             return Ok(());
         };
+        // Padding is not looked at, and so would not be what a text says.
+        if number("pad_token").is_some() && !language::tokenizer(tokenizer)?.is_apart(PAD) {
+            return Err(format!(
+                "model.pad_token = {PAD} (pad_token_id): padding is not looked at, and in tokenizer.json this \
+                 is a token that a text may become"
+            ));
+        }
         if let Some(stop) = stop.iter().find(|stop| **stop as usize >= known) {
             return Err(format!(
                 "a text ends with token {stop} (codec.stop, eos_token_id): model.vocab_size = {known} has \

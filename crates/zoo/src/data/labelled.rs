@@ -181,7 +181,9 @@ pub(super) fn open(
         let mut sentences = Vec::with_capacity(chosen.len());
         for row in &chosen {
             let line = lines.get(*row as usize).map_err(unreadable)?;
-            let ids = encode(&line.text).map_err(Error::Request)?;
+            let ids = encode(&line.text).map_err(|problem| {
+                Error::Request(format!("{}: example {}: {problem}", options.name, row + 1))
+            })?;
             sentences.push((ids, line.label as i32));
         }
         Ok(Arc::new(Sentences {

@@ -92,7 +92,9 @@ pub(super) fn open(
             let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
             let windows = |split: &str, part: &Tokens| {
                 let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
-                let ids = tokenizer.corpus(&part).map_err(Error::Request)?;
+                let ids = tokenizer.corpus(&part).map_err(|problem| {
+                    Error::Request(format!("{}: the {split} split: {problem}", options.name))
+                })?;
                 let count = ids.len();
                 Windows::new(Tokens::Wide(ids.into()), context).ok_or_else(|| {
                     Error::Request(format!(

@@ -38,9 +38,10 @@ const MOST_AFFIX_BYTES: usize = 64;
 /// [`Pattern::weight`](super::pattern::Pattern::weight) of all patterns together. GPT-4o's weigh eight thousand.
 const MOST_WEIGHT: usize = 1 << 14;
 
-/// How many times as long a text may become before it is cut into tokens: 726 times by ALBERT's,
-/// if every step did its worst.
-const MOST_GROWTH: f64 = 1024.0;
+/// How many times as long a text may become before it is cut into tokens, if every step did its worst: 726
+/// times by ALBERT's, and 2,916 by one that puts spaces around six marks. What steps make of a given
+/// text is measured, in pieces that may grow so.
+const MOST_GROWTH: f64 = 4096.0;
 
 /// How many times as long a text may become when tokens are made text.
 const MOST_DECODED_GROWTH: f64 = 16.0;
@@ -62,8 +63,19 @@ pub(super) struct Shape {
     pub(super) largest_id: u32,
     /// How many times as long a text may become before it is cut into tokens.
     pub(super) growth: f64,
-    /// The most bytes of a text to be cut into tokens.
-    pub(super) most_text_bytes: usize,
+    /// How many times as long the pre-tokenizer may make what the normalizer has made.
+    pub(super) growth_after: f64,
+    /// The most bytes of a text, as long as it becomes, to be cut into tokens at once.
+    pub(super) most_grown: f64,
+    /// The token that stands for what the vocabulary has not.
+    pub(super) unknown: Unknown,
+}
+
+/// A token, as files name it.
+#[derive(Default)]
+pub(super) struct Unknown {
+    pub(super) text: Option<String>,
+    pub(super) id: Option<u64>,
 }
 
 impl Shape {
@@ -110,18 +122,23 @@ impl Shape {
         )?;
         // What is before such a token is looked through for each.
         let looks_back = |token: &&Added<'_>| token.single_word || token.lstrip;
-        let looked_at = file.added_tokens.iter().filter(looks_back);
-        let looked_at = looked_at.map(|token| match token.normalized {
-            true => normalized.growth,
-            false => 1.0,
-        });
-        let searched = looked_at.fold(cost.searched.max(decoded.searched), f64::max);
+        let mut looked_at = file.added_tokens.iter().filter(looks_back);
+        let is_searched = cost.searched.max(decoded.searched) > 0.0 || looked_at.next().is_some();
         let tried = (TRIED / file.model.tried() as f64).powi(2).min(1.0);
-        let most = (MOST_GROWN as f64 * tried / cost.growth).min(MOST_SEARCHED / searched);
+        let most = MOST_GROWN as f64 * tried;
         Ok(Self {
             largest_id: largest_id as u32,
             growth: cost.growth,
-            most_text_bytes: most as usize,
+            growth_after: cost.growth / normalized.growth,
+            most_grown: if is_searched {
+                most.min(MOST_SEARCHED)
+            } else {
+                most
+            },
+            unknown: Unknown {
+                text: file.model.unk_token,
+                id: file.model.unk_id,
+            },
         })
     }
 }
@@ -200,6 +217,8 @@ struct Model {
     dropout: Option<f64>,
     #[serde(default)]
     unk_token: Option<String>,
+    #[serde(default)]
+    unk_id: Option<u64>,
     #[serde(default)]
     continuing_subword_prefix: Option<String>,
     #[serde(default)]

@@ -4,7 +4,9 @@
 use std::fmt;
 
 use serde_json::Value as Json;
-use tokenizers::{Encoding, NormalizedString, Normalizer, PostProcessor, Tokenizer as Theirs};
+use tokenizers::{
+    Encoding, NormalizedString, Normalizer, NormalizerWrapper, PostProcessor, Tokenizer as Theirs,
+};
 use zoo_train::{brief, brief_problem};
 
 use super::limits::{MOST_BYTES, Shape};
@@ -14,6 +16,17 @@ use crate::registry::size;
 /// About the memory that a byte of a text takes, once it is as long as it may become: places, parts and
 /// tokens, in numbers of four bytes.
 const NUMBERS_A_BYTE: u128 = 16;
+
+/// How many times as long a text to train on may become. Three times, as ideographs and syllables taken apart
+/// do, and a little that is added.
+const MOST_CORPUS_GROWTH: f64 = 4.0;
+
+/// Bytes that a text may have in any case.
+const SMALL_TEXT: f64 = 262_144.0;
+
+/// What is normalized at a time where it is measured, in bytes: so little that it may grow as
+/// [`limits`](super::limits) allow.
+const PIECE_BYTES: usize = 256;
 
 /// A tokenizer, as its file describes it.
 pub struct Tokenizer {
@@ -73,13 +86,47 @@ impl Tokenizer {
     /// The tokens of a text of any length that the machine can hold.
     ///
     /// # Errors
-    /// A text that would take more memory than there is, or that cannot be cut into tokens.
+    /// A text that becomes far longer, that would take more memory than there is, or that cannot be cut
+    /// into tokens.
     pub fn corpus(&self, text: &str) -> Result<Vec<u32>, String> {
-        let grown = (text.len() as f64 * self.shape.growth) as u128;
+        let most = MOST_CORPUS_GROWTH * text.len() as f64 + SMALL_TEXT;
+        let grown = self.grown(text, most)?;
         let what = format!("cutting {} bytes of text into tokens", text.len());
-        size::check(&what, grown.saturating_mul(NUMBERS_A_BYTE))?;
+        size::check(&what, (grown as u128).saturating_mul(NUMBERS_A_BYTE))?;
         let encoding = caught(|| self.inner.encode(text, false))?;
         Ok(encoding.map_err(told)?.get_ids().to_vec())
+    }
+
+    /// How long a text becomes before it is cut into tokens.
+    ///
+    /// # Errors
+    /// More than `most`.
+    fn grown(&self, text: &str, most: f64) -> Result<f64, String> {
+        let at_worst = text.len() as f64 * self.shape.growth;
+        if at_worst <= most {
+            return Ok(at_worst);
+        }
+        let mut grown = 0.0;
+        let mut rest = text;
+        while !rest.is_empty() && grown <= most {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+            let peak = match self.inner.get_normalizer() {
+                Some(normalizer) => {
+                    caught(|| peak(normalizer, &mut piece.into()))?.map_err(told)?
+                }
+                None => piece.len(),
+            };
+            grown += peak as f64 * self.shape.growth_after;
+            rest = after;
+        }
+        if grown > most {
+            return Err(format!(
+                "a text of {} bytes, which tokenizer.json makes longer than the {most:.0} bytes that may be \
+                 cut into tokens at once: more could take minutes, or all memory",
+                text.len()
+            ));
+        }
+        Ok(grown)
     }
 
     /// See [`sentence`](super::sentence).
@@ -102,14 +149,16 @@ impl Tokenizer {
     }
 
     fn check_text(&self, text: &str) -> Result<(), String> {
-        let most = self.shape.most_text_bytes;
-        match text.len() {
-            bytes if bytes > most => Err(format!(
-                "a text of {bytes} bytes: this tokenizer takes {most} at most, since more could take \
-                 minutes or all memory"
-            )),
-            _ => Ok(()),
-        }
+        self.grown(text, self.shape.most_grown).map(drop)
+    }
+
+    /// Whether a text has a token only where somebody writes its name, as padding has.
+    pub fn is_apart(&self, id: u32) -> bool {
+        let unknown = &self.shape.unknown;
+        let is_unknown = unknown.id == Some(id.into())
+            || unknown.text.is_some() && unknown.text == self.id_to_token(id);
+        let added = self.inner.get_added_tokens_decoder();
+        !is_unknown && added.get(&id).is_some_and(|token| token.special)
     }
 
     /// The text of tokens; tokens that are none of the vocabulary's are left out.
@@ -127,6 +176,20 @@ impl Tokenizer {
         let decoder = self.inner.get_decoder()?;
         Some(serde_json::to_value(decoder).unwrap_or_default())
     }
+}
+
+/// The longest that a piece of a text is between the steps of a normalizer.
+fn peak(normalizer: &NormalizerWrapper, text: &mut NormalizedString) -> tokenizers::Result<usize> {
+    let mut longest = text.get().len();
+    if let NormalizerWrapper::Sequence(steps) = normalizer {
+        for step in steps.as_ref() {
+            longest = longest.max(peak(step, text)?);
+        }
+    } else {
+        normalizer.normalize(text)?;
+        longest = longest.max(text.get().len());
+    }
+    Ok(longest)
 }
 
 /// The first tokens of a text, `count` at most. The crate's own way keeps the others too, in as many

@@ -20,6 +20,12 @@ static ALLOCATOR: PeakMemAlloc<std::alloc::System> = PeakMemAlloc::new(std::allo
 
 const MIB: usize = 1 << 20;
 
+/// The peak is that of the whole program: one test at a time.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(|other| other.into_inner())
+}
+
 fn encoded(format: ImageFormat) -> Vec<u8> {
     let image = DynamicImage::from(RgbImage::new(28, 28));
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -54,6 +60,7 @@ fn with_segments(jpeg: &[u8], kind: u8, data: &[u8], count: usize) -> Vec<u8> {
 
 #[test]
 fn what_is_beside_the_pixels_takes_no_memory_and_no_time() {
+    let _alone = alone();
     let (png, jpeg) = (encoded(ImageFormat::Png), encoded(ImageFormat::Jpeg));
     let bomb = packed(64 * MIB);
     let chunk = |kind: &[u8; 4], before: &[u8]| {
@@ -163,6 +170,7 @@ fn of_scans(side: u16, components: u8, further: usize) -> Vec<u8> {
 
 #[test]
 fn many_scans_of_many_pixels_cost_nothing() {
+    let _alone = alone();
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("0.jpg");
     let cut = |mut jpeg: Vec<u8>| {
@@ -218,6 +226,7 @@ fn many_scans_of_many_pixels_cost_nothing() {
 
 #[test]
 fn a_file_that_is_no_picture_is_not_read() {
+    let _alone = alone();
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("0.png");
     fs::File::create(&path).unwrap().set_len(900 << 20).unwrap();

@@ -28,9 +28,10 @@ const MAX_PIXELS_PER_BYTE: u64 = 8 * 1_032;
 /// The same of a JPEG, which spends a bit or more on 64 pixels; on 128, where two of its components are
 /// made smaller in one direction each.
 const MAX_JPEG_PIXELS_PER_BYTE: u64 = 8 * 128;
-/// Most pixels that its scans go over, all together, which takes a second: 16 scans of the largest picture.
-/// For a byte, as many as of a PNG: pictures of one colour in 10 scans have a fifth of them.
-const MAX_SCANNED_PIXELS: u64 = 16 * MAX_PIXELS;
+/// Most pixels that its scans go over, all together, which takes a second or two: 20 scans of the largest
+/// picture, of which PIL writes 10, and 18 for print. For a byte, as many as of a PNG: pictures of one
+/// colour in 10 scans have a fifth of them.
+const MAX_SCANNED_PIXELS: u64 = 20 * MAX_PIXELS;
 /// What to do about a file that cannot be read.
 const CHECK_IT: &str = "check that it exists and may be read";
 /// Largest file that is read: more than [`MAX_PIXELS`] take without any compression.

@@ -48,8 +48,7 @@ pub enum WeightsError {
     },
     /// Weights that are no numbers: whatever a model with them were asked, it would answer something.
     #[error(
-        "{}: {name} holds NaN or infinity, as a training that diverged leaves it; take another file, \
-         or train again",
+        "{}: {name} holds {problem}; take another file, or train again",
         path.display()
     )]
     NotFinite {
@@ -57,6 +56,8 @@ pub enum WeightsError {
         path: PathBuf,
         /// The tensor.
         name: String,
+        /// What it holds.
+        problem: &'static str,
     },
     /// The file is sound but belongs to another model.
     #[error("{} does not fit this model; {}", path.display(), problems.join("; "))]

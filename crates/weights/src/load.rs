@@ -89,6 +89,11 @@ impl Tensors {
     }
 }
 
+/// What is said of numbers that are not finite, in the file or in a model.
+const NO_NUMBERS: &str = "NaN or infinity, as a training that diverged leaves it";
+const TOO_LARGE: &str =
+    "numbers above 3.4e38, the largest of single precision, in which models compute";
+
 /// Where a file holds a tensor of ours, and how it lies there.
 #[derive(Clone, Debug, PartialEq)]
 struct Source {
@@ -110,9 +115,14 @@ impl Source {
     fn read(&self, tensors: &Tensors) -> Result<TensorData, WeightsError> {
         let mut data = tensors.get(&self.name)?;
         if !is_finite(&data) {
+            let is_large = data.dtype() == DType::F64 && data.iter::<f64>().all(f64::is_finite);
             return Err(WeightsError::NotFinite {
                 path: tensors.path.clone(),
                 name: shown(&self.name),
+                problem: match is_large {
+                    true => TOO_LARGE,
+                    false => NO_NUMBERS,
+                },
             });
         }
         if let Some(width) = self.interleaved {

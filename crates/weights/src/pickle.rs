@@ -152,6 +152,58 @@ impl Pickle {
         }
     }
 
+    /// What a value holds, but for keys.
+    fn held(&self, at: Ref) -> impl Iterator<Item = Ref> {
+        let (items, pairs): (&[Ref], &[(Ref, Ref)]) = match self.get(at) {
+            Value::Tuple(items) | Value::List(items) => (items, &[]),
+            Value::Dict(pairs) | Value::Module(pairs) => (&[], pairs),
+            Value::Object(held) => (&held.items, &held.pairs),
+            _ => (&[], &[]),
+        };
+        let values = pairs.iter().map(|(_, value)| *value);
+        items.iter().copied().chain(values)
+    }
+
+    /// Which values have a tensor in them, at any depth: found from the tensors on, since the values that
+    /// a file is made of may hold each other in circles.
+    pub(crate) fn holders(&self, budget: &mut Budget) -> Result<Vec<bool>, String> {
+        // Those that hold each value, one value after the other, and where the next one's begin.
+        let mut ends = vec![0_u32; self.len() + 1];
+        let mut count = 0;
+        for at in 0..self.len() {
+            for held in self.held(at) {
+                ends[held] += 1;
+                count += 1;
+            }
+        }
+        budget.take(size_of::<u32>() * count)?;
+        let mut end = 0;
+        for place in &mut ends {
+            end += *place;
+            *place = end;
+        }
+        let mut holders = vec![0_u32; count];
+        for at in 0..self.len() {
+            for held in self.held(at) {
+                ends[held] -= 1;
+                holders[ends[held] as usize] = at as u32;
+            }
+        }
+        let is_tensor = |value: &Value| matches!(value, Value::Tensor { .. } | Value::Unread(_));
+        let mut found: Vec<bool> = self.values.iter().map(is_tensor).collect();
+        let mut open: Vec<Ref> = (0..self.len()).filter(|at| found[*at]).collect();
+        while let Some(at) = open.pop() {
+            for holder in &holders[ends[at] as usize..ends[at + 1] as usize] {
+                let holder = *holder as Ref;
+                if !found[holder] {
+                    found[holder] = true;
+                    open.push(holder);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether a value holds no others.
     pub(crate) fn is_scalar(&self, at: Ref) -> bool {
         matches!(

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{BoolStore, DType, TensorData};
 use safe::Table;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
@@ -245,7 +245,7 @@ impl Tensors {
         let fail = |problem: &dyn ToString| WeightsError::read(&self.path, problem.to_string());
         let entry = (self.entries.get(name)).ok_or_else(|| fail(&format!("no tensor {name}")))?;
         let layout = (entry.layout.as_ref())
-            .map_err(|what| fail(&format!("{name}: {what}, which are not read")))?;
+            .map_err(|what| fail(&format!("{name} is stored as {what}, which cannot be read")))?;
         let bytes = layout.read(&entry.shape);
         let bytes = bytes.map_err(|error| fail(&format!("{name}: {error}")))?;
         let dtype = layout.dtype;
@@ -450,8 +450,7 @@ fn dtype(dtype: Dtype) -> Option<DType> {
         Dtype::U32 => DType::U32,
         Dtype::U16 => DType::U16,
         Dtype::U8 => DType::U8,
-        // As bytes: a mask that is never read as weights.
-        Dtype::BOOL => DType::U8,
+        Dtype::BOOL => DType::Bool(BoolStore::Native),
         _ => return None,
     })
 }

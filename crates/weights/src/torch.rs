@@ -115,7 +115,7 @@ fn archive(mut file: File) -> Result<Saved, String> {
     let most = PICKLE_PER_BYTE * size + PICKLE_AT_LEAST;
     let pickle = archive.text(&name, most).ok_or("it holds no data.pkl")??;
     let pickle = Pickle::read(&mut pickle.as_slice())?;
-    collect(&pickle, &|storage| {
+    collect(&pickle, size, &|storage| {
         let name = format!("{folder}data/{}", storage.key);
         let index = archive.directory.number(&name);
         let index = index.ok_or_else(|| format!("{name} is not in it"))?;
@@ -263,7 +263,7 @@ fn old(path: &Path, file: File) -> Result<Saved, String> {
         at = end;
     }
     let path: Arc<Path> = path.into();
-    collect(&pickle, &|storage| {
+    collect(&pickle, size, &|storage| {
         let (start, size) = starts.get(&storage.key).ok_or("its storage is not there")?;
         Ok((Place::File(path.clone(), *start), *size))
     })

@@ -320,6 +320,28 @@ fn archives(folder: &Path) -> Vec<Case> {
         ],
         "spread over 67108864 bytes",
     );
+    // Each alone could be read.
+    let views = (0..8).flat_map(|number| {
+        [
+            text(&number.to_string()),
+            view("0", 1 << 20, &[2], &[(1 << 20) - 1]),
+        ]
+        .concat()
+    });
+    let views: Vec<u8> = views.collect();
+    let own = state_dict(
+        view("0", 1 << 20, &[2, 3], &[(1 << 20) - 3, 1]),
+        view("0", 1 << 20, &[2], &[1]),
+    );
+    let pickle = [&b"\x80\x02}("[..], &views, &own[2..], b"."].concat();
+    add(
+        "many views spread over one storage",
+        &[
+            ("m/data.pkl", &pickle, Stored),
+            ("m/data/0", &big[..4 * MIB], Stored),
+        ],
+        "more than 16 times its own 24",
+    );
     for (name, shape, strides, said) in [
         (
             "stride 0",

@@ -531,6 +531,103 @@ fn tensors_that_are_not_read_are_named_where_they_are_needed() {
     assert!(error.contains("more than once"), "{error}");
 }
 
+/// A view of the first and the last number of a storage of `count`.
+fn spread(count: usize) -> Py {
+    let mut bytes = vec![0; 4 * count];
+    bytes[4 * count - 4..].copy_from_slice(&1.0_f32.to_le_bytes());
+    Py::Tensor(torch_save::Tensor {
+        storage: "FloatStorage",
+        bytes,
+        width: 4,
+        start: 0,
+        shape: vec![2],
+        strides: vec![count - 1],
+        metadata: Vec::new(),
+    })
+}
+
+/// A column of a matrix, as `m[:, 0]` leaves it, costs no more than the file.
+#[test]
+fn a_view_that_is_spread_over_its_file_is_read() {
+    let folder = Folder::new();
+    let mut entries = weights(0);
+    entries[1].1 = spread(300_000);
+    assert_eq!(opens(&folder.save(&Py::Ordered(entries.clone())), 0), None);
+    save_old(&folder.path(), &Py::Ordered(entries));
+    assert_eq!(opens(&folder.path(), 0), None);
+}
+
+#[test]
+fn a_mask_is_said_to_be_of_bool() {
+    let folder = Folder::new();
+    let mut entries = weights(0);
+    entries[1].1 = Py::Tensor(torch_save::Tensor {
+        storage: "BoolStorage",
+        bytes: vec![1, 0],
+        width: 1,
+        start: 0,
+        shape: vec![2],
+        strides: vec![1],
+        metadata: Vec::new(),
+    });
+    let error = refused(&folder.save(&Py::Ordered(entries)));
+    assert!(
+        error.contains("features.0.bias is stored as bool, not"),
+        "{error}"
+    );
+}
+
+/// What has no tensor in it is passed over, whatever it is; and of circles, every tensor is met once.
+#[test]
+fn values_of_any_depth_beside_the_weights_are_no_hindrance() {
+    let folder = Folder::new();
+    let deep = |inner: Py| (0..80).fold(inner, |inner, _| dict([("x", inner)]));
+    let keyed = |key: &str| [&b"X"[..], &(key.len() as u32).to_le_bytes(), key.as_bytes()].concat();
+    let circle = [b"}q\x63".to_vec(), keyed("self"), b"h\x63s".to_vec()].concat();
+    // A tree whose nodes know what holds them, as OmegaConf's do.
+    let node = |key: u8| {
+        [
+            keyed(&key.to_string()),
+            b"}".to_vec(),
+            keyed("parent"),
+            b"h\x63s".to_vec(),
+        ]
+        .concat()
+    };
+    let nodes: Vec<u8> = (0..50).flat_map(node).collect();
+    let tree = [&b"}q\x63("[..], &keyed("root"), b"h\x63", &nodes, b"u"].concat();
+    let own = floats(&[2], &[1.0, 2.0]);
+    let around = dict([("circle", Py::Raw(circle.clone())), ("own", own.clone())]);
+    // A list that holds itself twice.
+    let held = Py::Raw(b"]q\x63(h\x63h\x63e".to_vec());
+    for (name, beside) in [
+        ("deep", deep(Py::Int(1))),
+        ("a deep tensor", deep(own.clone())),
+        ("a circle", Py::Raw(circle)),
+        ("a tree", Py::Raw(tree)),
+        ("a circle beside a tensor", around),
+        ("a list in itself", held),
+        ("a long key", dict([("k".repeat(2_000), Py::Int(1))])),
+        ("a long key of a tensor", dict([("k".repeat(2_000), own)])),
+    ] {
+        let object = dict([("state_dict", Py::Ordered(weights(2))), ("cfg", beside)]);
+        save_old(&folder.path(), &object);
+        println!("{name}");
+        opens(&folder.path(), 2);
+        opens(&folder.save(&object), 2);
+    }
+    // Among the weights, nothing is passed over in silence.
+    for extra in [
+        ("k".repeat(2_000), floats(&[1], &[0.0])),
+        ("deep".into(), deep(count(1))),
+    ] {
+        let mut entries = weights(2);
+        entries.push(extra);
+        let error = refused(&folder.save(&Py::Ordered(entries)));
+        assert!(error.contains("unexpected"), "{error}");
+    }
+}
+
 #[test]
 fn a_copy_that_differs_from_its_original_is_refused() {
     let folder = Folder::new();

@@ -870,6 +870,16 @@ pub fn traps(target: &str) -> Vec<Vec<u8>> {
                 ]
                 .concat(),
                 [&b"\x8d"[..], &(1_u64 << 40).to_le_bytes()].concat(),
+                // A hundred dictionaries that each hold one which holds them all, and a tensor.
+                [
+                    &b"}q\0(K\0"[..],
+                    &leaf,
+                    &(1..100)
+                        .flat_map(|key| [b'K', key, b'}', b'K', 0, b'h', 0, b's'])
+                        .collect::<Vec<_>>(),
+                    b"u",
+                ]
+                .concat(),
             ];
             let mut traps: Vec<Vec<u8>> = bombs.iter().map(|bomb| dict(bomb)).collect();
             traps.push(state_dict(
@@ -882,6 +892,19 @@ pub fn traps(target: &str) -> Vec<Vec<u8>> {
                 &[&b"\x80\x02("[..], &b"]".repeat(1 << 20), b"l."].concat(),
             ));
             traps
+        }
+        "image" => {
+            // Scans of next to nothing, of a picture of many pixels.
+            let many = |count: usize| {
+                let jpeg = progressive_jpeg();
+                let (rest, end) = jpeg.split_at(jpeg.len() - 2);
+                let (rest, scan) = rest.split_at(rest.len() - 11);
+                let mut bytes = [rest, &scan.repeat(count), end].concat();
+                // Height and width.
+                bytes[76..80].copy_from_slice(&[0x20, 0, 0x20, 0]);
+                bytes
+            };
+            vec![many(20), many(90), many(1_000), many(20_000)]
         }
         "weights" => {
             let safe = |table: &str| {

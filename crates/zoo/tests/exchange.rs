@@ -69,6 +69,30 @@ fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
     all.collect()
 }
 
+/// Older releases of transformers save which places and segments are meant where none are given.
+#[test]
+fn buffers_of_ids_in_a_published_bert_are_passed_over() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("model.safetensors");
+    let device = devices::open("flex").unwrap().device;
+    let model = tiny("bert");
+    let fresh = model.fresh(3, &device).unwrap();
+    fresh.save(&path, None).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let whole = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors = whole.tensors();
+    let ids = [0; 64];
+    for name in ["position_ids", "token_type_ids", "other_ids"] {
+        let name = format!("bert.embeddings.{name}");
+        let ids = safetensors::tensor::TensorView::new(safetensors::Dtype::I64, vec![1, 8], &ids);
+        tensors.push((name.clone(), ids.unwrap()));
+        let all = tensors.iter().map(|(name, tensor)| (name, tensor));
+        fs::write(&path, safetensors::serialize(all, None).unwrap()).unwrap();
+        let loaded = model.load(&path, &device);
+        assert_eq!(loaded.is_ok(), !name.contains("other"), "{name}");
+    }
+}
+
 #[test]
 fn a_decoders_folder_samples_as_it_is_and_survives_import_and_export() {
     for name in ["gpt", "llama"] {

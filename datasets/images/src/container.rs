@@ -8,8 +8,11 @@ use std::borrow::Cow;
 
 /// Of a file whose pixels or end are not there.
 pub(crate) const CUT_OFF: &str = "it is cut off before its end";
-/// Most scans of a JPEG; encoders write a dozen, and each goes over all of the picture.
-const MOST_SCANS: usize = 200;
+/// Most scans of a JPEG; encoders write a dozen, and each goes over all of the picture. Its decoder gives
+/// up behind 100, after the work.
+const MOST_SCANS: u64 = 64;
+/// The second byte of the marker that begins a scan.
+const START_OF_SCAN: u8 = 0xda;
 /// How a PNG begins.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// How it ends: a chunk without data.
@@ -20,10 +23,23 @@ pub(crate) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     if bytes.starts_with(PNG) {
         return png(bytes).map(Cow::Owned);
     }
-    if bytes.starts_with(b"\xff\xd8\xff") {
+    if is_jpeg(bytes) {
         return jpeg(bytes);
     }
     Ok(Cow::Borrowed(bytes))
+}
+
+pub(crate) fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xd8\xff")
+}
+
+/// How often a decoder goes over the picture, at most: the scans of a JPEG.
+pub(crate) fn scans(bytes: &[u8]) -> u64 {
+    if !is_jpeg(bytes) {
+        return 1;
+    }
+    let pairs = bytes.windows(2);
+    pairs.filter(|pair| **pair == [0xff, START_OF_SCAN]).count() as u64
 }
 
 /// A PNG of the chunks that its pixels are made of, or what is wrong with them, as its decoder would
@@ -85,45 +101,55 @@ fn checksum(kind: &[u8], data: &[u8]) -> u32 {
     sum.sum()
 }
 
-/// A JPEG without what others put into its head: the decoder puts parts of XMP together anew at every
-/// further part. It must have the marker of its end behind its first scan; in a scan, a byte 0xff is
-/// never followed by the second byte of that marker, or of the one that begins another scan.
+/// A JPEG up to its end, without what others put into its head: the decoder puts parts of XMP together
+/// anew at every further part.
 fn jpeg(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
-    const START_OF_SCAN: u8 = 0xda;
     const END_OF_IMAGE: u8 = 0xd9;
-    let (mut at, mut kept, mut from) = (2, Vec::new(), 0);
+    let (mut at, mut kept, mut from, mut is_head) = (2, Vec::new(), 0, true);
     loop {
-        match bytes.get(at..at + 4) {
-            Some([0xff, START_OF_SCAN, ..]) => break,
+        match bytes.get(at..).unwrap_or_default() {
+            // In a scan, a byte 0xff is never followed by the second byte of this marker.
+            [0xff, END_OF_IMAGE, ..] if !is_head => break,
             // Fill bytes, and whatever decoders skip between segments.
-            Some([0xff, 0xff | 0x00..=0x01 | 0xd0..=0xd8, ..]) => at += 1,
-            Some([0xff, kind, high, low]) => {
+            [0xff, 0xff | 0x00..=0x01 | 0xd0..=0xd8, ..] => at += 1,
+            [0xff, kind, high, low, ..] => {
                 let next = at + 2 + usize::from(u16::from_be_bytes([*high, *low]));
                 // All of APP1 to APP15 but Adobe's, which says what the components are; comments.
-                if matches!(kind, 0xe1..=0xed | 0xef | 0xfe) {
+                if is_head && matches!(kind, 0xe1..=0xed | 0xef | 0xfe) {
                     kept.extend_from_slice(&bytes[from..at]);
                     from = next;
                 }
+                // Frames, of every kind.
+                if matches!(kind, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf) {
+                    check_components(bytes.get(at + 9))?;
+                }
+                is_head &= *kind != START_OF_SCAN;
                 at = next;
             }
-            Some(_) => at += 1,
-            None => return Err(CUT_OFF.into()),
+            [_, _, ..] => at += 1,
+            _ => return Err(CUT_OFF.into()),
         }
     }
-    let scans = &bytes[at..];
-    let pairs = || scans.windows(2);
-    if pairs().rev().all(|pair| *pair != [0xff, END_OF_IMAGE]) {
-        return Err(CUT_OFF.into());
-    }
-    match pairs()
-        .filter(|pair| **pair == [0xff, START_OF_SCAN])
-        .count()
-    {
+    let end = at + 2;
+    let whole = match from {
+        0 => Cow::Borrowed(&bytes[..end]),
+        from => {
+            kept.extend_from_slice(&bytes[from..end]);
+            Cow::Owned(kept)
+        }
+    };
+    match scans(&whole) {
         count if count > MOST_SCANS => Err(format!("it has {count} scans, more than {MOST_SCANS}")),
-        _ if from == 0 => Ok(Cow::Borrowed(bytes)),
-        _ => {
-            kept.extend_from_slice(&bytes[from..]);
-            Ok(Cow::Owned(kept))
-        }
+        _ => Ok(whole),
+    }
+}
+
+/// Grey, three colours, or those of print: the decoder takes the first of any two for grey.
+fn check_components(count: Option<&u8>) -> Result<(), String> {
+    match count {
+        None | Some(1 | 3 | 4) => Ok(()),
+        Some(count) => Err(format!(
+            "it has {count} components; those of 1, 3 and 4 are read"
+        )),
     }
 }

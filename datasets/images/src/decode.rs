@@ -5,11 +5,12 @@
 //! in PIL's colour images (PIL cuts 16-bit *grey* off at 255, which leaves little but white). CMYK
 //! becomes RGB in the decoder.
 
-use crate::container::{CUT_OFF, whole};
+use crate::container::{CUT_OFF, is_jpeg, scans, whole};
+use crate::listing::{Content, content};
 use crate::scans::is_cut;
 use crate::{Color, FolderOptions, ImageError};
-use image::error::{DecodingError, ImageFormatHint};
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, RgbImage, imageops::FilterType};
+use std::error::Error;
 use std::io::{self, Cursor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -21,10 +22,16 @@ const MAX_PIXELS: u64 = 1 << 26;
 /// Largest height or width of a file, in pixels. Between its two passes, resizing holds a row of the
 /// old width for every row of the new image: one line of 67 million pixels would become gigabytes.
 const MAX_FILE_SIDE: u32 = 1 << 14;
-/// Most pixels that a byte of a file can stand for: DEFLATE makes at most 1,032 bytes of one, of 8
-/// pixels each; JPEG spends a bit or more on 64 pixels. A file that claims more is not whole, and
-/// is refused before memory is set aside for it.
+/// Most pixels that a byte of a PNG can stand for: DEFLATE makes at most 1,032 bytes of one, of 8 pixels
+/// each. A file that claims more is not whole, and is refused before memory is set aside for it.
 const MAX_PIXELS_PER_BYTE: u64 = 8 * 1_032;
+/// The same of a JPEG, which spends a bit or more on 64 pixels; on 128, where two of its components are
+/// made smaller in one direction each.
+const MAX_JPEG_PIXELS_PER_BYTE: u64 = 8 * 128;
+/// Most pixels that its scans go over, all together, which takes a second or two: 20 scans of the largest
+/// picture, of which PIL writes 10, and 18 for print. For a byte, as many as of a PNG: pictures of one
+/// colour in 10 scans have a fifth of them.
+const MAX_SCANNED_PIXELS: u64 = 20 * MAX_PIXELS;
 /// What to do about a file that cannot be read.
 const CHECK_IT: &str = "check that it exists and may be read";
 /// Largest file that is read: more than [`MAX_PIXELS`] take without any compression.
@@ -52,8 +59,9 @@ pub(crate) fn decode(
     size: Option<[usize; 2]>,
     color: Color,
 ) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
+    let whole = whole(bytes).map_err(|fault| not_decoded(path, fault))?;
     let image = guarded(path, || {
-        let decoder = decoder(path, bytes)?;
+        let decoder = decoder(path, &whole, bytes.len())?;
         DynamicImage::from_decoder(decoder).map_err(|source| not_decoded(path, source))
     })?;
     let mut image = in_color(image, color);
@@ -66,8 +74,18 @@ pub(crate) fn decode(
     Ok((pixels, [channels, height as usize, width as usize]))
 }
 
-/// The bytes of a file.
+/// The bytes of a file whose first say that it is a picture.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
+    match content(path).map_err(|source| unreadable(path, source))? {
+        Content::Read => {}
+        Content::Other(format) => {
+            return Err(not_decoded(
+                path,
+                format!("it is {format}, which is not read"),
+            ));
+        }
+        Content::Unknown => return Err(not_decoded(path, "by its first bytes, it is neither")),
+    }
     zoo_files::read(path, MAX_FILE_BYTES).map_err(|source| ImageError::Read {
         path: path.into(),
         next: match source.kind() {
@@ -81,9 +99,11 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
 /// Height and width from the header of a file that is whole, as far as that can be told without
 /// decoding it.
 pub(crate) fn dimensions(path: &Path, bytes: &[u8]) -> Result<[usize; 2], ImageError> {
-    let (width, height) = guarded(path, || Ok(decoder(path, bytes)?.dimensions()))?;
-    if is_cut(bytes) {
-        return Err(not_decoded(path, problem(CUT_OFF)));
+    let whole = whole(bytes).map_err(|fault| not_decoded(path, fault))?;
+    let read = || Ok(decoder(path, &whole, bytes.len())?.dimensions());
+    let (width, height) = guarded(path, read)?;
+    if is_cut(&whole) {
+        return Err(not_decoded(path, CUT_OFF));
     }
     Ok([height as usize, width as usize])
 }
@@ -102,31 +122,55 @@ pub(crate) fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
 /// a file must not be able to end a training.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
     catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(not_decoded(path, problem("its decoder gave up"))))
+        .unwrap_or_else(|_| Err(not_decoded(path, "its decoder gave up")))
 }
 
-/// A decoder that has read the header, of an image that is not too large to decode.
-fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, ImageError> {
-    let pixels = whole(bytes).map_err(|fault| not_decoded(path, problem(&fault)))?;
-    let reader = ImageReader::new(Cursor::new(pixels)).with_guessed_format();
+/// A decoder that has read the header, of an image that is not too large to decode: what is [`whole`] of
+/// a file of `size_bytes`.
+fn decoder<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+    size_bytes: usize,
+) -> Result<impl ImageDecoder + 'a, ImageError> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|source| unreadable(path, source))?;
     let decoder = reader.into_decoder();
     let decoder = decoder.map_err(|source| not_decoded(path, source))?;
     let (width, height) = decoder.dimensions();
-    let size_bytes = bytes.len() as u64;
-    let most = MAX_PIXELS.min(size_bytes.saturating_mul(MAX_PIXELS_PER_BYTE));
-    if width.max(height) <= MAX_FILE_SIDE && u64::from(width) * u64::from(height) <= most {
-        return Ok(decoder);
-    }
-    Err(ImageError::Unexpected {
-        path: path.into(),
-        expected: format!(
+    check_cost([width, height], bytes, size_bytes as u64).map_err(|expected| {
+        ImageError::Unexpected {
+            path: path.into(),
+            expected,
+            found: format!("{height}x{width} pixels (height x width)"),
+            next: "scale the image down, or remove the file".into(),
+        }
+    })?;
+    Ok(decoder)
+}
+
+/// Holds what decoding takes against the bytes of a file; or what it may take.
+fn check_cost([width, height]: [u32; 2], bytes: &[u8], size_bytes: u64) -> Result<(), String> {
+    let pixels = u64::from(width) * u64::from(height);
+    let a_byte = match is_jpeg(bytes) {
+        true => MAX_JPEG_PIXELS_PER_BYTE,
+        false => MAX_PIXELS_PER_BYTE,
+    };
+    let most = MAX_PIXELS.min(size_bytes.saturating_mul(a_byte));
+    if width.max(height) > MAX_FILE_SIDE || pixels > most {
+        return Err(format!(
             "at most {most} pixels in a file of {size_bytes} bytes, and sides of at most \
              {MAX_FILE_SIDE}"
-        ),
-        found: format!("{height}x{width} pixels (height x width)"),
-        next: "scale the image down, or remove the file".into(),
-    })
+        ));
+    }
+    let most = MAX_SCANNED_PIXELS.min(size_bytes.saturating_mul(MAX_PIXELS_PER_BYTE));
+    let scans = scans(bytes).max(1);
+    if scans * pixels > most {
+        let most = most / scans;
+        return Err(format!(
+            "at most {most} pixels in {scans} scans of {size_bytes} bytes"
+        ));
+    }
+    Ok(())
 }
 
 /// Eight bits a sample, in the channels that are asked for.
@@ -186,13 +230,9 @@ pub(crate) fn unreadable(path: &Path, source: io::Error) -> ImageError {
     }
 }
 
-fn problem(text: &str) -> image::ImageError {
-    image::ImageError::Decoding(DecodingError::new(ImageFormatHint::Unknown, text))
-}
-
-fn not_decoded(path: &Path, source: image::ImageError) -> ImageError {
+fn not_decoded(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> ImageError {
     ImageError::Decode {
         path: path.into(),
-        source,
+        source: source.into(),
     }
 }

@@ -53,7 +53,7 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: image::ImageError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An image size was asked for that no image can have.
     #[error(

@@ -164,7 +164,7 @@ fn ending(path: &Path) -> String {
 }
 
 /// What the first bytes of a file say.
-enum Content {
+pub(crate) enum Content {
     /// A format that is read.
     Read,
     /// A picture in a format that is not.
@@ -180,7 +180,7 @@ fn kind(path: &Path) -> Result<Content, ImageError> {
     }
 }
 
-fn content(path: &Path) -> io::Result<Content> {
+pub(crate) fn content(path: &Path) -> io::Result<Content> {
     let mut start = Vec::new();
     zoo_files::open(path)?.take(16).read_to_end(&mut start)?;
     let at =

@@ -98,3 +98,35 @@ fn a_picture_of_which_the_middle_is_missing_is_refused() {
         assert!(!is_taken(&path, &[&whole[..end], b"\xff\xd9"].concat()));
     }
 }
+
+/// PIL refuses two components, and five; the decoder takes the first of two for grey.
+#[test]
+fn a_picture_of_components_of_no_known_colours_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("a.jpg");
+    let mut jpeg = progressive();
+    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc2]);
+    for count in [0, 2, 5] {
+        jpeg[frame.unwrap() + 9] = count;
+        fs::write(&path, &jpeg).unwrap();
+        let error = read_image(&path, &FolderOptions::default()).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains(&format!("{count} components")), "{source}");
+    }
+}
+
+#[test]
+fn an_error_says_what_is_wrong_alone() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("a.jpg");
+    let jpeg = progressive();
+    for (bytes, said) in [
+        (&jpeg[..jpeg.len() - 9], "it is cut off before its end"),
+        (b"GIF89a", "it is GIF, which is not read"),
+        (b"hello", "by its first bytes, it is neither"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let error = read_image(&path, &FolderOptions::default()).unwrap_err();
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), said);
+    }
+}

@@ -20,6 +20,12 @@ static ALLOCATOR: PeakMemAlloc<std::alloc::System> = PeakMemAlloc::new(std::allo
 
 const MIB: usize = 1 << 20;
 
+/// The peak is that of the whole program: one test at a time.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(|other| other.into_inner())
+}
+
 fn encoded(format: ImageFormat) -> Vec<u8> {
     let image = DynamicImage::from(RgbImage::new(28, 28));
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -54,6 +60,7 @@ fn with_segments(jpeg: &[u8], kind: u8, data: &[u8], count: usize) -> Vec<u8> {
 
 #[test]
 fn what_is_beside_the_pixels_takes_no_memory_and_no_time() {
+    let _alone = alone();
     let (png, jpeg) = (encoded(ImageFormat::Png), encoded(ImageFormat::Jpeg));
     let bomb = packed(64 * MIB);
     let chunk = |kind: &[u8; 4], before: &[u8]| {
@@ -114,4 +121,117 @@ fn what_is_beside_the_pixels_takes_no_memory_and_no_time() {
     let read = read_image(&path, &FolderOptions::default());
     let peak = ALLOCATOR.get_peak_memory();
     assert!(peak <= 3 * more.len() + MIB, "{peak} bytes: {read:?}");
+}
+
+/// A progressive JPEG of one colour: a bit a block in its first scan, and in each further one of them a
+/// code for runs of blocks without details.
+fn of_scans(side: u16, components: u8, further: usize) -> Vec<u8> {
+    let segment = |kind: u8, data: &[u8]| {
+        let length = (data.len() as u16 + 2).to_be_bytes();
+        [&[0xff, kind][..], &length, data].concat()
+    };
+    let every = |rest: &[u8]| -> Vec<u8> {
+        let one = |component: u8| [&[component + 1][..], rest].concat();
+        (0..components).flat_map(one).collect()
+    };
+    let sides = [side.to_be_bytes(), side.to_be_bytes()].concat();
+    let table = |class: u8, symbol: u8| [&[class, 1][..], &[0; 15], &[symbol]].concat();
+    let blocks = usize::from(side).div_ceil(8).pow(2);
+    // "0" begins a run of 2^14 blocks, and 14 bits say how many more.
+    let runs = vec![0; (15 * blocks.div_ceil(1 << 14)).div_ceil(8)];
+    let scan = |number: usize| {
+        let component = (number % usize::from(components)) as u8 + 1;
+        let band = (1 + number / usize::from(components) % 63) as u8;
+        [
+            segment(0xda, &[1, component, 0, band, band, 0]),
+            runs.clone(),
+        ]
+        .concat()
+    };
+    [
+        b"\xff\xd8".to_vec(),
+        segment(0xdb, &[&[0][..], &[1; 64]].concat()),
+        segment(
+            0xc2,
+            &[&[8][..], &sides, &[components], &every(&[0x11, 0])].concat(),
+        ),
+        segment(0xc4, &table(0, 0)),
+        segment(0xc4, &table(0x10, 0xe0)),
+        segment(
+            0xda,
+            &[&[components][..], &every(&[0]), &[0, 0, 0]].concat(),
+        ),
+        vec![0; (blocks * usize::from(components)).div_ceil(8)],
+        (0..further).flat_map(scan).collect(),
+        b"\xff\xd9".to_vec(),
+    ]
+    .concat()
+}
+
+#[test]
+fn many_scans_of_many_pixels_cost_nothing() {
+    let _alone = alone();
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("0.jpg");
+    let cut = |mut jpeg: Vec<u8>| {
+        // The first scan, 122 KB, left out.
+        let at = jpeg
+            .windows(2)
+            .position(|pair| pair == [0xff, 0xda])
+            .unwrap();
+        jpeg.drain(at + 10..at + 10 + 120_000);
+        jpeg
+    };
+    let hidden = |jpeg: Vec<u8>| {
+        // Behind what looks like the end, in a segment between two scans.
+        let at = jpeg
+            .windows(2)
+            .rposition(|pair| pair == [0xff, 0xda])
+            .unwrap();
+        [&jpeg[..at], b"\xff\xfe\0\x04\xff\xd9", &jpeg[at..]].concat()
+    };
+    for (jpeg, said) in [
+        (of_scans(16, 1, 64), "65 scans, more than 64"),
+        (of_scans(16, 3, 1_000), "1001 scans"),
+        (of_scans(8_000, 3, 189), "190 scans, more than"),
+        (hidden(of_scans(8_000, 3, 189)), "190 scans, more than"),
+        (of_scans(8_000, 1, 63), "pixels in 64 scans"),
+        (of_scans(8_000, 4, 60), "pixels in 61 scans"),
+        (cut(of_scans(8_000, 1, 20)), "at most"),
+    ] {
+        fs::write(&path, &jpeg).unwrap();
+        ALLOCATOR.reset_peak_memory();
+        let before = ALLOCATOR.get_peak_memory();
+        let began = std::time::Instant::now();
+        let read = read_image(&path, &FolderOptions::default());
+        let taken = ALLOCATOR.get_peak_memory() - before;
+        assert!(
+            began.elapsed().as_secs() < 1,
+            "{said}: {:?}",
+            began.elapsed()
+        );
+        assert!(taken <= 4 * jpeg.len() + MIB, "{said}: {taken} bytes");
+        let error = read.unwrap_err();
+        let error = format!("{error} {:?}", std::error::Error::source(&error));
+        assert!(error.contains(said), "{error}");
+    }
+    // As encoders write them: ten scans, of one colour; and what looks like scans behind the end.
+    let film = [&of_scans(640, 3, 9)[..], &b"\xff\xda".repeat(1_000)].concat();
+    for jpeg in [of_scans(640, 1, 5), of_scans(640, 4, 9), film] {
+        fs::write(&path, &jpeg).unwrap();
+        let read = read_image(&path, &FolderOptions::default());
+        assert_eq!(read.unwrap().1, [3, 640, 640]);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_picture_is_not_read() {
+    let _alone = alone();
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("0.png");
+    fs::File::create(&path).unwrap().set_len(900 << 20).unwrap();
+    ALLOCATOR.reset_peak_memory();
+    let read = read_image(&path, &FolderOptions::default());
+    let peak = ALLOCATOR.get_peak_memory();
+    assert!(read.is_err() && peak < MIB, "{peak} bytes: {read:?}");
 }

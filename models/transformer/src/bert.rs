@@ -38,11 +38,12 @@ const DEEPEST: usize = 1024;
 const MOST_CLASSES: usize = 65_536;
 
 /// Beginnings and ends of names of tensors that a published file may hold beyond a model's: the
-/// heads of pre-training, a buffer that counts positions and, for a sentence encoder, pooler and
-/// classifier.
+/// heads of pre-training, the buffers of positions and of segments that are used where none are given
+/// and, for a sentence encoder, pooler and classifier.
 pub const IGNORED: &[&str] = &[
     "cls.",
     "embeddings.position_ids",
+    "embeddings.token_type_ids",
     "pooler.",
     "bert.pooler.",
     "classifier.",

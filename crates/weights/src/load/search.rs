@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use burn::tensor::DType;
+
 use super::Source;
 use crate::tree::Leaf;
 use crate::{Origin, Tensors, WeightsError, shown};
@@ -244,8 +246,11 @@ impl<'a> Search<'a> {
                     Ok(_) if entry.shape != expected => {
                         format!("{stored} is {:?}, expected {expected:?}", entry.shape)
                     }
+                    Ok(DType::Bool(_)) => {
+                        format!("{stored} is stored as bool, not as floating point")
+                    }
                     Ok(kind) => format!("{stored} is stored as {kind:?}, not as floating point"),
-                    Err(what) => format!("{stored} is stored as {what}, which are not read"),
+                    Err(what) => format!("{stored} is stored as {what}, which cannot be read"),
                 });
             }
         }

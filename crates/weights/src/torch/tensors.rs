@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use burn::tensor::DType;
+use burn::tensor::{BoolStore, DType};
 
 use super::Saved;
 use crate::pickle::{Budget, Pickle, Ref, Value};
@@ -10,6 +10,9 @@ use crate::read::{Entry, LONGEST_NAME, Layout, Place};
 
 /// Levels of dictionaries, lists and modules in which tensors are looked for.
 const DEEPEST: usize = 64;
+
+/// Levels in which facts are: those of a dictionary in the outermost.
+const FACTS_DEPTH: usize = 2;
 
 /// Sides of a tensor, as many as PyTorch allows, and marks on one: a pickle says a long list once and
 /// names it for every tensor.
@@ -23,9 +26,10 @@ const NAMED: usize = 64;
 const MOST_FACTS: usize = 1000;
 
 /// A view may lie spread over so many times its own numbers, and so many bytes: all between them are
-/// read.
+/// read. One that is spread further may be as long as the file, and all of them together so many times.
 const SPREAD: usize = 16;
 const SPREAD_AT_LEAST: usize = 1 << 20;
+const SPREAD_OF_FILE: u64 = 4;
 
 /// What a tensor's numbers lie in.
 pub(super) struct Storage {
@@ -89,8 +93,8 @@ fn storage_type(class: &str) -> Result<DType, String> {
         "IntStorage" => DType::I32,
         "ShortStorage" => DType::I16,
         "CharStorage" => DType::I8,
-        // As bytes: a mask that is never read as weights.
-        "ByteStorage" | "BoolStorage" => DType::U8,
+        "ByteStorage" => DType::U8,
+        "BoolStorage" => DType::Bool(BoolStore::Native),
         other => return Err(other.to_owned()),
     })
 }
@@ -108,7 +112,8 @@ fn torch_dtype(name: &str) -> Result<DType, String> {
         "uint64" => DType::U64,
         "uint32" => DType::U32,
         "uint16" => DType::U16,
-        "uint8" | "bool" => DType::U8,
+        "uint8" => DType::U8,
+        "bool" => DType::Bool(BoolStore::Native),
         other => return Err(format!("torch.{other}")),
     })
 }
@@ -116,12 +121,17 @@ fn torch_dtype(name: &str) -> Result<DType, String> {
 /// Finds a storage: where its bytes begin, and how many there are.
 pub(super) type Find<'a> = &'a dyn Fn(&Storage) -> Result<(Place, u64), String>;
 
-/// The tensors of a pickle.
-pub(super) fn collect(pickle: &Pickle, find: Find<'_>) -> Result<Saved, String> {
+/// The tensors of the pickle of a file of `size` bytes.
+pub(super) fn collect(pickle: &Pickle, size: u64, find: Find<'_>) -> Result<Saved, String> {
+    let mut budget = pickle.budget();
     let mut walk = Walk {
         pickle,
         find,
-        budget: pickle.budget(),
+        size,
+        spread: 0,
+        holds_tensors: pickle.holders(&mut budget)?,
+        way: Vec::new(),
+        budget,
         saved: Saved {
             entries: BTreeMap::new(),
             metadata: BTreeMap::new(),
@@ -135,19 +145,51 @@ pub(super) fn collect(pickle: &Pickle, find: Find<'_>) -> Result<Saved, String> 
 struct Walk<'a> {
     pickle: &'a Pickle,
     find: Find<'a>,
+    size: u64,
+    /// Bytes over which views are spread beyond measure.
+    spread: u64,
+    /// Whether there is a tensor in each of the values.
+    holds_tensors: Vec<bool>,
+    /// The values within each other from the outermost to the present one.
+    way: Vec<Ref>,
     budget: Budget,
     saved: Saved,
 }
 
 impl Walk<'_> {
     fn visit(&mut self, at: Ref, name: &str, depth: usize) -> Result<(), String> {
-        if depth > DEEPEST {
-            return Err(format!(
-                "its values hold each other more than {DEEPEST} levels deep"
-            ));
-        }
         // A few values that hold each other make endlessly many paths.
         self.budget.take(VISIT + name.len())?;
+        if depth > DEEPEST {
+            return self.insert(
+                name,
+                unread(format!("a value more than {DEEPEST} levels deep")),
+            );
+        }
+        self.way.push(at);
+        let visited = self.visit_value(at, name, depth);
+        self.way.pop();
+        visited
+    }
+
+    /// Visits what a value holds by `key`. What has no tensor in it is passed over, whatever it is, and a
+    /// value that holds itself was visited before.
+    fn visit_member(&mut self, at: Ref, name: &str, key: &str, depth: usize) -> Result<(), String> {
+        let is_tensor = self.holds_tensors[at];
+        if !is_tensor && depth > FACTS_DEPTH || self.way.contains(&at) {
+            return Ok(());
+        }
+        match joined(name, key) {
+            Some(name) => self.visit(at, &name, depth),
+            None if is_tensor => {
+                let problem = format!("a value under a name of more than {LONGEST_NAME} bytes");
+                self.insert(&format!("{name}.{}…", brief(key)), unread(problem))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn visit_value(&mut self, at: Ref, name: &str, depth: usize) -> Result<(), String> {
         let pickle = self.pickle;
         match pickle.get(at) {
             Value::Dict(pairs) => self.visit_dict(pairs, name, depth),
@@ -174,7 +216,7 @@ impl Walk<'_> {
                     Value::Text(value) if value.len() <= LONGEST_NAME => value.to_string(),
                     _ => return Ok(()),
                 };
-                if depth <= 2 {
+                if depth <= FACTS_DEPTH {
                     self.budget.take(2 * NAMED + name.len() + said.len())?;
                     self.saved.metadata.insert(name.to_owned(), said);
                 }
@@ -187,7 +229,7 @@ impl Walk<'_> {
         for (number, member) in members.iter().enumerate() {
             // A history of losses may have a million.
             if !self.pickle.is_scalar(*member) {
-                self.visit(*member, &joined(name, &number.to_string())?, depth + 1)?;
+                self.visit_member(*member, name, &number.to_string(), depth + 1)?;
             }
         }
         Ok(())
@@ -200,9 +242,10 @@ impl Walk<'_> {
             if let (Some(key), Value::Module(_) | Value::Dict(_)) =
                 (pickle.key(*key), pickle.get(*value))
             {
-                let section = joined(name, &key)? + ".";
-                self.budget.take(NAMED + section.len())?;
-                self.saved.sections.insert(section);
+                if let Some(section) = joined(name, &key) {
+                    self.budget.take(NAMED + section.len())?;
+                    self.saved.sections.insert(section + ".");
+                }
             }
         }
         self.visit_pairs(pairs, name, depth)
@@ -221,7 +264,7 @@ impl Walk<'_> {
             }
             // A key that is neither text nor a number names no tensor of a model.
             if let Some(key) = self.pickle.key(*key) {
-                self.visit(*value, &joined(name, &key)?, depth + 1)?;
+                self.visit_member(*value, name, &key, depth + 1)?;
             }
         }
         Ok(())
@@ -242,7 +285,7 @@ impl Walk<'_> {
 
     /// `_rebuild_tensor_v2(storage, start, shape, strides, requires_grad, hooks, metadata)`; the third
     /// version has the type before the metadata.
-    fn tensor(&self, how: &str, arguments: Ref) -> Result<Entry, String> {
+    fn tensor(&mut self, how: &str, arguments: Ref) -> Result<Entry, String> {
         let pickle = self.pickle;
         let known = match how {
             "_rebuild_tensor" | "_rebuild_tensor_v2" => 2,
@@ -305,10 +348,20 @@ impl Walk<'_> {
                 layout: Err("a view that shows a number more than once".into()),
             });
         }
-        if length > SPREAD_AT_LEAST.max(SPREAD * dtype.size() * shape.iter().product::<usize>()) {
-            let problem = format!("a view spread over {length} bytes, which a copy would not be");
-            let layout = Err(problem);
-            return Ok(Entry { shape, layout });
+        let own = dtype.size() * shape.iter().product::<usize>();
+        if length > SPREAD_AT_LEAST.max(SPREAD * own) {
+            let spread = self.spread.saturating_add(length as u64);
+            let most = SPREAD_OF_FILE.saturating_mul(self.size);
+            if length as u64 > self.size || spread > most {
+                let layout = Err(format!(
+                    "a view spread over {length} bytes (more than {SPREAD} times its own {own}, and \
+                     with others over too much of a file of {}; copy it before saving, by \
+                     tensor.contiguous() or tensor.clone())",
+                    self.size
+                ));
+                return Ok(Entry { shape, layout });
+            }
+            self.spread = spread;
         }
         let is_plain = is_contiguous(&shape, &strides);
         Ok(Entry {
@@ -366,11 +419,10 @@ fn is_negated(pickle: &Pickle, metadata: &[Ref], dtype: DType) -> Result<bool, S
     Ok(is_negated)
 }
 
-fn joined(name: &str, key: &str) -> Result<String, String> {
-    if name.len() + key.len() >= LONGEST_NAME {
-        return Err(format!("a name of more than {LONGEST_NAME} bytes"));
-    }
-    Ok(match name {
+/// A name in a dictionary of another name; none where it is too long.
+fn joined(name: &str, key: &str) -> Option<String> {
+    let fits = name.len() + key.len() < LONGEST_NAME;
+    fits.then(|| match name {
         "" => key.to_owned(),
         name => format!("{name}.{key}"),
     })

@@ -225,11 +225,11 @@ impl Config {
         else {
             return Ok(());
         };
-        // Padding is not looked at, and so would not be what a text says.
-        if number("pad_token").is_some() && !language::tokenizer(tokenizer)?.is_apart(PAD) {
+        // Padding is not looked at, and so unknown words would not be.
+        if number("pad_token").is_some() && language::tokenizer(tokenizer)?.is_unknown(PAD) {
             return Err(format!(
                 "model.pad_token = {PAD} (pad_token_id): padding is not looked at, and in tokenizer.json this \
-                 is a token that a text may become"
+                 is the token of unknown words"
             ));
         }
         if let Some(stop) = stop.iter().find(|stop| **stop as usize >= known) {

@@ -18,7 +18,7 @@ use zoo::registry::{self, MODELS};
 
 /// Letters as tokens, with spaces between them.
 fn tokenizer() -> String {
-    let tokens = ["<unk>", "a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let tokens = ["[PAD]", "a", "b", "c", "d", "e", "f", "g", "h", "i"];
     let numbered = tokens.iter().enumerate();
     let vocabulary: serde_json::Map<_, _> = numbered
         .map(|(id, token)| ((*token).to_owned(), json!(id)))
@@ -26,7 +26,7 @@ fn tokenizer() -> String {
     json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
         "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "unk_token": "<unk>", "vocab": vocabulary},
+        "model": {"type": "WordLevel", "unk_token": "i", "vocab": vocabulary},
     })
     .to_string()
 }

@@ -135,9 +135,13 @@ impl Shape {
             } else {
                 most
             },
-            unknown: Unknown {
-                text: file.model.unk_token,
-                id: file.model.unk_id,
+            unknown: match file.model.byte_fallback {
+                // Its bytes stand for what the vocabulary has not.
+                true => Unknown::default(),
+                false => Unknown {
+                    text: file.model.unk_token,
+                    id: file.model.unk_id,
+                },
             },
         })
     }
@@ -219,6 +223,8 @@ struct Model {
     unk_token: Option<String>,
     #[serde(default)]
     unk_id: Option<u64>,
+    #[serde(default)]
+    byte_fallback: bool,
     #[serde(default)]
     continuing_subword_prefix: Option<String>,
     #[serde(default)]

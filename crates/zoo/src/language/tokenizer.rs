@@ -152,13 +152,11 @@ impl Tokenizer {
         self.grown(text, self.shape.most_grown).map(drop)
     }
 
-    /// Whether a text has a token only where somebody writes its name, as padding has.
-    pub fn is_apart(&self, id: u32) -> bool {
+    /// Whether this token stands for whatever the vocabulary has not.
+    pub fn is_unknown(&self, id: u32) -> bool {
         let unknown = &self.shape.unknown;
-        let is_unknown = unknown.id == Some(id.into())
-            || unknown.text.is_some() && unknown.text == self.id_to_token(id);
-        let added = self.inner.get_added_tokens_decoder();
-        !is_unknown && added.get(&id).is_some_and(|token| token.special)
+        let named = unknown.text.is_some() && unknown.text == self.id_to_token(id);
+        named || unknown.id == Some(id.into())
     }
 
     /// The text of tokens; tokens that are none of the vocabulary's are left out.

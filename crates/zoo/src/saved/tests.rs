@@ -88,8 +88,8 @@ fn a_codec_of_other_inputs_than_the_models_is_refused() {
 
 const TOKENIZER: &str = r#"{"version": "1.0", "truncation": null, "padding": null,
     "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"},
-    "post_processor": {"type": "BertProcessing", "sep": ["b", 1], "cls": ["a", 0]}, "decoder": null,
-    "model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0, "b": 1, "c": 2}}}"#;
+    "post_processor": {"type": "BertProcessing", "sep": ["b", 1], "cls": ["c", 2]}, "decoder": null,
+    "model": {"type": "WordLevel", "unk_token": "c", "vocab": {"[PAD]": 0, "b": 1, "c": 2}}}"#;
 
 /// A configuration of a model and a codec, opened.
 fn open(model: &Json, codec: &Json) -> Result<(), String> {
@@ -107,6 +107,11 @@ fn a_tokenizer_of_other_tokens_than_the_models_is_refused() {
     classifier["classes"] = json!(["no", "yes"]);
     open(&gpt, &tokenizer).unwrap();
     open(&bert, &classifier).unwrap();
+    // Unknown words would be padding, which is not looked at.
+    let mut other = classifier.clone();
+    other["tokenizer"] = json!(TOKENIZER.replace(r#""unk_token": "c""#, r#""unk_token": "[PAD]""#));
+    let error = open(&bert, &other).unwrap_err();
+    assert!(error.contains("pad_token_id"), "{error}");
     let mut embedding = bert.clone();
     embedding["head"] = json!("sentence_embedding");
     open(&embedding, &tokenizer).unwrap();

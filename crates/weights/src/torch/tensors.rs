@@ -241,11 +241,10 @@ impl Walk<'_> {
             // A module within a module is a part of the same names.
             if let (Some(key), Value::Module(_) | Value::Dict(_)) =
                 (pickle.key(*key), pickle.get(*value))
+                && let Some(section) = joined(name, &key)
             {
-                if let Some(section) = joined(name, &key) {
-                    self.budget.take(NAMED + section.len())?;
-                    self.saved.sections.insert(section + ".");
-                }
+                self.budget.take(NAMED + section.len())?;
+                self.saved.sections.insert(section + ".");
             }
         }
         self.visit_pairs(pairs, name, depth)

@@ -264,7 +264,9 @@ fn a_forged_checkpoint_is_refused_before_the_first_step() {
     let other = fs::read(sgd.folder.join("optimizer.bpk")).unwrap();
     let error = refused("optimizer.bpk", &other);
     assert!(
-        error.contains("hidden.weight: is the state of sgd, and the optimizer is adam"),
+        error.contains(
+            "hidden.weight: is the state of sgd with momentum, and the optimizer is adam"
+        ),
         "{error}"
     );
     for file in ["model", "average", "best"] {

@@ -94,9 +94,10 @@ fn fits(
                 _ => names.join(" or "),
             },
             own.map_or("another", |(_, name)| *name),
-            match config.momentum {
-                0.0 => " without momentum".to_owned(),
-                momentum => format!(" with a momentum of {momentum}"),
+            match (config.name, config.momentum) {
+                (OptimizerName::Sgd, 0.0) => " without momentum".to_owned(),
+                (_, 0.0) => String::new(),
+                (_, momentum) => format!(" with a momentum of {momentum}"),
             }
         ));
     }

@@ -107,6 +107,12 @@ fn a_text_is_as_long_as_the_steps_leave_room_for() {
     tokenizer.corpus(&"b".repeat(200_000)).unwrap();
     let error = tokenizer.corpus(&"a".repeat(20_000)).unwrap_err();
     assert!(error.contains("a text of 20000 bytes"), "{error}");
+    // It would be found in no piece of the text.
+    let far = json!({"type": "Replace", "pattern": {"Regex": "(?s).(?=.{300})"}, "content": "a".repeat(500)});
+    let error = read(json!({ "normalizer": far }))
+        .unwrap()
+        .corpus(&"b".repeat(12_000));
+    assert!(error.unwrap_err().contains("a text of 12000 bytes"));
     // Twice: for the matches of an expression in what is twice as long.
     let searching = json!({"type": "Split", "pattern": {"Regex": "(?=a*b)a"}, "behavior": "Isolated",
         "invert": false});

@@ -57,6 +57,9 @@ pub(super) const MOST_SEARCHED: f64 = 65_536.0;
 /// cut in seconds; of longer ones, a text may have less, by the square.
 const TRIED: f64 = 64.0;
 
+/// How an expression looks around.
+const LOOKS: [&str; 4] = ["(?=", "(?!", "(?<=", "(?<!"];
+
 /// What is known of a file that keeps within the bounds.
 pub(super) struct Shape {
     /// The largest id that the model or the post-processor gives; added tokens may have larger ones.
@@ -65,6 +68,8 @@ pub(super) struct Shape {
     pub(super) growth: f64,
     /// How many times as long the pre-tokenizer may make what the normalizer has made.
     pub(super) growth_after: f64,
+    /// Whether the normalizer looks at more of a text than what it changes.
+    pub(super) looks_far: bool,
     /// The most bytes of a text, as long as it becomes, to be cut into tokens at once.
     pub(super) most_grown: f64,
     /// The token that stands for what the vocabulary has not.
@@ -130,6 +135,10 @@ impl Shape {
             largest_id: largest_id as u32,
             growth: cost.growth,
             growth_after: cost.growth / normalized.growth,
+            looks_far: normalizer.iter().any(|(_, step)| {
+                let regex = step["pattern"]["Regex"].as_str().unwrap_or_default();
+                LOOKS.iter().any(|look| regex.contains(look))
+            }),
             most_grown: if is_searched {
                 most.min(MOST_SEARCHED)
             } else {

@@ -106,7 +106,8 @@ impl Tokenizer {
         if at_worst <= most {
             return Ok(at_worst);
         }
-        let mut grown = 0.0;
+        // What it makes of a piece tells nothing of the whole then.
+        let mut grown = if self.shape.looks_far { at_worst } else { 0.0 };
         let mut rest = text;
         while !rest.is_empty() && grown <= most {
             let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));

@@ -22,7 +22,7 @@ mod unix;
 
 pub use folder::Folder;
 use read::check_regular;
-pub use read::{open, read, read_text};
+pub use read::{open, open_at_most, read, read_text};
 
 /// [`Folder::write`] in the folder of `path`.
 ///

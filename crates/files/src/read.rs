@@ -38,23 +38,34 @@ pub(crate) fn check_regular(metadata: &fs::Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
-/// Reads a whole file, if it has `most_bytes` at most.
+/// Opens a file for reading, if it has `most_bytes` at most. It may grow meanwhile.
 ///
 /// # Errors
 /// See [`open`]; a larger file ([`io::ErrorKind::FileTooLarge`]), of which nothing is read.
-pub fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+pub fn open_at_most(path: &Path, most_bytes: u64) -> io::Result<File> {
     let file = open(path)?;
-    let too_large = |bytes: u64| {
-        let problem = format!("{bytes} bytes are more than the {most_bytes} that it may have");
-        io::Error::new(io::ErrorKind::FileTooLarge, problem)
-    };
-    let claimed = file.metadata()?.len();
-    if claimed > most_bytes {
-        return Err(too_large(claimed));
+    match file.metadata()?.len() {
+        claimed if claimed > most_bytes => Err(too_large(claimed, most_bytes)),
+        _ => Ok(file),
     }
+}
+
+fn too_large(bytes: u64, most_bytes: u64) -> io::Error {
+    let problem = format!("{bytes} bytes are more than the {most_bytes} that it may have");
+    io::Error::new(io::ErrorKind::FileTooLarge, problem)
+}
+
+/// Reads a whole file, if it has `most_bytes` at most.
+///
+/// # Errors
+/// See [`open_at_most`].
+pub fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+    let file = open_at_most(path, most_bytes)?;
+    let claimed = file.metadata()?.len();
+    let too_large = |bytes: u64| too_large(bytes, most_bytes);
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(usize::try_from(claimed).map_err(|_| too_large(claimed))?)?;
-    // It may grow meanwhile, and files of the kernel's say that they have no bytes.
+    // Files of the kernel's say that they have no bytes.
     file.take(most_bytes.saturating_add(1))
         .read_to_end(&mut bytes)?;
     match bytes.len() as u64 {

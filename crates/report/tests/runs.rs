@@ -116,17 +116,16 @@ fn a_root_without_runs_says_how_to_make_one() {
     assert!(error.starts_with(&file.display().to_string()), "{error}");
 }
 
+/// A run that is judged by its accuracy.
+fn make(root: &Path, name: &str, record: &Record, events: &[Event]) {
+    write(&root.join(name), record, &recipe(BY_ACCURACY), events);
+}
+
 #[test]
 fn a_run_from_a_stranger_is_one_row() {
     let root = tempfile::tempdir().unwrap();
-    let make = |name: &str, record: &Record, events: &[Event]| {
-        write(
-            &root.path().join(name),
-            record,
-            &recipe(BY_ACCURACY),
-            events,
-        );
-    };
+    let make =
+        |name: &str, record: &Record, events: &[Event]| make(root.path(), name, record, events);
     let mut finished = record(State::Finished, "2026-01-01T00:00:00Z");
     finished.result = Some(outcome(&[("valid.accuracy", 0.5)]));
     make("sound-1", &finished, &[]);
@@ -247,14 +246,8 @@ fn what_is_no_regular_file_is_a_row_that_says_so() {
 #[test]
 fn runs_are_listed_newest_first_with_what_came_of_them() {
     let root = tempfile::tempdir().unwrap();
-    let make = |name: &str, record: &Record, events: &[Event]| {
-        write(
-            &root.path().join(name),
-            record,
-            &recipe(BY_ACCURACY),
-            events,
-        );
-    };
+    let make =
+        |name: &str, record: &Record, events: &[Event]| make(root.path(), name, record, events);
     let mut finished = record(State::Finished, "2026-01-31T12:00:00Z");
     finished.ended = Some("2026-01-31T13:00:00Z".into());
     finished.devices = vec!["flex".into(), "flex:1".into()];

@@ -120,12 +120,7 @@ const MOST_BYTES: u64 = 1 << 30;
 /// # Errors
 /// A file that is not there, cannot be read, or is too large.
 pub fn events_in(folder: &Path) -> io::Result<(Vec<Event>, Vec<String>)> {
-    let file = zoo_files::open(&folder.join(METRICS_FILE))?;
-    let size_bytes = file.metadata()?.len();
-    if size_bytes > MOST_BYTES {
-        let problem = format!("{size_bytes} bytes are more than the {MOST_BYTES} that it may have");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
-    }
+    let file = zoo_files::open_at_most(&folder.join(METRICS_FILE), MOST_BYTES)?;
     read_lines(BufReader::new(file.take(MOST_BYTES)))
 }
 

@@ -196,9 +196,14 @@ impl Config {
             ));
         }
         let known = number("vocab_size").unwrap_or(model.outputs());
+        let mut pads_unknown = false;
         let vocabulary = match &self.codec {
             Codec::Words { words, .. } => words.lines().count(),
-            Codec::Tokenizer { tokenizer, .. } => language::tokenizer(tokenizer)?.vocabulary(),
+            Codec::Tokenizer { tokenizer, .. } => {
+                let tokenizer = language::tokenizer(tokenizer)?;
+                pads_unknown = tokenizer.is_unknown(PAD);
+                tokenizer.vocabulary()
+            }
             Codec::Chars { chars, .. } => chars.chars().count(),
             Codec::Images { .. } => 0,
         };
@@ -216,17 +221,11 @@ impl Config {
                 number("pad_token").unwrap_or_default()
             ));
         }
-        let Codec::Tokenizer {
-            classes,
-            stop,
-            tokenizer,
-            ..
-        } = &self.codec
-        else {
+        let Codec::Tokenizer { classes, stop, .. } = &self.codec else {
             return Ok(());
         };
         // Padding is not looked at, and so unknown words would not be.
-        if number("pad_token").is_some() && language::tokenizer(tokenizer)?.is_unknown(PAD) {
+        if number("pad_token").is_some() && pads_unknown {
             return Err(format!(
                 "model.pad_token = {PAD} (pad_token_id): padding is not looked at, and in tokenizer.json this \
                  is the token of unknown words"

@@ -34,7 +34,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crates: "datasets/*",
-        ours: &["crates/files"],
+        ours: &["crates/codec", "crates/files"],
         outside: Outside::Not(&[
             "burn-*", "ureq", "reqwest", "hyper*", "curl*", "hf-hub", "tokio",
         ]),
@@ -51,6 +51,29 @@ const RULES: &[Rule] = &[
         crates: "crates/files",
         ours: &[],
         outside: Outside::Not(&["burn", "burn-*"]),
+        backends: false,
+    },
+    Rule {
+        crates: "crates/codec",
+        ours: &["crates/files"],
+        outside: Outside::Not(&["burn-*"]),
+        backends: false,
+    },
+    Rule {
+        crates: "crates/tasks",
+        ours: &["crates/codec", "crates/kernels", "crates/train"],
+        outside: Outside::Not(&["burn-*"]),
+        backends: false,
+    },
+    Rule {
+        crates: "crates/hub",
+        ours: &[
+            "crates/codec",
+            "crates/files",
+            "crates/tasks",
+            "crates/weights",
+        ],
+        outside: Outside::Not(&["burn-*"]),
         backends: false,
     },
     Rule {

@@ -15,6 +15,7 @@
 mod checkpoint;
 mod evaluate;
 mod event;
+mod exhibit;
 mod finetune;
 mod finite;
 mod fit;
@@ -40,6 +41,7 @@ pub use checkpoint::{
 };
 pub use evaluate::{EvalBatches, evaluate};
 pub use event::{Event, events_in, read_events};
+pub use exhibit::{Example, Exhibit, Frame, Label, Line, Part, Picture, Section, Unit};
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};

@@ -1,0 +1,1 @@
+//! Sound: decoded, resampled, as log-mel features.

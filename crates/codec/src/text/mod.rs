@@ -1,0 +1,1 @@
+//! Text: characters, words and the tokens of a tokenizer, and back.

@@ -1,0 +1,1 @@
+//! What folders and files of origins say, as plain facts.

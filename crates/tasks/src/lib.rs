@@ -1,0 +1,3 @@
+//! What is learned: one file a task.
+
+pub mod metrics;

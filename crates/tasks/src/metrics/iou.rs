@@ -1,0 +1,1 @@
+//! Mean intersection over union over the classes of a whole split.

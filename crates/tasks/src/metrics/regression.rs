@@ -1,0 +1,1 @@
+//! Metrics of numbers: mean squared and absolute error, R2.

@@ -16,11 +16,13 @@ use std::path::Path;
 #[cfg(not(unix))]
 mod elsewhere;
 mod folder;
+mod quote;
 mod read;
 #[cfg(unix)]
 mod unix;
 
 pub use folder::Folder;
+pub use quote::{brief, brief_problem};
 use read::check_regular;
 pub use read::{open, open_at_most, read, read_text};
 

@@ -2,6 +2,7 @@
 
 use crate::HubError;
 use crate::config::CONFIG_FILE;
+use crate::tokenizer_config::TOKENIZER_FILE;
 
 /// A token with a meaning of its own, and where its id stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,9 +14,6 @@ pub struct SpecialId {
     /// The id.
     pub id: u32,
 }
-
-/// The tokenizer's file in a folder.
-pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// Holds the ids of a folder against its model's embedding, which has `rows` of them (`vocab_size`): the
 /// tokenizer's, which are the numbers below `vocabulary`, and the special ones. A model may have more

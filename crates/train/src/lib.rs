@@ -45,7 +45,7 @@ pub use exhibit::{Example, Exhibit, Frame, Label, Line, Part, Picture, Section, 
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
-pub use keys::{DidYouMean, brief, brief_problem, check_keys, fields_of, from_table, nearest};
+pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
 pub use metric::{METRIC_NAMES, Metrics, Score, not_finite, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
@@ -58,6 +58,7 @@ pub use record::{Outcome, RECORD_FILE, Record, Resumed, State};
 pub use run::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, Run, RunError};
 pub use schedule::{Decay, Schedule};
 pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Stamp, Task};
+pub use zoo_files::{brief, brief_problem};
 
 /// The version of Burn that everything here computes with.
 pub const BURN_VERSION: &str = "0.22.1";

@@ -9,9 +9,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use zoo_files::{brief, brief_problem};
 
 use crate::finetune::{Finetune, LoraConfig};
-use crate::keys::{brief, brief_problem, check_keys, fields_of, from_table};
+use crate::keys::{check_keys, fields_of, from_table};
 use crate::optimizer::{OptimizerConfig, OptimizerName};
 use crate::schedule::{Decay, Schedule};
 

@@ -16,14 +16,14 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
 use tempfile::TempDir;
-use zoo::language::Streaming;
 use zoo::registry::configure;
+use zoo_codec::text::{CharVocabulary, Language, Streaming, Tokenizer, WordVocabulary};
 use zoo_compare::report::Report;
 use zoo_fetch::{Options, Quiet};
 use zoo_images::{Color, FolderOptions, Split, open_folder, read_image};
 use zoo_mlp::{Activation, Mlp, MlpConfig};
 use zoo_report::Folder;
-use zoo_text::{CharVocabulary, Column, Corpus, Format, LabelledSet, RowOptions, WordVocabulary};
+use zoo_text::{Column, Corpus, Format, LabelledSet, RowOptions};
 use zoo_train::{
     Event, Manifest, OptimizerConfig, OptimizerName, Recipe, Record, number, read_events,
 };
@@ -749,7 +749,7 @@ fn tokenizer(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else {
         return false;
     };
-    let tokenizer = taken(zoo::language::tokenizer(text));
+    let tokenizer = taken(Tokenizer::parse(text));
     tokenizer.is_some_and(|tokenizer| {
         let known = |ids: &[u32]| ids.iter().all(|id| (*id as usize) < tokenizer.vocabulary());
         let long = "a".repeat(60) + &" hi".repeat(20);
@@ -760,18 +760,15 @@ fn tokenizer(bytes: &[u8]) -> bool {
             "<s><x> \u{301}\u{fdfa}<s>",
             &long,
         ] {
-            if let Some(ids) = taken(zoo::language::sentence(&tokenizer, text, 5)) {
+            if let Some(ids) = taken(tokenizer.sentence(text, 5)) {
                 assert!((1..=5).contains(&ids.len()), "{ids:?}");
                 assert!(known(&ids), "{ids:?}");
             }
-            if let Some(ids) = taken(tokenizer.corpus(text)) {
+            if let Some(ids) = taken(tokenizer.corpus(text, |_, _| Ok(()))) {
                 assert!(known(&ids), "{ids:?}");
             }
         }
-        let language = zoo::language::Language::Tokens {
-            tokenizer: Box::new(tokenizer),
-            stop: vec![0],
-        };
+        let language = Language::Tokenizer(Box::new(tokenizer));
         for prompt in ["hi", "", " a\n"] {
             let Some(ids) = taken(language.prompt(prompt)) else {
                 continue;

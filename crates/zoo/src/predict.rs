@@ -4,13 +4,12 @@
 use std::path::Path;
 
 use burn::tensor::TensorData;
+use zoo_codec::text::{Tokenizer, WordVocabulary};
 use zoo_images::{Color, FolderOptions};
-use zoo_text::WordVocabulary;
 
 use crate::cli::PredictArgs;
 use crate::data::{Codec, normalise, pad};
 use crate::error::{Error, chain};
-use crate::language::{self, Tokenizer};
 use crate::output;
 use crate::progress::print_json;
 use crate::registry::Kind;
@@ -169,7 +168,7 @@ impl<'a> Reader<'a> {
                 classes,
                 ..
             } => {
-                let tokenizer = language::tokenizer(tokenizer).map_err(|problem| {
+                let tokenizer = Tokenizer::parse(tokenizer).map_err(|problem| {
                     Error::Request(format!("{}: {problem}", args.run.display()))
                 })?;
                 Ok(Self::Tokens {
@@ -227,7 +226,7 @@ impl<'a> Reader<'a> {
                 ..
             } => {
                 check_no_file(input)?;
-                let ids = language::sentence(tokenizer, input, *max_length);
+                let ids = tokenizer.sentence(input, *max_length);
                 let ids = ids.map_err(Error::Request)?;
                 Ok(pad(std::iter::once(ids.as_slice()), ids.len()))
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::TextError;
+use super::VocabularyError;
 
 /// Id of the token that fills a batch's shorter rows.
 pub const PAD: u32 = 0;
@@ -26,15 +26,15 @@ impl WordVocabulary {
     /// until there are `max_size` tokens, padding and unknown included.
     ///
     /// # Errors
-    /// [`TextError::Value`] if that leaves no word.
+    /// [`VocabularyError::Value`] if that leaves no word.
     pub fn build<'a>(
         texts: impl IntoIterator<Item = &'a str>,
         max_size: usize,
         min_count: usize,
-    ) -> Result<Self, TextError> {
+    ) -> Result<Self, VocabularyError> {
         let max_words = max_size.saturating_sub(SPECIAL.len());
         if max_words == 0 {
-            return Err(TextError::Value {
+            return Err(VocabularyError::Value {
                 name: "data.max_words",
                 found: max_size.to_string(),
                 expected: "3 or more: <pad>, <unk> and a word".to_owned(),
@@ -50,7 +50,7 @@ impl WordVocabulary {
             .filter(|(word, count)| *count >= min_count && !SPECIAL.contains(&word.as_str()))
             .collect();
         if counted.is_empty() {
-            return Err(TextError::Value {
+            return Err(VocabularyError::Value {
                 name: "data.min_count",
                 found: min_count.to_string(),
                 expected: format!("at most {highest}, the count of the most frequent word"),
@@ -66,9 +66,9 @@ impl WordVocabulary {
     /// The vocabulary that [`to_lines`](Self::to_lines) wrote.
     ///
     /// # Errors
-    /// [`TextError::Vocabulary`] with the line that is not as it was written.
-    pub fn from_lines(lines: &str) -> Result<Self, TextError> {
-        let fault = |line: usize, problem: String| TextError::Vocabulary {
+    /// [`VocabularyError::Damaged`] with the line that is not as it was written.
+    pub fn from_lines(lines: &str) -> Result<Self, VocabularyError> {
+        let fault = |line: usize, problem: String| VocabularyError::Damaged {
             place: format!("line {line}"),
             problem,
         };
@@ -132,6 +132,20 @@ impl WordVocabulary {
         ids
     }
 
+    /// The words of `ids` with a space between; `<unk>` for what is none of them.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let words: Vec<&str> = ids.iter().map(|id| self.word(*id)).collect();
+        words.join(" ")
+    }
+
+    fn word(&self, id: u32) -> &str {
+        let (id, unknown) = (id as usize, SPECIAL[UNKNOWN as usize]);
+        match id.checked_sub(SPECIAL.len()) {
+            Some(at) => self.words.get(at).map_or(unknown, String::as_str),
+            None => SPECIAL[id],
+        }
+    }
+
     fn from_words(words: Vec<String>) -> Self {
         let first = SPECIAL.len() as u32;
         let ids = words.iter().cloned().zip(first..).collect();
@@ -168,7 +182,7 @@ mod tests {
         assert_eq!(of(100, 2).unwrap(), "<pad>\n<unk>\nthe\nsat\n");
         assert!(matches!(
             of(2, 1),
-            Err(TextError::Value {
+            Err(VocabularyError::Value {
                 name: "data.max_words",
                 ..
             })

@@ -2,7 +2,7 @@
 //! compiled: by the parser of the crate that compiles them.
 
 use fancy_regex::Expr;
-use zoo_train::{brief, brief_problem};
+use zoo_files::{brief, brief_problem};
 
 /// The most bytes of a pattern. GPT-4o's have some 400, the longest in use two thousand.
 const MOST_BYTES: usize = 4096;

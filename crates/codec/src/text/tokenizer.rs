@@ -7,11 +7,10 @@ use serde_json::Value as Json;
 use tokenizers::{
     Encoding, NormalizedString, Normalizer, NormalizerWrapper, PostProcessor, Tokenizer as Theirs,
 };
-use zoo_train::{brief, brief_problem};
+use zoo_files::{brief, brief_problem};
 
 use super::limits::{MOST_BYTES, Shape};
-use crate::devices::catch_panic;
-use crate::registry::size;
+use crate::catch_panic;
 
 /// About the memory that a byte of a text takes, once it is as long as it may become: places, parts and
 /// tokens, in numbers of four bytes.
@@ -28,10 +27,14 @@ const SMALL_TEXT: f64 = 262_144.0;
 /// [`limits`](super::limits) allow.
 const PIECE_BYTES: usize = 256;
 
+/// What the token that fills shorter rows is called, where a file does not say that it pads.
+const PADS: [&str; 4] = ["[PAD]", "<pad>", "<|pad|>", "<PAD>"];
+
 /// A tokenizer, as its file describes it.
 pub struct Tokenizer {
     inner: Theirs,
     shape: Shape,
+    pad: Option<u32>,
 }
 
 impl fmt::Debug for Tokenizer {
@@ -47,7 +50,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// What is wrong with it, or more than a tokenizer may ask for.
-    pub(super) fn parse(json: &str) -> Result<Self, String> {
+    pub fn parse(json: &str) -> Result<Self, String> {
         let wrong = |error: &dyn fmt::Display| format!("tokenizer.json: {}", brief_problem(error));
         if json.len() as u64 > MOST_BYTES {
             return Err(wrong(&format!(
@@ -58,6 +61,7 @@ impl Tokenizer {
         let mut shape = Shape::of(json).map_err(|error| wrong(&error))?;
         let inner: Result<Theirs, _> = caught(|| json.parse())?;
         let mut inner = inner.map_err(|error| wrong(&error))?;
+        let padding = inner.get_padding().map(|padding| padding.pad_id);
         // Files for sentence encoders pad and cut to a fixed length; here the caller does.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| wrong(&error))?;
@@ -68,7 +72,9 @@ impl Tokenizer {
         for token in normalized {
             check_normalized(&inner, &token.content).map_err(|error| wrong(&error))?;
         }
-        Ok(Self { inner, shape })
+        let pad = padding.filter(|pad| *pad <= shape.largest_id);
+        let pad = pad.or_else(|| PADS.iter().find_map(|name| inner.token_to_id(name)));
+        Ok(Self { inner, shape, pad })
     }
 
     /// How many ids there are: one more than the largest.
@@ -76,23 +82,36 @@ impl Tokenizer {
         self.shape.largest_id as usize + 1
     }
 
-    /// The tokens of a text; with those that the tokenizer puts around it, if `with_special`.
-    pub(super) fn encode(&self, text: &str, with_special: bool) -> Result<Vec<u32>, String> {
+    /// The token that fills shorter rows: the one that the file pads with, or that is called so.
+    pub fn pad(&self) -> Option<u32> {
+        self.pad
+    }
+
+    /// All tokens of a text; with those that the tokenizer puts around it, if `with_special`.
+    ///
+    /// # Errors
+    /// A text that becomes too long, or cannot be cut into tokens.
+    pub fn encode(&self, text: &str, with_special: bool) -> Result<Vec<u32>, String> {
         self.check_text(text)?;
         let encoding = caught(|| self.inner.encode(text, with_special))?;
         Ok(encoding.map_err(told)?.get_ids().to_vec())
     }
 
-    /// The tokens of a text of any length that the machine can hold.
+    /// The tokens of a text of any length that the machine can hold: `fits` is asked whether there is
+    /// memory for that many numbers of four bytes.
     ///
     /// # Errors
     /// A text that becomes far longer, that would take more memory than there is, or that cannot be cut
     /// into tokens.
-    pub fn corpus(&self, text: &str) -> Result<Vec<u32>, String> {
+    pub fn corpus(
+        &self,
+        text: &str,
+        fits: impl Fn(&str, u128) -> Result<(), String>,
+    ) -> Result<Vec<u32>, String> {
         let most = MOST_CORPUS_GROWTH * text.len() as f64 + SMALL_TEXT;
         let grown = self.grown(text, most)?;
         let what = format!("cutting {} bytes of text into tokens", text.len());
-        size::check(&what, (grown as u128).saturating_mul(NUMBERS_A_BYTE))?;
+        fits(&what, (grown as u128).saturating_mul(NUMBERS_A_BYTE))?;
         let encoding = caught(|| self.inner.encode(text, false))?;
         Ok(encoding.map_err(told)?.get_ids().to_vec())
     }
@@ -130,8 +149,13 @@ impl Tokenizer {
         Ok(grown)
     }
 
-    /// See [`sentence`](super::sentence).
-    pub(super) fn sentence(&self, text: &str, max_length: usize) -> Result<Vec<u32>, String> {
+    /// A sentence's tokens, with those that its model expects around it, `max_length` at most: of a
+    /// longer one the end is cut off before the tokens around it are added, as Hugging Face's
+    /// libraries do.
+    ///
+    /// # Errors
+    /// A text without a token, or a `max_length` that has no room for the tokens around it.
+    pub fn sentence(&self, text: &str, max_length: usize) -> Result<Vec<u32>, String> {
         let around = self.inner.get_post_processor();
         let around = around.map_or(0, |processor| processor.added_tokens(false));
         let room = max_length.checked_sub(around).ok_or_else(|| {
@@ -161,7 +185,7 @@ impl Tokenizer {
     }
 
     /// The text of tokens; tokens that are none of the vocabulary's are left out.
-    pub(super) fn decode(&self, tokens: &[u32]) -> String {
+    pub fn decode(&self, tokens: &[u32]) -> String {
         let text = caught(|| self.inner.decode(tokens, false).ok());
         text.ok().flatten().unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 //! decoder do, one after the other, and how much longer each may make a text.
 
 use serde_json::Value as Json;
-use zoo_train::brief;
+use zoo_files::brief;
 
 use super::charsmap;
 use super::limits::at_most;

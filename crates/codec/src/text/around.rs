@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
-use zoo_train::{brief, brief_problem};
+use zoo_files::{brief, brief_problem};
 
 use super::limits::at_most;
 

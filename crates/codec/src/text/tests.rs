@@ -12,21 +12,14 @@ const BYTES: &str = r#"{"version": "1.0", "truncation": null, "padding": null,
             "vocab": {"h": 0, "i": 1, "Ġ": 2, "Ã": 3, "¤": 4, "hi": 5}, "merges": [["h", "i"]]}}"#;
 
 fn bytes() -> Language {
-    let codec = Codec::Tokenizer {
-        tokenizer: BYTES.into(),
-        max_length: 8,
-        classes: Vec::new(),
-        stop: vec![2],
-    };
-    Language::of(&codec).unwrap().unwrap()
+    Language::tokenizer(BYTES).unwrap()
 }
 
 #[test]
 fn a_tokenizer_encodes_and_decodes() {
     let language = bytes();
-    assert_eq!(language.encode("hi hä").unwrap(), [5, 2, 0, 3, 4]);
+    assert_eq!(language.plain("hi hä").unwrap(), [5, 2, 0, 3, 4]);
     assert_eq!(language.decode(&[5, 2, 0, 3, 4]), "hi hä");
-    assert_eq!(language.stop(), [2]);
 }
 
 #[test]
@@ -40,10 +33,7 @@ fn a_prompt_begins_as_its_tokenizer_begins_a_text() {
         r#""post_processor": null"#,
         &format!(r#""post_processor": {template}"#),
     );
-    let language = Language::Tokens {
-        tokenizer: Box::new(tokenizer(&with_template).unwrap()),
-        stop: Vec::new(),
-    };
+    let language = Language::tokenizer(&with_template).unwrap();
     assert_eq!(language.prompt("hi h").unwrap(), [0, 5, 2, 0]);
     assert_eq!(language.prompt("").unwrap(), [0]);
     assert_eq!(bytes().prompt("hi").unwrap(), [5]);
@@ -65,27 +55,24 @@ fn half_a_character_waits_for_its_other_half() {
 
 #[test]
 fn characters_and_words_have_a_file_that_does_what_they_do() {
-    let chars = Codec::Chars {
+    let chars = Text::Chars {
         chars: "\n !abä".into(),
-        stop: Some('\n'),
     };
-    let written = tokenizer(&file(&chars).unwrap()).unwrap();
-    let ours = Language::of(&chars).unwrap().unwrap();
+    let written = Tokenizer::parse(&chars.tokenizer_json()).unwrap();
+    let ours = chars.open().unwrap();
     let text = "ab  ä!\n";
-    let tokens = ours.encode(text).unwrap();
+    let tokens = ours.plain(text).unwrap();
     assert_eq!(written.encode(text, false).unwrap(), tokens);
     assert_eq!(written.decode(&tokens), text);
 
     let lines = "<pad>\n<unk>\nthe\néclair\n";
-    let words = Codec::Words {
+    let words = Text::Words {
         words: lines.into(),
-        max_length: 8,
-        classes: Vec::new(),
     };
-    let written = tokenizer(&file(&words).unwrap()).unwrap();
-    let ours = zoo_text::WordVocabulary::from_lines(lines).unwrap();
+    let written = Tokenizer::parse(&words.tokenizer_json()).unwrap();
+    let ours = words.open().unwrap();
     let text = "The  ÉCLAIR\tate the,";
-    let tokens = ours.encode(text, 8);
+    let tokens = ours.encode(text, 8).unwrap();
     assert_eq!(tokens, [2, 3, 1, 1]);
     assert_eq!(written.encode(text, false).unwrap(), tokens);
 }
@@ -137,7 +124,7 @@ fn a_sentence_is_cut_as_hugging_face_cuts_it() {
             r#""post_processor": null"#,
             &format!(r#""post_processor": {processor}"#),
         );
-        let ours = tokenizer(&json).unwrap();
+        let ours = Tokenizer::parse(&json).unwrap();
         let mut theirs: tokenizers::Tokenizer = json.parse().unwrap();
         for max_length in 3..12 {
             let cut = tokenizers::TruncationParams {
@@ -147,7 +134,7 @@ fn a_sentence_is_cut_as_hugging_face_cuts_it() {
             theirs.with_truncation(Some(cut)).unwrap();
             for text in ["h", "hi", "hi hi hi", "hi ä hi i h hi hi hi", "ää ä"] {
                 let expected = theirs.encode(text, true).unwrap();
-                let found = sentence(&ours, text, max_length).unwrap();
+                let found = ours.sentence(text, max_length).unwrap();
                 assert_eq!(found, expected.get_ids(), "{name} {max_length} {text}");
             }
         }
@@ -157,7 +144,9 @@ fn a_sentence_is_cut_as_hugging_face_cuts_it() {
             r#""post_processor": null"#,
             &format!(r#""post_processor": {}"#, around()[processor].0),
         );
-        sentence(&tokenizer(&json).unwrap(), "hi ä hi", max_length)
+        Tokenizer::parse(&json)
+            .unwrap()
+            .sentence("hi ä hi", max_length)
     };
     assert_eq!(cut(0, 4).unwrap(), [0, 5, 2, 1]);
     assert_eq!(cut(0, 2).unwrap(), [0, 1]);
@@ -186,21 +175,25 @@ fn pieces_are_what_each_token_adds() {
 
 #[test]
 fn a_damaged_tokenizer_is_an_error() {
-    assert!(tokenizer("{}").unwrap_err().contains("tokenizer.json"));
+    assert!(
+        Tokenizer::parse("{}")
+            .unwrap_err()
+            .contains("tokenizer.json")
+    );
     let cut = BYTES.replace(
         r#""use_regex": true},
         "model""#,
         r#""use_regex": true "model""#,
     );
     assert_ne!(cut, BYTES);
-    assert!(tokenizer(&cut).unwrap_err().contains("expected `,`"));
+    assert!(Tokenizer::parse(&cut).unwrap_err().contains("expected `,`"));
     // The crate `tokenizers` panics where the second part of a merge is shorter than the prefix.
     let prefix = BYTES.replace(
         r#""continuing_subword_prefix": null"#,
         r###""continuing_subword_prefix": "##""###,
     );
     assert_ne!(prefix, BYTES);
-    assert!(tokenizer(&prefix).unwrap_err().contains("damaged"));
+    assert!(Tokenizer::parse(&prefix).unwrap_err().contains("damaged"));
 }
 
 /// A tokenizer of these tokens and this decoder.
@@ -214,10 +207,7 @@ fn decoding(tokens: &[String], decoder: Json) -> Language {
         "pre_tokenizer": null, "post_processor": null, "decoder": decoder,
         "model": {"type": "WordLevel", "unk_token": tokens[0], "vocab": vocabulary},
     });
-    Language::Tokens {
-        tokenizer: Box::new(tokenizer(&file.to_string()).unwrap()),
-        stop: Vec::new(),
-    }
+    Language::tokenizer(&file.to_string()).unwrap()
 }
 
 /// Decoders of each kind: Llama's bytes beside pieces, GPT-2's bytes, BERT's pieces, T5's spaces, none;

@@ -50,7 +50,7 @@ pub use feed::{Examples, Feed, Part as BatchPart, Span};
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
-pub use keys::{DidYouMean, brief, brief_problem, check_keys, fields_of, from_table, nearest};
+pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
 pub use metric::{Better, Metric, Metrics, not_finite};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
@@ -64,6 +64,7 @@ pub use run::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, Run, RunError};
 pub use schedule::{Decay, Schedule};
 pub use source::{Pass, Source, SourceError, Stamp};
 pub use task::{Tally, Task};
+pub use zoo_files::{brief, brief_problem};
 
 /// The version of Burn that everything here computes with.
 pub const BURN_VERSION: &str = "0.22.1";

@@ -18,9 +18,10 @@ use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
 use tempfile::TempDir;
 use zoo::registry::configure;
 use zoo_codec::text::{CharVocabulary, Language, Streaming, Tokenizer, WordVocabulary};
+use zoo_codec::image::{Color, Interpolation};
 use zoo_compare::report::Report;
 use zoo_fetch::{Options, Quiet};
-use zoo_images::{Color, FolderOptions, Split, open_folder, read_image};
+use zoo_images::{FolderOptions, Split, open_folder};
 use zoo_mlp::{Activation, Mlp, MlpConfig};
 use zoo_report::Folder;
 use zoo_text::{Column, Corpus, Format, LabelledSet, RowOptions};
@@ -357,13 +358,11 @@ fn image(bytes: &[u8]) -> bool {
         let before = ALLOCATOR.get_peak_memory();
         let most = pixels_memory(claimed_pixels(bytes), bytes.len());
         let folder = folder(&[("train/a/0.png", bytes)]);
-        let options = FolderOptions {
-            size: Some([4, 5]),
-            color: Color::Grey,
-        };
-        let resized = taken(read_image(&folder.path().join("train/a/0.png"), &options));
-        if let Some((pixels, shape)) = &resized {
-            assert_eq!((pixels.len(), *shape), (20, [1, 4, 5]));
+        let path = folder.path().join("train/a/0.png");
+        let resized = taken(zoo_codec::image::read(&path, Color::Grey))
+            .map(|picture| picture.resize([4, 5], Interpolation::Triangle));
+        if let Some(picture) = &resized {
+            assert_eq!(picture.samples().len(), 20);
         }
         // As it is: what the header says must be what is decoded.
         let options = FolderOptions::default();

@@ -5,18 +5,18 @@
 //! in PIL's colour images (PIL cuts 16-bit *grey* off at 255, which leaves little but white). CMYK
 //! becomes RGB in the decoder.
 
-use crate::container::{CUT_OFF, is_jpeg, scans, whole};
-use crate::listing::{Content, content};
-use crate::scans::is_cut;
-use crate::{Color, FolderOptions, ImageError};
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, RgbImage, imageops::FilterType};
 use std::error::Error;
 use std::io::{self, Cursor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Largest height or width that can be asked for, in pixels.
-pub(crate) const MAX_SIDE: usize = 4096;
+use image::{DynamicImage, ImageDecoder, ImageReader};
+
+use super::container::{CUT_OFF, is_jpeg, scans, whole};
+use super::format::{Content, content};
+use super::scans::is_cut;
+use super::{Color, Picture, PictureError};
+
 /// Most pixels of a file, 8192 x 8192: bounds what decoding takes.
 const MAX_PIXELS: u64 = 1 << 26;
 /// Largest height or width of a file, in pixels. Between its two passes, resizing holds a row of the
@@ -37,45 +37,37 @@ const CHECK_IT: &str = "check that it exists and may be read";
 /// Largest file that is read: more than [`MAX_PIXELS`] take without any compression.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Reads one image file: `(pixels, [channels, height, width])`, the pixels flattened in that order.
+/// Reads one file of PNG or JPEG.
 ///
 /// # Errors
 ///
-/// A file that cannot be read or decoded, or a size out of range.
-pub fn read_image(
-    path: &Path,
-    options: &FolderOptions,
-) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
-    let size = options.size.map(check_size).transpose()?;
-    let bytes = read_file(path)?;
+/// A file that cannot be read or decoded.
+pub fn read(path: &Path, color: Color) -> Result<Picture, PictureError> {
+    let bytes = read_bytes(path)?;
     dimensions(path, &bytes)?;
-    decode(path, &bytes, size, options.color)
+    decode(path, &bytes, color)
 }
 
-/// Decodes an image file whose [`dimensions`] were had before.
-pub(crate) fn decode(
-    path: &Path,
-    bytes: &[u8],
-    size: Option<[usize; 2]>,
-    color: Color,
-) -> Result<(Vec<u8>, [usize; 3]), ImageError> {
+/// Decodes the bytes of the file at `path`, whose [`dimensions`] were had before.
+///
+/// # Errors
+///
+/// Bytes that cannot be decoded, or of too many pixels.
+pub fn decode(path: &Path, bytes: &[u8], color: Color) -> Result<Picture, PictureError> {
     let whole = whole(bytes).map_err(|fault| not_decoded(path, fault))?;
     let image = guarded(path, || {
         let decoder = decoder(path, &whole, bytes.len())?;
         DynamicImage::from_decoder(decoder).map_err(|source| not_decoded(path, source))
     })?;
-    let mut image = in_color(image, color);
-    if let Some([height, width]) = size {
-        // `resize_exact` leaves an image of that size untouched.
-        image = image.resize_exact(width as u32, height as u32, FilterType::Triangle);
-    }
-    let (channels, height, width) = (color.channels(), image.height(), image.width());
-    let pixels = channel_major(image.into_bytes(), channels);
-    Ok((pixels, [channels, height as usize, width as usize]))
+    Ok(in_color(image, color))
 }
 
 /// The bytes of a file whose first say that it is a picture.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
+///
+/// # Errors
+///
+/// A file that cannot be read, is too large, or begins as no PNG or JPEG.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, PictureError> {
     match content(path).map_err(|source| unreadable(path, source))? {
         Content::Read => {}
         Content::Other(format) => {
@@ -86,7 +78,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
         }
         Content::Unknown => return Err(not_decoded(path, "by its first bytes, it is neither")),
     }
-    zoo_files::read(path, MAX_FILE_BYTES).map_err(|source| ImageError::Read {
+    zoo_files::read(path, MAX_FILE_BYTES).map_err(|source| PictureError::Read {
         path: path.into(),
         next: match source.kind() {
             io::ErrorKind::FileTooLarge => "scale the image down, or remove the file".into(),
@@ -98,7 +90,11 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
 
 /// Height and width from the header of a file that is whole, as far as that can be told without
 /// decoding it.
-pub(crate) fn dimensions(path: &Path, bytes: &[u8]) -> Result<[usize; 2], ImageError> {
+///
+/// # Errors
+///
+/// Bytes that are cut off or damaged, or of more pixels than are decoded.
+pub fn dimensions(path: &Path, bytes: &[u8]) -> Result<[usize; 2], PictureError> {
     let whole = whole(bytes).map_err(|fault| not_decoded(path, fault))?;
     let read = || Ok(decoder(path, &whole, bytes.len())?.dimensions());
     let (width, height) = guarded(path, read)?;
@@ -108,19 +104,12 @@ pub(crate) fn dimensions(path: &Path, bytes: &[u8]) -> Result<[usize; 2], ImageE
     Ok([height as usize, width as usize])
 }
 
-/// Refuses a size that no image can have.
-pub(crate) fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
-    let [height, width] = size;
-    if size.iter().all(|side| (1..=MAX_SIDE).contains(side)) {
-        Ok(size)
-    } else {
-        Err(ImageError::Size { height, width })
-    }
-}
-
 /// What `read` makes of a file. The decoder of JPEG panics on some that are broken (zune-image #361);
 /// a file must not be able to end a training.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+fn guarded<T>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, PictureError>,
+) -> Result<T, PictureError> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(not_decoded(path, "its decoder gave up")))
 }
@@ -131,18 +120,17 @@ fn decoder<'a>(
     path: &Path,
     bytes: &'a [u8],
     size_bytes: usize,
-) -> Result<impl ImageDecoder + 'a, ImageError> {
+) -> Result<impl ImageDecoder + 'a, PictureError> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|source| unreadable(path, source))?;
     let decoder = reader.into_decoder();
     let decoder = decoder.map_err(|source| not_decoded(path, source))?;
     let (width, height) = decoder.dimensions();
     check_cost([width, height], bytes, size_bytes as u64).map_err(|expected| {
-        ImageError::Unexpected {
+        PictureError::TooLarge {
             path: path.into(),
             expected,
             found: format!("{height}x{width} pixels (height x width)"),
-            next: "scale the image down, or remove the file".into(),
         }
     })?;
     Ok(decoder)
@@ -174,8 +162,9 @@ fn check_cost([width, height]: [u32; 2], bytes: &[u8], size_bytes: u64) -> Resul
 }
 
 /// Eight bits a sample, in the channels that are asked for.
-fn in_color(image: DynamicImage, color: Color) -> DynamicImage {
-    let (width, height, format) = (image.width(), image.height(), image.color());
+fn in_color(image: DynamicImage, color: Color) -> Picture {
+    let [width, height] = [image.width(), image.height()].map(|side| side as usize);
+    let format = image.color();
     let channels = usize::from(format.channel_count());
     let has_16_bits = usize::from(format.bytes_per_pixel()) == 2 * channels;
     let mut samples = image.into_bytes();
@@ -185,53 +174,29 @@ fn in_color(image: DynamicImage, color: Color) -> DynamicImage {
         samples = high.collect();
     }
     let pixels = samples.chunks_exact(channels);
-    let has_color = channels >= 3;
-    let converted = match color {
-        Color::Grey if channels == 1 => GrayImage::from_raw(width, height, samples).map(Into::into),
-        Color::Grey => {
-            let grey = pixels.map(|pixel| if has_color { grey(pixel) } else { pixel[0] });
-            GrayImage::from_raw(width, height, grey.collect()).map(Into::into)
-        }
-        Color::Rgb if channels == 3 => RgbImage::from_raw(width, height, samples).map(Into::into),
-        Color::Rgb => {
-            let rgb = pixels.flat_map(|pixel| match has_color {
-                true => [pixel[0], pixel[1], pixel[2]],
-                false => [pixel[0]; 3],
-            });
-            RgbImage::from_raw(width, height, rgb.collect()).map(Into::into)
+    // What is behind the first or the first three is transparency.
+    let picture = match channels {
+        1 => Picture::new(height, width, Color::Grey, samples),
+        2 => Picture::new(height, width, Color::Grey, pixels.map(|it| it[0]).collect()),
+        3 => Picture::new(height, width, Color::Rgb, samples),
+        _ => {
+            let opaque = pixels.flat_map(|it| [it[0], it[1], it[2]]).collect();
+            Picture::new(height, width, Color::Rgb, opaque)
         }
     };
-    converted.expect("as many samples as pixels and channels")
+    picture.convert(color)
 }
 
-/// The luma of Rec. 601, rounded as PIL's `convert("L")` does.
-fn grey(rgb: &[u8]) -> u8 {
-    let [red, green, blue] = [0, 1, 2].map(|channel| u32::from(rgb[channel]));
-    ((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8
-}
-
-/// `[height, width, channel]` as decoded -> `[channel, height, width]`.
-fn channel_major(samples: Vec<u8>, channels: usize) -> Vec<u8> {
-    if channels == 1 {
-        return samples;
-    }
-    let mut pixels = Vec::with_capacity(samples.len());
-    for channel in 0..channels {
-        pixels.extend(samples.iter().skip(channel).step_by(channels));
-    }
-    pixels
-}
-
-pub(crate) fn unreadable(path: &Path, source: io::Error) -> ImageError {
-    ImageError::Read {
+fn unreadable(path: &Path, source: io::Error) -> PictureError {
+    PictureError::Read {
         path: path.into(),
         next: CHECK_IT.into(),
         source,
     }
 }
 
-fn not_decoded(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> ImageError {
-    ImageError::Decode {
+fn not_decoded(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> PictureError {
+    PictureError::Decode {
         path: path.into(),
         source: source.into(),
     }

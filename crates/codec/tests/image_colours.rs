@@ -8,7 +8,7 @@
 use std::fs;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, LumaA, Rgb, Rgba};
-use zoo_images::{Color, FolderOptions, read_image};
+use zoo_codec::image::Color;
 
 /// `numpy.mgrid[0:256, 0:256]`: all reds and greens, and a blue that depends on both.
 fn color(x: u32, y: u32) -> [u8; 3] {
@@ -22,8 +22,9 @@ fn read(bytes: &[u8], color: Color) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image");
     fs::write(&path, bytes).unwrap();
-    let options = FolderOptions { size: None, color };
-    read_image(&path, &options).unwrap().0
+    zoo_codec::image::read(&path, color)
+        .unwrap()
+        .into_channel_major()
 }
 
 fn png(image: DynamicImage) -> Vec<u8> {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageFormat, RgbImage};
 use tempfile::TempDir;
-use zoo_images::{FolderOptions, read_image};
+use zoo_codec::image::{Color, read};
 
 /// A progressive JPEG of 16x16 pixels, as PIL writes it:
 /// `image.save(file, "JPEG", progressive=True, quality=50, optimize=True)`.
@@ -46,7 +46,7 @@ fn encoded(format: ImageFormat) -> Vec<u8> {
 /// Whether a file is taken; one that is not is named.
 fn is_taken(path: &Path, bytes: &[u8]) -> bool {
     fs::write(path, bytes).unwrap();
-    let read = read_image(path, &FolderOptions::default());
+    let read = read(path, Color::Rgb);
     read.map_err(|error| assert!(error.to_string().contains("a.jpg"), "{error}"))
         .is_ok()
 }
@@ -109,7 +109,7 @@ fn a_picture_of_components_of_no_known_colours_is_refused() {
     for count in [0, 2, 5] {
         jpeg[frame.unwrap() + 9] = count;
         fs::write(&path, &jpeg).unwrap();
-        let error = read_image(&path, &FolderOptions::default()).unwrap_err();
+        let error = read(&path, Color::Rgb).unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains(&format!("{count} components")), "{source}");
     }
@@ -126,7 +126,7 @@ fn an_error_says_what_is_wrong_alone() {
         (b"hello", "by its first bytes, it is neither"),
     ] {
         fs::write(&path, bytes).unwrap();
-        let error = read_image(&path, &FolderOptions::default()).unwrap_err();
+        let error = read(&path, Color::Rgb).unwrap_err();
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), said);
     }
 }

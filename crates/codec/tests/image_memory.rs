@@ -13,7 +13,7 @@ use flate2::write::ZlibEncoder;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
 use tempfile::TempDir;
-use zoo_images::{FolderOptions, read_image};
+use zoo_codec::image::{Color, read};
 
 #[global_allocator]
 static ALLOCATOR: PeakMemAlloc<std::alloc::System> = PeakMemAlloc::new(std::alloc::System);
@@ -99,7 +99,7 @@ fn what_is_beside_the_pixels_takes_no_memory_and_no_time() {
         let most = 3 * bytes.len() + MIB;
         ALLOCATOR.reset_peak_memory();
         let began = std::time::Instant::now();
-        let (pixels, shape) = read_image(&path, &FolderOptions::default()).unwrap();
+        let picture = read(&path, Color::Rgb).unwrap();
         let peak = ALLOCATOR.get_peak_memory();
         assert!(
             peak <= most,
@@ -112,13 +112,13 @@ fn what_is_beside_the_pixels_takes_no_memory_and_no_time() {
             "{name}: {:?}",
             began.elapsed()
         );
-        assert_eq!((shape, pixels.len()), ([3, 28, 28], 3 * 28 * 28), "{name}");
+        assert_eq!(picture.size(), [28, 28], "{name}");
     }
     // Rows of pixels that the head does not claim.
     let more = [&png[..33], &with_chunk(&png, b"IDAT", &bomb)[33..]].concat();
     fs::write(&path, &more).unwrap();
     ALLOCATOR.reset_peak_memory();
-    let read = read_image(&path, &FolderOptions::default());
+    let read = read(&path, Color::Rgb);
     let peak = ALLOCATOR.get_peak_memory();
     assert!(peak <= 3 * more.len() + MIB, "{peak} bytes: {read:?}");
 }
@@ -203,7 +203,7 @@ fn many_scans_of_many_pixels_cost_nothing() {
         ALLOCATOR.reset_peak_memory();
         let before = ALLOCATOR.get_peak_memory();
         let began = std::time::Instant::now();
-        let read = read_image(&path, &FolderOptions::default());
+        let read = read(&path, Color::Rgb);
         let taken = ALLOCATOR.get_peak_memory() - before;
         assert!(
             began.elapsed().as_secs() < 1,
@@ -219,8 +219,8 @@ fn many_scans_of_many_pixels_cost_nothing() {
     let film = [&of_scans(640, 3, 9)[..], &b"\xff\xda".repeat(1_000)].concat();
     for jpeg in [of_scans(640, 1, 5), of_scans(640, 4, 9), film] {
         fs::write(&path, &jpeg).unwrap();
-        let read = read_image(&path, &FolderOptions::default());
-        assert_eq!(read.unwrap().1, [3, 640, 640]);
+        let read = read(&path, Color::Rgb);
+        assert_eq!(read.unwrap().size(), [640, 640]);
     }
 }
 
@@ -231,7 +231,7 @@ fn a_file_that_is_no_picture_is_not_read() {
     let path = dir.path().join("0.png");
     fs::File::create(&path).unwrap().set_len(900 << 20).unwrap();
     ALLOCATOR.reset_peak_memory();
-    let read = read_image(&path, &FolderOptions::default());
+    let read = read(&path, Color::Rgb);
     let peak = ALLOCATOR.get_peak_memory();
     assert!(read.is_err() && peak < MIB, "{peak} bytes: {read:?}");
 }

@@ -9,7 +9,7 @@ const MOST_OF_SENTENCE: usize = 2_000;
 
 /// What came from a file, made harmless to a table and to a terminal: no line break, no escape, and
 /// nothing that turns the direction of what follows.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let shown = text.replace(
         |letter: char| letter.is_control() || is_invisible(letter),
         " ",
@@ -63,7 +63,7 @@ pub(crate) fn padded(text: &str, columns: usize) -> String {
 }
 
 /// Columns as wide as their widest cell; the last one runs free.
-pub(crate) fn columns(rows: &[Vec<String>], indent: &str) -> String {
+pub fn columns(rows: &[Vec<String>], indent: &str) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

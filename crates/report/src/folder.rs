@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use zoo_train::{
-    Event, METRICS_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, RECORD_FILE, Record, Run, State, events_in,
+    Event, METRICS_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, RECORD_FILE, Record, Run, State, Unit,
+    events_in,
 };
 
 use crate::columns::sentence;
@@ -88,6 +89,15 @@ impl Folder {
         match self.record.state {
             State::Running if !Run::is_locked(&self.path) => State::Interrupted,
             state => state,
+        }
+    }
+
+    /// What a metric counts, by its name or `split.name`.
+    pub(crate) fn unit(&self, name: &str) -> Unit {
+        let short = name.rsplit('.').next().unwrap_or(name);
+        match short {
+            "accuracy" | "exact_match" => Unit::Share,
+            _ => Unit::Plain,
         }
     }
 

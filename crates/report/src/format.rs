@@ -1,6 +1,6 @@
 //! Numbers and states as people read them.
 
-use zoo_train::State;
+use zoo_train::{State, Unit};
 
 /// How far a run is, in a word.
 pub(crate) fn state_text(state: State) -> &'static str {
@@ -75,18 +75,17 @@ pub(crate) fn percent(share: f64, decimals: usize) -> String {
     }
 }
 
-/// A metric by its name, `split.metric` or `metric`: shares as percentages, the rest as numbers.
-pub(crate) fn metric(name: &str, value: f64) -> String {
-    match is_share(name) {
-        true => percent(value, 2),
-        false => digits(value),
+/// A value in its unit: a share as a percentage with this many decimals, the rest as a number.
+pub(crate) fn in_unit(value: f64, unit: Unit, decimals: usize) -> String {
+    match unit {
+        Unit::Share => percent(value, decimals),
+        Unit::Nats | Unit::Plain => digits(value),
     }
 }
 
-/// Whether a metric is a share of examples, 0..=1.
-pub(crate) fn is_share(name: &str) -> bool {
-    let short = name.rsplit('.').next().unwrap_or(name);
-    matches!(short, "accuracy" | "exact_match")
+/// A metric in its unit.
+pub(crate) fn metric(value: f64, unit: Unit) -> String {
+    in_unit(value, unit, 2)
 }
 
 /// `test.exact_match` as a heading: `Test exact match`.
@@ -95,6 +94,23 @@ pub(crate) fn title(name: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(|letter| letter.to_uppercase());
     first.into_iter().flatten().chain(letters).collect()
+}
+
+/// Characters of a name that are shown: a matrix says every name many times.
+const NAME: usize = 80;
+
+/// A name as the content of an element or of a quoted attribute, cut where it is long; what cannot be
+/// seen is called by its name.
+pub(crate) fn short_name(name: &str) -> String {
+    match name {
+        "\n" => return "line break".into(),
+        " " => return "blank".into(),
+        _ => {}
+    }
+    match name.char_indices().nth(NAME) {
+        Some((end, _)) => esc(&name[..end]) + "…",
+        None => esc(name),
+    }
 }
 
 /// `text` as the content of an element or of a quoted attribute.
@@ -141,8 +157,8 @@ mod tests {
         assert_eq!(times, ["0.841 s", "59.4 s", "12 min 5 s", "3 h 20 min"]);
         let times = [-1.0, f64::MAX, f64::NAN].map(duration);
         assert_eq!(times, ["-1.00 s", "1.80e308 s", "NaN s"]);
-        assert_eq!(metric("test.accuracy", 0.86051), "86.05 %");
-        assert_eq!(metric("test.accuracy", f64::MAX), "1.80e308");
+        assert_eq!(metric(0.86051, Unit::Share), "86.05 %");
+        assert_eq!(metric(f64::MAX, Unit::Share), "1.80e308");
         assert_eq!(title("test.exact_match"), "Test exact match");
     }
 }

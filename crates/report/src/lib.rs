@@ -4,14 +4,17 @@
 
 mod columns;
 mod examples;
+mod exhibit;
 mod folder;
 mod format;
 pub mod insight;
 mod page;
 mod plot;
+mod raster;
 mod runs;
 mod table;
 mod tensorboard;
+pub mod terminal;
 mod watch;
 
 pub use folder::{Folder, FolderError};

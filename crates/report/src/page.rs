@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use toml::Table;
-use zoo_train::{Event, Record, State};
+use zoo_train::{Event, Record, State, Unit};
 
 use crate::Folder;
 use crate::examples;
@@ -100,8 +100,8 @@ fn tiles(run: &Folder) -> String {
         for (name, value) in &result.metrics {
             tile(
                 &title(name),
-                &metric(name, *value),
-                &claim(&bands, name, *value),
+                &metric(*value, run.unit(name)),
+                &claim(&bands, name, *value, run.unit(name)),
                 "",
             );
         }
@@ -114,7 +114,7 @@ fn tiles(run: &Folder) -> String {
         }
     } else {
         for (name, value) in latest(&run.events) {
-            tile(&title(&name), &metric(&name, value), "", "");
+            tile(&title(&name), &metric(value, run.unit(&name)), "", "");
         }
     }
     if tiles.is_empty() {
@@ -157,11 +157,11 @@ fn bands(recipe: &str) -> BTreeMap<String, [f64; 2]> {
     claimed.into_iter().flatten().filter_map(band).collect()
 }
 
-fn claim(bands: &BTreeMap<String, [f64; 2]>, name: &str, value: f64) -> String {
+fn claim(bands: &BTreeMap<String, [f64; 2]>, name: &str, value: f64, unit: Unit) -> String {
     let Some([least, greatest]) = bands.get(name) else {
         return String::new();
     };
-    let band = format!("{} to {}", metric(name, *least), metric(name, *greatest));
+    let band = format!("{} to {}", metric(*least, unit), metric(*greatest, unit));
     match (*least..=*greatest).contains(&value) {
         true => format!("<small class=\"kept\">as the recipe claims: {band}</small>"),
         false => format!("<small class=\"missed\">the recipe claims {band}</small>"),
@@ -190,7 +190,8 @@ fn charts(run: &Folder) -> String {
                 .into_iter()
                 .filter(|one| !one.points.is_empty())
                 .collect(),
-            last_step,
+            over: "steps".into(),
+            places: Some((0.0, last_step.max(1.0))),
             resumed: resumed.clone(),
             best,
         };
@@ -201,7 +202,7 @@ fn charts(run: &Folder) -> String {
         events.iter().filter_map(point).collect()
     };
     let steps = |name, points| Series {
-        name,
+        name: String::from(name),
         kind: Kind::Steps,
         points,
     };
@@ -220,7 +221,7 @@ fn charts(run: &Folder) -> String {
     };
     let validation = validation(events);
     let valid = |metric: &str| Series {
-        name: "validation",
+        name: "validation".into(),
         kind: Kind::Validation,
         points: validation.points.get(metric).cloned().unwrap_or_default(),
     };
@@ -231,7 +232,7 @@ fn charts(run: &Folder) -> String {
         vec![
             steps("step", losses),
             Series {
-                name: mean.0,
+                name: mean.0.into(),
                 kind: Kind::Training,
                 points: mean.1,
             },
@@ -259,7 +260,7 @@ fn charts(run: &Folder) -> String {
         _ => None,
     });
     let training = |points| Series {
-        name: "training",
+        name: "training".into(),
         kind: Kind::Training,
         points,
     };

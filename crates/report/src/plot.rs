@@ -1,4 +1,4 @@
-//! Curves over steps as inline SVG, drawn by plotters.
+//! Curves over steps, or over anything else, as inline SVG, drawn by plotters.
 //!
 //! Plotters writes colours into the drawing; those here only name a part, and the style sheet gives
 //! each part its colour, so that one drawing looks right in light, in dark and in print.
@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use crate::format::{esc, tick};
+use crate::format::{digits, short_name, tick};
 
 /// The drawing's size in its own units, twice as fine as it is shown: plotters has whole units.
 const SIZE: (u32, u32) = (1040, 500);
@@ -38,23 +38,30 @@ pub(crate) enum Kind {
     Training,
     /// Validation.
     Validation,
+    /// One of several curves, by its place.
+    Line(usize),
 }
 
 impl Kind {
+    /// Curves of one drawing that have a colour of their own.
+    pub(crate) const LINES: usize = 6;
+
     fn color(self) -> RGBColor {
         match self {
             Self::Steps => RGBColor(10, 11, 0),
             Self::Training => RGBColor(10, 11, 1),
             Self::Validation => RGBColor(10, 11, 2),
+            Self::Line(at) => RGBColor(10, 12, (at % Self::LINES) as u8),
         }
     }
 
     /// The class of its key in the legend.
-    fn class(self) -> &'static str {
+    fn class(self) -> String {
         match self {
-            Self::Steps => "steps",
-            Self::Training => "training",
-            Self::Validation => "validation",
+            Self::Steps => "steps".into(),
+            Self::Training => "training".into(),
+            Self::Validation => "validation".into(),
+            Self::Line(at) => format!("line{}", at % Self::LINES),
         }
     }
 
@@ -68,9 +75,9 @@ impl Kind {
 
 /// One curve.
 pub(crate) struct Series {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) kind: Kind,
-    /// Steps done, and a value; what is not finite leaves a gap.
+    /// Steps done, or another place, and a value; what is not finite leaves a gap.
     pub(crate) points: Vec<(f64, f64)>,
 }
 
@@ -86,12 +93,16 @@ pub(crate) fn drawable(value: f64) -> f64 {
     }
 }
 
-/// Some curves over the same steps.
+/// Some curves over the same places.
+#[derive(Default)]
 pub(crate) struct Chart {
     pub(crate) title: String,
+    /// What the places are: `steps`.
+    pub(crate) over: String,
     pub(crate) series: Vec<Series>,
-    /// The last step of the run: all charts of a run have the same width.
-    pub(crate) last_step: f64,
+    /// The first and the last place; where it is not told, as far as the curves go. All charts of a
+    /// run have the same width, from 0 to its last step.
+    pub(crate) places: Option<(f64, f64)>,
     /// Steps after which the run was resumed.
     pub(crate) resumed: Vec<f64>,
     /// The model that was kept.
@@ -101,8 +112,13 @@ pub(crate) struct Chart {
 impl Chart {
     /// The chart as a `figure`; nothing where it has no finite value.
     pub(crate) fn figure(mut self) -> String {
+        let places = self.width();
         for series in &mut self.series {
-            series.points = thinned(&series.points, self.last_step);
+            series.points.retain(|(place, _)| place.is_finite());
+            for (place, _) in &mut series.points {
+                *place = drawable(*place);
+            }
+            series.points = thinned(&series.points, places);
             for (_, value) in &mut series.points {
                 *value = drawable(*value);
             }
@@ -110,18 +126,15 @@ impl Chart {
         if let Some((_, value)) = &mut self.best {
             *value = drawable(*value);
         }
-        let column = |step: &mut f64| column(*step, self.last_step);
+        let column = |step: &mut f64| column(*step, places);
         self.resumed.dedup_by_key(column);
         // A step that comes again after a later one is drawn once more, but not without end.
         self.resumed.truncate(COLUMNS);
         let values = self.series.iter().flat_map(|series| &series.points);
-        let values = values.map(|(_, value)| *value).filter(|v| v.is_finite());
-        let range = values.fold(f64::INFINITY..f64::NEG_INFINITY, |range, value| {
-            range.start.min(value)..range.end.max(value)
-        });
-        if range.start > range.end {
+        let Some((least, most)) = range(values.map(|(_, value)| *value)) else {
             return String::new();
-        }
+        };
+        let range = least..most;
         let mut svg = String::new();
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let drawn = if range.start > 0.0 && range.end / range.start > WIDE {
@@ -144,15 +157,51 @@ impl Chart {
         if drawn.is_err() {
             return String::new();
         }
-        let (title, legend) = (esc(&self.title), self.legend());
-        let label = format!("<svg class=\"chart\" role=\"img\" aria-label=\"{title} over steps\" ");
-        let svg = svg.replacen("<svg ", &label, 1);
+        let (title, legend) = (short_name(&self.title), self.legend());
+        let svg = svg.replacen("<svg ", "<svg class=\"chart\" role=\"img\" ", 1);
+        let told = format!(
+            "><title>{title} over {}</title><desc>{}</desc>",
+            short_name(&self.over),
+            self.told()
+        );
+        let svg = svg.replacen('>', &told, 1);
         format!("<figure><figcaption><b>{title}</b>{legend}</figcaption>\n{svg}</figure>\n")
+    }
+
+    /// The first and the last place, with some width.
+    fn width(&self) -> (f64, f64) {
+        let places = self.places.or_else(|| {
+            let points = self.series.iter().flat_map(|series| &series.points);
+            range(points.map(|(place, _)| drawable(*place)))
+        });
+        let (first, last) = places.unwrap_or_default();
+        match last - first > first.abs().max(last.abs()) * 1e-6 {
+            true => (first, last),
+            false => (first, first + first.abs().max(1.0)),
+        }
+    }
+
+    /// What the curves show, in words.
+    fn told(&self) -> String {
+        let one = |series: &Series| {
+            let values = series.points.iter().map(|(_, value)| *value);
+            let last = values.clone().rfind(|value| value.is_finite())?;
+            let (least, most) = range(values)?;
+            Some(format!(
+                "{}: from {} to {}, at last {}.",
+                short_name(&series.name),
+                digits(least),
+                digits(most),
+                digits(last)
+            ))
+        };
+        let told: Vec<String> = self.series.iter().filter_map(one).collect();
+        told.join(" ")
     }
 
     fn legend(&self) -> String {
         let keys = self.series.iter().map(|series| {
-            let (class, name) = (series.kind.class(), esc(series.name));
+            let (class, name) = (series.kind.class(), short_name(&series.name));
             format!("<span class=\"key {class}\">{name}</span>")
         });
         let best = self
@@ -175,12 +224,13 @@ impl Chart {
     where
         Y: AsRangedCoord<Value = f64, CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>>,
     {
+        let (first, last) = self.width();
         let mut chart = ChartBuilder::on(root)
             .margin(8)
             .margin_right(26)
             .x_label_area_size(TEXT + 20)
             .y_label_area_size(LABEL_WIDTH)
-            .build_cartesian_2d(0.0..self.last_step.max(1.0), y)?;
+            .build_cartesian_2d(first..last, y)?;
         let text = ("sans-serif", TEXT).into_font().color(&LABEL);
         chart
             .configure_mesh()
@@ -229,21 +279,30 @@ fn stretches(points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
     parts.map(<[_]>::to_vec).collect()
 }
 
-/// Which of the [`COLUMNS`] a step lies in.
-fn column(step: f64, last_step: f64) -> usize {
-    (step / last_step.max(1.0) * COLUMNS as f64) as usize
+/// The smallest and the largest finite value.
+pub(crate) fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let finite = values.filter(|value| value.is_finite());
+    finite.fold(None, |range, value| match range {
+        None => Some((value, value)),
+        Some((least, most)) => Some((value.min(least), value.max(most))),
+    })
+}
+
+/// Which of the [`COLUMNS`] a place lies in.
+fn column(place: f64, (first, last): (f64, f64)) -> usize {
+    ((place - first) / (last - first) * COLUMNS as f64) as usize
 }
 
 /// The smallest and the largest value of each column, and a gap if it has one, in the order of their
 /// steps: the curve looks as it would with all of its points, single spikes included.
-fn thinned(points: &[(f64, f64)], last_step: f64) -> Vec<(f64, f64)> {
+fn thinned(points: &[(f64, f64)], places: (f64, f64)) -> Vec<(f64, f64)> {
     if points.len() <= 2 * COLUMNS {
         return points.to_vec();
     }
     // They are in order, unless the file was written by hand.
     let mut points = points.to_vec();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let column = |(step, _): &(f64, f64)| column(*step, last_step);
+    let column = |(step, _): &(f64, f64)| column(*step, places);
     let mut kept = Vec::new();
     for part in points.chunk_by(|a, b| column(a) == column(b)) {
         let finite = || part.iter().filter(|(_, value)| value.is_finite());
@@ -268,12 +327,13 @@ mod tests {
             .map(|(step, value)| (f64::from(step), *value));
         Chart {
             title: "Loss & more".into(),
+            over: "steps".into(),
             series: vec![Series {
-                name: "step",
+                name: "step".into(),
                 kind: Kind::Steps,
                 points: points.collect(),
             }],
-            last_step: values.len() as f64,
+            places: Some((0.0, values.len() as f64)),
             resumed: vec![2.0],
             best: None,
         }
@@ -331,7 +391,7 @@ mod tests {
         }
         for last_step in [0.0, 1.0, u64::MAX as f64] {
             let mut ends = chart(&[1.0, 2.0]);
-            (ends.last_step, ends.series[0].points[1].0) = (last_step, last_step);
+            (ends.places, ends.series[0].points[1].0) = (Some((0.0, last_step)), last_step);
             ends.resumed = vec![last_step];
             assert!(ends.figure().contains("<svg"));
         }
@@ -357,7 +417,7 @@ mod tests {
         let mut points: Vec<(f64, f64)> = (0..10_000).map(|step| (f64::from(step), 1.0)).collect();
         points[4321].1 = 9.0;
         points[4323].1 = -9.0;
-        let kept = thinned(&points, 10_000.0);
+        let kept = thinned(&points, (0.0, 10_000.0));
         assert!(kept.len() <= 2 * COLUMNS + 2, "{}", kept.len());
         assert!(kept.contains(&(4321.0, 9.0)) && kept.contains(&(4323.0, -9.0)));
         assert!(kept.is_sorted_by(|a, b| a.0 <= b.0));
@@ -366,10 +426,11 @@ mod tests {
     #[test]
     fn every_colour_of_a_drawing_has_a_rule_in_the_style_sheet() {
         let mut all = chart(&[1.0, f64::NAN, 2.0, 3.0]);
-        for kind in [Kind::Training, Kind::Validation] {
+        let lines = (0..Kind::LINES).map(Kind::Line);
+        for kind in [Kind::Training, Kind::Validation].into_iter().chain(lines) {
             let points = vec![(1.0, 2.0), (2.0, 3.0)];
             all.series.push(Series {
-                name: "x",
+                name: "x".into(),
                 kind,
                 points,
             });

@@ -11,7 +11,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 use zoo_train::{
     Event, METRICS_FILE, MOST_RECIPE_BYTES, Metrics, Plan, RECIPE_FILE, RECORD_FILE, Record, State,
-    differences, events_in, flatten, smaller_is_better,
+    Unit, differences, events_in, flatten, smaller_is_better,
 };
 
 use crate::Folder;
@@ -55,6 +55,8 @@ pub struct Best {
     pub metric: String,
     /// The value; null in JSON where it is not finite.
     pub value: f64,
+    /// What the value counts.
+    pub unit: Unit,
 }
 
 /// The runs in a folder, the newest first. A folder that does not exist has none.
@@ -125,7 +127,7 @@ fn row(folder: &Path) -> Option<Row> {
         ..named
     };
     if let Some(result) = &run.record.result {
-        row.best = best_of(&result.metrics, &chosen_by);
+        row.best = best_of(&run, &result.metrics, &chosen_by);
         row.steps = result.steps;
         row.wall_seconds = Some(result.wall_seconds);
         return Some(row);
@@ -137,7 +139,7 @@ fn row(folder: &Path) -> Option<Row> {
         Err(error) => row.problem = Some(format!("{METRICS_FILE}: {error}")),
     }
     let (steps, total_steps) = run.steps();
-    row.best = best_of(&best_validation(&run.events, &chosen_by), &chosen_by);
+    row.best = best_of(&run, &best_validation(&run.events, &chosen_by), &chosen_by);
     row.steps = steps;
     row.total_steps = (!run.events.is_empty()).then_some(total_steps);
     row.wall_seconds = wall_seconds(&run, state);
@@ -158,11 +160,15 @@ fn chosen_by(recipe: Option<&Table>) -> String {
 }
 
 /// The metric that chose the model, on the validation data, or else on the test data.
-fn best_of(metrics: &Metrics, best: &str) -> Option<Best> {
+fn best_of(run: &Folder, metrics: &Metrics, best: &str) -> Option<Best> {
     let find = |split: &str| {
         let metric = format!("{split}.{best}");
         let value = *metrics.get(&metric)?;
-        Some(Best { metric, value })
+        Some(Best {
+            unit: run.unit(&metric),
+            metric,
+            value,
+        })
     };
     find("valid").or_else(|| find("test"))
 }
@@ -251,7 +257,7 @@ pub fn list_text(rows: &[Row]) -> String {
             None => row.steps.to_string(),
         };
         let best = row.best.as_ref();
-        let best = best.map(|best| format!("{} {}", best.metric, metric(&best.metric, best.value)));
+        let best = best.map(|best| format!("{} {}", best.metric, metric(best.value, best.unit)));
         let started = row.started.as_ref().map(|started| {
             let minutes = started.get(..16).unwrap_or(started);
             minutes.replace('T', " ")

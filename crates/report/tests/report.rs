@@ -10,9 +10,9 @@ use std::path::Path;
 
 use common::Browser;
 use serde_json::{Value, json};
-use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
+use zoo_report::insight::Insight;
 use zoo_report::{Folder, page};
-use zoo_train::Event;
+use zoo_train::{Event, Example, Exhibit, Frame, Label, Line, Part, Picture, Section};
 
 /// A picture of 2 by 2 pixels, grey, as PNG in base64.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNkYGBgYAAAAB4ABGZC8YcAAAAASUVORK5CYII=";
@@ -95,10 +95,51 @@ fn events() -> Vec<Event> {
     events
 }
 
-fn picture() -> Shown {
-    Shown::Image {
-        png: PNG.into(),
-        size: [2, 2],
+fn picture(values: Vec<f32>) -> Exhibit {
+    Exhibit::Picture {
+        picture: Picture {
+            png: PNG.into(),
+            size: [2, 2],
+        },
+        values,
+        boxes: Vec::new(),
+    }
+}
+
+fn text(pieces: &[&str], values: Vec<f32>) -> Exhibit {
+    Exhibit::Text {
+        pieces: pieces.iter().map(|piece| (*piece).to_owned()).collect(),
+        separator: " ".into(),
+        values,
+    }
+}
+
+/// What the model took an input for, and what it is.
+fn answered(about: &str, input: Exhibit, answer: &str, share: f64, truth: &str) -> Example {
+    let answer = Exhibit::Labels {
+        labels: vec![Label::likely(answer, share)],
+    };
+    Example::new(about)
+        .with("", input)
+        .with(Part::ANSWER, answer)
+        .with(Part::TRUTH, Exhibit::label(truth))
+}
+
+fn continued(prompt: &str, answer: &str, truth: &str) -> Example {
+    Example::new("")
+        .with(Part::PROMPT, Exhibit::text(prompt))
+        .with(Part::ANSWER, Exhibit::text(answer))
+        .with(Part::TRUTH, Exhibit::text(truth))
+}
+
+fn confusion(names: Vec<String>, counts: Vec<Vec<usize>>) -> Example {
+    Example::new("").with("", Exhibit::Confusion { names, counts })
+}
+
+fn section(title: &str, examples: Vec<Example>) -> Section {
+    Section {
+        examples,
+        ..Section::new(title, format!("About {}.", title.to_lowercase()))
     }
 }
 
@@ -113,53 +154,39 @@ fn insight() -> Insight {
             }
         })
     };
-    let mistake = |index| Mistake {
-        index,
-        input: picture(),
-        label: index % 10,
-        predicted: (index + 3) % 10,
-        confidence: 0.9734,
-        loss: 3.6,
+    let counts = (0..10).map(|label| row(label).collect()).collect();
+    let mistake = |index: usize| {
+        let (label, answer) = (index % 10, (index + 3) % 10);
+        answered(
+            &format!("no. {index}"),
+            picture(Vec::new()),
+            &answer.to_string(),
+            0.9734,
+            &label.to_string(),
+        )
     };
-    let text = Shown::Text {
-        tokens: ["a", "film", "of", "<great>", "charm"]
-            .map(String::from)
-            .into(),
-        separator: " ".into(),
-    };
-    let saliency = |input, values: Vec<f32>| Saliency {
-        input,
-        output: "positive".into(),
-        expected: "negative".into(),
-        probability: 0.731,
-        values,
-        log_probability: [-1.2, -0.31],
-    };
+    let explained = |input| answered("", input, "positive", 0.731, "negative");
+    let film = ["a", "film", "of", "<great>", "charm"];
     Insight {
         split: "test".into(),
         examples: 1000,
-        classes: Some(Classes {
-            names,
-            confusion: (0..10).map(|label| row(label).collect()).collect(),
-            mistakes: (0..12).map(mistake).collect(),
-        }),
-        samples: vec![
-            Sample {
-                prompt: "27+85=".into(),
-                continuation: "211".into(),
-                temperature: 0.0,
-                expected: Some("211".into()),
-            },
-            Sample {
-                prompt: "35+6=".into(),
-                continuation: "14".into(),
-                temperature: 0.0,
-                expected: Some("140".into()),
-            },
-        ],
-        saliency: vec![
-            saliency(picture(), vec![0.5, -0.25, 0.0, 1.0]),
-            saliency(text, vec![0.0, -0.2, 0.1, 0.6, 0.3]),
+        sections: vec![
+            section("Confusion", vec![confusion(names, counts)]),
+            section("Worst mistakes", (0..12).map(mistake).collect()),
+            section(
+                "Samples",
+                vec![
+                    continued("27+85=", "211", "211"),
+                    continued("35+6=", "14", "140"),
+                ],
+            ),
+            section(
+                "What an answer depends on",
+                vec![
+                    explained(picture(vec![0.5, -0.25, 0.0, 1.0])),
+                    explained(text(&film, vec![0.0, -0.2, 0.1, 0.6, 0.3])),
+                ],
+            ),
         ],
     }
 }
@@ -206,8 +233,12 @@ fn a_finished_run_is_told_in_whole() {
         "key resumed",
         "after step 100; train.epochs was 2, is 4",
         "A &lt;processor&gt; &amp; more",
+        "<p class=\"soft\">1000 examples of the test split. About confusion.</p>",
+        "<p class=\"soft\">About samples.</p>",
         "taken for 4",
+        "<p class=\"says\"><b>7</b> <small>at 97.3&nbsp;%</small>, should be <b>4</b><br><small>no. 4",
         "should be <b>negative</b>",
+        "<span class=\"given\">27+85=</span><b class=\"right\">211</b></p>",
         "<b class=\"right\">211</b>",
         "<b class=\"wrong\">14</b> <small>should be 140</small>",
         "sha256 of the train data",
@@ -258,23 +289,7 @@ fn nothing_of_a_run_folder_becomes_markup() {
     record["result"]["metrics"] = json!({evil: 1.0});
     let mut insight = insight();
     insight.split = evil.into();
-    insight.classes.as_mut().unwrap().names = vec![evil.into(); 10];
-    let text = Shown::Text {
-        tokens: vec![evil.into(); 5],
-        separator: evil.into(),
-    };
-    let image = Shown::Image {
-        png: evil.into(),
-        size: [2, 2],
-    };
-    insight.classes.as_mut().unwrap().mistakes[0].input = image;
-    insight.classes.as_mut().unwrap().mistakes[1].input = text.clone();
-    insight.samples[0].prompt = evil.into();
-    insight.samples[0].continuation = evil.into();
-    insight.samples[1].expected = Some(evil.into());
-    insight.saliency[1].input = text;
-    insight.saliency[1].output = evil.into();
-    insight.saliency[1].expected = evil.into();
+    insight.sections = everything(evil);
     let mut events = events();
     for event in &mut events {
         if let Event::Validation { metrics, .. } = event {
@@ -292,6 +307,7 @@ fn nothing_of_a_run_folder_becomes_markup() {
     let mut read = Folder::read(&folder).unwrap();
     read.problems.push(evil.into());
     let page = page(&read);
+    assert!(!page.contains("not shown"), "all of it is looked at");
     for mark in ["<script", "<img src=x", "'><"] {
         assert!(!page.contains(mark), "{mark}");
     }
@@ -301,23 +317,166 @@ fn nothing_of_a_run_folder_becomes_markup() {
     );
 }
 
+/// One of each kind, in which every word is `name`.
+fn everything(name: &str) -> Vec<Section> {
+    let word = || name.to_owned();
+    let picture = |png: &str| Exhibit::Picture {
+        picture: Picture {
+            png: png.into(),
+            size: [2, 2],
+        },
+        values: vec![0.5, -0.25, 0.0, 1.0],
+        boxes: vec![Frame {
+            corners: [0.0, 0.5, 1.0, 2.0],
+            label: Label::likely(name, 0.5),
+        }],
+    };
+    let mask = Exhibit::Mask {
+        size: [2, 2],
+        classes: vec![0, 1, 1, 255],
+        names: vec![word(), "sky".into()],
+    };
+    let sound = |wav: &str| Exhibit::Sound {
+        wav: wav.into(),
+        seconds: 1.25,
+    };
+    let heat = Exhibit::Heat {
+        size: [2, 3],
+        values: vec![0.0, 1.0, 2.0, 3.0, f32::NAN, 5.0],
+        axes: [word(), word()],
+    };
+    let line = |points: &[[f64; 2]]| Line {
+        name: word(),
+        points: points.to_vec(),
+    };
+    let curve = Exhibit::Curve {
+        axes: [word(), word()],
+        lines: vec![
+            line(&[[-1.0, 2.0], [3.0, 1.0]]),
+            line(&[[0.0, 0.5], [1.0, 4.0]]),
+        ],
+    };
+    let table = Exhibit::Table {
+        columns: vec![word(), "count".into()],
+        rows: vec![vec![word(), "7".into()], vec![word(), "12.5".into()]],
+    };
+    let counts = vec![vec![3, 1], vec![0, 2]];
+    let matrix = Exhibit::Confusion {
+        names: vec![word(), "dog".into()],
+        counts,
+    };
+    let frames = Exhibit::Frames {
+        frames: vec![picture(PNG), Exhibit::text(name)],
+    };
+    let labels = Exhibit::Labels {
+        labels: vec![Label::likely(name, 0.75), Label::new(name)],
+    };
+    let each = [
+        picture(PNG),
+        picture(name),
+        mask,
+        sound("UklGRg=="),
+        sound(name),
+        heat,
+        curve,
+        table,
+        matrix,
+        frames,
+        labels,
+        text(&[name, name], vec![0.25, -0.5]),
+        text(&[name], Vec::new()),
+    ];
+    let one = |exhibit| section(name, vec![Example::new(name).with(name, exhibit)]);
+    let mut sections: Vec<Section> = each.into_iter().map(one).collect();
+    let answer = answered(name, Exhibit::text(name), name, 0.5, &format!("not {name}"));
+    sections.push(section(name, vec![answer]));
+    sections.push(section(name, vec![continued(name, name, "other")]));
+    sections.push(section(name, vec![continued(name, "other", name)]));
+    sections
+}
+
+#[test]
+fn every_kind_of_exhibit_is_shown_and_can_be_read_by_a_machine() {
+    let insight = Insight {
+        split: "test".into(),
+        examples: 3,
+        sections: everything("a cat"),
+    };
+    let page = draw(&record("finished"), &events(), Some(&insight));
+    for part in [
+        "<figcaption>a cat</figcaption><div class=\"pair\"><div class=\"picture\">",
+        "alt=\"a cat\"",
+        "<title>1 box</title>",
+        "<rect x=\"0\" y=\"0.5\" width=\"1\" height=\"1.5\"",
+        "a cat</b> <small>at 50.0&nbsp;%</small></li>",
+        "sky <small>50.0 %</small>",
+        "no class <small>25.0 %</small>",
+        "<audio controls preload=\"metadata\" src=\"data:audio/wav;base64,UklGRg==\">",
+        "<small>1.25 s</small>",
+        "a cat over a cat, dark 0 to light 5.00",
+        "<title>a cat over a cat</title><desc>a cat: from 1.00 to 2.00, at last 1.00. \
+         a cat: from 0.500 to 4.00, at last 4.00.</desc>",
+        "<span class=\"key line1\">a cat</span>",
+        "<th scope=\"col\" class=\"n\">count</th>",
+        "<td>a cat</td><td class=\"n\">7</td>",
+        "<th scope=\"row\">dog</th>",
+        "title=\"1 of 4: a cat taken for dog\">1</td><td class=\"recall\">75.0 %</td>",
+        "<ol class=\"frames\">",
+        "<ol class=\"labels\"><li><b>a cat</b> <small>at 75.0&nbsp;%</small></li><li><b>a cat</b></li>",
+        "<span class=\"token against\" style=\"--share:1.000\" title=\"-0.500 nats\">a cat</span>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    // Every drawing says what it shows, every picture has words in its place.
+    assert_eq!(page.matches("<svg").count(), page.matches("<desc>").count());
+    assert_eq!(
+        page.matches("<img").count(),
+        page.matches(" alt=\"").count()
+    );
+    assert_eq!(
+        page.matches("<table").count() - 1,
+        page.matches("<thead>").count()
+    );
+}
+
+#[test]
+fn examples_of_an_older_version_are_left_out_and_the_report_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("demo-flex-1");
+    write(&folder, &record("finished"), &events(), None);
+    let older = json!({
+        "split": "test", "examples": 3, "classes": null,
+        "samples": [{"prompt": "1+1=", "continuation": "2", "temperature": 0.0, "expected": "2"}],
+        "saliency": [],
+    });
+    fs::write(folder.join("insight.json"), older.to_string()).unwrap();
+    let page = page(&Folder::read(&folder).unwrap());
+    let said = "Left out: insight.json: its examples are in the form of an older version";
+    assert!(
+        page.contains(said) && page.contains("Loss over steps"),
+        "{page}"
+    );
+}
+
 #[test]
 fn numbers_that_do_not_fit_together_are_shown_as_far_as_they_go() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("demo-flex-1");
     write(&folder, &record("finished"), &events(), Some(&insight()));
     let mut run = Folder::read(&folder).unwrap();
-    let insight = run.insight.as_mut().unwrap();
-    let classes = insight.classes.as_mut().unwrap();
-    classes.names.truncate(3);
-    classes.mistakes[0].label = 99;
-    insight.saliency[0].values = vec![f32::NAN; 3];
-    insight.saliency[1].values = vec![f32::INFINITY];
-    assert!(page(&run).contains("<b>99</b>"));
+    let sections = &mut run.insight.as_mut().unwrap().sections;
+    sections[0].examples[0] = confusion(vec!["only".into()], vec![vec![1; 5]; 3]);
+    sections[3].examples = vec![
+        Example::new("").with("", picture(vec![f32::NAN; 3])),
+        Example::new("").with("", text(&["a", "film"], vec![f32::INFINITY])),
+    ];
+    let odd = page(&run);
+    assert!(odd.contains("A matrix of classes of 3 by 1"), "{odd}");
+    assert!(odd.contains("<p class=\"text\">a film</p>"), "{odd}");
 
-    let classes = run.insight.as_mut().unwrap().classes.as_mut().unwrap();
-    classes.names = (0..30).map(|class| format!("class {class}")).collect();
-    classes.confusion = vec![vec![2; 30]; 30];
+    let names = (0..30).map(|class| format!("class {class}")).collect();
+    let sections = &mut run.insight.as_mut().unwrap().sections;
+    sections[0].examples[0] = confusion(names, vec![vec![2; 30]; 30]);
     let page = page(&run);
     assert!(page.contains("Most confused") && !page.contains("class=\"confusion\""));
 
@@ -353,7 +512,7 @@ fn the_report_opens_offline_and_looks_right() {
         .collect();
     assert_eq!(elsewhere, Vec::<String>::new(), "it asks for nothing");
 
-    let curves = "[...document.querySelectorAll('figure')].map((one) => \
+    let curves = "[...document.querySelectorAll('.charts figure')].map((one) => \
                   one.querySelectorAll('polyline').length > 0 && one.getBoundingClientRect().height > 100)";
     assert_eq!(page.evaluate(curves), json!(vec![true; 5]));
     let pictures = "[...document.images].every((one) => { const { width, height } = \
@@ -434,23 +593,34 @@ fn a_page_is_no_larger_than_its_files_can_ask_for() {
         });
     }
     let mut insight = insight();
-    if let Some(classes) = &mut insight.classes {
-        classes.names = vec!["n".repeat(100_000)];
-        classes.confusion = vec![vec![usize::MAX; 50_000]];
-    }
+    let long = "n".repeat(100_000);
+    insight.sections[0].examples[0] = confusion(vec![long.clone()], vec![vec![usize::MAX; 50_000]]);
     let page = draw(&sound, &wild, Some(&insight));
     assert!(page.contains("19968 more metrics are not drawn"));
     assert!(page.contains("step 18446744073709551615 of"));
     // A tile for each metric, and drawings of a fixed size.
     assert!(page.len() < 4_000_000, "{}", page.len());
-    if let Some(classes) = &mut insight.classes {
-        classes.names = vec!["n".repeat(100_000); 26];
-        classes.confusion = vec![vec![usize::MAX; 26]; 26];
-    }
+    insight.sections[0].examples[0] = confusion(vec![long; 26], vec![vec![usize::MAX; 26]; 26]);
     let page = draw(&sound, &[], Some(&insight));
     assert!(
         page.contains("Confusion") && page.len() < 500_000,
         "{}",
         page.len()
     );
+    // A million small curves.
+    let curve = Exhibit::Curve {
+        axes: [String::new(), String::new()],
+        lines: vec![
+            Line {
+                name: String::new(),
+                points: vec![[0.0, 5e-324], [f64::MAX, f64::MAX], [-f64::MAX, 1.0]],
+            };
+            8
+        ],
+    };
+    let frames = vec![curve; 10_000];
+    insight.sections[0].examples[0] = Example::new("").with("", Exhibit::Frames { frames });
+    let page = draw(&sound, &[], Some(&insight));
+    assert!(page.contains("exhibits are not shown") && page.contains("2 more curves"));
+    assert!(page.len() < 8_000_000, "{}", page.len());
 }

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use common::{Browser, PATIENCE};
 use tempfile::TempDir;
-use zoo_report::insight::{Insight, Sample};
-use zoo_train::{Event, Metrics, Outcome, Record, State};
+use zoo_report::insight::Insight;
+use zoo_train::{Event, Example, Exhibit, Metrics, Outcome, Part, Record, Section, State};
 
 /// What no answer may hold.
 const SECRET: &str = "the secret 5bf03a";
@@ -569,11 +569,13 @@ fn a_browser_sees_the_curves_grow_and_the_finished_report() {
     watched.append(&[step(TOTAL_STEPS), validation(TOTAL_STEPS)]);
     let insight = Insight {
         split: "test".into(),
-        samples: vec![Sample {
-            prompt: "Once upon".into(),
-            continuation: " a midnight dreary".into(),
-            temperature: 0.8,
-            expected: None,
+        sections: vec![Section {
+            examples: vec![
+                Example::new("")
+                    .with(Part::PROMPT, Exhibit::text("Once upon"))
+                    .with(Part::ANSWER, Exhibit::text(" a midnight dreary")),
+            ],
+            ..Section::new("Samples", "")
         }],
         ..Insight::default()
     };

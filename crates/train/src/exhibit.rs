@@ -2,7 +2,7 @@
 //!
 //! A task makes exhibits, whoever shows things renders them; neither knows the other.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One thing to look at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,11 @@ pub enum Exhibit {
         #[serde(default)]
         separator: String,
         /// What each piece counts for, in nats, where that was computed; none otherwise.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(
+            default,
+            skip_serializing_if = "Vec::is_empty",
+            deserialize_with = "or_nan"
+        )]
         values: Vec<f32>,
     },
     /// Labels, the likeliest first.
@@ -29,7 +33,11 @@ pub enum Exhibit {
         /// The picture.
         picture: Picture,
         /// What each pixel `[height, width]` counts for, in nats, where that was computed.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(
+            default,
+            skip_serializing_if = "Vec::is_empty",
+            deserialize_with = "or_nan"
+        )]
         values: Vec<f32>,
         /// Boxes on it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -56,6 +64,7 @@ pub enum Exhibit {
         /// Rows and columns.
         size: [usize; 2],
         /// The values, in rows; the first row is at the bottom.
+        #[serde(deserialize_with = "or_nan")]
         values: Vec<f32>,
         /// What the columns and the rows are.
         axes: [String; 2],
@@ -93,11 +102,33 @@ pub enum Exhibit {
 pub struct Label {
     /// The class's name.
     pub name: String,
-    /// Its value in `unit`.
-    pub value: f64,
+    /// How likely it is, in `unit`; none of what is simply so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
     /// What the value is: a share in 0..=1 unless told.
     #[serde(default)]
     pub unit: Unit,
+}
+
+impl Label {
+    /// What is simply so, such as the true class.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: None,
+            unit: Unit::Share,
+        }
+    }
+
+    /// What is so with this probability, 0..=1.
+    #[must_use]
+    pub fn likely(name: impl Into<String>, share: f64) -> Self {
+        Self {
+            value: Some(share),
+            ..Self::new(name)
+        }
+    }
 }
 
 /// A PNG file in a text.
@@ -124,7 +155,20 @@ pub struct Line {
     /// What it is of.
     pub name: String,
     /// Its points, from left to right.
+    #[serde(deserialize_with = "points_or_nan")]
     pub points: Vec<[f64; 2]>,
+}
+
+/// JSON has no NaN and no infinity; they are written as null.
+fn or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+    let values = Vec::<Option<f32>>::deserialize(from)?.into_iter();
+    Ok(values.map(|value| value.unwrap_or(f32::NAN)).collect())
+}
+
+fn points_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<[f64; 2]>, D::Error> {
+    let points = Vec::<[Option<f64>; 2]>::deserialize(from)?.into_iter();
+    let point = |point: [Option<f64>; 2]| point.map(|value| value.unwrap_or(f64::NAN));
+    Ok(points.map(point).collect())
 }
 
 /// What a number counts.
@@ -143,10 +187,20 @@ pub enum Unit {
 /// An exhibit, and what it is of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
-    /// `truth`, `answer`, `prompt`; may be empty.
+    /// What it is of, in a word or two; may be empty. [`Part::PROMPT`], [`Part::ANSWER`] and
+    /// [`Part::TRUTH`] are shown in one line where they are texts, or labels.
     pub caption: String,
     /// What is shown.
     pub exhibit: Exhibit,
+}
+
+impl Part {
+    /// The beginning that the model goes on from.
+    pub const PROMPT: &str = "prompt";
+    /// What the model made of it.
+    pub const ANSWER: &str = "answer";
+    /// What would have been right.
+    pub const TRUTH: &str = "truth";
 }
 
 /// What belongs together: an input, its answer, the truth.
@@ -190,7 +244,27 @@ pub struct Section {
     pub examples: Vec<Example>,
 }
 
+impl Section {
+    /// A section without examples yet.
+    #[must_use]
+    pub fn new(title: impl Into<String>, about: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            about: about.into(),
+            examples: Vec::new(),
+        }
+    }
+}
+
 impl Exhibit {
+    /// A label without a value, such as the true class.
+    #[must_use]
+    pub fn label(name: impl Into<String>) -> Self {
+        Self::Labels {
+            labels: vec![Label::new(name)],
+        }
+    }
+
     /// A text in one piece.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {

@@ -948,39 +948,103 @@ pub fn traps(target: &str) -> Vec<Vec<u8>> {
     }
 }
 
-/// A classifier's mistakes, a decoder's samples, and what an output depends on.
+/// One exhibit of each kind, the lines of an answer, and the ends of what numbers can be.
 pub fn insight() -> Vec<Vec<u8>> {
     // One pixel.
     let png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
-    let image = format!(r#"{{"kind": "image", "png": "{png}", "size": [1, 1]}}"#);
-    let text = r#"{"kind": "text", "tokens": ["so", "dull"], "separator": " "}"#;
-    let classifier = format!(
-        r#"{{"split": "test", "examples": 3, "classes": {{"names": ["no", "yes"],
-            "confusion": [[1, 1], [0, 1]], "mistakes": [{{"index": 2, "input": {image}, "label": 0,
-            "predicted": 1, "confidence": 0.75, "loss": 1.5}}]}}, "samples": [], "saliency":
-            [{{"input": {image}, "output": "yes", "expected": "no", "probability": 0.75,
-            "values": [0.5], "log_probability": [-1.0, -0.5]}}]}}"#
+    let labels = |name: &str, value: f64| json!({ "kind": "labels", "labels": [{ "name": name, "value": value }] });
+    let text = |text: &str| json!({ "kind": "text", "pieces": [text] });
+    let picture = |value: f32| {
+        json!({ "kind": "picture", "picture": { "png": png, "size": [1, 1] }, "values": [value],
+            "boxes": [{ "corners": [0.0, 0.0, value, 1.0], "label": { "name": "yes" } }] })
+    };
+    let insight = |split: &str, examples: usize, exhibits: Vec<(&str, serde_json::Value)>| {
+        let parts = exhibits.into_iter();
+        let parts =
+            parts.map(|(caption, exhibit)| json!({ "caption": caption, "exhibit": exhibit }));
+        let parts: Vec<_> = parts.collect();
+        let example = json!({ "about": "no. 2", "parts": parts });
+        json!({ "split": split, "examples": examples,
+            "sections": [{ "title": "Examples", "about": "How to read it.", "examples": [example] }] })
+    };
+    let words = json!({ "kind": "text", "pieces": ["so", "dull"], "separator": " ", "values": [0.5, -0.25] });
+    let answers = insight(
+        "test",
+        3,
+        vec![
+            ("prompt", text("1+1=")),
+            ("answer", text("2")),
+            ("truth", text("2")),
+            ("", picture(0.5)),
+            ("answer", labels("yes", 0.75)),
+            ("truth", labels("no", 1.0)),
+            ("", words),
+        ],
     );
-    let decoder = format!(
-        r#"{{"split": "valid", "examples": 1, "classes": null, "samples": [{{"prompt": "1+1=",
-            "continuation": "2", "temperature": 0.0, "expected": "2"}}], "saliency":
-            [{{"input": {text}, "output": "!", "expected": "?", "probability": 0.25,
-            "values": [0.5, -0.25], "log_probability": [-2.0, -1.75]}}]}}"#
+    let line = json!({ "name": "a", "points": [[0.0, 1.0], [1.0, null], [2.0, 3.0]] });
+    let kinds = insight(
+        "valid",
+        1,
+        vec![
+            (
+                "mask",
+                json!({ "kind": "mask", "size": [1, 2], "classes": [0, 9], "names": ["road"] }),
+            ),
+            (
+                "sound",
+                json!({ "kind": "sound", "wav": "UklGRg==", "seconds": 0.5 }),
+            ),
+            (
+                "map",
+                json!({ "kind": "heat", "size": [2, 1], "values": [0.5, null], "axes": ["time", "pitch"] }),
+            ),
+            (
+                "curve",
+                json!({ "kind": "curve", "axes": ["step", "loss"], "lines": [line] }),
+            ),
+            (
+                "table",
+                json!({ "kind": "table", "columns": ["a", "b"], "rows": [["x", "1"], ["y", "2.5"]] }),
+            ),
+            (
+                "matrix",
+                json!({ "kind": "confusion", "names": ["no", "yes"], "counts": [[1, 1], [0, 1]] }),
+            ),
+            (
+                "game",
+                json!({ "kind": "frames", "frames": [text("x."), text("xo")] }),
+            ),
+        ],
     );
-    // The ends of what numbers can be, and a name that a matrix says many times.
-    let most = usize::MAX;
-    let name = "n".repeat(3_000);
-    let extreme = format!(
-        r#"{{"split": "test", "examples": {most}, "classes": {{"names": ["{name}", "yes"],
-            "confusion": [[{most}, {most}], [0, {most}]], "mistakes": [{{"index": {most},
-            "input": {image}, "label": {most}, "predicted": 0, "confidence": 1e308,
-            "loss": -1e308}}]}}, "samples": [{{"prompt": "", "continuation": "",
-            "temperature": 5e-324, "expected": null}}], "saliency": [{{"input": {text},
-            "output": "!", "expected": "?", "probability": -1e308, "values": [3e38, -3e38],
-            "log_probability": [-1.7976931348623157e308, 1.7976931348623157e308]}}]}}"#
+    // A name that a matrix says many times.
+    let (most, name) = (usize::MAX, "n".repeat(3_000));
+    let line = json!({ "name": name, "points": [[-1.7976931348623157e308, 5e-324], [1.7976931348623157e308, 1e308]] });
+    let extreme = insight(
+        "test",
+        most,
+        vec![
+            (
+                "matrix",
+                json!({ "kind": "confusion", "names": [name, "yes"], "counts": [[most, most], [0, most]] }),
+            ),
+            ("answer", labels(&name, 1e308)),
+            ("", picture(3e38)),
+            (
+                "map",
+                json!({ "kind": "heat", "size": [1, 2], "values": [-3e38, 3e38], "axes": ["", ""] }),
+            ),
+            (
+                "mask",
+                json!({ "kind": "mask", "size": [most, 2], "classes": [0, 9], "names": ["road"] }),
+            ),
+            (
+                "curve",
+                json!({ "kind": "curve", "axes": ["", ""], "lines": [line] }),
+            ),
+        ],
     );
-    [classifier, decoder, extreme]
-        .map(String::into_bytes)
+    [answers, kinds, extreme]
+        .map(|insight| insight.to_string().into_bytes())
         .into()
 }
 

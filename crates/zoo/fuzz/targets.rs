@@ -836,6 +836,10 @@ fn insight(bytes: &[u8]) -> bool {
     let run = Folder::read(folder.path()).unwrap();
     let page = zoo_report::page(&run);
     assert!(page.ends_with("</html>\n"), "half a page");
+    let sections = run.insight.iter().flat_map(|insight| &insight.sections);
+    for example in sections.flat_map(|section| &section.examples) {
+        zoo_report::terminal::example(example);
+    }
     run.insight.is_some()
 }
 

@@ -7,8 +7,12 @@ use burn::tensor::TensorData;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use zoo_codec::text::{CharVocabulary, Language, PAD, WordVocabulary};
 use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
+use zoo_report::insight::Insight;
+use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Plan, Source, SourceError};
+use zoo_train::{
+    Batch, Example, Exhibit, Label, Part, Picture, Plan, Section, Source, SourceError,
+};
 use zoo_transformer::generate::{Sampling, generate};
 
 use crate::data::{Codec, normalise};
@@ -68,17 +72,27 @@ fn look(
         let worst = worst(answers);
         explained.splice(0..0, worst.first().copied());
         explained.truncate(EXPLAINED);
-        insight.classes = Some(classes(&view, source, answers, &worst)?);
+        insight.sections.extend(confusion(&view, answers));
+        let mistakes = mistakes(&view, source, answers, &worst)?;
+        insight.sections.push(mistakes);
     } else {
-        insight.samples = samples(ready, &view, source)?;
+        insight.sections.push(samples(ready, &view, source)?);
     }
     explained.sort_unstable();
     explained.dedup();
+    let mut depends = Section::new(
+        "What an answer depends on",
+        "Integrated gradients (Sundararajan, Taly and Yan 2017) of the answer's log-probability: what is \
+         red speaks for the answer, what is blue against it.",
+    );
     for index in explained {
-        insight
-            .saliency
-            .extend(explain(ready, &view, source, index)?);
+        let example = explain(ready, &view, source, index)?;
+        depends.examples.extend(example);
     }
+    insight.sections.push(depends);
+    insight
+        .sections
+        .retain(|section| !section.examples.is_empty());
     Ok(insight)
 }
 
@@ -92,42 +106,62 @@ fn worst(answers: &[Answer]) -> Vec<usize> {
     wrong
 }
 
-fn classes(
-    view: &View<'_>,
-    source: &dyn Source,
-    answers: &[Answer],
-    worst: &[usize],
-) -> Result<Classes, SourceError> {
+/// How often each class was taken for each; nothing where there are too many.
+fn confusion(view: &View<'_>, answers: &[Answer]) -> Option<Section> {
     let names = view.classes();
-    let shown = if names.len() > MOST_CLASSES {
-        0
-    } else {
-        names.len()
-    };
-    let mut confusion = vec![vec![0; shown]; shown];
+    if names.len() > MOST_CLASSES {
+        return None;
+    }
+    let mut counts = vec![vec![0; names.len()]; names.len()];
     for answer in answers {
-        let row = confusion.get_mut(answer.label);
+        let row = counts.get_mut(answer.label);
         if let Some(count) = row.and_then(|row| row.get_mut(answer.predicted)) {
             *count += 1;
         }
     }
-    let mistakes = worst.iter().map(|&index| {
+    let matrix = Exhibit::Confusion {
+        names: names.to_vec(),
+        counts,
+    };
+    Some(Section {
+        examples: vec![Example::new("").with("", matrix)],
+        ..Section::new("Confusion", "")
+    })
+}
+
+fn mistakes(
+    view: &View<'_>,
+    source: &dyn Source,
+    answers: &[Answer],
+    worst: &[usize],
+) -> Result<Section, SourceError> {
+    let examples = worst.iter().map(|&index| {
         let batch = source.batch(&[index as u32], None)?;
         let answer = answers[index];
-        Ok::<_, SourceError>(Mistake {
-            index,
-            input: view.show(&batch.input),
-            label: answer.label,
-            predicted: answer.predicted,
-            confidence: answer.confidence,
-            loss: answer.loss,
-        })
+        let input = view.show(&batch.input, Vec::new());
+        Ok::<_, SourceError>(answered(
+            format!("no. {index}"),
+            input,
+            Label::likely(view.output(answer.predicted), answer.confidence),
+            view.output(answer.label),
+        ))
     });
-    Ok(Classes {
-        names: names.to_vec(),
-        mistakes: mistakes.collect::<Result<_, _>>()?,
-        confusion,
+    Ok(Section {
+        examples: examples.collect::<Result<_, _>>()?,
+        ..Section::new(
+            "Worst mistakes",
+            "The wrong answers with the largest loss: of which the model was surest.",
+        )
     })
+}
+
+/// An input, what the model took it for, and what it is.
+fn answered(about: String, input: Exhibit, answer: Label, truth: String) -> Example {
+    let labels = vec![answer];
+    Example::new(about)
+        .with("", input)
+        .with(Part::ANSWER, Exhibit::Labels { labels })
+        .with(Part::TRUTH, Exhibit::label(truth))
 }
 
 /// What a decoder writes after the beginning of some examples.
@@ -135,9 +169,9 @@ fn samples(
     ready: &dyn Ready,
     view: &View<'_>,
     source: &dyn Source,
-) -> Result<Vec<Sample>, SourceError> {
+) -> Result<Section, SourceError> {
     let count = SAMPLES.min(source.len());
-    let mut samples = Vec::new();
+    let mut samples = Section::new("Samples", "");
     for part in 0..count {
         let index = part * source.len() / count;
         let batch = source.batch(&[index as u32], None)?;
@@ -157,12 +191,21 @@ fn samples(
         };
         let tokens = generate(&mut decoder, &prompt, &sampling, &[], || unit(&mut stream));
         let written: Vec<u32> = tokens.take(length).collect::<Result<_, _>>()?;
-        samples.push(Sample {
-            prompt: view.text(&prompt),
-            continuation: view.text(&written),
-            temperature,
-            expected: answer.map(|answer| view.text(&answer)),
-        });
+        samples.about = match temperature {
+            0.0 => "The likeliest continuation of the grey beginnings, which the model was not \
+                    trained on."
+                .into(),
+            _ => format!(
+                "What the model writes after the grey beginnings, at temperature {temperature}."
+            ),
+        };
+        let mut example = Example::new("")
+            .with(Part::PROMPT, Exhibit::text(view.text(&prompt)))
+            .with(Part::ANSWER, Exhibit::text(view.text(&written)));
+        if let Some(answer) = answer {
+            example = example.with(Part::TRUTH, Exhibit::text(view.text(&answer)));
+        }
+        samples.examples.push(example);
     }
     Ok(samples)
 }
@@ -196,7 +239,7 @@ fn explain(
     view: &View<'_>,
     source: &dyn Source,
     index: usize,
-) -> Result<Option<Saliency>, SourceError> {
+) -> Result<Option<Example>, SourceError> {
     let batch = source.batch(&[index as u32], None)?;
     let (input, expected) = match view {
         View::Images { .. } => (batch.input, batch.target.iter::<i64>().next()),
@@ -235,14 +278,13 @@ fn explain(
         View::Tokens { language, .. } => joined(language.pieces(&ids(&input)), explained.values).1,
         View::Words { .. } | View::Chars { .. } => explained.values,
     };
-    Ok(Some(Saliency {
-        input: view.show(&input),
-        output: view.output(explained.output),
-        expected: view.output(expected as usize),
-        probability: explained.probability,
-        values,
-        log_probability: explained.log_probability,
-    }))
+    let [before, after] = explained.log_probability;
+    Ok(Some(answered(
+        format!("log-probability {before:.3} without the input, {after:.3} with it"),
+        view.show(&input, values),
+        Label::likely(view.output(explained.output), explained.probability),
+        view.output(expected as usize),
+    )))
 }
 
 fn row(tokens: &[u32]) -> TensorData {
@@ -376,7 +418,8 @@ impl<'a> View<'a> {
         }
     }
 
-    fn show(&self, input: &TensorData) -> Shown {
+    /// The input, and what each token or pixel counts for, where that was computed.
+    fn show(&self, input: &TensorData, values: Vec<f32>) -> Exhibit {
         let Self::Images {
             shape: [c, h, w],
             mean,
@@ -399,14 +442,15 @@ impl<'a> View<'a> {
             } else {
                 ""
             };
-            return Shown::Text {
-                tokens: self.tokens(&tokens),
+            return Exhibit::Text {
+                pieces: self.tokens(&tokens),
                 separator: separator.into(),
+                values,
             };
         };
-        let values: Vec<f32> = input.iter::<f32>().collect();
+        let pixels: Vec<f32> = input.iter::<f32>().collect();
         let pixel = |channel: usize, at: usize| {
-            let value = values[channel * h * w + at] * std[channel] + mean[channel];
+            let value = pixels[channel * h * w + at] * std[channel] + mean[channel];
             (value * 255.0).round().clamp(0.0, 255.0) as u8
         };
         let (width, height) = (*w as u32, *h as u32);
@@ -427,9 +471,14 @@ impl<'a> View<'a> {
             // Into memory: it does not fail.
             let _ = image.write_to(&mut png, ImageFormat::Png);
         }
-        Shown::Image {
+        let picture = Picture {
             png: STANDARD.encode(png.into_inner()),
             size: [*h, *w],
+        };
+        Exhibit::Picture {
+            picture,
+            values,
+            boxes: Vec::new(),
         }
     }
 }

@@ -13,8 +13,8 @@ use common::{fail, succeed, write_folder, zoo};
 use serde_json::{Value, json};
 use zoo::devices;
 use zoo::registry::{self, MODELS};
-use zoo_report::insight::{Insight, Shown};
-use zoo_train::{Record, State};
+use zoo_report::insight::Insight;
+use zoo_train::{Example, Exhibit, Part, Record, State};
 
 /// Every file of a folder, by its path in it.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -49,17 +49,19 @@ fn whole(root: &Path, train: &[&str], name: &str) -> (String, Insight) {
     assert!(report.trim_end().ends_with("</html>"), "{name}");
     let insight = fs::read(folder.join("insight.json")).unwrap();
     let insight: Insight = serde_json::from_slice(&insight).unwrap();
-    assert!(!insight.saliency.is_empty(), "{name} explains nothing");
-    for explained in &insight.saliency {
-        let values = &explained.values;
-        assert!(
-            values.iter().all(|value| value.is_finite()),
-            "{explained:?}"
-        );
-        assert!(values.iter().any(|value| *value != 0.0), "{explained:?}");
-        if let Shown::Text { tokens, .. } = &explained.input {
-            assert_eq!(tokens.len(), explained.values.len(), "{name}");
-        }
+    let explained = explained(&insight);
+    assert!(!explained.is_empty(), "{name} explains nothing");
+    for shown in explained {
+        let values = match shown {
+            Exhibit::Text { pieces, values, .. } => {
+                assert_eq!(pieces.len(), values.len(), "{name}");
+                values
+            }
+            Exhibit::Picture { values, .. } => values,
+            _ => panic!("neither a text nor a picture: {shown:?}"),
+        };
+        assert!(values.iter().all(|value| value.is_finite()), "{shown:?}");
+        assert!(values.iter().any(|value| *value != 0.0), "{shown:?}");
     }
 
     let trained = record(&folder);
@@ -86,10 +88,30 @@ fn whole(root: &Path, train: &[&str], name: &str) -> (String, Insight) {
     (run, insight)
 }
 
-fn tokens(shown: &Shown) -> Vec<String> {
+/// The examples under a heading.
+fn under<'a>(insight: &'a Insight, title: &str) -> &'a [Example] {
+    let mut sections = insight.sections.iter();
+    let section = sections.find(|section| section.title == title);
+    section.map_or(&[], |section| &section.examples)
+}
+
+/// What was explained.
+fn explained(insight: &Insight) -> Vec<&Exhibit> {
+    let examples = under(insight, "What an answer depends on").iter();
+    examples.map(|example| &example.parts[0].exhibit).collect()
+}
+
+fn class_names(insight: &Insight) -> &[String] {
+    match &under(insight, "Confusion")[0].parts[0].exhibit {
+        Exhibit::Confusion { names, .. } => names,
+        other => panic!("no confusion: {other:?}"),
+    }
+}
+
+fn tokens(shown: &Exhibit) -> Vec<String> {
     match shown {
-        Shown::Text { tokens, .. } => tokens.clone(),
-        Shown::Image { .. } => panic!("not a text"),
+        Exhibit::Text { pieces, .. } => pieces.clone(),
+        _ => panic!("not a text"),
     }
 }
 
@@ -112,9 +134,8 @@ fn built_in_pictures() {
     let root = root.path();
     let train = ["train", "--steps", "40", "--set", "data.validation=100"];
     let (run, insight) = whole(root, &train, "mlp-glyphs");
-    let classes = insight.classes.unwrap();
-    assert_eq!(classes.names.len(), 10);
-    assert!(!classes.mistakes.is_empty());
+    assert_eq!(class_names(&insight).len(), 10);
+    assert!(!under(&insight, "Worst mistakes").is_empty());
     write_folder(&root.join("pictures"), 1);
     predict(root, &run, "pictures/test/dark/0.png");
 }
@@ -141,7 +162,7 @@ fn a_folder_of_pictures() {
         "data.validation=4",
     ];
     let (run, insight) = whole(root, &train, "resnet20-folder");
-    assert_eq!(insight.classes.unwrap().names, ["dark", "light"]);
+    assert_eq!(class_names(&insight), ["dark", "light"]);
     predict(root, &run, "pictures/test/light/0.png");
 }
 
@@ -177,8 +198,8 @@ fn words_of_sentences() {
     let root = root.path();
     write_reviews(&root.join("reviews"));
     let (run, insight) = whole(root, &REVIEWS, "encoder-sst2");
-    let shown: Vec<_> = (insight.saliency.iter())
-        .map(|explained| tokens(&explained.input).join(" "))
+    let shown: Vec<_> = (explained(&insight).into_iter())
+        .map(|explained| tokens(explained).join(" "))
         .collect();
     assert!(
         shown.iter().any(|text| text == "a good running zoo"),
@@ -217,7 +238,7 @@ fn characters_of_a_text() {
         "train.validate_every_steps=4",
     ];
     let (run, insight) = whole(root, &train, "gpt-shakespeare");
-    assert_eq!(insight.samples.len(), 4);
+    assert_eq!(under(&insight, "Samples").len(), 4);
     assert!(sample(root, &run, "the").starts_with("the"));
 }
 
@@ -227,7 +248,7 @@ fn sums() {
     let no_warmup = "schedule.warmup_steps=0";
     let train = ["train", "gpt-sums", "--steps", "4", "--set", no_warmup];
     let (run, insight) = whole(root.path(), &train, "gpt-sums");
-    assert!(insight.samples[0].expected.is_some());
+    assert_eq!(under(&insight, "Samples")[0].parts[2].caption, Part::TRUTH);
     assert!(sample(root.path(), &run, "27+85=").starts_with("27+85="));
 }
 
@@ -387,10 +408,8 @@ fn sentences_in_the_tokens_of_pretrained_weights() {
             "train.log_every_steps=1",
         ];
         let (run, insight) = whole(root, &[&FROM_HUB[..], &data].concat(), "tuned");
-        assert!(insight.classes.is_some());
-        let shown: Vec<Vec<String>> = (insight.saliency.iter())
-            .map(|explained| tokens(&explained.input))
-            .collect();
+        assert!(!class_names(&insight).is_empty());
+        let shown: Vec<Vec<String>> = (explained(&insight).into_iter()).map(tokens).collect();
         let joined: Vec<String> = shown.iter().map(|tokens| tokens.concat()).collect();
         for shown in &joined {
             assert!(texts.contains(shown), "{shown:?} is none of {texts:?}");
@@ -424,13 +443,13 @@ fn a_text_in_the_tokens_of_pretrained_weights() {
         fs::write(root.join("book.txt"), "the café là. ".repeat(60)).unwrap();
         let data = ["--set", "data.name=chars", "--set", "data.path=book.txt"];
         let (run, insight) = whole(root, &[&FROM_HUB[..], &data].concat(), "tuned");
-        let sample_of_training = &insight.samples[0];
+        let sample_of_training = &under(&insight, "Samples")[0].parts[0];
         assert!(
-            sample_of_training.prompt.contains("the café là."),
+            tokens(&sample_of_training.exhibit)[0].contains("the café là."),
             "{sample_of_training:?}"
         );
-        for explained in &insight.saliency {
-            let pieces = tokens(&explained.input);
+        for explained in explained(&insight) {
+            let pieces = tokens(explained);
             // Only the last may be cut in the midst of a character.
             let (last, before) = pieces.split_last().unwrap();
             assert!(

@@ -1,3 +1,37 @@
 //! What is learned: one file a task.
+//!
+//! A task is a room of its own. All that is special about a kind of problem is in it: how examples
+//! become a batch of named columns, the loss, the tally over a split, what a model must fit, how a
+//! person's input is read and an answer is shown, and made-up batches for whoever only wants to
+//! compute. This crate knows no architecture, no data set and no backend: a row of the program joins
+//! them.
+//!
+//! | | |
+//! |---|---|
+//! | [`Room`] | a task for a model of type `M`, without the task's own types |
+//! | [`Codec`] | how inputs and outputs are read; kept in a run's folder |
+//! | [`classify`] | one class of several, of pictures or of sentences |
+//! | [`next_token`] | the next token of a text |
+//! | [`embed`] | sentences as vectors |
 
+pub mod classify;
+mod codec;
+pub mod embed;
+mod explain;
+mod loss;
+mod means;
 pub mod metrics;
+pub mod next_token;
+mod pictures;
+mod room;
+mod sentences;
+
+pub use codec::{AnyCodec, Codec, Data};
+pub use explain::{Attribution, integrated_gradients};
+pub use loss::{Loss, LossOptions};
+pub use means::Means;
+pub use pictures::{PictureInput, Pictures};
+pub use room::{
+    Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Writing, Written, flat,
+};
+pub use sentences::{PAD_TO_MULTIPLE, TextInput, pad};

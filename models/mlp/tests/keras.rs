@@ -39,12 +39,16 @@ fn batch(step: usize, device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
         let label = (row[0] * 10.0) as usize;
         let ink = label * 78..label * 78 + 78;
         let inked = row[1..].iter().enumerate();
-        pixels.extend(inked.map(|(i, unit)| unit * 0.5 + if ink.contains(&i) { 0.25 } else { 0.0 }));
+        pixels
+            .extend(inked.map(|(i, unit)| unit * 0.5 + if ink.contains(&i) { 0.25 } else { 0.0 }));
         labels.push(label as i32);
     }
     let pixels = TensorData::new(pixels, [BATCH, PIXELS]);
     let labels = TensorData::new(labels, [BATCH]);
-    (Tensor::from_data(pixels, device), Tensor::from_data(labels, device))
+    (
+        Tensor::from_data(pixels, device),
+        Tensor::from_data(labels, device),
+    )
 }
 
 /// U(-k, k) with k = 1 / sqrt(fan-in), in the order of the script.

@@ -1,0 +1,276 @@
+//! One class of several: the task of most image networks, and of sentence classifiers.
+
+mod images;
+mod sentences;
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
+use serde::{Deserialize, Serialize};
+use zoo_train::{Example, Exhibit, Label, Part, Section, Unit};
+
+pub use images::{ImageClasses, Images, batch as image_batch};
+pub use sentences::{Embedded, SentenceClasses, Sentences, batch as sentence_batch};
+pub(crate) use sentences::{check_padding, padding_changes_nothing, read as read_sentence, shown};
+
+use crate::room::{Answer, AnswerError};
+
+/// Mistakes that are shown.
+const MISTAKES: usize = 24;
+/// Classes of which every pair is counted: its square is written down.
+const MOST_CLASSES: usize = 2048;
+/// Inputs that are explained.
+const EXPLAINED: usize = 4;
+
+/// What the outputs of a classifier are, as `problem_type` of transformers has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// One class of several: a softmax.
+    #[default]
+    SingleLabelClassification,
+    /// Each class by itself, any number of them at once: a sigmoid of each.
+    MultiLabelClassification,
+    /// Numbers, such as a score.
+    Regression,
+}
+
+impl Head {
+    /// Whether it is the usual one.
+    pub fn is_single(&self) -> bool {
+        *self == Self::SingleLabelClassification
+    }
+
+    /// What the logits `[k]` of one example say of each class, and in which unit.
+    fn read(self, logits: &[f64]) -> (Vec<f64>, Unit) {
+        let sigmoid = |logit: &f64| 1.0 / (1.0 + (-logit).exp());
+        match self {
+            Self::SingleLabelClassification => {
+                let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+                let sum: f64 = powers.iter().sum();
+                (
+                    powers.iter().map(|power| power / sum).collect(),
+                    Unit::Share,
+                )
+            }
+            Self::MultiLabelClassification => (logits.iter().map(sigmoid).collect(), Unit::Share),
+            Self::Regression => (logits.to_vec(), Unit::Plain),
+        }
+    }
+
+    /// Holds a codec's classes against it.
+    fn check(self, classes: &[String]) -> Result<(), String> {
+        if self.is_single() && classes.len() == 1 {
+            return Err(
+                "one class (id2label, num_labels, num_classes): a softmax of one is 1 for any input; \
+                 problem_type says what the number is"
+                    .into(),
+            );
+        }
+        let is_control = |name: &&String| name.chars().any(char::is_control);
+        match classes.iter().find(is_control) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "codec.classes: {:?} holds a control character",
+                zoo_train::brief(name)
+            )),
+        }
+    }
+}
+
+/// The answer to one input: the classes, the likeliest first.
+fn answer(
+    input: &str,
+    logits: Tensor<2>,
+    head: Head,
+    classes: &[String],
+    top: usize,
+) -> Result<Answer, AnswerError> {
+    let logits: Vec<f64> = logits.into_data().iter::<f64>().collect();
+    let (values, unit) = head.read(&logits);
+    if !values.iter().all(|value| value.is_finite()) {
+        return Err(AnswerError::not_finite(input));
+    }
+    let mut ranked: Vec<(usize, f64)> = values.into_iter().enumerate().collect();
+    if unit == Unit::Share {
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    }
+    ranked.truncate(top);
+    let name = |label: usize| named(classes, label);
+    let labels = ranked.iter().map(|(label, value)| Label {
+        name: name(*label),
+        value: Some(*value),
+        unit,
+    });
+    let key = match unit {
+        Unit::Share => "probability",
+        _ => "value",
+    };
+    let listed: Vec<_> = ranked
+        .iter()
+        .map(|(label, value)| {
+            serde_json::json!({ "label": label, "class": name(*label), key: *value as f32 })
+        })
+        .collect();
+    Ok(Answer {
+        input: input.to_owned(),
+        parts: vec![Part {
+            caption: Part::ANSWER.to_owned(),
+            exhibit: Exhibit::Labels {
+                labels: labels.collect(),
+            },
+        }],
+        json: serde_json::json!({ "classes": listed }),
+    })
+}
+
+fn named(classes: &[String], label: usize) -> String {
+    let name = classes.get(label).cloned();
+    name.unwrap_or_else(|| label.to_string())
+}
+
+/// What a classifier says to an example of a split.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    label: usize,
+    predicted: usize,
+    /// The probability that it gives to what it predicts, 0..=1.
+    confidence: f64,
+    /// The cross-entropy with the true class, in nats.
+    loss: f64,
+}
+
+/// What logits `[b, k]` say, beside the true classes.
+fn answered(logits: Tensor<2>, labels: &[i64]) -> Vec<Answered> {
+    let classes = logits.dims()[1];
+    let scores = log_softmax(logits, 1).into_data();
+    let scores: Vec<f64> = scores.iter::<f64>().collect();
+    let rows = scores.chunks(classes.max(1)).zip(labels);
+    rows.map(|(row, label)| {
+        let likeliest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        let (predicted, score) = likeliest.map_or((0, f64::NAN), |(i, score)| (i, *score));
+        let label = *label as usize;
+        Answered {
+            label,
+            predicted,
+            confidence: score.exp(),
+            loss: -row.get(label).copied().unwrap_or(f64::NAN),
+        }
+    })
+    .collect()
+}
+
+/// The wrong answers, by their loss.
+fn worst(answers: &[Answered]) -> Vec<usize> {
+    let mut wrong: Vec<usize> = (0..answers.len())
+        .filter(|index| answers[*index].label != answers[*index].predicted)
+        .collect();
+    wrong.sort_by(|a, b| answers[*b].loss.total_cmp(&answers[*a].loss));
+    wrong.truncate(MISTAKES);
+    wrong
+}
+
+/// Examples to explain: spread over the split, the worst mistake first.
+fn to_explain(examples: usize, worst: Option<usize>) -> Vec<usize> {
+    let spread = (0..EXPLAINED).map(|part| part * examples / EXPLAINED);
+    let mut explained: Vec<usize> = worst.into_iter().chain(spread).collect();
+    explained.truncate(EXPLAINED);
+    explained.sort_unstable();
+    explained.dedup();
+    explained
+}
+
+/// How often each class was taken for each; nothing where there are too many.
+fn confusion(names: &[String], answers: &[Answered]) -> Option<Section> {
+    if names.len() > MOST_CLASSES {
+        return None;
+    }
+    let mut counts = vec![vec![0; names.len()]; names.len()];
+    for answer in answers {
+        let row = counts.get_mut(answer.label);
+        if let Some(count) = row.and_then(|row| row.get_mut(answer.predicted)) {
+            *count += 1;
+        }
+    }
+    let matrix = Exhibit::Confusion {
+        names: names.to_vec(),
+        counts,
+    };
+    Some(Section {
+        examples: vec![Example::new("").with("", matrix)],
+        ..Section::new("Confusion", "")
+    })
+}
+
+/// Examples with the answer and the truth.
+fn mistakes<E>(
+    classes: &[String],
+    answers: &[Answered],
+    worst: &[usize],
+    show: impl Fn(usize) -> Result<Exhibit, E>,
+) -> Result<Section, E> {
+    let examples = worst.iter().map(|&index| {
+        let answer = answers[index];
+        Ok(with_answer(
+            format!("no. {index}"),
+            show(index)?,
+            Label::likely(named(classes, answer.predicted), answer.confidence),
+            named(classes, answer.label),
+        ))
+    });
+    Ok(Section {
+        examples: examples.collect::<Result<_, E>>()?,
+        ..Section::new(
+            "Worst mistakes",
+            "The wrong answers with the largest loss: of which the model was surest.",
+        )
+    })
+}
+
+/// An input, what the model took it for, and what it is.
+pub(crate) fn with_answer(about: String, input: Exhibit, answer: Label, truth: String) -> Example {
+    let labels = vec![answer];
+    Example::new(about)
+        .with("", input)
+        .with(Part::ANSWER, Exhibit::Labels { labels })
+        .with(Part::TRUTH, Exhibit::label(truth))
+}
+
+/// What a few outputs depend on.
+pub(crate) fn attributions(examples: Vec<Example>) -> Section {
+    Section {
+        examples,
+        ..Section::new(
+            "What an answer depends on",
+            "Integrated gradients (Sundararajan, Taly and Yan 2017) of the answer's log-probability: what \
+             is red speaks for the answer, what is blue against it.",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_say_what_transformers_says() {
+        let logits = [2.0, -1.0, 0.5];
+        let (shares, unit) = Head::SingleLabelClassification.read(&logits);
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12 && unit == Unit::Share);
+        let (each, unit) = Head::MultiLabelClassification.read(&logits);
+        assert!((each[0] - 0.880_797_077_977_882_3).abs() < 1e-12 && unit == Unit::Share);
+        assert!((each[1] - 0.268_941_421_369_995_1).abs() < 1e-12);
+        assert_eq!(
+            Head::Regression.read(&logits),
+            (logits.to_vec(), Unit::Plain)
+        );
+    }
+
+    #[test]
+    fn one_class_is_no_certainty() {
+        let one = ["only".to_owned()];
+        Head::SingleLabelClassification.check(&one).unwrap_err();
+        Head::Regression.check(&one).unwrap();
+        Head::MultiLabelClassification.check(&one).unwrap();
+    }
+}

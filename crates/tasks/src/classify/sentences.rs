@@ -1,0 +1,432 @@
+//! Classes of sentences: `tokens [b, t]`, shorter ones padded, and `targets [b]`.
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use toml::Table;
+use zoo_codec::text::{Language, Text};
+use zoo_train::rng::Stream;
+use zoo_train::{
+    Batch, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Section, SourceError, Tally,
+    Task, brief_problem,
+};
+
+use super::{Head, answer, answered, attributions, confusion, mistakes, named, to_explain};
+use super::{with_answer, worst};
+use crate::codec::{AnyCodec, Codec};
+use crate::explain::integrated_gradients;
+use crate::loss::LossOptions;
+use crate::means::Means;
+use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
+use crate::sentences::{
+    PAD_TO_MULTIPLE, TextInput, check_no_file, ids, joined, pad, row, unpadded,
+};
+
+// b batch, t time, c channels, k classes
+
+/// How sentences are read, and what their classes are called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentenceClasses {
+    /// Words, or a tokenizer.
+    #[serde(flatten)]
+    pub text: Text,
+    /// Most tokens of a sentence that are read.
+    pub max_length: usize,
+    /// Class names by label.
+    pub classes: Vec<String>,
+    /// The token that fills shorter sentences.
+    #[serde(default)]
+    pub pad: u32,
+    /// What the outputs are.
+    #[serde(default, skip_serializing_if = "Head::is_single")]
+    pub problem_type: Head,
+}
+
+impl Codec for SentenceClasses {
+    const TASK: &'static str = "classify sentences";
+
+    fn check(&self) -> Result<(), String> {
+        self.problem_type.check(&self.classes)?;
+        if self.max_length == 0 {
+            return Err("codec.max_length = 0: must be 1 or more".into());
+        }
+        // A tokenizer is read with the model, against which its ids are held.
+        match &self.text {
+            Text::Words { .. } => self.text.open().map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn decides(&self) -> Table {
+        let vocabulary = self.text.open().map_or(0, |text| text.vocabulary());
+        // Where no token is for padding, a row more is.
+        let rows = vocabulary.max(self.pad as usize + 1);
+        Table::from_iter([
+            ("vocab_size".to_owned(), (rows as i64).into()),
+            ("pad_token".to_owned(), i64::from(self.pad).into()),
+            ("num_classes".to_owned(), (self.classes.len() as i64).into()),
+        ])
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+}
+
+/// A batch of sentences with their classes, padded with `pad` up to a multiple of
+/// [`PAD_TO_MULTIPLE`] that is `longest` at most.
+pub fn batch(sentences: &[(&[u32], i32)], longest: usize, pad_token: u32) -> Batch {
+    let most = sentences
+        .iter()
+        .map(|(ids, _)| ids.len())
+        .max()
+        .unwrap_or(0);
+    let t = most.next_multiple_of(PAD_TO_MULTIPLE).min(longest);
+    let labels: Vec<i32> = sentences.iter().map(|(_, label)| *label).collect();
+    let b = labels.len();
+    let tokens = pad(sentences.iter().map(|(ids, _)| *ids), t, pad_token);
+    Batch::new(b)
+        .with("tokens", tokens)
+        .with("targets", TensorData::new(labels, [b]))
+}
+
+/// A model of tokens, entered behind its embedding.
+pub struct Embedded<M> {
+    /// Token ids `[b, t]` to vectors `[b, t, c]`.
+    pub embed: fn(&M, Tensor<2, Int>) -> Tensor<3>,
+    /// These vectors and the token ids to logits `[b, k]`: of the class, or of the next token.
+    pub logits: fn(&M, Tensor<3>, Tensor<2, Int>) -> Tensor<2>,
+}
+
+impl<M> Clone for Embedded<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Embedded<M> {}
+
+impl<M: Module + 'static> Embedded<M> {
+    /// What each token counts for the likeliest output.
+    pub(crate) fn explain(
+        &self,
+        model: &M,
+        tokens: &TensorData,
+        device: &Device,
+    ) -> crate::explain::Attribution {
+        // On an autodiff device, but as in evaluation: no dropout, no statistics of the batch.
+        let frozen = model.valid().train().freeze();
+        let on = |device: &Device| Tensor::<2, Int>::from_data(tokens.clone(), device);
+        let x = (self.embed)(model, on(device)); // [1, t, c]
+        let [_, t, c] = x.dims();
+        let nothing = TensorData::zeros::<f32, _>([1, t, c]);
+        let mut explained =
+            integrated_gradients::<3>(x.into_data(), nothing, device, |x: Tensor<3>| {
+                let tokens = on(&x.device()).repeat_dim(0, x.dims()[0]);
+                (self.logits)(&frozen, x, tokens)
+            });
+        let by_token = explained.values.chunks(c);
+        explained.values = by_token.map(|values| values.iter().sum()).collect();
+        explained
+    }
+}
+
+/// Classification by a model of sentences.
+pub struct Sentences<M> {
+    forward: fn(&M, Tensor<2, Int>) -> Tensor<2>,
+    embedded: Embedded<M>,
+    input: TextInput,
+    num_classes: usize,
+    loss: LossOptions,
+}
+
+impl<M: Module + 'static> Sentences<M> {
+    /// Logits `[b, k]` from padded token ids `[b, t]`, without its type.
+    pub fn room(
+        forward: fn(&M, Tensor<2, Int>) -> Tensor<2>,
+        embedded: Embedded<M>,
+        input: TextInput,
+        num_classes: usize,
+    ) -> Box<dyn Room<M>> {
+        Box::new(Self {
+            forward,
+            embedded,
+            input,
+            num_classes,
+            loss: LossOptions::default(),
+        })
+    }
+
+    fn logits(&self, model: &M, batch: &mut Batch, device: &Device) -> Tensor<2> {
+        (self.forward)(model, batch.int("tokens", device))
+    }
+}
+
+impl<M: Module + 'static> Task<M> for Sentences<M> {
+    fn metrics(&self, _: &Batch) -> Vec<Metric> {
+        Means::metrics_of(false)
+    }
+
+    fn loss(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<1> {
+        let target: Tensor<1, Int> = batch.int("targets", device);
+        self.loss.of(self.logits(model, &mut batch, device), target)
+    }
+
+    fn tally(&self) -> Box<dyn Tally<M> + '_> {
+        Box::new(Sums {
+            task: self,
+            means: Means::default(),
+        })
+    }
+}
+
+struct Sums<'a, M> {
+    task: &'a Sentences<M>,
+    means: Means,
+}
+
+impl<M: Module + 'static> Tally<M> for Sums<'_, M> {
+    fn add(&mut self, model: &M, mut batch: Batch, device: &Device) {
+        let target = batch.int("targets", device);
+        let logits = self.task.logits(model, &mut batch, device);
+        self.means.add(&self.task.loss, logits, target, 1);
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.means.metrics()
+    }
+}
+
+impl<M: Module + 'static> Room<M> for Sentences<M> {
+    fn name(&self) -> &'static str {
+        SentenceClasses::TASK
+    }
+
+    fn configure(&mut self, options: &Table) -> Result<(), String> {
+        self.loss = LossOptions::read(options)?;
+        Ok(())
+    }
+
+    fn options(&self) -> Table {
+        self.loss.table()
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["tokens"]
+    }
+
+    fn output(&self, model: &M, mut batch: Batch, device: &Device) -> (Tensor<1>, Vec<usize>) {
+        flat(self.logits(model, &mut batch, device))
+    }
+
+    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
+        self.logits(model, &mut batch, device)
+    }
+
+    fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {
+        let b = size.examples;
+        let tokens = self.input.noise(size, stream);
+        let labels = (0..b).map(|_| stream.below(self.num_classes) as i64);
+        Batch::new(b).with("tokens", tokens).with(
+            "targets",
+            TensorData::new(labels.collect::<Vec<i64>>(), [b]),
+        )
+    }
+
+    fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
+        let codec: SentenceClasses = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
+        Ok(Arc::new(codec))
+    }
+
+    fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
+        let Some(codec) = codec.any().downcast_ref::<SentenceClasses>() else {
+            return Err(format!(
+                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
+                SentenceClasses::TASK,
+                codec.task()
+            ));
+        };
+        let language = codec.text.open()?;
+        self.input.fit(language.vocabulary(), codec.max_length)?;
+        check_padding(&language, self.input.pad, codec.pad)?;
+        match codec.classes.len() == self.num_classes {
+            true => Ok(()),
+            false => Err(format!(
+                "model {model} has {} outputs, but data set {set} has {} classes; \
+                 set model.num_classes = {}, and for a sentence encoder model.head = \"classifier\"",
+                self.num_classes,
+                codec.classes.len(),
+                codec.classes.len()
+            )),
+        }
+    }
+
+    fn answer(
+        &self,
+        model: &M,
+        codec: &dyn AnyCodec,
+        question: &Question<'_>,
+        device: &Device,
+        say: &mut dyn FnMut(Answer) -> bool,
+    ) -> Result<(), AnswerError> {
+        let codec = own(codec).map_err(AnswerError::Input)?;
+        let language = codec.text.open().map_err(AnswerError::Input)?;
+        for input in question.inputs {
+            let tokens = read(&language, input, codec.max_length).map_err(AnswerError::Input)?;
+            let logits = (self.forward)(model, Tensor::from_data(row(&tokens), device));
+            let head = codec.problem_type;
+            if !say(answer(input, logits, head, &codec.classes, question.top)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn examine(
+        &self,
+        model: &M,
+        codec: &dyn AnyCodec,
+        split: &EvalBatches<'_>,
+        device: &Device,
+    ) -> Result<Vec<Section>, SourceError> {
+        let codec = own(codec)?;
+        let language = codec.text.open()?;
+        let mut answers = Vec::with_capacity(split.source.len());
+        split.each(|mut batch| {
+            let labels: Vec<i64> = batch.take("targets").iter::<i64>().collect();
+            answers.extend(answered(self.logits(model, &mut batch, device), &labels));
+        })?;
+        let worst = worst(&answers);
+        let one = |index: usize| split.source.batch(&[index as u32], None);
+        let show = |index| {
+            let tokens = unpadded(&one(index)?.take("tokens"), codec.pad);
+            Ok::<_, SourceError>(shown(&language, &tokens, None))
+        };
+        let mut sections: Vec<Section> = confusion(&codec.classes, &answers).into_iter().collect();
+        sections.push(mistakes(&codec.classes, &answers, &worst, show)?);
+        let mut explained: Vec<Example> = Vec::new();
+        for index in to_explain(answers.len(), worst.first().copied()) {
+            let mut batch = one(index)?;
+            // Padding says nothing, and is not shown.
+            let tokens = unpadded(&batch.take("tokens"), codec.pad);
+            let expected = batch.take("targets").iter::<i64>().next().unwrap_or(-1);
+            let found = self.embedded.explain(model, &row(&tokens), device);
+            let [before, after] = found.log_probability;
+            explained.push(with_answer(
+                format!("log-probability {before:.3} without the input, {after:.3} with it"),
+                shown(&language, &tokens, Some(found.values)),
+                Label::likely(named(&codec.classes, found.output), found.probability),
+                named(&codec.classes, expected as usize),
+            ));
+        }
+        sections.push(attributions(explained));
+        Ok(sections)
+    }
+
+    fn promises(&self) -> Vec<Promise<M>> {
+        let (forward, pad_token) = (self.forward, self.input.pad);
+        vec![padding_changes_nothing(forward, pad_token)]
+    }
+}
+
+/// Padding behind a sentence changes no output of it.
+pub(crate) fn padding_changes_nothing<M: 'static>(
+    forward: fn(&M, Tensor<2, Int>) -> Tensor<2>,
+    pad_token: Option<u32>,
+) -> Promise<M> {
+    /// As PyTorch's masks: the sums are of the same terms, in another order.
+    const BOUND: f64 = 1e-4;
+    let holds = move |model: &M, batch: &Batch, device: &Device| {
+        let Some(pad_token) = pad_token else {
+            return Ok(());
+        };
+        let tokens = batch.rows(1).take("tokens");
+        let short = ids(&tokens);
+        let short = &short[..short.len().div_ceil(2)];
+        let output = |row: TensorData| -> Vec<f64> {
+            let logits = forward(model, Tensor::from_data(row, device));
+            logits.into_data().iter::<f64>().collect()
+        };
+        let alone = output(row(short));
+        let padded = output(pad(std::iter::once(short), tokens.shape()[1], pad_token));
+        let pairs = alone.iter().zip(&padded);
+        let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        match most <= BOUND {
+            true => Ok(()),
+            false => Err(format!("padding moves an output by {most}")),
+        }
+    };
+    Promise {
+        about: "padding changes nothing",
+        holds: Box::new(holds),
+    }
+}
+
+/// Padding is not looked at, so no token that a text may have can be it.
+pub(crate) fn check_padding(
+    language: &Language,
+    model: Option<u32>,
+    codec: u32,
+) -> Result<(), String> {
+    let Some(model) = model else { return Ok(()) };
+    if model != codec {
+        return Err(format!(
+            "model.pad_token = {model}: shorter sentences are filled with token {codec} here"
+        ));
+    }
+    if language.is_unknown(model) {
+        return Err(format!(
+            "model.pad_token = {model} (pad_token_id): padding is not looked at, and in tokenizer.json \
+             this is the token of unknown words"
+        ));
+    }
+    Ok(())
+}
+
+/// A sentence's tokens.
+pub(crate) fn read(
+    language: &Language,
+    input: &str,
+    max_length: usize,
+) -> Result<Vec<u32>, String> {
+    check_no_file(input)?;
+    let ids = language.encode(input, max_length)?;
+    match ids.is_empty() {
+        true => Err(format!("{input:?} has no words")),
+        false => Ok(ids),
+    }
+}
+
+/// Tokens as a person reads them, with what each counts for.
+pub(crate) fn shown(language: &Language, tokens: &[u32], values: Option<Vec<f32>>) -> Exhibit {
+    let (pieces, separator, values) = match language {
+        Language::Tokenizer(_) => {
+            let counted = values.is_some();
+            let values = values.unwrap_or_else(|| vec![0.0; tokens.len()]);
+            let (pieces, values) = joined(language.pieces(tokens), values);
+            (pieces, "", if counted { values } else { Vec::new() })
+        }
+        Language::Words(_) | Language::Chars(_) => {
+            let one = |token: &u32| language.decode(&[*token]);
+            let separator = match language {
+                Language::Words(_) => " ",
+                _ => "",
+            };
+            let pieces = tokens.iter().map(one).collect();
+            (pieces, separator, values.unwrap_or_default())
+        }
+    };
+    Exhibit::Text {
+        pieces,
+        separator: separator.into(),
+        values,
+    }
+}
+
+fn own(codec: &dyn AnyCodec) -> Result<&SentenceClasses, String> {
+    let codec = codec.any().downcast_ref::<SentenceClasses>();
+    codec.ok_or_else(|| "the codec is of another task".to_owned())
+}

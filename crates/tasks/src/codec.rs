@@ -1,0 +1,124 @@
+//! What a run keeps to read inputs and show outputs, and data that says what a model must fit.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use toml::Table;
+use zoo_train::Source;
+
+/// How a task's inputs are read and its outputs shown: all of it, so that a run needs nothing else.
+pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
+    /// The name of the task, as in `classify images`.
+    const TASK: &'static str;
+
+    /// Whether it could read an input.
+    ///
+    /// # Errors
+    /// What keeps it from that, by key.
+    fn check(&self) -> Result<(), String>;
+
+    /// Keys of a model's configuration that the data decides, where the model has them and the recipe
+    /// does not say: the number of classes, the size of the vocabulary.
+    fn decides(&self) -> Table;
+
+    /// Class names by label; none where there are no classes.
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
+    /// What another codec would read otherwise, in words; `None` if they are equal.
+    fn difference(&self, other: &Self) -> Option<String> {
+        if self == other {
+            return None;
+        }
+        let (now, before) = (self.classes(), other.classes());
+        Some(match now == before {
+            true => "vocabulary, size or normalisation differs".to_owned(),
+            false => format!("classes were {before:?} and are {now:?}"),
+        })
+    }
+}
+
+/// A [`Codec`] without its type.
+pub trait AnyCodec: Send + Sync {
+    /// The name of its task.
+    fn task(&self) -> &'static str;
+    /// [`Codec::check`]
+    ///
+    /// # Errors
+    /// What keeps it from reading an input, by key.
+    fn check(&self) -> Result<(), String>;
+    /// [`Codec::decides`]
+    fn decides(&self) -> Table;
+    /// [`Codec::classes`]
+    fn classes(&self) -> &[String];
+    /// What is kept of it.
+    fn json(&self) -> Json;
+    /// [`Codec::difference`]; of another task, everything.
+    fn difference(&self, other: &dyn AnyCodec) -> Option<String>;
+    /// Itself, to be told by its type.
+    fn any(&self) -> &dyn Any;
+}
+
+impl<C: Codec> AnyCodec for C {
+    fn task(&self) -> &'static str {
+        C::TASK
+    }
+
+    fn check(&self) -> Result<(), String> {
+        Codec::check(self)
+    }
+
+    fn decides(&self) -> Table {
+        Codec::decides(self)
+    }
+
+    fn classes(&self) -> &[String] {
+        Codec::classes(self)
+    }
+
+    fn json(&self) -> Json {
+        serde_json::to_value(self).expect("a codec is plain data")
+    }
+
+    fn difference(&self, other: &dyn AnyCodec) -> Option<String> {
+        match other.any().downcast_ref::<C>() {
+            Some(other) => Codec::difference(self, other),
+            None => Some(format!("the task was {} and is {}", other.task(), C::TASK)),
+        }
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// An opened data set: a task's examples, and how they are read.
+#[derive(Clone)]
+pub struct Data {
+    /// Its name, for messages.
+    pub set: String,
+    /// How inputs are read and outputs shown.
+    pub codec: Arc<dyn AnyCodec>,
+    /// Training examples.
+    pub train: Arc<dyn Source>,
+    /// Examples that choose the best model.
+    pub valid: Option<Arc<dyn Source>>,
+    /// Examples that the result is reported on.
+    pub test: Option<Arc<dyn Source>>,
+    /// What is odd about the files, a sentence each, to be told once.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Data")
+            .field("set", &self.set)
+            .field("task", &self.codec.task())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,229 @@
+//! Sentences as vectors of length one, of which near ones mean alike: `tokens [b, t]`.
+//!
+//! There is no training for it here yet: the weights are an origin's.
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use toml::Table;
+use zoo_codec::text::Text;
+use zoo_train::rng::Stream;
+use zoo_train::{
+    Batch, EvalBatches, Exhibit, Metric, Metrics, Part, Section, SourceError, Tally, Task,
+    brief_problem,
+};
+
+use crate::classify::{check_padding, padding_changes_nothing, read_sentence};
+use crate::codec::{AnyCodec, Codec};
+use crate::loss::LossOptions;
+use crate::means::Means;
+use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
+use crate::sentences::{TextInput, row};
+
+// b batch, t time, c width
+
+/// How sentences are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentenceVectors {
+    /// A tokenizer, or words.
+    #[serde(flatten)]
+    pub text: Text,
+    /// Most tokens of a sentence that are read.
+    pub max_length: usize,
+    /// The token that fills shorter sentences.
+    #[serde(default)]
+    pub pad: u32,
+}
+
+impl Codec for SentenceVectors {
+    const TASK: &'static str = "embed sentences";
+
+    fn check(&self) -> Result<(), String> {
+        match self.max_length {
+            0 => Err("codec.max_length = 0: must be 1 or more".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn decides(&self) -> Table {
+        Table::new()
+    }
+}
+
+/// Embedding by a model of sentences.
+pub struct Embed<M> {
+    forward: fn(&M, Tensor<2, Int>) -> Tensor<2>,
+    input: TextInput,
+    width: usize,
+    loss: LossOptions,
+}
+
+impl<M: Module + 'static> Embed<M> {
+    /// Vectors `[b, c]` from padded token ids `[b, t]`, without its type.
+    pub fn room(
+        forward: fn(&M, Tensor<2, Int>) -> Tensor<2>,
+        input: TextInput,
+        width: usize,
+    ) -> Box<dyn Room<M>> {
+        Box::new(Self {
+            forward,
+            input,
+            width,
+            loss: LossOptions::default(),
+        })
+    }
+}
+
+/// As a classifier of its own outputs: what gradients and speed are measured with.
+impl<M: Module + 'static> Task<M> for Embed<M> {
+    fn metrics(&self, _: &Batch) -> Vec<Metric> {
+        Means::metrics_of(false)
+    }
+
+    fn loss(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<1> {
+        let target = batch.int("targets", device);
+        self.loss
+            .of((self.forward)(model, batch.int("tokens", device)), target)
+    }
+
+    fn tally(&self) -> Box<dyn Tally<M> + '_> {
+        Box::new(Sums {
+            task: self,
+            means: Means::default(),
+        })
+    }
+}
+
+struct Sums<'a, M> {
+    task: &'a Embed<M>,
+    means: Means,
+}
+
+impl<M: Module + 'static> Tally<M> for Sums<'_, M> {
+    fn add(&mut self, model: &M, mut batch: Batch, device: &Device) {
+        let target = batch.int("targets", device);
+        let vectors = (self.task.forward)(model, batch.int("tokens", device));
+        self.means.add(&self.task.loss, vectors, target, 1);
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.means.metrics()
+    }
+}
+
+impl<M: Module + 'static> Room<M> for Embed<M> {
+    fn name(&self) -> &'static str {
+        SentenceVectors::TASK
+    }
+
+    fn configure(&mut self, options: &Table) -> Result<(), String> {
+        self.loss = LossOptions::read(options)?;
+        Ok(())
+    }
+
+    fn options(&self) -> Table {
+        self.loss.table()
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &["tokens"]
+    }
+
+    fn output(&self, model: &M, mut batch: Batch, device: &Device) -> (Tensor<1>, Vec<usize>) {
+        flat((self.forward)(model, batch.int("tokens", device)))
+    }
+
+    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
+        (self.forward)(model, batch.int("tokens", device))
+    }
+
+    fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {
+        let b = size.examples;
+        let tokens = self.input.noise(size, stream);
+        let targets = (0..b).map(|_| stream.below(self.width) as i64);
+        Batch::new(b).with("tokens", tokens).with(
+            "targets",
+            TensorData::new(targets.collect::<Vec<i64>>(), [b]),
+        )
+    }
+
+    fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
+        let codec: SentenceVectors = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
+        Ok(Arc::new(codec))
+    }
+
+    fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
+        let Some(codec) = codec.any().downcast_ref::<SentenceVectors>() else {
+            return Err(format!(
+                "model {model} is to {}, but data set {set} is to {}; set model.head = \"classifier\" to \
+                 learn classes",
+                SentenceVectors::TASK,
+                codec.task()
+            ));
+        };
+        let language = codec.text.open()?;
+        self.input.fit(language.vocabulary(), codec.max_length)?;
+        check_padding(&language, self.input.pad, codec.pad)
+    }
+
+    /// How near each sentence is to the first one: the vectors have length one, so their product is
+    /// the cosine of the angle between them.
+    fn answer(
+        &self,
+        model: &M,
+        codec: &dyn AnyCodec,
+        question: &Question<'_>,
+        device: &Device,
+        say: &mut dyn FnMut(Answer) -> bool,
+    ) -> Result<(), AnswerError> {
+        let codec = own(codec).map_err(AnswerError::Input)?;
+        let language = codec.text.open().map_err(AnswerError::Input)?;
+        let mut first: Option<Vec<f64>> = None;
+        for input in question.inputs {
+            let tokens =
+                read_sentence(&language, input, codec.max_length).map_err(AnswerError::Input)?;
+            let vector = (self.forward)(model, Tensor::from_data(row(&tokens), device));
+            let vector: Vec<f64> = vector.into_data().iter::<f64>().collect();
+            if !vector.iter().all(|value| value.is_finite()) {
+                return Err(AnswerError::not_finite(input));
+            }
+            let pairs = first.as_ref().unwrap_or(&vector).iter().zip(&vector);
+            let similarity: f64 = pairs.map(|(a, b)| a * b).sum();
+            let answer = Answer {
+                input: input.clone(),
+                parts: vec![Part {
+                    caption: Part::ANSWER.to_owned(),
+                    exhibit: Exhibit::text(format!("{similarity:.4}")),
+                }],
+                json: json!({ "embedding": vector, "similarity_to_first": similarity }),
+            };
+            if !say(answer) {
+                break;
+            }
+            first.get_or_insert(vector);
+        }
+        Ok(())
+    }
+
+    fn examine(
+        &self,
+        _: &M,
+        _: &dyn AnyCodec,
+        _: &EvalBatches<'_>,
+        _: &Device,
+    ) -> Result<Vec<Section>, SourceError> {
+        Ok(Vec::new())
+    }
+
+    fn promises(&self) -> Vec<Promise<M>> {
+        vec![padding_changes_nothing(self.forward, self.input.pad)]
+    }
+}
+
+fn own(codec: &dyn AnyCodec) -> Result<&SentenceVectors, String> {
+    let codec = codec.any().downcast_ref::<SentenceVectors>();
+    codec.ok_or_else(|| "the codec is of another task".to_owned())
+}

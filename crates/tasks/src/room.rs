@@ -1,0 +1,219 @@
+//! What the program asks of a task for a model of some type.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde_json::Value as Json;
+use toml::Table;
+use zoo_train::rng::Stream;
+use zoo_train::{Batch, EvalBatches, Part, Section, SourceError, Task};
+
+use crate::codec::AnyCodec;
+
+// b batch, n rows, k outputs
+
+/// A task for models of type `M`: what the loop asks of it, and what everybody else does.
+pub trait Room<M>: Task<M> {
+    /// The task's name, as its codec has it.
+    fn name(&self) -> &'static str;
+
+    /// Takes the keys of a recipe's `[task]` table.
+    ///
+    /// # Errors
+    /// A key that the task does not have, or a value that does not fit.
+    fn configure(&mut self, options: &Table) -> Result<(), String>;
+
+    /// Those keys, every default written out.
+    fn options(&self) -> Table;
+
+    /// The columns that the forward pass reads; each has a row for each example.
+    fn inputs(&self) -> &'static [&'static str];
+
+    /// The model's output for a batch, flattened, and its shape.
+    fn output(&self, model: &M, batch: Batch, device: &Device) -> (Tensor<1>, Vec<usize>);
+
+    /// The output as rows `[n, k]`, of which each is one answer.
+    fn rows(&self, model: &M, batch: Batch, device: &Device) -> Tensor<2>;
+
+    /// A batch of noise that the model takes: enough to compute on.
+    fn made_up(&self, size: Size, stream: &mut Stream) -> Batch;
+
+    /// Reads what a run kept.
+    ///
+    /// # Errors
+    /// What is wrong with it, by key.
+    fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String>;
+
+    /// Whether a model with the name `model` fits the data set of this name, read by this codec.
+    ///
+    /// # Errors
+    /// What the model takes, what the data gives, and which key to change.
+    fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String>;
+
+    /// Answers what a person asks, one answer an input, as long as `say` wants more.
+    ///
+    /// # Errors
+    /// An input that cannot be read, or an output that is no number.
+    fn answer(
+        &self,
+        model: &M,
+        codec: &dyn AnyCodec,
+        question: &Question<'_>,
+        device: &Device,
+        say: &mut dyn FnMut(Answer) -> bool,
+    ) -> Result<(), AnswerError>;
+
+    /// What the model does with examples of a split, for a report.
+    ///
+    /// # Errors
+    /// An example that cannot be read.
+    fn examine(
+        &self,
+        model: &M,
+        codec: &dyn AnyCodec,
+        split: &EvalBatches<'_>,
+        device: &Device,
+    ) -> Result<Vec<Section>, SourceError>;
+
+    /// How it writes text token by token; `None` for a task that does not.
+    fn continues(&self) -> Option<&dyn Continues<M>> {
+        None
+    }
+
+    /// What must hold of every model of this task, beside what must hold of all.
+    fn promises(&self) -> Vec<Promise<M>> {
+        Vec::new()
+    }
+}
+
+/// How large a made-up batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Examples.
+    pub examples: usize,
+    /// The largest side of pictures of any size; the usual one if `None`.
+    pub most_side: Option<usize>,
+    /// The most tokens of texts; the model's most if `None`.
+    pub most_length: Option<usize>,
+}
+
+/// What a person asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Texts, or files.
+    pub inputs: &'a [String],
+    /// Answers that are listed at most, where there are several.
+    pub top: usize,
+}
+
+/// What the model says to one input.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The input.
+    pub input: String,
+    /// What is shown.
+    pub parts: Vec<Part>,
+    /// The same for programs: an object.
+    pub json: Json,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerError {
+    /// The input cannot be read, or the model does not take such.
+    Input(String),
+    /// The model's output is of no use.
+    Output(String),
+}
+
+impl AnswerError {
+    /// What is said of an output that is no number, which sound weights can give too: to an input far
+    /// outside of what they were trained on.
+    pub fn not_finite(input: &str) -> Self {
+        Self::Output(format!(
+            "the model's output for {input:?} is not finite; its weights do not serve, or the input is \
+             far from what they were trained on"
+        ))
+    }
+}
+
+/// A task that writes text token by token.
+pub trait Continues<M> {
+    /// Continues a text; `say` gets it in pieces, the prompt first, and says whether to go on.
+    ///
+    /// # Errors
+    /// A prompt that cannot be read, sampling that cannot be, or an output that is no number.
+    fn write(
+        &self,
+        model: &M,
+        codec: &dyn AnyCodec,
+        writing: &Writing<'_>,
+        device: &Device,
+        say: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Written, AnswerError>;
+
+    /// What [`Room::output`] gives for one example, computed token by token through the cache.
+    fn cached(&self, model: &M, batch: Batch, device: &Device) -> TensorData;
+
+    /// A greedy continuation by one token, from a state of its own; called again and again.
+    fn steps<'m>(&self, model: &'m M, device: &'m Device) -> Option<Box<dyn FnMut() + 'm>>;
+}
+
+/// A text to continue, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Writing<'a> {
+    /// Its beginning.
+    pub prompt: &'a str,
+    /// Tokens at most.
+    pub tokens: usize,
+    /// How a token is chosen.
+    pub sampling: Sampling,
+    /// Texts of one token that end it.
+    pub stop: &'a [String],
+    /// Where chance comes from.
+    pub seed: u64,
+    /// Called with what the user should know.
+    pub warn: fn(&str),
+}
+
+/// What was written.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// All of the text.
+    pub text: String,
+    /// Tokens that were added.
+    pub tokens: usize,
+}
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Below 1 is more careful; 0 takes the likeliest.
+    pub temperature: f64,
+    /// Only the likeliest so many.
+    pub top_k: Option<usize>,
+    /// Only the likeliest that have so much of the probability together.
+    pub top_p: Option<f64>,
+    /// Above 1, tokens that are there already are less likely.
+    pub repetition_penalty: f64,
+}
+
+/// What must hold of every model of a task.
+pub struct Promise<M> {
+    /// What it is, as in `no look into the future`.
+    pub about: &'static str,
+    /// Whether it holds of a model, for this batch.
+    ///
+    /// # Errors
+    /// How it does not.
+    pub holds: Box<Holds<M>>,
+}
+
+/// Whether something holds of a model: what is wrong otherwise.
+pub type Holds<M> = dyn Fn(&M, &Batch, &Device) -> Result<(), String>;
+
+/// A tensor, flattened, and its shape.
+pub fn flat<const D: usize>(output: Tensor<D>) -> (Tensor<1>, Vec<usize>) {
+    let shape = output.dims().to_vec();
+    (output.flatten(0, D - 1), shape)
+}

@@ -1,1 +1,4 @@
 //! What folders and files of origins say, as plain facts.
+
+pub mod classes;
+pub mod preprocessor;

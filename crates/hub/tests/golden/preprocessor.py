@@ -3,7 +3,7 @@
     python preprocessor.py    # torch 2.15.0, torchvision 0.29.2, timm 1.0.31, transformers 5.24.0, Pillow 13.0.0
 
 transformers' processors are those of PIL. A picture is drawn by `photograph`, which ../preprocessor.rs
-draws too. Of a result, every so manieth number is kept.
+draws too. Of a result, a number is kept every so often.
 """
 
 import importlib

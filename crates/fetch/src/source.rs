@@ -13,6 +13,9 @@
 //! paper = "…"
 //! recipe = "https://…"           # how they were trained
 //! published = "…"                # what their publisher measured
+//! classes = "imagenet-1k"        # of a classifier: the names of its outputs
+//! [weights.preprocessing]        # of pictures; for whoever reads them
+//! resize = 256
 //! [[files]]
 //! path = "train.gz"              # below the folder; `.gz` is gzip, served and kept as such
 //! urls = ["https://…", "https://…"]   # mirrors, tried in order
@@ -76,6 +79,10 @@ pub struct Weights {
     pub recipe: String,
     /// What their publisher measured.
     pub published: String,
+    /// Of a classifier: which list of names its outputs have.
+    pub classes: Option<String>,
+    /// Of a model that reads pictures: what is done to them first. Passed on as it is written.
+    pub preprocessing: Option<toml::Table>,
 }
 
 /// One file, served as it is kept.

@@ -5,10 +5,12 @@
 //! act on, and refuses what it cannot tell by file and key, so that nothing is passed over in silence.
 //! What of it a model can do is the business of whoever asked.
 
+pub mod classes;
 pub mod config;
 pub mod generation;
 pub mod head;
 pub mod ids;
+pub mod preprocessor;
 pub mod sentence;
 mod settings;
 pub mod timm;

@@ -200,8 +200,8 @@ impl<'a> Reader<'a> {
                 let preprocessing = Preprocessing {
                     color: if *c == 1 { Color::Grey } else { Color::Rgb },
                     resize: Some(Resize::Exact([*h, *w])),
-                    mean: mean.clone(),
-                    std: std.clone(),
+                    mean: mean.to_vec(),
+                    std: std.to_vec(),
                     ..Preprocessing::default()
                 };
                 let picture = read(Path::new(input), preprocessing.color)

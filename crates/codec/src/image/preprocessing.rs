@@ -135,7 +135,7 @@ impl Preprocessing {
         )?;
         for channel in 0..channels {
             let (scale, shift) = self.scale_and_shift(channel);
-            rule(scale > 0.0 && scale.is_finite(), "std", || {
+            rule(scale > 0.0 && (255.0 * scale).is_finite(), "std", || {
                 refused(&self.std, "finite numbers above 0")
             })?;
             rule(shift.is_finite(), "mean", || {

@@ -1,6 +1,7 @@
 //! Pictures of another size, with PIL's own arithmetic: weights in fixed point, one axis after the
 //! other, each rounded to eight bits.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use image::imageops::{self, FilterType};
@@ -52,15 +53,33 @@ pub(super) fn resize(
         Some((filter, support)) => averaged(side, new_side, window, filter, support),
     };
     let [height, width] = picture.size();
-    let across = taps(width, size[1], columns);
-    let down = taps(height, size[0], rows);
-    let first = down.iter().map(|tap| tap.from).min().unwrap_or(0);
-    let last = down.iter().map(|tap| tap.from + tap.weights.len()).max();
-    let needed = first..last.unwrap_or(first);
-    let squeezed = horizontal(picture, needed, &across);
-    let channels = picture.color().channels();
-    let samples = vertical(&squeezed, across.len() * channels, first, &down);
-    Picture::new(down.len(), across.len(), picture.color(), samples)
+    let mut across = taps(width, size[1], columns);
+    let mut down = taps(height, size[0], rows);
+    let needed = [shift_to_first(&mut down), shift_to_first(&mut across)];
+    let part = match needed == [0..height, 0..width] {
+        true => Cow::Borrowed(picture),
+        false => Cow::Owned(cut(picture, needed)),
+    };
+    match goes_down_first(picture.size(), size) {
+        true => horizontal(&vertical(&part, &down), &across),
+        false => vertical(&horizontal(&part, &across), &down),
+    }
+}
+
+/// Which axis Pillow 13 takes first, found by experiment; earlier versions go across first, and round
+/// another way where this says otherwise.
+fn goes_down_first([height, width]: [usize; 2], [new_height, new_width]: [usize; 2]) -> bool {
+    let less = |side: usize, new_side: usize| side as isize - new_side as isize;
+    let fewer_rows = less(height, new_height);
+    fewer_rows > 0 && fewer_rows > 2 * less(width, new_width)
+}
+
+/// What is needed of the source, which is where taps count from then.
+fn shift_to_first(taps: &mut [Tap]) -> Range<usize> {
+    let first = taps.iter().map(|tap| tap.from).min().unwrap_or(0);
+    let end = taps.iter().map(|tap| tap.from + tap.weights.len()).max();
+    taps.iter_mut().for_each(|tap| tap.from -= first);
+    first..end.unwrap_or(first)
 }
 
 /// Where the source of a new pixel begins, and the weights of what is there.
@@ -141,17 +160,12 @@ fn rounded(sum: i32) -> u8 {
 
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
-/// The rows `needed`, each as wide as there are taps.
-fn horizontal(picture: &Picture, needed: Range<usize>, taps: &[Tap]) -> Vec<u8> {
+/// The picture as wide as there are taps.
+fn horizontal(picture: &Picture, taps: &[Tap]) -> Picture {
     let channels = picture.color().channels();
-    let row_length = picture.size()[1] * channels;
-    let mut samples = Vec::with_capacity(needed.len() * taps.len() * channels);
-    for row in picture
-        .samples()
-        .chunks_exact(row_length)
-        .take(needed.end)
-        .skip(needed.start)
-    {
+    let [height, width] = picture.size();
+    let mut samples = Vec::with_capacity(height * taps.len() * channels);
+    for row in picture.samples().chunks_exact(width * channels) {
         for tap in taps {
             let mut sums = [HALF; 3];
             let pixels = row[tap.from * channels..].chunks_exact(channels);
@@ -163,24 +177,26 @@ fn horizontal(picture: &Picture, needed: Range<usize>, taps: &[Tap]) -> Vec<u8> 
             samples.extend(sums[..channels].iter().map(|sum| rounded(*sum)));
         }
     }
-    samples
+    Picture::new(height, taps.len(), picture.color(), samples)
 }
 
-/// As many rows as there are taps, of rows that begin with the one numbered `first`.
-fn vertical(samples: &[u8], row_length: usize, first: usize, taps: &[Tap]) -> Vec<u8> {
-    let mut new = Vec::with_capacity(taps.len() * row_length);
+/// The picture as high as there are taps.
+fn vertical(picture: &Picture, taps: &[Tap]) -> Picture {
+    let width = picture.size()[1];
+    let row_length = width * picture.color().channels();
+    let mut samples = Vec::with_capacity(taps.len() * row_length);
     let mut sums = vec![HALF; row_length];
     for tap in taps {
         sums.fill(HALF);
-        let rows = samples[(tap.from - first) * row_length..].chunks_exact(row_length);
+        let rows = picture.samples()[tap.from * row_length..].chunks_exact(row_length);
         for (weight, row) in tap.weights.iter().zip(rows) {
             for (sum, sample) in sums.iter_mut().zip(row) {
                 *sum += weight * i32::from(*sample);
             }
         }
-        new.extend(sums.iter().map(|sum| rounded(*sum)));
+        samples.extend(sums.iter().map(|sum| rounded(*sum)));
     }
-    new
+    Picture::new(taps.len(), width, picture.color(), samples)
 }
 
 fn cut(picture: &Picture, [rows, columns]: [Range<usize>; 2]) -> Picture {

@@ -100,6 +100,13 @@ cases = [
     resized([67, 101], [31, 211], None, Mode.NEAREST, **HALF),
     resized([67, 101], 40, [32, 32], Mode.NEAREST, **HALF),
     resized([23, 29], None, None),
+    # Where Pillow 13 goes down first: on both sides of the rule, which earlier versions do not have.
+    resized([641, 367], [224, 224], None, Mode.BICUBIC, **HALF),
+    resized([60, 70], [20, 50], None, **HALF),
+    resized([60, 70], [19, 50], None, **HALF),
+    resized([60, 70], [59, 90], None, Mode.BICUBIC, **HALF),
+    resized([60, 70], [61, 90], None, Mode.BICUBIC, **HALF),
+    resized([200, 3], [20, 4], None, Mode.BICUBIC, **HALF),
     # What a file may hold.
     resized("L", 32, [28, 28], **IMAGENET),
     resized("LA", 32, [28, 28], Mode.BICUBIC, **IMAGENET),

@@ -138,6 +138,20 @@ fn weights_say_what_they_fit_and_as_much_of_sum_and_size_as_is_published() {
     let source = Source::parse(&weights()).unwrap();
     assert_eq!(source.weights.as_ref().unwrap().preset, "tiny");
     assert!(source.counts.is_empty());
+    assert!(
+        source
+            .weights
+            .is_some_and(|weights| weights.preprocessing.is_none())
+    );
+    // What is done to pictures is passed on; the rest of the table is still checked.
+    let more = "published = 'q'\nclasses = 'c'\n[weights.preprocessing]\nresize = 256\n";
+    let source = Source::parse(&weights().replace("published = 'q'\n", more)).unwrap();
+    let told = source.weights.unwrap();
+    assert_eq!(told.classes.as_deref(), Some("c"));
+    assert_eq!(
+        told.preprocessing.unwrap()["resize"].as_integer(),
+        Some(256)
+    );
     let file = &source.files[0];
     assert_eq!(file.sha256_prefix.as_deref(), Some("0676ba61"));
     assert_eq!(

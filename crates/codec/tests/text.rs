@@ -19,8 +19,8 @@ fn learned(size: usize) -> Language {
 
 #[test]
 fn subwords_are_learned_and_read_back() {
-    let language = learned(90);
-    assert_eq!(language.vocabulary(), 90);
+    let language = learned(70);
+    assert_eq!(language.vocabulary(), 70);
     assert_eq!(language.pad(), Some(subwords::PAD));
     for line in LINES {
         let ids = language.encode(line, 200).unwrap();
@@ -38,9 +38,9 @@ fn subwords_are_learned_and_read_back() {
 
 #[test]
 fn the_same_lines_give_the_same_tokens() {
-    let first = subwords::train(LINES, 90).unwrap();
+    let first = subwords::train(LINES, 70).unwrap();
     for _ in 0..5 {
-        assert_eq!(subwords::train(LINES, 90).unwrap(), first);
+        assert_eq!(subwords::train(LINES, 70).unwrap(), first);
     }
     // The most frequent pair first; among equals, the one of the smaller ids.
     let merges = |lines: &[&str], size| -> Vec<String> {
@@ -99,7 +99,7 @@ fn a_set_is_bounded_as_a_whole() {
     let plain = "c".repeat(1000);
     let texts = vec![plain.as_str(); 61];
     assert_eq!(language.encode_all(&texts, 8).unwrap().len(), 61);
-    let (at, error) = learned(90).encode_all(&["Ein", ""], 1).unwrap_err();
+    let (at, error) = learned(70).encode_all(&["Ein", ""], 1).unwrap_err();
     assert_eq!(at, 0, "{error}");
 }
 

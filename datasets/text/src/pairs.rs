@@ -1,6 +1,6 @@
 //! Sentences and their translations: two files whose lines belong together, or two columns.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::Dataset;

@@ -21,7 +21,8 @@ pub fn batches(lengths: &[usize], most_tokens: usize, seed: u64, epoch: u64) -> 
         let mut batch: Vec<u32> = Vec::new();
         for index in bucket {
             // The longest so far is the last.
-            if !batch.is_empty() && (batch.len() + 1).saturating_mul(length(index)) > most_tokens {
+            let tokens = (batch.len() + 1).checked_mul(length(index).max(1));
+            if !batch.is_empty() && tokens.is_none_or(|tokens| tokens > most_tokens) {
                 cut.push(std::mem::take(&mut batch));
             }
             batch.push(*index);

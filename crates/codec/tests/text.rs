@@ -154,7 +154,7 @@ fn a_tokenizer_pads_with_its_own_token_or_none() {
     assert_eq!(file(json!({"a": 0, "<pad>": 3}), json!(null)), Some(3));
 }
 
-/// Where no counts are equal by chance of a hash, the crate's trainer learns the same: `golden/subwords.json`.
+/// File, ids and text, by `golden/subwords.py`.
 #[test]
 fn subwords_are_those_of_hugging_face() {
     let golden: serde_json::Value =

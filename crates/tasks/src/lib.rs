@@ -20,6 +20,7 @@ pub mod embed;
 mod explain;
 mod loss;
 mod means;
+pub mod buckets;
 pub mod metrics;
 pub mod next_token;
 mod pictures;

@@ -345,6 +345,9 @@ pub fn open(table: &Table, directory: &Path, input: Input) -> Result<Data, Error
     match set.kind {
         SetKind::Characters => running::open(set, table, directory, input),
         SetKind::Sums => sums::open(options(table, set.name)?),
+        SetKind::Pairs => Err(Error::Request(format!(
+            "data set {name} is of translations, which no task here learns yet"
+        ))),
         SetKind::Labelled(format) => labelled::open(set, format, table, directory, input),
     }
 }

@@ -122,7 +122,7 @@ impl Classes {
 
     /// The rows of a file, with their classes.
     pub(crate) fn lines(&self, path: &Path, rows: &Rows) -> Result<LabelledLines, TextError> {
-        let mut lines = LabelledLines::empty();
+        let mut lines = LabelledLines::of(path);
         for (line, text, label) in rows.iter() {
             let fault = |fault| fault_at(path, line, fault);
             if text.trim().is_empty() {
@@ -138,7 +138,7 @@ impl Classes {
                     known: listing(&known),
                 })
             })?;
-            lines.push(text, class);
+            lines.push(line, text, class);
         }
         match &self.names[..] {
             [label] => Err(TextError::OneClass {

@@ -1,6 +1,9 @@
 //! The one way in which this crate reads a file: whole, as UTF-8, or with a hint at what it is instead.
 
+use std::io::{self, Read};
 use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
 
 use crate::TextError;
 
@@ -69,15 +72,60 @@ pub(crate) const COMPRESSED: &[(&str, &str)] = &[
 ];
 /// Largest file that is read: rows and tokens are numbered in 32 bits.
 const MOST_BYTES: u64 = u32::MAX as u64;
+/// How many times as long a compressed file may become, beside [`SMALL_TEXT`]. Text becomes three to five
+/// times as long; gzip could make it a thousand times.
+const MOST_UNPACKED: u64 = 64;
+/// Bytes that any compressed file may unpack to.
+const SMALL_TEXT: u64 = 1 << 20;
 /// Bytes at the start of a file in which zeros tell UTF-16.
 const NUM_LOOKED_AT: usize = 4096;
 
 /// Reads a whole file as text.
 pub(crate) fn read_utf8(path: &Path) -> Result<String, TextError> {
-    let bytes = zoo_files::read(path, MOST_BYTES).map_err(|source| TextError::Read {
+    decoded(path, read_bytes(path)?)
+}
+
+/// Reads a whole file as text, which may be compressed by gzip.
+pub(crate) fn read_packed(path: &Path) -> Result<String, TextError> {
+    let bytes = read_bytes(path)?;
+    if !bytes.starts_with(b"\x1f\x8b") {
+        return decoded(path, bytes);
+    }
+    let unexpected = |found: String, next: &str| TextError::Unexpected {
+        path: path.to_owned(),
+        expected: "text compressed by gzip".to_owned(),
+        found,
+        next: next.to_owned(),
+    };
+    let most = SMALL_TEXT + MOST_UNPACKED * bytes.len() as u64;
+    let mut text = Vec::new();
+    let mut unpacked = MultiGzDecoder::new(&bytes[..]).take(most + 1);
+    unpacked
+        .read_to_end(&mut text)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => unexpected(
+                "a file that is cut off before its end".to_owned(),
+                "get it anew",
+            ),
+            _ => unexpected(format!("a damaged file: {error}"), "get it anew"),
+        })?;
+    if text.len() as u64 > most {
+        return Err(unexpected(
+            format!("{} bytes that become more than {most}", bytes.len()),
+            "unpack it yourself, if that is meant: gunzip -k",
+        ));
+    }
+    decoded(path, text)
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, TextError> {
+    zoo_files::read(path, MOST_BYTES).map_err(|source| TextError::Read {
         path: path.to_owned(),
         source,
-    })?;
+    })
+}
+
+fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, TextError> {
     if let Some((found, next)) = other_format(&bytes) {
         return Err(TextError::Unexpected {
             path: path.to_owned(),

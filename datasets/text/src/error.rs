@@ -118,6 +118,19 @@ pub enum TextError {
         fault: LineFault,
     },
 
+    /// Two files whose lines belong together have not as many.
+    #[error(
+        "{} has {} lines, and {} has {}: each line of the one belongs to a line of the other; get both \
+         anew from where they are from, or find the line that is split or missing",
+        .paths[0].display(), .lines[0], .paths[1].display(), .lines[1]
+    )]
+    Unaligned {
+        /// The two files.
+        paths: Box<[PathBuf; 2]>,
+        /// How many lines each has.
+        lines: [usize; 2],
+    },
+
     /// A training file has a single class.
     #[error("{}: every row has the label {label:?}; a classifier needs two classes or more", .path.display())]
     OneClass {
@@ -180,6 +193,12 @@ pub enum LineFault {
     /// Nothing in it, and more after it.
     #[error("the line is empty; delete it")]
     Blank,
+    /// Nothing in it, where the lines of two files belong together.
+    #[error("the line is empty; delete it, and the same line of {other}")]
+    BlankOfTwo {
+        /// The other file.
+        other: String,
+    },
     /// No text.
     #[error("the text is empty; delete the row or fill it in")]
     EmptyText,

@@ -14,6 +14,83 @@ const SPLITS: [(&str, &[&str]); 3] = [
     ("test", &["test", "testing"]),
 ];
 
+/// Two files whose lines belong together.
+pub(crate) type Aligned = [PathBuf; 2];
+
+/// The files of the splits in a folder, of which each has two: `train.en` and `train.de`, which may be
+/// compressed: `train.en.gz`.
+pub(crate) fn find_aligned(
+    folder: &Path,
+    languages: [&str; 2],
+) -> Result<[Option<Aligned>; 3], TextError> {
+    let unexpected = |expected: String, found: String, next: String| TextError::Unexpected {
+        path: folder.to_owned(),
+        expected,
+        found,
+        next,
+    };
+    if !folder.is_dir() {
+        return Err(unexpected(
+            format!(
+                "a folder of train.{} and train.{}",
+                languages[0], languages[1]
+            ),
+            match folder.exists() {
+                true => "a file".to_owned(),
+                false => "nothing".to_owned(),
+            },
+            "name the folder that has them".to_owned(),
+        ));
+    }
+    let one = |name: String| -> Result<Option<PathBuf>, TextError> {
+        let plain = folder.join(&name);
+        let packed = folder.join(format!("{name}.gz"));
+        match (plain.is_file(), packed.is_file()) {
+            (true, true) => Err(unexpected(
+                format!("one file of {name}"),
+                format!("{name} and {name}.gz"),
+                "move the one away that is not meant".to_owned(),
+            )),
+            (true, false) => Ok(Some(plain)),
+            (false, true) => Ok(Some(packed)),
+            (false, false) => Ok(None),
+        }
+    };
+    let split = |names: &[&str]| -> Result<Option<Aligned>, TextError> {
+        for name in names {
+            let [source, target] = languages.map(|language| format!("{name}.{language}"));
+            match (one(source.clone())?, one(target.clone())?) {
+                (Some(source), Some(target)) => return Ok(Some([source, target])),
+                (None, None) => {}
+                (found, _) => {
+                    let (there, missing) = match found {
+                        Some(_) => (source, target),
+                        None => (target, source),
+                    };
+                    return Err(unexpected(
+                        format!("{missing} beside {there}"),
+                        "none".to_owned(),
+                        "put it there, or name other languages".to_owned(),
+                    ));
+                }
+            }
+        }
+        Ok(None)
+    };
+    let [train, valid, test] = SPLITS.map(|(_, names)| split(names));
+    let Some(train) = train? else {
+        return Err(unexpected(
+            format!(
+                "train.{} and train.{}, and beside them valid and test where they exist",
+                languages[0], languages[1]
+            ),
+            "none".to_owned(),
+            "rename the files to train on, or name other languages".to_owned(),
+        ));
+    };
+    Ok([Some(train), valid?, test?])
+}
+
 /// The files of the splits in a folder.
 pub(crate) fn find_splits(
     format: Format,

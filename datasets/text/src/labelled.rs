@@ -44,44 +44,59 @@ pub struct RowOptions {
 /// The rows of a split.
 #[derive(Debug, Clone)]
 pub struct LabelledLines {
+    path: PathBuf,
     content: String,
-    rows: Vec<(Range<usize>, usize)>,
+    rows: Vec<Row>,
+}
+
+/// Where the text of a row is, and what is known of it.
+#[derive(Debug, Clone)]
+struct Row {
+    text: Range<usize>,
+    label: usize,
+    /// The line of the file on which it begins, from 1.
+    line: usize,
 }
 
 impl LabelledLines {
-    pub(crate) fn empty() -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         Self {
+            path: path.to_owned(),
             content: String::new(),
             rows: Vec::new(),
         }
     }
 
-    pub(crate) fn push(&mut self, text: &str, label: usize) {
+    pub(crate) fn push(&mut self, line: usize, text: &str, label: usize) {
         let start = self.content.len();
         self.content.push_str(text);
-        self.rows.push((start..self.content.len(), label));
+        let text = start..self.content.len();
+        self.rows.push(Row { text, label, line });
+    }
+
+    /// Where a row is, for whoever finds something wrong with it: `reviews.tsv: line 7`.
+    pub fn place(&self, index: usize) -> String {
+        format!("{}: line {}", self.path.display(), self.rows[index].line)
     }
 
     /// Every text in the file's order, e.g. for
     /// [`WordVocabulary::build`](zoo_codec::text::WordVocabulary::build).
     pub fn sentences(&self) -> impl Iterator<Item = &str> {
-        self.rows
-            .iter()
-            .map(|(range, _)| &self.content[range.clone()])
+        self.rows.iter().map(|row| &self.content[row.text.clone()])
     }
 
     /// The class of every text, in the file's order.
     pub fn labels(&self) -> impl Iterator<Item = usize> {
-        self.rows.iter().map(|(_, label)| *label)
+        self.rows.iter().map(|row| row.label)
     }
 }
 
 impl Dataset<LabeledText, TextError> for LabelledLines {
     fn get(&self, index: usize) -> Result<LabeledText, TextError> {
-        let (range, label) = &self.rows[index];
+        let row = &self.rows[index];
         Ok(LabeledText {
-            text: self.content[range.clone()].to_owned(),
-            label: *label,
+            text: self.content[row.text.clone()].to_owned(),
+            label: row.label,
         })
     }
 

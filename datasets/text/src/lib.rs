@@ -1,4 +1,4 @@
-//! Text data sets: character corpora, built-in sums, and labelled lines.
+//! Text data sets: character corpora, built-in sums, labelled lines, and translations.
 //!
 //! Every set is a [`burn::data::dataset::Dataset`] of plain Rust items (token ids, strings,
 //! labels); batching, padding and masks belong to whoever trains on them. [`SETS`] says what
@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `tinyshakespeare`, `chars` | [`Corpus::published`], [`Corpus::open`] | [`Window`] |
 //! | `sums` | [`Sums::new`] | [`Problem`] |
+//! | `multi30k-en-de`, `numbers`, `pairs` | [`PairSet::published`], [`PairSet::numbers`], [`PairSet::open`] | [`Pair`] |
 //! | `sst2`; `tsv`, `csv`, `jsonl` | [`LabelledSet::published`], [`LabelledSet::open`] | [`LabeledText`] |
 
 mod chars;
@@ -18,6 +19,8 @@ mod error;
 mod files;
 mod json;
 mod labelled;
+mod numbers;
+mod pairs;
 mod sets;
 mod sums;
 mod table;
@@ -27,6 +30,7 @@ pub use chars::Corpus;
 pub use columns::Column;
 pub use error::{LineFault, TextError};
 pub use labelled::{LabeledText, LabelledLines, LabelledSet, RowOptions};
+pub use pairs::{Pair, PairSet, Pairs};
 pub use sets::{Format, Location, PublishedFile, SETS, SetInfo, SetKind, Split, find};
 pub use sums::{Problem, Sums};
 pub use windows::{Tokens, Window, Windows};

@@ -37,6 +37,8 @@ pub enum SetKind {
     Sums,
     /// Texts with a class, in files of this format: [`LabelledSet`](crate::LabelledSet).
     Labelled(Format),
+    /// Texts and their translations: [`PairSet`](crate::PairSet).
+    Pairs,
 }
 
 /// How a file holds rows of columns.
@@ -162,6 +164,53 @@ pub const SETS: &[SetInfo] = &[
         name: "jsonl",
         summary: "texts with a class as JSON lines: a file, or a folder of train.jsonl, valid.jsonl, test.jsonl",
         kind: SetKind::Labelled(Format::JsonLines),
+        location: Location::Own,
+        classes: &[],
+    },
+    // Elliott et al. 2016; the test of 2016.
+    SetInfo {
+        name: "multi30k-en-de",
+        summary: "descriptions of photographs in English and German",
+        kind: SetKind::Pairs,
+        location: Location::Published(&[
+            PublishedFile {
+                path: "multi30k-en-de/train.en.gz",
+                length: 29_000,
+            },
+            PublishedFile {
+                path: "multi30k-en-de/train.de.gz",
+                length: 29_000,
+            },
+            PublishedFile {
+                path: "multi30k-en-de/val.en.gz",
+                length: 1_014,
+            },
+            PublishedFile {
+                path: "multi30k-en-de/val.de.gz",
+                length: 1_014,
+            },
+            PublishedFile {
+                path: "multi30k-en-de/test_2016_flickr.en.gz",
+                length: 1_000,
+            },
+            PublishedFile {
+                path: "multi30k-en-de/test_2016_flickr.de.gz",
+                length: 1_000,
+            },
+        ]),
+        classes: &[],
+    },
+    SetInfo {
+        name: "numbers",
+        summary: "numbers in words, from English to German, built in",
+        kind: SetKind::Pairs,
+        location: Location::BuiltIn,
+        classes: &[],
+    },
+    SetInfo {
+        name: "pairs",
+        summary: "texts and their translations: two files whose lines belong together, or a TSV of two columns",
+        kind: SetKind::Pairs,
         location: Location::Own,
         classes: &[],
     },

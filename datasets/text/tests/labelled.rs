@@ -26,6 +26,13 @@ fn open_with(format: Format, text: &str, options: &RowOptions) -> Result<Labelle
     LabelledSet::open(format, dir.path().join("lines"), options)
 }
 
+#[test]
+fn a_row_knows_its_place() {
+    let set = open(Format::Csv, "\"two\nlines\",a\nx,b\nmore,a\n").unwrap();
+    let place = set.train.place(1);
+    assert!(place.ends_with("lines: line 3"), "{place}");
+}
+
 fn open(format: Format, text: &str) -> Result<LabelledSet, TextError> {
     open_with(format, text, &RowOptions::default())
 }

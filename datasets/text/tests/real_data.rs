@@ -1,10 +1,11 @@
 //! The named sets as they are published, where `ZOO_DATA_DIR` says they lie.
 
+use std::time::{Duration, Instant};
 use std::{env, path::PathBuf};
 
 use burn::data::dataset::Dataset;
-use zoo_codec::text::WordVocabulary;
-use zoo_text::{Corpus, Format, LabelledSet, Split, find};
+use zoo_codec::text::{Language, WordVocabulary, subwords};
+use zoo_text::{Corpus, Format, LabelledSet, PairSet, Split, find};
 
 /// The data directory, if it holds the set; otherwise says that the test is skipped. Where
 /// `ZOO_REQUIRE_DATA=1`, missing data is a failure.
@@ -82,4 +83,46 @@ fn sst2_has_its_published_counts() {
         .collect::<Vec<_>>()
         .join(" ");
     assert_eq!(first, "<pad> <unk> the , a");
+}
+
+#[test]
+fn multi30k_is_as_published_and_its_subwords_are_learned_in_seconds() {
+    let Some(dir) = data_dir("multi30k-en-de") else {
+        return;
+    };
+    let set = PairSet::published(find("multi30k-en-de").unwrap(), dir).unwrap();
+    let (valid, test) = (set.valid.unwrap(), set.test.unwrap());
+    assert_eq!(
+        (set.train.len(), valid.len(), test.len()),
+        (29_000, 1_014, 1_000)
+    );
+    let first = test.get(0).unwrap();
+    assert_eq!(
+        first.source,
+        "A man in an orange hat starring at something."
+    );
+    assert_eq!(
+        first.target,
+        "Ein Mann mit einem orangefarbenen Hut, der etwas anstarrt."
+    );
+
+    let lines = || {
+        set.train
+            .iter()
+            .flat_map(|pair| [&*pair.source, &*pair.target])
+    };
+    let begin = Instant::now();
+    let tokenizer = subwords::train(lines(), 8_000).unwrap();
+    assert!(
+        begin.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        begin.elapsed()
+    );
+    let language = Language::tokenizer(&tokenizer).unwrap();
+    assert_eq!(language.vocabulary(), 8_000);
+    let texts: Vec<&str> = lines().collect();
+    let ids = language.encode_all(&texts, 512).unwrap();
+    let tokens: usize = ids.iter().map(|ids| ids.len() - 2).sum();
+    let words: usize = texts.iter().map(|text| text.split(' ').count()).sum();
+    assert!((words..words * 3 / 2).contains(&tokens), "{tokens} {words}");
 }

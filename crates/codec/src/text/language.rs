@@ -91,6 +91,36 @@ impl Language {
         }
     }
 
+    /// [`encode`](Self::encode) of every text of a set, which may not take longer than its size lets one
+    /// expect.
+    ///
+    /// # Errors
+    /// The place of a text that cannot be encoded, from 0, and what is wrong; of the first one, where
+    /// all of them together are.
+    pub fn encode_all(
+        &self,
+        texts: &[&str],
+        max_length: usize,
+    ) -> Result<Vec<Vec<u32>>, (usize, String)> {
+        if let Self::Tokenizer(tokenizer) = self {
+            tokenizer.check_set(texts)?;
+        }
+        let each = texts.iter().enumerate();
+        each.map(|(at, text)| {
+            self.encode(text, max_length)
+                .map_err(|problem| (at, problem))
+        })
+        .collect()
+    }
+
+    /// The text of tokens without special ones, such as those around a text.
+    pub fn decode_plain(&self, tokens: &[u32]) -> String {
+        match self {
+            Self::Tokenizer(tokenizer) => tokenizer.decode_plain(tokens),
+            _ => self.decode(tokens),
+        }
+    }
+
     /// All tokens of a text, without any that a tokenizer would put around it.
     ///
     /// # Errors

@@ -57,9 +57,6 @@ pub(super) const MOST_SEARCHED: f64 = 65_536.0;
 /// cut in seconds; of longer ones, a text may have less, by the square.
 const TRIED: f64 = 64.0;
 
-/// How an expression looks around.
-const LOOKS: [&str; 4] = ["(?=", "(?!", "(?<=", "(?<!"];
-
 /// What is known of a file that keeps within the bounds.
 pub(super) struct Shape {
     /// The largest id that the model or the post-processor gives; added tokens may have larger ones.
@@ -135,10 +132,7 @@ impl Shape {
             largest_id: largest_id as u32,
             growth: cost.growth,
             growth_after: cost.growth / normalized.growth,
-            looks_far: normalizer.iter().any(|(_, step)| {
-                let regex = step["pattern"]["Regex"].as_str().unwrap_or_default();
-                LOOKS.iter().any(|look| regex.contains(look))
-            }),
+            looks_far: normalized.looks_far,
             most_grown: if is_searched {
                 most.min(MOST_SEARCHED)
             } else {

@@ -12,6 +12,7 @@ mod limits;
 mod pattern;
 mod steps;
 mod streaming;
+pub mod subwords;
 mod tokenizer;
 mod words;
 

@@ -23,6 +23,8 @@ pub(super) struct Pattern {
     /// Whether much of a text may be looked through for each match in it, so that the time grows as the
     /// square of its length.
     pub(super) searches: bool,
+    /// Whether it looks at more of a text than what it matches.
+    pub(super) looks_far: bool,
 }
 
 impl Pattern {
@@ -43,6 +45,7 @@ impl Pattern {
             weight: weight(&tree.expr, if backtracks { TRIED_CLASS } else { CLASS }),
             least: least(&tree.expr),
             searches: searches(&tree.expr),
+            looks_far: looks_far(&tree.expr),
         })
     }
 
@@ -56,6 +59,7 @@ impl Pattern {
             weight: text.len(),
             least: text.len(),
             searches: false,
+            looks_far: false,
         })
     }
 
@@ -140,6 +144,12 @@ fn searches(expr: &Expr) -> bool {
         _ => false,
     };
     here || children(expr).any(searches)
+}
+
+/// Whether what is before or after a match decides it: by looking around, or by a beginning that is kept
+/// out of the match.
+fn looks_far(expr: &Expr) -> bool {
+    matches!(expr, Expr::LookAround(..) | Expr::KeepOut) || children(expr).any(looks_far)
 }
 
 /// Whether there is no longest match.
@@ -227,6 +237,19 @@ mod tests {
         ] {
             assert!(!searches(regex), "{regex}");
         }
+    }
+
+    #[test]
+    fn what_looks_at_more_than_its_match_is_told() {
+        let looks_far = |regex: &str| Pattern::of_regex(regex).unwrap().looks_far;
+        for regex in [IN_USE[0], "(?=a)", "x(?:(?<!y)z)?", r"a{300}\K."] {
+            assert!(looks_far(regex), "{regex}");
+        }
+        // A parenthesis that may be there, and signs among others.
+        for regex in [r"\(?=x", "[(?=]", IN_USE[6], r"(a)\1"] {
+            assert!(!looks_far(regex), "{regex}");
+        }
+        assert!(!Pattern::of_text("(?=").unwrap().looks_far);
     }
 
     #[test]

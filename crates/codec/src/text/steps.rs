@@ -154,6 +154,8 @@ pub(super) struct Cost {
     pub(super) growth: f64,
     /// How many times as long it may be where a pattern looks through it for each match; 0 if none does.
     pub(super) searched: f64,
+    /// Whether a pattern looks at more of a text than what it matches.
+    pub(super) looks_far: bool,
     /// [`Pattern::weight`] of all patterns.
     pub(super) weight: usize,
 }
@@ -163,6 +165,7 @@ impl Default for Cost {
         Self {
             growth: 1.0,
             searched: 0.0,
+            looks_far: false,
             weight: 0,
         }
     }
@@ -184,6 +187,7 @@ impl Cost {
     fn pattern(&mut self, step: &Json) -> Result<Pattern, String> {
         let pattern = pattern(&step["pattern"])?;
         self.weight = self.weight.saturating_add(pattern.weight);
+        self.looks_far |= pattern.looks_far;
         if pattern.searches {
             self.searched = self.searched.max(self.growth);
         }

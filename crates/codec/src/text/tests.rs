@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use serde_json::{Value as Json, json};
+
 use super::*;
 
 /// Bytes as tokens, in the manner of GPT-2's, so that a character may take several.

@@ -116,6 +116,35 @@ impl Tokenizer {
         Ok(encoding.map_err(told)?.get_ids().to_vec())
     }
 
+    /// Refuses a set of texts that become, all together, far longer than they are: one after the
+    /// other, each might be within its own bound and all of them take hours.
+    ///
+    /// # Errors
+    /// The text at which there are too many bytes, and how many there may be.
+    pub(super) fn check_set(&self, texts: &[&str]) -> Result<(), (usize, String)> {
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let most = MOST_CORPUS_GROWTH * bytes as f64 + SMALL_TEXT;
+        let mut left = most;
+        if bytes as f64 * self.shape.growth <= most {
+            return Ok(());
+        }
+        for (at, text) in texts.iter().enumerate() {
+            let grown = self.measured(text, left).map_err(|problem| (at, problem))?;
+            left -= grown;
+            if left < 0.0 {
+                return Err((
+                    at,
+                    format!(
+                        "tokenizer.json makes the {} texts, of {bytes} bytes, longer than the {most:.0} bytes that \
+                     may be cut into tokens; all of them could take hours",
+                        texts.len()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// How long a text becomes before it is cut into tokens.
     ///
     /// # Errors
@@ -125,7 +154,21 @@ impl Tokenizer {
         if at_worst <= most {
             return Ok(at_worst);
         }
+        let grown = self.measured(text, most)?;
+        if grown > most {
+            return Err(format!(
+                "a text of {} bytes, which tokenizer.json makes longer than the {most:.0} bytes that may be \
+                 cut into tokens at once: more could take minutes, or all memory",
+                text.len()
+            ));
+        }
+        Ok(grown)
+    }
+
+    /// How long a text becomes, piece by piece, up to where it is more than `most`.
+    fn measured(&self, text: &str, most: f64) -> Result<f64, String> {
         // What it makes of a piece tells nothing of the whole then.
+        let at_worst = text.len() as f64 * self.shape.growth;
         let mut grown = if self.shape.looks_far { at_worst } else { 0.0 };
         let mut rest = text;
         while !rest.is_empty() && grown <= most {
@@ -138,13 +181,6 @@ impl Tokenizer {
             };
             grown += peak as f64 * self.shape.growth_after;
             rest = after;
-        }
-        if grown > most {
-            return Err(format!(
-                "a text of {} bytes, which tokenizer.json makes longer than the {most:.0} bytes that may be \
-                 cut into tokens at once: more could take minutes, or all memory",
-                text.len()
-            ));
         }
         Ok(grown)
     }
@@ -187,6 +223,12 @@ impl Tokenizer {
     /// The text of tokens; tokens that are none of the vocabulary's are left out.
     pub fn decode(&self, tokens: &[u32]) -> String {
         let text = caught(|| self.inner.decode(tokens, false).ok());
+        text.ok().flatten().unwrap_or_default()
+    }
+
+    /// The text of tokens without special ones.
+    pub(super) fn decode_plain(&self, tokens: &[u32]) -> String {
+        let text = caught(|| self.inner.decode(tokens, true).ok());
         text.ok().flatten().unwrap_or_default()
     }
 

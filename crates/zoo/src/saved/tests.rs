@@ -332,7 +332,7 @@ fn what_is_no_file_is_not_waited_for() {
     let error = Saved::open(folder.path(), None).err().unwrap().to_string();
     assert!(error.contains("not a regular file"), "{error}");
     pipe("tokenizer.json");
-    let error = language::open(folder.path()).unwrap_err();
+    let error = crate::language::open(folder.path()).unwrap_err();
     assert!(error.contains("not a regular file"), "{error}");
     pipe("recipe.toml");
     let recipe = folder.path().join("recipe.toml");

@@ -117,7 +117,9 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
         ("in_channels", facts.in_channels),
         ("image_size", image_size),
     ];
-    let given = given.into_iter().filter(|(key, _)| known.contains_key(*key));
+    let given = given
+        .into_iter()
+        .filter(|(key, _)| known.contains_key(*key));
     let overlay = given.filter_map(|(key, value)| {
         let value = value?.try_into().unwrap_or(i64::MAX);
         Some((key.to_owned(), Value::Integer(value)))

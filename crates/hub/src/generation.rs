@@ -71,23 +71,18 @@ pub fn generation(folder: &Path, config: Settings<'_>) -> Result<GenerationFacts
 /// The ids of a key. Only a text has several ends; the first Llamas say -1 where nothing fills.
 fn ids(settings: Settings<'_>, key: &str) -> Result<Vec<u32>, HubError> {
     let id = |value: &Json| u32::try_from(value.as_u64()?).ok();
-    let (ids, expected) = match (settings.get(key), key) {
-        (Some(Json::Array(ids)), "eos_token_id") => {
-            let few = Some(ids).filter(|ids| ids.len() <= MOST_STOPS);
-            let ids = few.and_then(|ids| ids.iter().map(id).collect());
-            (ids, format!("a list of {MOST_STOPS} ids at most"))
+    let given = settings.get(key).unwrap_or(&Json::Null);
+    let (ids, list) = match (given, key) {
+        (Json::Array(ids), "eos_token_id") if ids.len() <= MOST_STOPS => {
+            (ids.iter().map(id).collect(), true)
         }
-        (Some(value), "pad_token_id") if value.as_i64() == Some(-1) => return Ok(Vec::new()),
-        (Some(value), _) => {
-            let list = match key {
-                "eos_token_id" => format!(", or a list of {MOST_STOPS} at most"),
-                _ => String::new(),
-            };
-            (id(value).map(|id| vec![id]), format!("an id{list}"))
-        }
-        (None, _) => return Ok(Vec::new()),
+        (given, "pad_token_id") if given.as_i64() == Some(-1) => return Ok(Vec::new()),
+        (given, key) => (id(given).map(|id| vec![id]), key == "eos_token_id"),
     };
-    ids.ok_or_else(|| settings.wrong(key, expected))
+    ids.ok_or_else(|| match list {
+        true => settings.wrong(key, format!("an id, or a list of {MOST_STOPS} at most")),
+        false => settings.wrong(key, "an id"),
+    })
 }
 
 #[cfg(test)]

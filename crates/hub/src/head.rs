@@ -54,8 +54,9 @@ pub struct Head {
 
 impl Head {
     /// The head of a `config.json` of `transformers`, for a model of `outputs`. Where no `problem_type`
-    /// stands, one output is a number, as it is in training there, and several are classes. The keys may
-    /// name no other number of labels.
+    /// stands, one output is a number, as it is in training there, and several are classes; the pipeline
+    /// there puts that number through a sigmoid, which nothing in the file asks for. The keys may name no
+    /// other number of labels.
     ///
     /// # Errors
     /// A key that contradicts another, or the model.
@@ -197,7 +198,8 @@ pub(crate) fn named(
     }
 }
 
-/// Whether `label2id` says of each label what `id2label` does.
+/// Whether `label2id` says of each label what `id2label` does. Names that the library gave before
+/// somebody named the classes are none.
 fn check_ids(config: Settings<'_>, labels: &[String]) -> Result<(), HubError> {
     if config.get("id2label").is_none() {
         return Ok(());
@@ -206,7 +208,8 @@ fn check_ids(config: Settings<'_>, labels: &[String]) -> Result<(), HubError> {
         let there = id
             .as_u64()
             .and_then(|id| labels.get(usize::try_from(id).ok()?));
-        if there.is_none_or(|there| there != label) {
+        let is_given = Some(label) == id.as_u64().map(|id| format!("LABEL_{id}")).as_deref();
+        if !is_given && there.is_none_or(|there| there != label) {
             return Err(config.error(format!(
                 "label2id: {:?} is {}, which id2label calls {}",
                 brief(label),
@@ -307,6 +310,9 @@ mod tests {
         let unnamed = head(json!({"num_labels": 3}), 3).unwrap();
         assert_eq!(unnamed.labels, ["LABEL_0", "LABEL_1", "LABEL_2"]);
         assert_eq!(head(json!({}), 2).unwrap().labels.len(), 2);
+        let stale =
+            json!({"id2label": {"0": "a", "1": "b"}, "label2id": {"LABEL_0": 0, "LABEL_1": 1}});
+        assert_eq!(head(stale, 2).unwrap().labels, ["a", "b"]);
         let ids_only = head(json!({"label2id": {"b": 1, "a": 0}}), 2).unwrap();
         assert_eq!(ids_only.labels, ["a", "b"]);
     }

@@ -60,8 +60,8 @@ pub fn timm(config: Settings<'_>) -> Result<TimmFacts, HubError> {
     Ok(TimmFacts {
         architecture: architecture.to_owned(),
         tag: tag.filter(|tag| !tag.is_empty()).map(str::to_owned),
-        num_classes: first(config, &["num_classes"], PLACES, number)?,
-        num_features: first(config, &["num_features"], PLACES, number)?,
+        num_classes: first(config, &["num_classes"], COUNT, number)?,
+        num_features: first(config, &["num_features"], COUNT, number)?,
         global_pool: pooling(config)?,
         in_channels: channels(config)?,
         image_size: image_size(config)?,
@@ -121,18 +121,21 @@ pub fn labels(config: Settings<'_>, classes: usize) -> Result<Vec<String>, HubEr
 }
 
 /// Where a value stands, the first before the others.
-const PLACES: &[&str] = &["model_args.", "", "pretrained_cfg."];
+const PLACES: [&str; 3] = ["model_args.", "", "pretrained_cfg."];
+
+const COUNT: &str = "a number of 0 or more";
+const SIDES: &str = "a side, or height and width";
 
 fn first<'a, T>(
     config: Settings<'a>,
     keys: &[&str],
-    places: &[&str],
+    expected: &str,
     convert: fn(&'a Json) -> Option<T>,
 ) -> Result<Option<T>, HubError> {
-    for place in places {
+    for place in PLACES {
         for key in keys {
             let key = format!("{place}{key}");
-            if let Some(value) = config.typed(&key, "another kind of value", convert)? {
+            if let Some(value) = config.typed(&key, expected, convert)? {
                 return Ok(Some(value));
             }
         }
@@ -161,7 +164,7 @@ fn pooling(config: Settings<'_>) -> Result<Option<String>, HubError> {
 
 /// As named, or those of the pictures that the weights are for.
 fn channels(config: Settings<'_>) -> Result<Option<usize>, HubError> {
-    let named = first(config, &["in_chans", "in_channels"], PLACES, number)?;
+    let named = first(config, &["in_chans", "in_channels"], COUNT, number)?;
     let size = |key: &str| config.get(key).and_then(Json::as_array);
     let size = size("pretrained_cfg.input_size").or_else(|| size("input_size"));
     Ok(named.or_else(|| number(size?.first()?)))
@@ -176,7 +179,7 @@ fn image_size(config: Settings<'_>) -> Result<Option<[usize; 2]>, HubError> {
         },
         side => Some([number(side)?; 2]),
     };
-    let named = first(config, &["img_size", "image_size"], PLACES, pair)?;
+    let named = first(config, &["img_size", "image_size"], SIDES, pair)?;
     let is_fixed = config.flag("pretrained_cfg.fixed_input_size")? == Some(true);
     let fixed = config.get("pretrained_cfg.input_size").filter(|_| is_fixed);
     let fixed = fixed.and_then(|size| Some([number(&size[1])?, number(&size[2])?]));

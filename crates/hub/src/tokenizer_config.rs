@@ -7,6 +7,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
+use zoo_codec::text::Text;
 use zoo_files::brief_problem;
 
 use crate::HubError;
@@ -18,6 +19,9 @@ pub const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 /// The tokens with a meaning of their own, by what they mean.
 pub const SPECIAL_TOKENS_FILE: &str = "special_tokens_map.json";
 
+/// All three.
+pub const TOKENIZER_FILES: [&str; 3] = [TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SPECIAL_TOKENS_FILE];
+
 /// What a model is given beside the tokens. One that is given segments adds them, GPT-2 too, where they
 /// are words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,16 @@ pub enum Given {
     Mask,
     /// That, and to which of two texts a token belongs: BERT.
     MaskAndSegments,
+}
+
+impl Given {
+    /// What the models of a `model_type` are given.
+    pub fn of(model_type: &str) -> Self {
+        match model_type {
+            "bert" => Self::MaskAndSegments,
+            _ => Self::Mask,
+        }
+    }
 }
 
 /// What `AutoTokenizer` reads.
@@ -66,6 +80,18 @@ impl TokenizerFiles {
             config: config.to_string(),
             special: Json::Object(special).to_string(),
         }
+    }
+}
+
+/// What a run keeps to read text, of which `max_length` tokens are read at most.
+///
+/// # Errors
+/// A tokenizer that is none.
+pub fn of_text(text: &Text, max_length: usize, given: Given) -> Result<TokenizerFiles, HubError> {
+    match text {
+        Text::Chars { chars } => Ok(characters(chars)),
+        Text::Words { words } => Ok(self::words(words, max_length, given)),
+        Text::Tokenizer { tokenizer } => as_it_is(tokenizer, max_length, given),
     }
 }
 

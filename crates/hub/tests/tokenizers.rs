@@ -7,9 +7,10 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use zoo_hub::tokenizer_config::{self as tokenizers, Given, TokenizerFiles};
+use zoo_codec::text::{CharVocabulary, Tokenizer, UNKNOWN, WordVocabulary};
+use zoo_hub::tokenizer_config::{Given, TokenizerFiles, as_it_is, characters, word_pieces, words};
 
-const CHARACTERS: &str = "\n !AEabcdeinrstüé";
+const CHARACTERS: &str = "\n !AEabcdeinrstéü";
 
 const WORDS: &str = "<pad>\n<unk>\nthe\nsat\nélan\ncafé\ni̇x\nοδος\nσας\nа\ndon't\n";
 
@@ -50,21 +51,21 @@ const SENTENCES: [&str; 14] = [
     "[CLS] the [PAD] <unk> sat",
 ];
 
-/// What must be the same here; and a text that spells the padding, which transformers fills with.
+/// Each folder's name, files, architecture and texts.
 fn folders() -> Vec<(
     &'static str,
     TokenizerFiles,
     &'static str,
     Vec<&'static str>,
 )> {
-    let uncased = tokenizers::word_pieces(UNCASED, true, 64).unwrap();
-    let cased = tokenizers::word_pieces(CASED, false, 64).unwrap();
-    let words = tokenizers::words(WORDS, 32, Given::MaskAndSegments);
+    let uncased = word_pieces(UNCASED, true, 64).unwrap();
+    let cased = word_pieces(CASED, false, 64).unwrap();
+    let words = words(WORDS, 32, Given::MaskAndSegments);
     let [(_, again), ..] = cased.files();
-    let again = tokenizers::as_it_is(again, 64, Given::MaskAndSegments).unwrap();
+    let again = as_it_is(again, 64, Given::MaskAndSegments).unwrap();
     let spelled = ["<pad> the x<pad>y", "<PAD> <unk>"];
     let words_texts = [&SENTENCES[..], &spelled].concat();
-    let characters = tokenizers::characters(CHARACTERS);
+    let characters = characters(CHARACTERS);
     vec![
         ("characters", characters, "gpt2", CHARACTER_TEXTS.to_vec()),
         ("words", words, "bert", words_texts),
@@ -76,13 +77,6 @@ fn folders() -> Vec<(
 
 fn golden() -> Json {
     serde_json::from_str(include_str!("golden/auto_tokenizer.json")).unwrap()
-}
-
-fn ids(case: &str, text: &str) -> Vec<u32> {
-    let golden = golden();
-    let texts = golden["cases"][case]["texts"].as_array().unwrap();
-    let found = texts.iter().find(|pair| pair[0] == text).unwrap();
-    serde_json::from_value(found[1].clone()).unwrap()
 }
 
 #[test]
@@ -109,19 +103,73 @@ fn folders_are_written_for_the_script() {
     }
 }
 
+fn cases(case: &str) -> Vec<(String, Vec<u32>)> {
+    serde_json::from_value(golden()["cases"][case]["texts"].clone()).unwrap()
+}
+
 #[test]
 fn characters_are_the_same() {
-    for text in CHARACTER_TEXTS {
-        let here = text.chars();
-        let here = here.map(|c| CHARACTERS.chars().position(|known| known == c).unwrap() as u32);
-        assert_eq!(
-            ids("characters", text),
-            here.collect::<Vec<_>>(),
-            "{text:?}"
-        );
+    let vocabulary = CharVocabulary::from_chars(CHARACTERS).unwrap();
+    for (text, ids) in cases("characters") {
+        // One without an id is refused here, and left out there.
+        let known: String = text.chars().filter(|c| CHARACTERS.contains(*c)).collect();
+        assert_eq!(vocabulary.encode(&text).is_ok(), known == text, "{text:?}");
+        assert_eq!(vocabulary.encode(&known).unwrap(), ids, "{text:?}");
     }
+    let golden = golden();
+    let names = json!(["input_ids", "attention_mask"]);
+    assert_eq!(golden["cases"]["characters"]["names"], names);
+}
+
+#[test]
+fn words_are_the_same_but_where_there_is_none() {
+    let vocabulary = WordVocabulary::from_lines(WORDS).unwrap();
+    for (text, ids) in cases("words") {
+        let here = vocabulary.encode(&text, 32);
+        match text.trim().is_empty() {
+            // A mean over no token is no number.
+            true => assert_eq!((here, ids), (vec![UNKNOWN], vec![])),
+            false => assert_eq!(here, ids, "{text:?}"),
+        }
+    }
+    let golden = &golden()["cases"]["words"];
     assert_eq!(
-        golden()["cases"]["characters"]["names"],
-        json!(["input_ids", "attention_mask"])
+        (&golden["longest"], &golden["pad"]),
+        (&json!(32), &json!(0))
     );
+}
+
+/// A folder that was exported is opened, within the limits of strangers' tokenizers, and the same.
+#[test]
+fn every_tokenizer_that_is_written_is_read_again() {
+    for (name, files, _, _) in folders() {
+        let [(_, tokenizer), ..] = files.files();
+        let tokenizer = Tokenizer::parse(tokenizer).unwrap();
+        for (text, ids) in cases(name) {
+            assert_eq!(
+                tokenizer.encode(&text, true).unwrap(),
+                ids,
+                "{name}: {text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_cased_model_stays_cased() {
+    let [cased, uncased] = ["bert-cased", "bert-uncased"].map(|case| {
+        let cases = cases(case).into_iter();
+        cases.collect::<std::collections::BTreeMap<_, _>>()["The CAFÉ, the cats!"].clone()
+    });
+    // `The` and `the` are two words there, and `CAFÉ` is none.
+    assert_eq!(cased[1..3], [6, 2]);
+    assert_eq!((uncased[1], uncased[4]), (5, 5));
+}
+
+#[test]
+fn a_vocabulary_without_its_special_tokens_is_refused() {
+    let error = word_pieces("[PAD]\n[UNK]\n[CLS]\nthe\n", true, 8).unwrap_err();
+    assert_eq!(error.to_string(), "vocab.txt: has no line [SEP]");
+    let error = as_it_is("{", 8, Given::Mask).unwrap_err();
+    assert_eq!(error.file, "tokenizer.json");
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 use burn::tensor::DType;
 use serde_json::{Value as Json, json};
 use zoo_files::Folder;
+use zoo_hub::tokenizer_config::{self, Given, TOKENIZER_FILES};
 use zoo_train::{MODEL_FILE, Run};
 
 use crate::cli::{ExportArgs, ExportFormat, FloatName, ImportArgs};
-use crate::data::Codec;
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
@@ -104,8 +104,8 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
             Stopped::Io(error) => Error::Request(format!("{}: {error}", out.display())),
         })?;
         // What an earlier export had and this one has not would be read with it.
-        for name in [hub::TOKENIZER_FILE, TOKENIZER_CONFIG] {
-            if !is_written(&saved.codec, name) {
+        if language::kept(&saved.codec).is_none() {
+            for name in TOKENIZER_FILES {
                 placed.remove(name).map_err(Error::failed)?;
             }
         }
@@ -113,9 +113,6 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
     println!("{}", out.display());
     Ok(())
 }
-
-/// Says how a tokenizer is used, where its architecture does not.
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 /// Why a folder was not written.
 enum Stopped {
@@ -172,23 +169,14 @@ fn write_folder(saved: &Saved, config: &Json, dtype: DType, folder: &Folder) -> 
     }
     let json = serde_json::to_vec_pretty(config).map_err(Error::failed)?;
     write(folder, CONFIG_FILE, &json)?;
-    if let Some(tokenizer) = language::file(&saved.codec) {
-        write(folder, hub::TOKENIZER_FILE, tokenizer.as_bytes())?;
-    }
-    if is_written(&saved.codec, TOKENIZER_CONFIG) {
-        // Without it, a tokenizer of the architecture's usual kind is looked for.
-        let kind = br#"{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "unk_token": "<unk>"}"#;
-        write(folder, TOKENIZER_CONFIG, kind)?;
+    if let Some((text, max_length)) = language::kept(&saved.codec) {
+        let given = Given::of(config["model_type"].as_str().unwrap_or_default());
+        let files = tokenizer_config::of_text(&text, max_length, given).map_err(Error::failed)?;
+        for (name, text) in files.files() {
+            write(folder, name, text.as_bytes())?;
+        }
     }
     Ok(())
-}
-
-/// Whether an export with this codec has a file of that name.
-fn is_written(codec: &Codec, name: &str) -> bool {
-    match name {
-        TOKENIZER_CONFIG => matches!(codec, Codec::Words { .. }),
-        _ => language::file(codec).is_some(),
-    }
 }
 
 fn write(folder: &Folder, name: &str, bytes: &[u8]) -> Result<(), Error> {

@@ -7,42 +7,40 @@
 
 use std::path::Path;
 
-use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 use toml::{Table, Value};
+use zoo_hub::config::CONFIG_FILE;
+use zoo_hub::generation::generation;
+use zoo_hub::head::Head;
+use zoo_hub::sentence::{Pooling, sentence};
+use zoo_hub::{HubError, Settings, timm, unread};
 use zoo_train::{brief, brief_problem};
 
 use crate::data::Codec;
 use crate::language;
 use crate::registry::{self, Input, Kind, MODELS, Model};
 
-mod sentences;
-mod unread;
-
-/// The tokenizer's file in a folder.
-pub const TOKENIZER_FILE: &str = "tokenizer.json";
+pub(crate) use zoo_hub::MOST_CONFIG_BYTES;
+pub use zoo_hub::tokenizer_config::TOKENIZER_FILE;
 
 /// What torchvision and timm normalise images with, by channel, where a folder does not say.
 const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// The most bytes of a configuration, the tokenizer in one of ours aside. That of ImageNet-21k's
-/// classes has 2 million, one of ours with a million words some 10.
-pub(crate) const MOST_CONFIG_BYTES: u64 = 1 << 24;
+/// Whoever opens a folder names its `config.json`; of another file, the error does.
+fn said(error: HubError) -> String {
+    match error.file == CONFIG_FILE {
+        true => error.problem,
+        false => error.to_string(),
+    }
+}
 
 /// Whether the text of a `config.json` is in an origin's form, rather than ours.
 ///
 /// # Errors
 /// Text that is no JSON object.
 pub fn is_origins(config: &str) -> Result<bool, String> {
-    // Nothing is kept, for either may be large.
-    #[derive(serde::Deserialize)]
-    struct Names {
-        model_type: Option<IgnoredAny>,
-        architecture: Option<IgnoredAny>,
-    }
-    let names: Names = serde_json::from_str(config).map_err(brief_problem)?;
-    Ok(names.model_type.is_some() || names.architecture.is_some())
+    zoo_hub::config::is_origins(config).map_err(said)
 }
 
 /// The text of an origin's `config.json`.
@@ -50,13 +48,7 @@ pub fn is_origins(config: &str) -> Result<bool, String> {
 /// # Errors
 /// Text that is no JSON, or more than a configuration needs.
 pub fn parse(config: &str) -> Result<Json, String> {
-    if config.len() as u64 > MOST_CONFIG_BYTES {
-        return Err(format!(
-            "{} bytes: a configuration of more than {MOST_CONFIG_BYTES} is not read",
-            config.len()
-        ));
-    }
-    serde_json::from_str(config).map_err(brief_problem)
+    zoo_hub::parse(CONFIG_FILE, config).map_err(said)
 }
 
 /// The model and the codec of a folder from the hub.
@@ -94,7 +86,7 @@ fn configured(config: &Json) -> Result<Box<dyn Model>, String> {
                 known.collect::<Vec<_>>().join(", ")
             ))
         })?;
-    unread::check(config)?;
+    unread::check(Settings::new(CONFIG_FILE, config)).map_err(said)?;
     Ok(model)
 }
 
@@ -104,32 +96,39 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
     let preset = name.split('.').next().unwrap_or(name);
     let (entry, preset) =
         registry::find(preset).map_err(|problem| format!("architecture: {problem}"))?;
-    unread::check_timm(entry.name(), config)?;
-    let mut overlay = Table::new();
+    let settings = Settings::new(CONFIG_FILE, config);
+    let facts = timm::timm(settings).map_err(said)?;
+    let pooling = match entry.name() {
+        "vit" => "token",
+        _ => "avg",
+    };
+    facts.check_pooling(settings, pooling).map_err(said)?;
     let known = entry.configure(preset, &Table::new(), None)?.table();
-    let pretrained = |key: &str| {
-        config
-            .get(key)
-            .or_else(|| config.get("model_args")?.get(key))
-            .or_else(|| config.get("pretrained_cfg")?.get(key))
-    };
-    let mut take = |key: &str, there: &[&str]| {
-        let value = there.iter().find_map(|key| pretrained(key)?.as_i64());
-        if let (Some(value), true) = (value, known.contains_key(key)) {
-            overlay.insert(key.into(), Value::Integer(value));
+    let image_size = match facts.image_size {
+        Some([height, width]) if height != width && known.contains_key("image_size") => {
+            return Err(format!(
+                "img_size: expected a square, got {height} x {width}"
+            ));
         }
+        size => size.map(|[side, _]| side),
     };
-    take("num_classes", &["num_classes"]);
-    take("in_channels", &["in_chans", "in_channels"]);
-    take("image_size", &["img_size", "image_size"]);
-    entry.configure(preset, &overlay, None)
+    let given = [
+        ("num_classes", facts.num_classes),
+        ("in_channels", facts.in_channels),
+        ("image_size", image_size),
+    ];
+    let given = given
+        .into_iter()
+        .filter(|(key, _)| known.contains_key(*key));
+    let overlay = given.filter_map(|(key, value)| {
+        let value = value?.try_into().unwrap_or(i64::MAX);
+        Some((key.to_owned(), Value::Integer(value)))
+    });
+    entry.configure(preset, &overlay.collect(), None)
 }
 
 /// Far more than any set of images has classes, or any tokenizer tokens.
 const MOST_OUTPUTS: usize = 1 << 22;
-
-/// Classes that a file need not name: each is given a name. ImageNet-21k has a third of them.
-const MOST_UNNAMED: usize = 1 << 16;
 
 fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, String> {
     let outputs = model.outputs();
@@ -138,6 +137,7 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
             "{outputs} outputs: more than {MOST_OUTPUTS} classes or tokens are not read"
         ));
     }
+    let settings = Settings::new(CONFIG_FILE, config);
     if let Input::Tokens { longest } = model.input() {
         let path = folder.join(TOKENIZER_FILE);
         let tokenizer = language::read(&path).map_err(|error| {
@@ -147,18 +147,17 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
             )
         })?;
         let max_length = match is_embedding(model) {
-            true => longest.min(sentences::max_length(folder, outputs)?.unwrap_or(longest)),
+            true => longest.min(sentence_length(folder, outputs)?.unwrap_or(longest)),
             false => longest,
         };
         return Ok(Codec::Tokenizer {
             tokenizer,
             max_length,
-            // transformers names classes so where a file does not.
             classes: match classifies(model) {
-                true => labels(config, outputs, |class| format!("LABEL_{class}"))?,
+                true => Head::read(settings, outputs).map_err(said)?.labels,
                 false => Vec::new(),
             },
-            stop: stops(config)?,
+            stop: generation(folder, settings).map_err(said)?.stop_ids(),
         });
     }
     let given = config
@@ -200,27 +199,26 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         shape,
         mean: by_channel("mean", IMAGENET_MEAN)?,
         std: by_channel("std", IMAGENET_STD)?,
-        classes: labels(config, outputs, |class| class.to_string())?,
+        classes: timm::labels(settings, outputs).map_err(said)?,
     })
 }
 
-/// The tokens that end a text: one, some, or none.
-fn stops(config: &Json) -> Result<Vec<u32>, String> {
-    /// Llama 3's has three.
-    const MOST_STOPS: usize = 64;
-    let given = match &config["eos_token_id"] {
-        Json::Null => return Ok(Vec::new()),
-        Json::Array(ids) => ids.as_slice(),
-        id => std::slice::from_ref(id),
+/// The most tokens of a sentence, where the folder says. A vector here is the mean over the tokens, brought
+/// to length 1: a folder that says something else is refused, for its vectors would be others.
+fn sentence_length(folder: &Path, width: usize) -> Result<Option<usize>, String> {
+    let Some(facts) = sentence(folder, width).map_err(said)? else {
+        return Ok(None);
     };
-    let ids = given.iter().map(|id| id.as_u64()?.try_into().ok());
-    let ids: Option<Vec<u32>> = ids.take(MOST_STOPS + 1).collect();
-    ids.filter(|ids| ids.len() <= MOST_STOPS).ok_or_else(|| {
-        format!(
-            "eos_token_id = {}: expected an id, or a list of {MOST_STOPS} at most",
-            brief(&config["eos_token_id"])
-        )
-    })
+    if facts.pooling != Pooling::Mean {
+        return Err(format!("{}: expected the mean", facts.pooling_key));
+    }
+    if !facts.normalise {
+        return Err("modules.json: expected Normalize, which is computed here".into());
+    }
+    if facts.lower_case {
+        return Err("sentence_bert_config.json: do_lower_case: expected false".into());
+    }
+    Ok(facts.max_length)
 }
 
 /// Whether a model of text has classes: a sentence encoder gives a vector, a decoder tokens.
@@ -233,43 +231,6 @@ pub(crate) fn classifies(model: &dyn Model) -> bool {
 fn is_embedding(model: &dyn Model) -> bool {
     let table = model.table();
     table.get("head").and_then(Value::as_str) == Some("sentence_embedding")
-}
-
-/// The names of the classes: Hugging Face's `id2label`, timm's `label_names`, or what they are called
-/// where a file names none.
-fn labels(
-    config: &Json,
-    classes: usize,
-    unnamed: fn(usize) -> String,
-) -> Result<Vec<String>, String> {
-    let given = |key: &'static str| Some((key, config.get(key).filter(|names| !names.is_null())?));
-    let Some((key, names)) = given("id2label").or_else(|| given("label_names")) else {
-        if classes > MOST_UNNAMED {
-            return Err(format!(
-                "{classes} classes without a name (id2label, label_names); at most {MOST_UNNAMED} are \
-                 given one"
-            ));
-        }
-        return Ok((0..classes).map(unnamed).collect());
-    };
-    let count = names.as_object().map(serde_json::Map::len);
-    let count = count.or_else(|| names.as_array().map(Vec::len));
-    let name = |class: usize| match names {
-        Json::Array(names) => names.get(class)?.as_str(),
-        names => names.get(class.to_string())?.as_str(),
-    };
-    // As many as the file has, or none is kept.
-    let named = (count == Some(classes)).then(|| {
-        let names = (0..classes).map(|class| Some(name(class)?.into()));
-        names.collect::<Option<Vec<String>>>()
-    });
-    named.flatten().ok_or_else(|| {
-        format!(
-            "{key}: expected a name for each of the classes 0 to {}, and no others; there are {}",
-            classes.saturating_sub(1),
-            count.unwrap_or_default()
-        )
-    })
 }
 
 /// What a file says that a classifier's outputs are, where that is not one class of several: each a

@@ -31,15 +31,20 @@ pub fn stop(codec: &Codec, language: &Language) -> Vec<u32> {
     }
 }
 
-/// The `tokenizer.json` that does what a codec of texts does; `None` for one of other inputs.
-pub fn file(codec: &Codec) -> Option<String> {
-    let text = match codec.clone() {
+/// What a codec keeps to read text, and the most tokens that it reads; `None` for one of other inputs.
+pub fn kept(codec: &Codec) -> Option<(Text, usize)> {
+    Some(match codec.clone() {
         Codec::Images { .. } => return None,
-        Codec::Words { words, .. } => Text::Words { words },
-        Codec::Chars { chars, .. } => Text::Chars { chars },
-        Codec::Tokenizer { tokenizer, .. } => Text::Tokenizer { tokenizer },
-    };
-    Some(text.tokenizer_json())
+        Codec::Words {
+            words, max_length, ..
+        } => (Text::Words { words }, max_length),
+        Codec::Chars { chars, .. } => (Text::Chars { chars }, usize::MAX),
+        Codec::Tokenizer {
+            tokenizer,
+            max_length,
+            ..
+        } => (Text::Tokenizer { tokenizer }, max_length),
+    })
 }
 
 /// The tokenizer of a `tokenizer.json`, or of the folder that has one, and the file's text.

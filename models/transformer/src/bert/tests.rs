@@ -167,7 +167,7 @@ fn hidden_states_are_normalised_and_end_where_the_head_begins() {
         let mean = state.clone().mean_dim(2);
         assert!(values(mean).iter().all(|x| x.abs() < 1e-5));
     }
-    let embedded = unit_mean(states[2].clone(), padding);
+    let embedded = unit(Pooling::Mean.forward(states[2].clone(), padding));
     assert!(distance(embedded, outputs(&model, batch)) < 1e-6);
 }
 

@@ -122,6 +122,11 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
     take("num_classes", &["num_classes"]);
     take("in_channels", &["in_chans", "in_channels"]);
     take("image_size", &["img_size", "image_size"]);
+    if let (Some(Json::String(pool)), true) =
+        (pretrained("global_pool"), known.contains_key("global_pool"))
+    {
+        overlay.insert("global_pool".into(), Value::String(pool.clone()));
+    }
     entry.configure(preset, &overlay, None)
 }
 

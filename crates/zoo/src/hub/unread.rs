@@ -1,7 +1,7 @@
 //! Keys of a `config.json` that no model here has, but that change what one computes: they are refused
 //! unless they say that nothing is changed.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use zoo_train::brief;
 
 /// Keys that switch something on.
@@ -27,7 +27,16 @@ const FACTORS: [&str; 5] = [
 ];
 
 /// What is read of a description of rotary positions.
-const ROPE: [&str; 4] = ["rope_type", "type", "rope_theta", "partial_rotary_factor"];
+const ROPE: [&str; 8] = [
+    "rope_type",
+    "type",
+    "rope_theta",
+    "partial_rotary_factor",
+    "factor",
+    "low_freq_factor",
+    "high_freq_factor",
+    "original_max_position_embeddings",
+];
 
 /// What may stand in timm's `model_args`: what is read, and the pooling, which is checked.
 const ARGUMENTS: [&str; 7] = [
@@ -63,16 +72,20 @@ pub(super) fn check_timm(architecture: &str, config: &Json) -> Result<(), String
     for (key, value) in arguments.filter(|(key, _)| !ARGUMENTS.contains(&key.as_str())) {
         refuse(&format!("model_args.{key}"), value, |_| false)?;
     }
-    let pooling = if architecture == "vit" {
-        "token"
-    } else {
-        "avg"
+    // A Vision Transformer has a key for it.
+    let poolings: &[&str] = match architecture {
+        "vit" => &["token", "avg"],
+        _ => &["avg"],
     };
     for holder in [config, &config["model_args"]] {
         let given = &holder["global_pool"];
-        if !given.is_null() && *given != json!(pooling) {
+        let is_known = given
+            .as_str()
+            .is_some_and(|given| poolings.contains(&given));
+        if !given.is_null() && !is_known {
             return Err(format!(
-                "global_pool: expected {pooling}, got {}",
+                "global_pool: expected {}, got {}",
+                poolings.join(" or "),
                 brief(given)
             ));
         }

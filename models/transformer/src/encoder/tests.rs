@@ -207,7 +207,7 @@ fn one_batch_is_learnt_by_heart() {
 
 #[test]
 fn a_configuration_survives_being_written_and_refuses_unknown_keys() {
-    for (name, config) in presets() {
+    for (name, config) in EncoderConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(

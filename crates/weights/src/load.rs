@@ -211,7 +211,8 @@ impl Replace for Fill {
         // In the device's own type, whatever the file's is.
         let mut tensor = Tensor::<D>::from_data(data, &param.lazy_device());
         if tensor.dims().as_slice() != leaf.shape {
-            tensor = over(param.val().detach(), tensor);
+            // Only a leaf can be trained.
+            tensor = over(param.val(), tensor).detach();
         }
         let id = param.id;
         param.transform_for_load(tensor, id)

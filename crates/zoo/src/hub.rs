@@ -125,6 +125,15 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
         Some((key.to_owned(), Value::Integer(value)))
     });
     entry.configure(preset, &overlay.collect(), None)
+    take("num_classes", &["num_classes"]);
+    take("in_channels", &["in_chans", "in_channels"]);
+    take("image_size", &["img_size", "image_size"]);
+    if let (Some(Json::String(pool)), true) =
+        (pretrained("global_pool"), known.contains_key("global_pool"))
+    {
+        overlay.insert("global_pool".into(), Value::String(pool.clone()));
+    }
+    entry.configure(preset, &overlay, None)
 }
 
 /// Far more than any set of images has classes, or any tokenizer tokens.

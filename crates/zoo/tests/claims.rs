@@ -403,6 +403,27 @@ fn the_base_of_rotary_positions_is_used_wherever_it_stands() {
     assert_eq!(parsed(), 10_000.0);
 }
 
+/// timm's Vision Transformers take the class token or the mean of the patches; nothing else has a choice.
+#[test]
+fn the_pooling_of_a_vision_transformer_is_read() {
+    let read = |architecture: &str, pooling: &str| {
+        let config = json!({"architecture": architecture, "model_args": {"global_pool": pooling}});
+        zoo::Config::of_origin(Path::new("."), &config.to_string())
+            .map(|_| ())
+            .map_err(|problem| problem.to_string())
+    };
+    for pooling in ["token", "avg"] {
+        read("vit_tiny_patch16_224", pooling).unwrap();
+    }
+    let error = read("vit_tiny_patch16_224", "max").unwrap_err();
+    assert!(
+        error.contains("global_pool: expected token or avg, got"),
+        "{error}"
+    );
+    let error = read("mixer_s16_224", "token").unwrap_err();
+    assert!(error.contains("global_pool: expected avg, got"), "{error}");
+}
+
 #[test]
 fn what_timm_would_build_otherwise_is_refused_by_its_key() {
     let config = |key: &str, value: &Value| {

@@ -31,12 +31,12 @@ pub struct ConvNetConfig {
     pub num_classes: usize,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn convnet_presets() -> Vec<(&'static str, ConvNetConfig)> {
-    vec![("pytorch_mnist", ConvNetConfig::pytorch_mnist())]
-}
-
 impl ConvNetConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![("pytorch_mnist", Self::pytorch_mnist())]
+    }
+
     /// The example's own sizes: grey digits of 28x28 pixels, ten classes. 1,199,882 parameters.
     pub fn pytorch_mnist() -> Self {
         Self {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use zoo_kernels::{Activation, conv2d, layer_norm, linear, stochastic_depth};
 
 use crate::origin::rename;
-use crate::range::{CHANNELS, CLASSES, WIDTHS, check, check_probability, check_stages};
+use crate::range::{CHANNELS, CLASSES, WIDTHS, check, check_probability, check_stages, number};
 
 /// Of every layer norm.
 const EPSILON: f64 = 1e-6;
@@ -63,15 +63,15 @@ pub struct ConvNeXtStage {
     pub blocks: usize,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn convnext_presets() -> Vec<(&'static str, ConvNeXtConfig)> {
-    vec![
-        ("convnext_tiny", ConvNeXtConfig::convnext_tiny()),
-        ("convnext_small", ConvNeXtConfig::convnext_small()),
-    ]
-}
-
 impl ConvNeXtConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("convnext_tiny", Self::convnext_tiny()),
+            ("convnext_small", Self::convnext_small()),
+        ]
+    }
+
     /// Section 3, ConvNeXt-T, for ImageNet. 28,589,128 parameters.
     pub fn convnext_tiny() -> Self {
         Self::imagenet([3, 3, 9, 3], 0.1)
@@ -132,17 +132,12 @@ impl ConvNeXtConfig {
     /// The first offending key as a recipe spells it, its range, and the value found.
     pub fn validate(&self) -> Result<(), String> {
         check("in_channels", self.in_channels, CHANNELS)?;
-        check_stages(self.stages.len())?;
+        check_stages("stages", self.stages.len(), 16)?;
         for (i, stage) in self.stages.iter().enumerate() {
             check(&format!("stages[{i}].channels"), stage.channels, WIDTHS)?;
             check(&format!("stages[{i}].blocks"), stage.blocks, 1..=256)?;
         }
-        if !(0.0..=1.0).contains(&self.layer_scale) {
-            return Err(format!(
-                "model.layer_scale must lie in 0..=1; found {}",
-                self.layer_scale
-            ));
-        }
+        number("layer_scale", self.layer_scale, 0.0..=1.0)?;
         check_probability("stochastic_depth", self.stochastic_depth)?;
         check("num_classes", self.num_classes, CLASSES)
     }

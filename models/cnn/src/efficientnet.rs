@@ -21,9 +21,7 @@ use zoo_kernels::{Activation, conv_norm, conv2d, linear, sigmoid, silu, stochast
 
 use crate::conv_bn::{conv_bn, depthwise_bn, kaiming};
 use crate::origin::rename;
-use crate::range::{
-    CHANNELS, CLASSES, WIDTHS, check, check_dropout, check_probability, check_stages,
-};
+use crate::range::{CHANNELS, CLASSES, WIDTHS, allowed, check, check_probability, check_stages};
 
 /// What an [`EfficientNet`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,12 +60,12 @@ pub struct EfficientNetStage {
     pub repeats: usize,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn efficientnet_presets() -> Vec<(&'static str, EfficientNetConfig)> {
-    vec![("efficientnet_b0", EfficientNetConfig::efficientnet_b0())]
-}
-
 impl EfficientNetConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![("efficientnet_b0", Self::efficientnet_b0())]
+    }
+
     /// Table 1, for ImageNet. 5,288,548 parameters.
     pub fn efficientnet_b0() -> Self {
         Self {
@@ -124,25 +122,20 @@ impl EfficientNetConfig {
     pub fn validate(&self) -> Result<(), String> {
         check("in_channels", self.in_channels, CHANNELS)?;
         check("stem_channels", self.stem_channels, WIDTHS)?;
-        check_stages(self.stages.len())?;
+        check_stages("stages", self.stages.len(), 16)?;
         for (i, stage) in self.stages.iter().enumerate() {
             let key = |name| format!("stages[{i}].{name}");
             check(&key("expansion"), stage.expansion, 1..=64)?;
             check(&key("kernel"), stage.kernel, 1..=15)?;
-            if stage.kernel % 2 == 0 {
-                return Err(format!(
-                    "model.{} must be odd; found {}",
-                    key("kernel"),
-                    stage.kernel
-                ));
-            }
+            let is_odd = !stage.kernel.is_multiple_of(2);
+            allowed(is_odd, &key("kernel"), "an odd number", stage.kernel)?;
             check(&key("stride"), stage.stride, 1..=2)?;
             check(&key("channels"), stage.channels, WIDTHS)?;
             check(&key("repeats"), stage.repeats, 1..=256)?;
         }
         check("last_channels", self.last_channels, WIDTHS)?;
         check_probability("stochastic_depth", self.stochastic_depth)?;
-        check_dropout(self.dropout)?;
+        check_probability("dropout", self.dropout)?;
         check("num_classes", self.num_classes, CLASSES)
     }
 

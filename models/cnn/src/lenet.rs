@@ -32,12 +32,12 @@ pub struct LeNetConfig {
     pub num_classes: usize,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn lenet_presets() -> Vec<(&'static str, LeNetConfig)> {
-    vec![("lenet5", LeNetConfig::lenet5())]
-}
-
 impl LeNetConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![("lenet5", Self::lenet5())]
+    }
+
     /// Figure 2: grey digits of 28x28 pixels, ten classes. 61,706 parameters.
     pub fn lenet5() -> Self {
         Self {

@@ -20,11 +20,10 @@ mod resnet;
 mod unet;
 mod vgg;
 
-pub use convnet::{ConvNet, ConvNetConfig, convnet_presets};
-pub use convnext::{ConvNeXt, ConvNeXtBlock, ConvNeXtConfig, ConvNeXtStage, convnext_presets};
+pub use convnet::{ConvNet, ConvNetConfig};
+pub use convnext::{ConvNeXt, ConvNeXtBlock, ConvNeXtConfig, ConvNeXtStage};
 pub use efficientnet::{
     EfficientNet, EfficientNetConfig, EfficientNetStage, MbConv, SqueezeExcitation,
-    efficientnet_presets,
 };
 pub use lenet::{LeNet, LeNetConfig, lenet_presets};
 pub use mobilenet::{
@@ -35,8 +34,11 @@ pub use quartznet::{
     Separable, quartznet_presets,
 };
 pub use resnet::{Block, BlockKind, ResNet, ResNetConfig, Shortcut, Stem, resnet_presets};
+pub use lenet::{LeNet, LeNetConfig};
+pub use mobilenet::{InvertedResidual, MobileNetV2, MobileNetV2Config, MobileNetV2Stage};
+pub use resnet::{Block, BlockKind, ResNet, ResNetConfig, Shortcut, Stem};
 pub use unet::{DoubleConv, Down, UNet, UNetConfig, Up, Upsampling, unet_presets};
-pub use vgg::{Vgg, VggConfig, vgg_presets};
+pub use vgg::{Vgg, VggConfig};
 
 /// Compiles and runs the example of the model card.
 #[cfg(doctest)]

@@ -22,7 +22,7 @@ use zoo_kernels::{Activation, conv_norm, linear};
 
 use crate::conv_bn::{conv_bn, depthwise_bn};
 use crate::origin::rename;
-use crate::range::{CHANNELS, CLASSES, WIDTHS, check, check_dropout, check_stages};
+use crate::range::{CHANNELS, CLASSES, WIDTHS, check, check_probability, check_stages};
 
 /// What a [`MobileNetV2`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,12 +56,12 @@ pub struct MobileNetV2Stage {
     pub stride: usize,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn mobilenet_presets() -> Vec<(&'static str, MobileNetV2Config)> {
-    vec![("mobilenet_v2", MobileNetV2Config::mobilenet_v2())]
-}
-
 impl MobileNetV2Config {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![("mobilenet_v2", Self::mobilenet_v2())]
+    }
+
     /// Table 2, for ImageNet. 3,504,872 parameters.
     pub fn mobilenet_v2() -> Self {
         Self {
@@ -116,7 +116,7 @@ impl MobileNetV2Config {
     pub fn validate(&self) -> Result<(), String> {
         check("in_channels", self.in_channels, CHANNELS)?;
         check("stem_channels", self.stem_channels, WIDTHS)?;
-        check_stages(self.stages.len())?;
+        check_stages("stages", self.stages.len(), 16)?;
         for (i, stage) in self.stages.iter().enumerate() {
             let key = |name| format!("stages[{i}].{name}");
             check(&key("expansion"), stage.expansion, 1..=64)?;
@@ -125,7 +125,7 @@ impl MobileNetV2Config {
             check(&key("stride"), stage.stride, 1..=2)?;
         }
         check("last_channels", self.last_channels, WIDTHS)?;
-        check_dropout(self.dropout)?;
+        check_probability("dropout", self.dropout)?;
         check("num_classes", self.num_classes, CLASSES)
     }
 

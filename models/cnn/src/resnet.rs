@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use zoo_kernels::{Activation, conv_norm, linear, max_pool2d};
 
 use self::block::{BlockConfig, conv};
-use crate::range::{CHANNELS, CLASSES, check};
+use crate::range::{CHANNELS, CLASSES, check, check_stages};
 
 pub use self::block::{Block, BlockKind, Shortcut};
 
@@ -60,21 +60,21 @@ pub enum Stem {
     Imagenet,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn resnet_presets() -> Vec<(&'static str, ResNetConfig)> {
-    vec![
-        ("resnet20", ResNetConfig::resnet20()),
-        ("resnet32", ResNetConfig::resnet32()),
-        ("resnet56", ResNetConfig::resnet56()),
-        ("resnet18", ResNetConfig::resnet18()),
-        ("resnet34", ResNetConfig::resnet34()),
-        ("resnet50", ResNetConfig::resnet50()),
-        ("resnet101", ResNetConfig::resnet101()),
-        ("resnet152", ResNetConfig::resnet152()),
-    ]
-}
-
 impl ResNetConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("resnet20", Self::resnet20()),
+            ("resnet32", Self::resnet32()),
+            ("resnet56", Self::resnet56()),
+            ("resnet18", Self::resnet18()),
+            ("resnet34", Self::resnet34()),
+            ("resnet50", Self::resnet50()),
+            ("resnet101", Self::resnet101()),
+            ("resnet152", Self::resnet152()),
+        ]
+    }
+
     /// Section 4.2, n = 3: 20 layers for CIFAR-10. 269,722 parameters.
     pub fn resnet20() -> Self {
         Self::cifar(3)
@@ -189,12 +189,7 @@ impl ResNetConfig {
     /// The first offending key as a recipe spells it, its range, and the value found.
     pub fn validate(&self) -> Result<(), String> {
         check("in_channels", self.in_channels, CHANNELS)?;
-        if !(1..=4).contains(&self.blocks.len()) {
-            return Err(format!(
-                "model.blocks must list 1 to 4 stages; found {:?}",
-                self.blocks
-            ));
-        }
+        check_stages("blocks", self.blocks.len(), 4)?;
         for (stage, &blocks) in self.blocks.iter().enumerate() {
             check(&format!("blocks[{stage}]"), blocks, 1..=256)?;
         }

@@ -22,7 +22,7 @@ use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use zoo_kernels::{Activation, conv_norm, linear, max_pool2d};
 
-use crate::range::{CHANNELS, CLASSES, check, check_dropout};
+use crate::range::{CHANNELS, CLASSES, check, check_probability, check_stages};
 
 /// What a [`Vgg`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,15 +43,15 @@ pub struct VggConfig {
     pub num_classes: usize,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn vgg_presets() -> Vec<(&'static str, VggConfig)> {
-    vec![
-        ("vgg11_bn", VggConfig::vgg11_bn()),
-        ("vgg16_bn", VggConfig::vgg16_bn()),
-    ]
-}
-
 impl VggConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("vgg11_bn", Self::vgg11_bn()),
+            ("vgg16_bn", Self::vgg16_bn()),
+        ]
+    }
+
     /// Table 1, column A: 11 layers for ImageNet. 132,868,840 parameters.
     pub fn vgg11_bn() -> Self {
         Self::imagenet([1, 1, 2, 2, 2])
@@ -109,18 +109,13 @@ impl VggConfig {
     /// The first offending key as a recipe spells it, its range, and the value found.
     pub fn validate(&self) -> Result<(), String> {
         check("in_channels", self.in_channels, CHANNELS)?;
-        if !(1..=5).contains(&self.convolutions.len()) {
-            return Err(format!(
-                "model.convolutions must list 1 to 5 stages; found {:?}",
-                self.convolutions
-            ));
-        }
+        check_stages("convolutions", self.convolutions.len(), 5)?;
         for (stage, &convolutions) in self.convolutions.iter().enumerate() {
             check(&format!("convolutions[{stage}]"), convolutions, 1..=16)?;
         }
         check("width", self.width, CHANNELS)?;
         check("hidden", self.hidden, 1..=65_536)?;
-        check_dropout(self.dropout)?;
+        check_probability("dropout", self.dropout)?;
         check("num_classes", self.num_classes, CLASSES)
     }
 

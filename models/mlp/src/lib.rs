@@ -8,10 +8,9 @@
 
 mod mixer;
 mod mlp;
-mod range;
 
-pub use mixer::{FeedForward, Mixer, MixerBlock, MixerConfig, PatchEmbed, mixer_presets};
-pub use mlp::{Activation, Mlp, MlpConfig, presets};
+pub use mixer::{FeedForward, Mixer, MixerBlock, MixerConfig, PatchEmbed};
+pub use mlp::{Activation, Mlp, MlpConfig};
 
 /// Compiles and runs the example of the model card.
 #[cfg(doctest)]

@@ -14,9 +14,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv2d, layer_norm, linear, stochastic_depth};
-
-use crate::range::{check, check_probability};
+use zoo_kernels::{Activation, conv2d, layer_norm, linear, range, stochastic_depth};
 
 /// That of timm and of the authors' Flax; PyTorch's and Burn's default is 1e-5.
 const EPSILON: f64 = 1e-6;
@@ -48,15 +46,15 @@ pub struct MixerConfig {
     pub num_classes: usize,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn mixer_presets() -> Vec<(&'static str, MixerConfig)> {
-    vec![
-        ("mixer_s16_224", MixerConfig::mixer_s16_224()),
-        ("mixer_b16_224", MixerConfig::mixer_b16_224()),
-    ]
-}
-
 impl MixerConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("mixer_s16_224", Self::mixer_s16_224()),
+            ("mixer_b16_224", Self::mixer_b16_224()),
+        ]
+    }
+
     /// Table 1, "S/16", for ImageNet. 18,528,264 parameters.
     pub fn mixer_s16_224() -> Self {
         Self {
@@ -114,22 +112,21 @@ impl MixerConfig {
     ///
     /// The first offending key as a recipe spells it, its range, and the value found.
     pub fn validate(&self) -> Result<(), String> {
-        check("image_size", self.image_size, 1..=4096)?;
-        check("patch_size", self.patch_size, 1..=4096)?;
-        if !self.image_size.is_multiple_of(self.patch_size) {
-            return Err(format!(
-                "model.patch_size must divide model.image_size = {}; found {}",
-                self.image_size, self.patch_size
-            ));
-        }
-        check("in_channels", self.in_channels, 1..=1024)?;
-        check("num_layers", self.num_layers, 1..=1024)?;
-        check("width", self.width, 1..=65_536)?;
-        check("token_hidden", self.token_hidden, 1..=65_536)?;
-        check("channel_hidden", self.channel_hidden, 1..=65_536)?;
-        check_probability("dropout", self.dropout)?;
-        check_probability("stochastic_depth", self.stochastic_depth)?;
-        check("num_classes", self.num_classes, 2..=65_536)
+        range::count("image_size", self.image_size, 1..=4096)?;
+        range::count("patch_size", self.patch_size, 1..=4096)?;
+        range::divisor(
+            "patch_size",
+            self.patch_size,
+            ("image_size", self.image_size),
+        )?;
+        range::count("in_channels", self.in_channels, 1..=1024)?;
+        range::count("num_layers", self.num_layers, 1..=1024)?;
+        range::count("width", self.width, 1..=65_536)?;
+        range::count("token_hidden", self.token_hidden, 1..=65_536)?;
+        range::count("channel_hidden", self.channel_hidden, 1..=65_536)?;
+        range::probability("dropout", self.dropout)?;
+        range::probability("stochastic_depth", self.stochastic_depth)?;
+        range::count("num_classes", self.num_classes, 2..=65_536)
     }
 
     /// Builds the network on `device`, with fresh weights, as timm and the authors have them: in the

@@ -13,9 +13,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{gelu, relu, tanh};
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{linear, sigmoid};
-
-use crate::range::{check, check_probability};
+use zoo_kernels::{linear, range, sigmoid};
 
 /// The widest layer accepted: far above any use, far below an overflow of the weight count.
 const MAX_WIDTH: usize = 1 << 20;
@@ -50,12 +48,12 @@ pub enum Activation {
     Gelu,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn presets() -> Vec<(&'static str, MlpConfig)> {
-    vec![("intro", MlpConfig::intro())]
-}
-
 impl MlpConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![("intro", Self::intro())]
+    }
+
     /// The classifier that textbooks open with: 28x28 pixels, 128 hidden units with ReLU, ten
     /// digits. 101,770 parameters.
     pub fn intro() -> Self {
@@ -92,22 +90,12 @@ impl MlpConfig {
     ///
     /// The first offending key as a recipe spells it, its range, and the value found.
     pub fn validate(&self) -> Result<(), String> {
-        if self.widths.len() < 2 {
-            return Err(format!(
-                "model.widths must list at least 2 widths, the input's and the output's; found {:?}",
-                self.widths
-            ));
-        }
-        if self.widths.len() > MOST_WIDTHS {
-            return Err(format!(
-                "model.widths must list at most {MOST_WIDTHS} widths; found {}",
-                self.widths.len()
-            ));
-        }
+        let of = "widths, the input's first and the output's last";
+        range::entries("widths", self.widths.len(), 2..=MOST_WIDTHS, of)?;
         for (i, &width) in self.widths.iter().enumerate() {
-            check(&format!("widths[{i}]"), width, 1..=MAX_WIDTH)?;
+            range::count(&format!("widths[{i}]"), width, 1..=MAX_WIDTH)?;
         }
-        check_probability("dropout", self.dropout)
+        range::probability("dropout", self.dropout)
     }
 
     /// Builds the network on `device`, with fresh weights.

@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::{Distribution, Tolerance};
-use zoo_mlp::{Mixer, MixerConfig, mixer_presets};
+use zoo_mlp::{Mixer, MixerConfig};
 
 fn images(batch: usize, device: &Device) -> Tensor<4> {
     let [channels, height, width] = MixerConfig::tiny().input_shape();
@@ -38,7 +38,7 @@ fn parameters_are_as_timm_counts_them() {
     let device = Device::flex();
     let count = |config: MixerConfig| config.init(&device).num_params();
     assert_eq!(count(MixerConfig::tiny()), 5_028);
-    let presets = mixer_presets().into_iter();
+    let presets = MixerConfig::presets().into_iter();
     let counted: Vec<usize> = presets.map(|(_, config)| count(config)).collect();
     assert_eq!(counted, [18_528_264, 59_880_472]);
 }
@@ -181,17 +181,17 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.patch_size = 5),
-        "model.patch_size must divide model.image_size = 16; found 5"
+        "model.patch_size: expected a divisor of model.image_size = 16, got 5"
     );
     assert_eq!(
         refusal(|c| c.width = 0),
-        "model.width must lie in 1..=65536; found 0"
+        "model.width: expected 1 to 65536, got 0"
     );
     assert!(refusal(|c| c.patch_size = 0).starts_with("model.patch_size"));
     assert!(refusal(|c| c.image_size = usize::MAX).starts_with("model.image_size"));
     assert!(refusal(|c| c.stochastic_depth = 1.0).starts_with("model.stochastic_depth"));
     assert!(refusal(|c| c.dropout = -0.1).starts_with("model.dropout"));
-    for (name, config) in mixer_presets() {
+    for (name, config) in MixerConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
     }
 }

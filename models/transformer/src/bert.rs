@@ -140,18 +140,18 @@ fn yes() -> bool {
     true
 }
 
-/// Every named configuration: the table behind lists and sweeps.
-pub fn presets() -> Vec<(&'static str, BertConfig)> {
-    vec![
-        ("bert-tiny", BertConfig::bert_tiny()),
-        ("bert-mini", BertConfig::bert_mini()),
-        ("bert-small", BertConfig::bert_small()),
-        ("bert-base-uncased", BertConfig::bert_base_uncased()),
-        ("all-MiniLM-L6-v2", BertConfig::all_minilm_l6_v2()),
-    ]
-}
-
 impl BertConfig {
+    /// Every named configuration: the table behind lists and sweeps.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("bert-tiny", Self::bert_tiny()),
+            ("bert-mini", Self::bert_mini()),
+            ("bert-small", Self::bert_small()),
+            ("bert-base-uncased", Self::bert_base_uncased()),
+            ("all-MiniLM-L6-v2", Self::all_minilm_l6_v2()),
+        ]
+    }
+
     /// Turc et al. 2019, "Well-Read Students Learn Better", table 1, 2 layers of width 128:
     /// 4,386,178 parameters with two classes.
     pub fn bert_tiny() -> Self {

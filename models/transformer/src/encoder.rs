@@ -53,12 +53,12 @@ pub struct EncoderConfig {
     pub pad_token: usize,
 }
 
-/// Every named configuration: the table behind lists and sweeps.
-pub fn presets() -> Vec<(&'static str, EncoderConfig)> {
-    vec![("prenorm_tiny", EncoderConfig::prenorm_tiny())]
-}
-
 impl EncoderConfig {
+    /// Every named configuration: the table behind lists and sweeps.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![("prenorm_tiny", Self::prenorm_tiny())]
+    }
+
     /// The size of BERT-Tiny (Turc et al. 2019, table 1: 2 layers, width 128, so 2 heads of 64) with
     /// BERT's vocabulary and two classes: 4,369,410 parameters, 3.9M of them the vocabulary's.
     /// BERT-Tiny itself is [`BertConfig::bert_tiny`](crate::bert::BertConfig::bert_tiny).

@@ -69,15 +69,15 @@ pub enum Embeddings {
     Separate,
 }
 
-/// Every named configuration: the table behind lists and sweeps.
-pub fn presets() -> Vec<(&'static str, EncoderDecoderConfig)> {
-    vec![
-        ("transformer_base", EncoderDecoderConfig::transformer_base()),
-        ("transformer_big", EncoderDecoderConfig::transformer_big()),
-    ]
-}
-
 impl EncoderDecoderConfig {
+    /// Every named configuration: the table behind lists and sweeps.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("transformer_base", Self::transformer_base()),
+            ("transformer_big", Self::transformer_big()),
+        ]
+    }
+
     /// Table 3, "base", with the 37,000 tokens of English-German (section 5.1): 63,082,496
     /// parameters, which the paper counts as 65M. Special tokens and `max_length` are ours.
     pub fn transformer_base() -> Self {

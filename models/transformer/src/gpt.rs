@@ -63,18 +63,6 @@ pub enum Gelu {
     Tanh,
 }
 
-/// Every named configuration: the table behind lists and sweeps.
-pub fn presets() -> Vec<(&'static str, GptConfig)> {
-    vec![
-        ("nano", GptConfig::nano()),
-        ("sums", GptConfig::sums()),
-        ("gpt2", GptConfig::gpt2()),
-        ("gpt2-medium", GptConfig::gpt2_medium()),
-        ("gpt2-large", GptConfig::gpt2_large()),
-        ("gpt2-xl", GptConfig::gpt2_xl()),
-    ]
-}
-
 /// The ends of names of linear weights that the origin's files hold as `[in, out]`.
 pub const CONV1D: &[&str] = &["c_attn.weight", "c_proj.weight", "c_fc.weight"];
 
@@ -86,6 +74,18 @@ pub const TIED: &[(&str, &str)] = &[("lm_head.weight", "transformer.wte.weight")
 pub const IGNORED: &[&str] = &[".attn.bias", ".attn.masked_bias"];
 
 impl GptConfig {
+    /// Every named configuration: the table behind lists and sweeps.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("nano", Self::nano()),
+            ("sums", Self::sums()),
+            ("gpt2", Self::gpt2()),
+            ("gpt2-medium", Self::gpt2_medium()),
+            ("gpt2-large", Self::gpt2_large()),
+            ("gpt2-xl", Self::gpt2_xl()),
+        ]
+    }
+
     /// nanoGPT's recipe for character-level Shakespeare on a CPU (its README, "I only have a
     /// macbook"): 804,096 parameters, which nanoGPT reports as 0.80M, leaving out positions.
     pub fn nano() -> Self {

@@ -64,17 +64,6 @@ pub struct LlamaConfig {
     pub output: Output,
 }
 
-/// Every named configuration: the table behind lists and sweeps.
-pub fn presets() -> Vec<(&'static str, LlamaConfig)> {
-    vec![
-        ("stories15M", LlamaConfig::stories15m()),
-        ("stories42M", LlamaConfig::stories42m()),
-        ("stories110M", LlamaConfig::stories110m()),
-        ("SmolLM2-135M", LlamaConfig::smollm2_135m()),
-        ("TinyLlama-1.1B", LlamaConfig::tinyllama_1_1b()),
-    ]
-}
-
 /// The origin's copies of other tensors, `(copy, original)`, where the output is
 /// [tied](Output::Tied).
 pub const TIED: &[(&str, &str)] = &[("lm_head.weight", "model.embed_tokens.weight")];
@@ -83,6 +72,17 @@ pub const TIED: &[(&str, &str)] = &[("lm_head.weight", "model.embed_tokens.weigh
 pub const IGNORED: &[&str] = &[".rotary_emb.inv_freq"];
 
 impl LlamaConfig {
+    /// Every named configuration: the table behind lists and sweeps.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("stories15M", Self::stories15m()),
+            ("stories42M", Self::stories42m()),
+            ("stories110M", Self::stories110m()),
+            ("SmolLM2-135M", Self::smollm2_135m()),
+            ("TinyLlama-1.1B", Self::tinyllama_1_1b()),
+        ]
+    }
+
     /// The 15M model of llama2.c (Karpathy 2023, its README's table of models for TinyStories):
     /// 15,191,712 parameters.
     pub fn stories15m() -> Self {

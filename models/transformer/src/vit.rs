@@ -80,16 +80,16 @@ pub enum GlobalPool {
     Avg,
 }
 
-/// Every named configuration: the table behind lists and sweeps.
-pub fn presets() -> Vec<(&'static str, VitConfig)> {
-    vec![
-        ("vit_tiny_patch16_224", VitConfig::vit_tiny_patch16_224()),
-        ("vit_small_patch16_224", VitConfig::vit_small_patch16_224()),
-        ("vit_base_patch16_224", VitConfig::vit_base_patch16_224()),
-    ]
-}
-
 impl VitConfig {
+    /// Every named configuration: the table behind lists and sweeps.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("vit_tiny_patch16_224", Self::vit_tiny_patch16_224()),
+            ("vit_small_patch16_224", Self::vit_small_patch16_224()),
+            ("vit_base_patch16_224", Self::vit_base_patch16_224()),
+        ]
+    }
+
     /// Touvron et al. 2021, table 1, "DeiT-Ti", for ImageNet: 5,717,416 parameters.
     pub fn vit_tiny_patch16_224() -> Self {
         Self::imagenet(3)

@@ -1,5 +1,5 @@
 use burn::prelude::*;
-use zoo_cnn::{ConvNetConfig, convnet_presets};
+use zoo_cnn::ConvNetConfig;
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -31,7 +31,7 @@ fn it_has_the_size_and_names_of_pytorchs_example() {
 
 #[test]
 fn presets_are_valid() {
-    for (name, config) in convnet_presets() {
+    for (name, config) in ConvNetConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
     }
 }
@@ -107,7 +107,7 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.image_size = 5),
-        "model.image_size must lie in 6..=256; found 5"
+        "model.image_size: expected 6 to 256, got 5"
     );
     assert!(refusal(|c| c.image_size = usize::MAX).starts_with("model.image_size"));
     assert!(refusal(|c| c.in_channels = 0).starts_with("model.in_channels"));

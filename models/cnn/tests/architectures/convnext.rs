@@ -1,5 +1,5 @@
 use burn::prelude::*;
-use zoo_cnn::{ConvNeXtConfig, convnext_presets};
+use zoo_cnn::ConvNeXtConfig;
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -10,7 +10,7 @@ fn presets_have_torchvisions_sizes() {
         ("convnext_tiny", 28_589_128),
         ("convnext_small", 50_223_688),
     ];
-    let found: Vec<_> = convnext_presets()
+    let found: Vec<_> = ConvNeXtConfig::presets()
         .into_iter()
         .map(|(name, config)| {
             assert_eq!(config.validate(), Ok(()), "{name}");
@@ -199,11 +199,11 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.layer_scale = 2.0),
-        "model.layer_scale must lie in 0..=1; found 2"
+        "model.layer_scale: expected 0 to 1, got 2"
     );
     assert_eq!(
         refusal(|c| c.stages.clear()),
-        "model.stages must list 1 to 16 stages; found 0"
+        "model.stages: expected 1 to 16 stages, got 0"
     );
     assert!(refusal(|c| c.stages[3].blocks = 0).starts_with("model.stages[3].blocks"));
     assert!(refusal(|c| c.stages[0].channels = usize::MAX).starts_with("model.stages[0].channels"));

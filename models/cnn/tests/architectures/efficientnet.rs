@@ -1,5 +1,5 @@
 use burn::prelude::*;
-use zoo_cnn::{EfficientNetConfig, efficientnet_presets};
+use zoo_cnn::EfficientNetConfig;
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -7,7 +7,7 @@ use crate::{assert_logits, assert_samples_do_not_mix, images};
 #[test]
 fn presets_have_torchvisions_sizes() {
     let published = [("efficientnet_b0", 5_288_548)];
-    let found: Vec<_> = efficientnet_presets()
+    let found: Vec<_> = EfficientNetConfig::presets()
         .into_iter()
         .map(|(name, config)| {
             assert_eq!(config.validate(), Ok(()), "{name}");
@@ -138,13 +138,13 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.stages[3].kernel = 4),
-        "model.stages[3].kernel must be odd; found 4"
+        "model.stages[3].kernel: expected an odd number, got 4"
     );
     assert_eq!(
         refusal(|c| c.stochastic_depth = 1.0),
-        "model.stochastic_depth must be at least 0 and below 1; found 1"
+        "model.stochastic_depth: expected at least 0 and below 1, got 1"
     );
-    assert!(refusal(|c| c.stages.clear()).starts_with("model.stages must"));
+    assert!(refusal(|c| c.stages.clear()).starts_with("model.stages: expected"));
     assert!(refusal(|c| c.stages[2].kernel = 17).starts_with("model.stages[2].kernel"));
     assert!(refusal(|c| c.stages[2].stride = 0).starts_with("model.stages[2].stride"));
     assert!(refusal(|c| c.stages[0].expansion = 0).starts_with("model.stages[0].expansion"));

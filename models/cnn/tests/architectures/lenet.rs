@@ -1,5 +1,5 @@
 use burn::prelude::*;
-use zoo_cnn::{LeNetConfig, lenet_presets};
+use zoo_cnn::LeNetConfig;
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -31,7 +31,7 @@ fn lenet5_has_the_published_size_and_names() {
 
 #[test]
 fn presets_are_valid() {
-    for (name, config) in lenet_presets() {
+    for (name, config) in LeNetConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
     }
 }
@@ -107,7 +107,7 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.image_size = 11),
-        "model.image_size must lie in 12..=1024; found 11"
+        "model.image_size: expected 12 to 1024, got 11"
     );
     assert!(refusal(|c| c.image_size = usize::MAX).starts_with("model.image_size"));
     assert!(refusal(|c| c.in_channels = 0).starts_with("model.in_channels"));

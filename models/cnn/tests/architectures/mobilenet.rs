@@ -1,5 +1,5 @@
 use burn::prelude::*;
-use zoo_cnn::{MobileNetV2Config, mobilenet_presets};
+use zoo_cnn::MobileNetV2Config;
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -7,7 +7,7 @@ use crate::{assert_logits, assert_samples_do_not_mix, images};
 #[test]
 fn presets_have_torchvisions_sizes() {
     let published = [("mobilenet_v2", 3_504_872)];
-    let found: Vec<_> = mobilenet_presets()
+    let found: Vec<_> = MobileNetV2Config::presets()
         .into_iter()
         .map(|(name, config)| {
             assert_eq!(config.validate(), Ok(()), "{name}");
@@ -139,11 +139,11 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.stages[3].stride = 3),
-        "model.stages[3].stride must lie in 1..=2; found 3"
+        "model.stages[3].stride: expected 1 to 2, got 3"
     );
     assert_eq!(
         refusal(|c| c.stages.clear()),
-        "model.stages must list 1 to 16 stages; found 0"
+        "model.stages: expected 1 to 16 stages, got 0"
     );
     assert!(refusal(|c| c.stages[0].expansion = 0).starts_with("model.stages[0].expansion"));
     assert!(refusal(|c| c.stages[0].channels = usize::MAX).starts_with("model.stages[0].channels"));

@@ -1,7 +1,7 @@
 use burn::module::Param;
 use burn::prelude::*;
 use burn::tensor::Tolerance;
-use zoo_cnn::{BlockKind, ResNetConfig, Shortcut, Stem, resnet_presets};
+use zoo_cnn::{BlockKind, ResNetConfig, Shortcut, Stem};
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -51,7 +51,7 @@ fn presets_have_the_published_sizes() {
         ("resnet101", 44_549_160),
         ("resnet152", 60_192_808),
     ];
-    let found: Vec<_> = resnet_presets()
+    let found: Vec<_> = ResNetConfig::presets()
         .into_iter()
         .map(|(name, config)| {
             assert_eq!(config.validate(), Ok(()), "{name}");
@@ -253,7 +253,7 @@ fn convolutions_start_at_he_normal_of_the_fan_out() {
 
 #[test]
 fn a_config_survives_json_and_refuses_unknown_keys() {
-    for (name, config) in resnet_presets() {
+    for (name, config) in ResNetConfig::presets() {
         let json = serde_json::to_string(&config).unwrap();
         let parsed: ResNetConfig = serde_json::from_str(&json).unwrap();
         assert_eq!(parsed, config, "{name}");
@@ -279,13 +279,13 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.blocks[1] = 0),
-        "model.blocks[1] must lie in 1..=256; found 0"
+        "model.blocks[1]: expected 1 to 256, got 0"
     );
     assert_eq!(
         refusal(|c| c.blocks.clear()),
-        "model.blocks must list 1 to 4 stages; found []"
+        "model.blocks: expected 1 to 4 stages, got 0"
     );
-    assert!(refusal(|c| c.blocks = vec![1; 5]).starts_with("model.blocks must"));
+    assert!(refusal(|c| c.blocks = vec![1; 5]).starts_with("model.blocks: expected"));
     assert!(refusal(|c| c.width = 0).starts_with("model.width"));
     assert!(refusal(|c| c.width = usize::MAX).starts_with("model.width"));
     assert!(refusal(|c| c.in_channels = 0).starts_with("model.in_channels"));

@@ -163,7 +163,7 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.width = 0),
-        "model.width must lie in 1..=1024; found 0"
+        "model.width: expected 1 to 1024, got 0"
     );
     assert!(refusal(|c| c.width = usize::MAX).starts_with("model.width"));
     assert!(refusal(|c| c.in_channels = 0).starts_with("model.in_channels"));

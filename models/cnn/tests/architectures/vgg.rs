@@ -1,7 +1,7 @@
 use burn::prelude::*;
 use burn::tensor::Tolerance;
 use burn::tensor::module::adaptive_avg_pool2d;
-use zoo_cnn::{VggConfig, vgg_presets};
+use zoo_cnn::VggConfig;
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -9,7 +9,7 @@ use crate::{assert_logits, assert_samples_do_not_mix, images};
 #[test]
 fn presets_have_torchvisions_sizes() {
     let published = [("vgg11_bn", 132_868_840), ("vgg16_bn", 138_365_992)];
-    let found: Vec<_> = vgg_presets()
+    let found: Vec<_> = VggConfig::presets()
         .into_iter()
         .map(|(name, config)| {
             assert_eq!(config.validate(), Ok(()), "{name}");
@@ -134,15 +134,15 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.convolutions[4] = 17),
-        "model.convolutions[4] must lie in 1..=16; found 17"
+        "model.convolutions[4]: expected 1 to 16, got 17"
     );
     assert_eq!(
         refusal(|c| c.dropout = 1.0),
-        "model.dropout must be at least 0 and below 1; found 1"
+        "model.dropout: expected at least 0 and below 1, got 1"
     );
     assert!(refusal(|c| c.dropout = f64::NAN).starts_with("model.dropout"));
-    assert!(refusal(|c| c.convolutions = vec![1; 6]).starts_with("model.convolutions must"));
-    assert!(refusal(|c| c.convolutions.clear()).starts_with("model.convolutions must"));
+    assert!(refusal(|c| c.convolutions = vec![1; 6]).starts_with("model.convolutions: expected"));
+    assert!(refusal(|c| c.convolutions.clear()).starts_with("model.convolutions: expected"));
     assert!(refusal(|c| c.width = usize::MAX).starts_with("model.width"));
     assert!(refusal(|c| c.hidden = 0).starts_with("model.hidden"));
     assert!(refusal(|c| c.in_channels = 0).starts_with("model.in_channels"));

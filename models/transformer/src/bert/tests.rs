@@ -54,7 +54,7 @@ fn parameters_are_counted() {
     let count = |config: BertConfig| config.init(&device).num_params();
     assert_eq!(count(BertConfig::tiny()), 5_475);
     let expected = [4_386_178, 11_171_074, 28_764_674, 109_483_778, 22_565_376];
-    let counted: Vec<usize> = (presets().into_iter())
+    let counted: Vec<usize> = (BertConfig::presets().into_iter())
         .map(|(_, config)| count(config))
         .collect();
     assert_eq!(counted, expected);
@@ -167,7 +167,7 @@ fn hidden_states_are_normalised_and_end_where_the_head_begins() {
         let mean = state.clone().mean_dim(2);
         assert!(values(mean).iter().all(|x| x.abs() < 1e-5));
     }
-    let embedded = unit_mean(states[2].clone(), padding);
+    let embedded = unit(Pooling::Mean.forward(states[2].clone(), padding));
     assert!(distance(embedded, outputs(&model, batch)) < 1e-6);
 }
 
@@ -252,7 +252,7 @@ fn one_batch_is_learnt_by_heart() {
 
 #[test]
 fn a_configuration_survives_being_written_and_refuses_unknown_keys() {
-    for (name, config) in presets() {
+    for (name, config) in BertConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<BertConfig>(&text).unwrap(), config);
@@ -336,7 +336,7 @@ fn a_file_of_hugging_face_is_read() {
 #[test]
 fn a_configuration_survives_hugging_faces_form() {
     let tiny = [("tiny", BertConfig::tiny())];
-    for (name, config) in presets().into_iter().chain(tiny) {
+    for (name, config) in BertConfig::presets().into_iter().chain(tiny) {
         let text = serde_json::to_string(&HfBert::from(&config)).unwrap();
         assert_eq!(read(&text), Ok(config), "{name}");
     }

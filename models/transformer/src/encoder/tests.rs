@@ -207,7 +207,7 @@ fn one_batch_is_learnt_by_heart() {
 
 #[test]
 fn a_configuration_survives_being_written_and_refuses_unknown_keys() {
-    for (name, config) in presets() {
+    for (name, config) in EncoderConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(
@@ -266,7 +266,7 @@ fn hidden_states_lead_from_the_embedding_to_the_classifier() {
     let states = model.hidden_states(batch.clone(), padding.clone());
     assert_eq!(states.len(), 3);
     assert!(states.iter().all(|state| state.dims() == [3, 5, 8]));
-    let pooled = model.pool(states[2].clone(), padding);
+    let pooled = model.pooling.forward(states[2].clone(), padding);
     let logits = linear(&model.classifier, pooled, Activation::None);
     assert!(distance(logits, classify(&model, batch)) < 1e-6);
 }

@@ -370,7 +370,7 @@ fn dropout_acts_only_in_training() {
 
 #[test]
 fn a_configuration_survives_being_written_and_refuses_unknown_keys() {
-    for (name, config) in presets() {
+    for (name, config) in EncoderDecoderConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
         let text = serde_json::to_string(&config).unwrap();
         let read: EncoderDecoderConfig = serde_json::from_str(&text).unwrap();

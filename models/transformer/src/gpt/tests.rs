@@ -341,7 +341,7 @@ fn one_batch_is_learnt_by_heart() {
 
 #[test]
 fn a_configuration_survives_being_written_and_refuses_unknown_keys() {
-    for (name, config) in presets() {
+    for (name, config) in GptConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<GptConfig>(&text).unwrap(), config);
@@ -395,7 +395,7 @@ fn a_wrong_value_is_named() {
 #[test]
 fn random_tokens_stay_finite_in_every_small_preset() {
     let device = Device::flex();
-    for (name, config) in presets() {
+    for (name, config) in GptConfig::presets() {
         if count(&config) > 1_000_000 {
             continue;
         }
@@ -454,7 +454,7 @@ fn names_are_those_of_hugging_face() {
 
 #[test]
 fn a_configuration_survives_the_way_over_hugging_face() {
-    for (name, config) in presets() {
+    for (name, config) in GptConfig::presets() {
         if !config.bias {
             continue; // Theirs has no word for it.
         }

@@ -293,7 +293,7 @@ fn one_batch_is_learnt_by_heart() {
 
 #[test]
 fn a_configuration_survives_being_written_and_the_way_over_hugging_face() {
-    for (name, config) in presets() {
+    for (name, config) in LlamaConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<LlamaConfig>(&text).unwrap(), config);

@@ -17,7 +17,10 @@ fn parameters_are_counted() {
     let device = Device::flex();
     let count = |config: VitConfig| config.init(&device).num_params();
     assert_eq!(count(VitConfig::tiny()), 5_032);
-    let counted: Vec<usize> = presets().into_iter().map(|(_, c)| count(c)).collect();
+    let counted: Vec<usize> = VitConfig::presets()
+        .into_iter()
+        .map(|(_, c)| count(c))
+        .collect();
     // As timm counts them.
     assert_eq!(counted, [5_717_416, 22_050_664, 86_567_656]);
 }
@@ -119,7 +122,7 @@ fn validate_names_the_key_the_range_and_the_value() {
     assert!(refusal(|c| c.image_size = usize::MAX).starts_with("model.image_size"));
     assert!(refusal(|c| c.dropout = 1.0).starts_with("model.dropout"));
     assert!(refusal(|c| c.stochastic_depth = f64::NAN).starts_with("model.stochastic_depth"));
-    for (name, config) in presets() {
+    for (name, config) in VitConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
     }
 }

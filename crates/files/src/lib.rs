@@ -16,6 +16,7 @@ use std::path::Path;
 #[cfg(not(unix))]
 mod elsewhere;
 mod folder;
+mod kind;
 mod read;
 #[cfg(unix)]
 mod unix;

@@ -6,9 +6,10 @@
 
 use burn::module::{Lora, Module, ParamGroup, ParamId};
 use serde::{Deserialize, Serialize};
+use zoo_print::{DidYouMean, nearest};
 use zoo_weights::{Leaf, Switch};
 
-use crate::keys::{DidYouMean, brief, nearest};
+use crate::keys::brief;
 use crate::params::number;
 use crate::rng::{Purpose, derive};
 

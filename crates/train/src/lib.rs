@@ -31,6 +31,7 @@ mod recipe;
 mod record;
 pub mod rng;
 mod run;
+mod run_file;
 mod schedule;
 mod single_value;
 mod task;
@@ -45,7 +46,7 @@ pub use exhibit::{Example, Exhibit, Frame, Label, Line, Part, Picture, Section, 
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
-pub use keys::{DidYouMean, brief, brief_problem, check_keys, fields_of, from_table, nearest};
+pub use keys::{brief, brief_problem, check_keys, fields_of, from_table};
 pub use metric::{METRIC_NAMES, Metrics, Score, not_finite, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
@@ -55,9 +56,11 @@ pub use recipe::{
     Short, TaskConfig, differences, flatten,
 };
 pub use record::{Outcome, RECORD_FILE, Record, Resumed, State};
-pub use run::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, Run, RunError};
+pub use run::Run;
+pub use run_file::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, RunError};
 pub use schedule::{Decay, Schedule};
 pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Stamp, Task};
+pub use zoo_print::{DidYouMean, nearest};
 
 /// The version of Burn that everything here computes with.
 pub const BURN_VERSION: &str = "0.22.1";

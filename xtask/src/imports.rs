@@ -54,6 +54,12 @@ const RULES: &[Rule] = &[
         backends: false,
     },
     Rule {
+        crates: "crates/print",
+        ours: &[],
+        outside: Outside::Not(&["burn", "burn-*"]),
+        backends: false,
+    },
+    Rule {
         crates: "crates/codec",
         ours: &["crates/files"],
         outside: Outside::Not(&["burn-*"]),
@@ -84,13 +90,23 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crates: "crates/train",
-        ours: &["crates/files", "crates/kernels", "crates/weights"],
+        ours: &[
+            "crates/files",
+            "crates/kernels",
+            "crates/print",
+            "crates/weights",
+        ],
         outside: Outside::Not(&["burn-*"]),
         backends: false,
     },
     Rule {
         crates: "crates/compare",
-        ours: &["crates/files", "crates/train", "crates/weights"],
+        ours: &[
+            "crates/files",
+            "crates/print",
+            "crates/train",
+            "crates/weights",
+        ],
         outside: Outside::Not(&["burn-*"]),
         backends: false,
     },
@@ -102,7 +118,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crates: "crates/report",
-        ours: &["crates/files", "crates/server", "crates/train"],
+        ours: &[
+            "crates/files",
+            "crates/print",
+            "crates/server",
+            "crates/train",
+        ],
         outside: Outside::Not(&["burn", "burn-*"]),
         backends: false,
     },
@@ -120,7 +141,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crates: "xtask",
-        ours: &["crates/files"],
+        ours: &["crates/files", "crates/print"],
         outside: Outside::Not(&["burn", "burn-*"]),
         backends: false,
     },

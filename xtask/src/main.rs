@@ -42,6 +42,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::exit;
 
+use zoo_print::DidYouMean;
+
 /// Why a command did not succeed.
 #[derive(Debug)]
 enum Failure {
@@ -248,18 +250,8 @@ fn run(mut args: impl Iterator<Item = OsString>) -> Result<i32, Failure> {
 }
 
 fn unknown(name: &str) -> String {
-    let nearest = COMMANDS
-        .iter()
-        .map(|command| {
-            (
-                strsim::damerau_levenshtein(name, command.name),
-                command.name,
-            )
-        })
-        .min()
-        .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, nearest)| format!("; did you mean `{nearest}`?"))
-        .unwrap_or_default();
+    let known = COMMANDS.iter().map(|command| command.name);
+    let nearest = DidYouMean(zoo_print::nearest(name, known));
     format!("unknown command `{name}`{nearest}\n`cargo xtask help` lists the commands")
 }
 
@@ -293,8 +285,8 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_finger_is_recognised_and_nonsense_is_not() {
-        assert!(unknown("trian").contains("did you mean `train`?"));
-        assert!(unknown("dcotor").contains("did you mean `doctor`?"));
+        assert!(unknown("trian").contains("did you mean train?"));
+        assert!(unknown("dcotor").contains("did you mean doctor?"));
         assert!(!unknown("photosynthesis").contains("did you mean"));
     }
 

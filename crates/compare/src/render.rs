@@ -12,6 +12,7 @@ mod leaderboard;
 mod markdown;
 mod page;
 mod panel;
+mod parts;
 mod subject;
 mod table;
 #[cfg(test)]

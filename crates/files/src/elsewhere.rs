@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::folder::Kind;
+use crate::kind::Kind;
 
 #[derive(Debug)]
 pub(crate) struct Handle(PathBuf);

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 #[cfg(not(unix))]
 use crate::elsewhere::{Handle, has_other_names};
+use crate::kind::Kind;
 #[cfg(unix)]
 use crate::unix::{Handle, has_other_names};
 
@@ -28,16 +29,6 @@ use crate::unix::{Handle, has_other_names};
 pub struct Folder {
     handle: Handle,
     path: PathBuf,
-}
-
-/// What is under a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    File,
-    Folder,
-    Link,
-    /// A device, a pipe or a socket.
-    Other,
 }
 
 /// Folders in one another that are removed. Nothing of ours is as deep, and each takes a handle.

@@ -17,6 +17,7 @@ use std::path::Path;
 mod elsewhere;
 mod folder;
 mod quote;
+mod kind;
 mod read;
 #[cfg(unix)]
 mod unix;

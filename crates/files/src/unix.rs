@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode};
 
-use crate::folder::Kind;
+use crate::kind::Kind;
 
 #[derive(Debug)]
 pub(crate) struct Handle(OwnedFd);

@@ -4,8 +4,9 @@
 use zoo_train::{Example, Exhibit, Part, Section};
 
 use crate::exhibit::{Hall, joined, label};
-use crate::format::{esc, short_name};
+use crate::format::short_name;
 use crate::insight::Insight;
+use zoo_print::html::esc;
 
 /// Everything that `insight.json` has, as sections.
 pub(crate) fn sections(insight: &Insight) -> String {

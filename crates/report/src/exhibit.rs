@@ -4,9 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zoo_train::{Exhibit, Frame, Label, Line, Unit};
 
-use crate::format::{digits, esc, in_unit, short_name};
+use crate::format::{digits, in_unit, short_name};
 use crate::plot::{Chart, Kind, Series, range};
 use crate::raster;
+use zoo_print::html::esc;
 
 /// Exhibits of a page: a file of a few megabytes can name a million curves.
 const MOST: usize = 500;

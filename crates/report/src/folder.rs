@@ -9,8 +9,8 @@ use zoo_train::{
     events_in,
 };
 
-use crate::columns::sentence;
 use crate::insight::{INSIGHT_FILE, Insight};
+use zoo_print::columns::sentence;
 
 /// What there is to show of a run.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Numbers and states as people read them.
 
+use zoo_print::html::esc;
 use zoo_train::{State, Unit};
 
 /// How far a run is, in a word.
@@ -111,22 +112,6 @@ pub(crate) fn short_name(name: &str) -> String {
         Some((end, _)) => esc(&name[..end]) + "…",
         None => esc(name),
     }
-}
-
-/// `text` as the content of an element or of a quoted attribute.
-pub(crate) fn esc(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            _ => out.push(letter),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! Everything here reads run folders; nothing computes, and no model, data set or backend is known.
 
-mod columns;
 mod examples;
 mod exhibit;
 mod folder;

@@ -7,10 +7,11 @@ use zoo_train::{Event, Record, State, Unit};
 
 use crate::Folder;
 use crate::examples;
-use crate::format::{digits, duration, esc, metric, state_text, title};
+use crate::format::{digits, duration, metric, state_text, title};
 use crate::plot::{Chart, Kind, Series, drawable};
+use zoo_print::html::{Page, esc};
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// Metrics that are drawn at most: a file of a few megabytes can name a million.
 const MOST_DRAWN: usize = 32;
@@ -18,9 +19,20 @@ const MOST_DRAWN: usize = 32;
 /// The report of a run: one HTML file without scripts, fonts or pictures from elsewhere. What is in
 /// the folder is shown as text and never taken for markup.
 pub fn page(run: &Folder) -> String {
-    let name = esc(&run.name());
+    let frame = Page {
+        title: &run.name(),
+        style: STYLE,
+        body: &body(run),
+        ..Page::default()
+    };
+    frame.html()
+}
+
+/// What the report says.
+pub(crate) fn body(run: &Folder) -> String {
     let mut body = format!(
-        "<p class=\"eyebrow\">Burn Zoo, training run</p>\n<h1>{name}</h1>\n<p class=\"about\">{}</p>\n",
+        "<p class=\"eyebrow\">Burn Zoo, training run</p>\n<h1>{}</h1>\n<p class=\"about\">{}</p>\n",
+        esc(&run.name()),
         esc(&about(run))
     );
     body += &live(run);
@@ -29,13 +41,9 @@ pub fn page(run: &Folder) -> String {
     }
     body += &recipe(run);
     body += &environment(run);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{name}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\
-         <footer>Written by Burn Zoo {} with Burn {}. The numbers lie beside this file: \
-         <code>metrics.jsonl</code>, <code>run.json</code>.</footer>\n</body>\n</html>\n",
+    body + &format!(
+        "<footer>Written by Burn Zoo {} with Burn {}. The numbers lie beside this file: \
+         <code>metrics.jsonl</code>, <code>run.json</code>.</footer>\n",
         esc(&run.record.zoo),
         esc(&run.record.burn),
     )

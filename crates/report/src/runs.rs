@@ -15,8 +15,8 @@ use zoo_train::{
 };
 
 use crate::Folder;
-use crate::columns::{columns, one_line, padded, sentence, short, width};
 use crate::format::{duration, metric, state_text};
+use zoo_print::columns::{columns, one_line, padded, sentence, short, width};
 
 /// One run of a list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

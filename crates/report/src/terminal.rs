@@ -2,11 +2,10 @@
 
 use zoo_train::{Example, Exhibit, Frame, Label, Line, Unit};
 
-use crate::columns::short;
-pub use crate::columns::{columns, one_line};
 use crate::exhibit::{covered, most_confused};
 use crate::format::{digits, in_unit, percent};
 use crate::plot::range;
+use zoo_print::columns::{columns, one_line, short};
 
 /// Classes of which every pair is shown.
 const READABLE: usize = 12;

@@ -22,9 +22,10 @@ use zoo_server::{Body, Bytes, Limits, Method, Request, Response, StatusCode, hea
 use zoo_train::{METRICS_FILE, RECIPE_FILE, RECORD_FILE, Run, State};
 
 use crate::Folder;
-use crate::format::esc;
+
 use crate::insight::INSIGHT_FILE;
 use crate::page;
+use zoo_print::html::{Page, esc};
 
 /// What a page runs to follow the run.
 const SCRIPT: &str = include_str!("watch.js");
@@ -92,7 +93,7 @@ fn policy() -> String {
     let script = STANDARD.encode(Sha256::digest(SCRIPT));
     format!(
         "default-src 'none'; script-src 'sha256-{script}'; style-src 'unsafe-inline'; \
-         img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         img-src data:; media-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'"
     )
 }
@@ -285,25 +286,30 @@ impl Site {
 
 /// The page of a run folder, which follows the run unless it is finished.
 fn whole_page(run: &Path) -> String {
-    let (page, follow) = match Folder::read(run) {
-        Ok(folder) => (page::page(&folder), folder.state() != State::Finished),
-        Err(error) => (problem_page(&error.to_string()), true),
-    };
-    match page.rsplit_once("</body>") {
-        Some((page, end)) if follow => {
-            format!("{page}{STATUS}<script>{SCRIPT}</script>\n</body>{end}")
+    let (title, body, follow) = match Folder::read(run) {
+        Ok(folder) => {
+            let follow = folder.state() != State::Finished;
+            (folder.name(), page::body(&folder), follow)
         }
-        _ => page,
-    }
+        Err(error) => ("zoo watch".into(), problem(&error.to_string()), true),
+    };
+    let frame = Page {
+        title: &title,
+        style: page::STYLE,
+        body: &match follow {
+            true => body + STATUS,
+            false => body,
+        },
+        script: follow.then_some(SCRIPT),
+        connects: follow,
+    };
+    frame.html()
 }
 
 /// What there is to show where the folder cannot be read; it has no `#live`.
-fn problem_page(problem: &str) -> String {
+fn problem(problem: &str) -> String {
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>zoo watch</title>\n</head>\n\
-         <body>\n<h1>There is no run to show</h1>\n<p>{}</p>\n\
-         <p>This page goes on when there is.</p>\n</body></html>\n",
+        "<h1>There is no run to show</h1>\n<p>{}</p>\n<p>This page goes on when there is.</p>\n",
         esc(problem)
     )
 }

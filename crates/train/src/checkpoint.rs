@@ -25,7 +25,7 @@ use zoo_files::Folder;
 
 use crate::metric::Metrics;
 use crate::recipe::{Difference, Recipe};
-use crate::run::{RECIPE_FILE, RunError, io_error, write_file};
+use crate::run_file::{RECIPE_FILE, RunError, io_error, write_file};
 
 /// The layout that this version writes and reads.
 pub(crate) const FORMAT: u32 = 2;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::metric::{Metric, Metrics};
 use crate::run::METRICS_FILE;
+use crate::metric::Metrics;
+use crate::run_file::METRICS_FILE;
 
 /// One event. Steps count from 1 here: step 1 is the first update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,8 @@ use zoo_files::brief;
 use zoo_weights::{Leaf, Switch};
 
 use crate::keys::{DidYouMean, nearest};
+use zoo_print::{DidYouMean, nearest};
+use crate::keys::brief;
 use crate::params::number;
 use crate::rng::{Purpose, derive};
 

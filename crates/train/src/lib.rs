@@ -33,6 +33,7 @@ mod recipe;
 mod record;
 pub mod rng;
 mod run;
+mod run_file;
 mod schedule;
 mod single_value;
 mod source;
@@ -52,6 +53,8 @@ pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
 pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
 pub use metric::{Better, Metric, Metrics, not_finite};
+pub use keys::{brief, brief_problem, check_keys, fields_of, from_table};
+pub use metric::{METRIC_NAMES, Metrics, Score, not_finite, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
@@ -60,11 +63,14 @@ pub use recipe::{
     differences, flatten,
 };
 pub use record::{Outcome, RECORD_FILE, Record, Resumed, State};
-pub use run::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, Run, RunError};
+pub use run::Run;
+pub use run_file::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, RunError};
 pub use schedule::{Decay, Schedule};
 pub use source::{Pass, Source, SourceError, Stamp};
 pub use task::{Tally, Task};
 pub use zoo_files::{brief, brief_problem};
+pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Stamp, Task};
+pub use zoo_print::{DidYouMean, nearest};
 
 /// The version of Burn that everything here computes with.
 pub const BURN_VERSION: &str = "0.22.1";

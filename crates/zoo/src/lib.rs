@@ -22,6 +22,7 @@ macro_rules! eprintln {
 }
 
 mod attribute;
+mod backends;
 mod bar;
 mod cli;
 mod clock;

@@ -1,6 +1,7 @@
 //! `zoo list`: what exists, read from the tables that make it exist.
 
 use serde_json::{Value, json};
+use zoo_print::columns::columns;
 use zoo_train::Recipe;
 
 use crate::cli::{ListArgs, Listing};
@@ -90,7 +91,7 @@ fn table(listing: Listing) -> Result<(&'static str, Vec<Row>), Error> {
     })
 }
 
-/// Columns as wide as their widest cell; the last one runs free.
+/// A row a line.
 fn print_rows(rows: &[Row]) {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -114,21 +115,5 @@ fn print_rows(rows: &[Row]) {
                 .collect()
         })
         .collect();
-    let columns = cells.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        cells
-            .iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in &cells {
-        let line: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        println!("  {}", line.join("  ").trim_end());
-    }
+    print!("{}", columns(&cells, "  "));
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanBytes;
 use serde_json::json;
 use zoo_fetch::{Size, Source};
+use zoo_print::columns::{self, Cell};
 use zoo_train::{DidYouMean, nearest};
 
 use crate::cli::{SourceAction, WeightsArgs};
@@ -171,6 +172,7 @@ fn list(args: &WeightsArgs, sources: &[Source], directory: &Path) {
     if !args.json {
         println!("directory: {}", directory.display());
     }
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
     for source in sources {
         let Some(weights) = &source.weights else {
             continue;
@@ -202,14 +204,17 @@ fn list(args: &WeightsArgs, sources: &[Source], directory: &Path) {
             }));
         } else {
             let licence = source.licence.split(',').next().unwrap_or_default();
-            println!(
-                "  {:22} {:22} {:>10}  sha256: {sum:11}  {state:15} {licence}",
-                source.name,
-                weights.preset,
-                HumanBytes(most).to_string()
-            );
+            rows.push(vec![
+                source.name.as_str().into(),
+                weights.preset.as_str().into(),
+                HumanBytes(most).to_string().into(),
+                format!("sha256: {sum}").into(),
+                state.into(),
+                licence.into(),
+            ]);
         }
     }
+    print!("{}", columns::table(&rows, "llr", "  "));
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use crate::devices::{Backend, DeviceError, Selected};
+use crate::backends::{Backend, DeviceError, Kind, Selected};
 
 /// The environment variable that both ends take the token from.
 #[cfg(feature = "remote")]
@@ -80,7 +80,7 @@ pub(crate) fn open(
         index: address.index,
         // Burn tells a remote device's types, but not its name.
         name: address.text(),
-        kind: crate::devices::Kind::Remote,
+        kind: Kind::Remote,
     })
 }
 

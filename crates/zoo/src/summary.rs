@@ -17,6 +17,7 @@ use burn_ir::{
     FloatOperationIr, IntOperationIr, ModuleOperationIr, OperationIr, TensorId, TensorIr,
 };
 use serde::Serialize;
+use zoo_print::columns::{Cell, table};
 
 use crate::devices::catch_panic;
 use crate::error::Error;
@@ -576,21 +577,9 @@ impl fmt::Display for Summary {
             grouped(self.parameters as u64),
             grouped(self.multiply_adds),
         ]);
-        let width = |column: usize| {
-            lines
-                .iter()
-                .map(|l| l[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: [usize; 5] = std::array::from_fn(width);
-        for [name, kind, output, parameters, multiply_adds] in &lines {
-            let [w0, w1, w2, w3, w4] = widths;
-            writeln!(
-                f,
-                "{name:<w0$}  {kind:<w1$}  {output:<w2$}  {parameters:>w3$}  {multiply_adds:>w4$}"
-            )?;
-        }
+        let cells = |line: &[String; 5]| line.iter().map(|cell| cell.as_str().into()).collect();
+        let rows: Vec<Vec<Cell>> = lines.iter().map(cells).collect();
+        f.write_str(&table(&rows, "lllrr", ""))?;
         if self.buffers > 0 {
             let buffers = grouped(self.buffers as u64);
             writeln!(

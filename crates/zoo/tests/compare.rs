@@ -204,7 +204,7 @@ fn a_breach_ends_with_status_1_and_a_wrong_request_with_2() {
     assert!(error.contains("bound"), "{error}");
     for (more, part) in [
         (vec![], "--backends flex"),
-        (vec!["--backends", "flexx"], "did you mean `flex`?"),
+        (vec!["--backends", "flexx"], "did you mean flex?"),
         (vec!["--backends", "flex,flex"], "twice"),
         (
             vec!["--backends", "flex", "--tolerance", "grads=1"],

@@ -1,7 +1,7 @@
 //! Curves as inline SVG. Colours, dashes and text sizes are the style sheet's.
 
 use super::format::{self, is_finite};
-use super::page::esc;
+use zoo_print::html::esc;
 
 /// The drawing's size in its own units; the style sheet scales it to the width there is.
 const SIZE: (f64, f64) = (460.0, 250.0);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::facts::{self, State};
 use super::format::{self, UNMEASURED, bytes, rate};
-use super::page::{esc, figure, machine, scrolling, shell};
+use super::parts::{figure, machine, shell};
 use crate::report::{Environment, Outcome, Report, Speed, Subject, VERSION, Work};
+use zoo_print::html::{esc, scrolling};
 
 const SCRIPT: &str = include_str!("leaderboard.js");
 

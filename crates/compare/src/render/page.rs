@@ -2,10 +2,11 @@
 
 use super::facts::{self, State};
 use super::format::{self, UNMEASURED, bytes, or_dash, rate, seconds};
-use super::{panel, subject};
+use super::parts::{cell_id, figure, fragment, machine, shell};
+use super::subject;
 use crate::report::{Outcome, Report, Subject, Work};
+use zoo_print::html::{esc, heads, number, scrolling};
 
-const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The report as one HTML file. `notes` says what the bounds are. All of it can be read without
@@ -22,88 +23,6 @@ pub fn html(report: &Report, notes: &str) -> String {
     body += &environment(report);
     body += &reading(report, notes);
     shell(&format!("Backend comparison on {machine}"), &body, SCRIPT)
-}
-
-/// A whole page. The policy forbids every request, so that a report never calls home.
-pub fn shell(title: &str, body: &str, script: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
-         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\
-         <script>\n{script}</script>\n</body>\n</html>\n",
-        esc(title),
-    )
-}
-
-/// `text` as the content of an element or of a quoted attribute.
-pub fn esc(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// A name as part of a fragment: percent-encoded but for what a fragment may hold as it is.
-pub fn fragment(name: &str) -> String {
-    let mut out = String::new();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b':' | b',' => {
-                out.push(char::from(byte));
-            }
-            _ => out += &format!("%{byte:02X}"),
-        }
-    }
-    out
-}
-
-/// The fragment of a cell.
-pub fn cell_id(subject: &str, column: &str) -> String {
-    format!("{}/{}", fragment(subject), fragment(column))
-}
-
-/// A figure (text, not yet escaped), struck out unless it counts.
-pub fn figure(text: &str, counts: bool) -> String {
-    match counts || text.is_empty() || text == UNMEASURED {
-        true => esc(text),
-        false => format!(
-            "<s><span class=\"sr\">does not count: </span>{}</s>",
-            esc(text)
-        ),
-    }
-}
-
-/// A table that scrolls by itself where it is wider than the page, and can be reached by keyboard.
-pub fn scrolling(label: &str, table: &str) -> String {
-    format!(
-        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">{table}</div>\n",
-        esc(label)
-    )
-}
-
-/// The head row of a table; a name that begins with `>` is set right.
-pub fn heads(names: &[&str]) -> String {
-    let cells = names.iter().map(|name| match name.strip_prefix('>') {
-        Some(name) => format!("<th scope=\"col\" class=\"n\">{}</th>", esc(name)),
-        None => format!("<th scope=\"col\">{}</th>", esc(name)),
-    });
-    format!("<thead><tr>{}</tr></thead>", cells.collect::<String>())
-}
-
-/// A cell of numbers.
-pub fn number(text: &str) -> String {
-    format!("<td class=\"n\">{}</td>", esc(text))
 }
 
 fn head(report: &Report) -> String {
@@ -297,14 +216,6 @@ fn environment(report: &Report) -> String {
     )
 }
 
-/// The machine as a list of terms.
-pub fn machine(report: &Report) -> String {
-    let items = facts::environment(report).into_iter();
-    let items =
-        items.map(|(what, which)| format!("<div><dt>{what}</dt><dd>{}</dd></div>", esc(&which)));
-    format!("<dl class=\"machine\">{}</dl>\n", items.collect::<String>())
-}
-
 fn columns(report: &Report) -> String {
     let rows = report.columns.iter().map(|column| {
         let text = |text: &str| match text.is_empty() {
@@ -345,13 +256,4 @@ fn reading(report: &Report, notes: &str) -> String {
         report.version,
         esc(&report.environment.zoo),
     )
-}
-
-/// The panels of a subject, one a column.
-pub fn panels(report: &Report, subject: &Subject) -> String {
-    report
-        .columns
-        .iter()
-        .map(|column| panel::panel(report, subject, column))
-        .collect()
 }

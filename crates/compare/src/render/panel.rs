@@ -2,8 +2,9 @@
 
 use super::facts::{self, State};
 use super::format::{self, UNMEASURED, error, is_finite, or_dash, percent, ratio, seconds, value};
-use super::page::{cell_id, esc, heads, number, scrolling};
+use super::parts::cell_id;
 use crate::report::{Agreement, Column, Departure, Outcome, Report, Subject};
+use zoo_print::html::{esc, heads, number, scrolling};
 
 /// More rows than this are folded.
 const SHORT: usize = 12;

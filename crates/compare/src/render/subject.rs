@@ -3,9 +3,10 @@
 use super::chart::{self, Chart, Series};
 use super::facts;
 use super::format::{self, bytes, digits, or_dash, rate, seconds};
-use super::page::{self, esc, figure, fragment, heads, number, scrolling};
-use super::panel::relative;
+use super::panel::{panel, relative};
+use super::parts::{figure, fragment};
 use crate::report::{Convergence, Outcome, Report, Speed, Subject, Work};
+use zoo_print::html::{esc, heads, number, scrolling};
 
 /// A subject from its name to its costs.
 pub fn section(report: &Report, subject: &Subject) -> String {
@@ -16,12 +17,20 @@ pub fn section(report: &Report, subject: &Subject) -> String {
         esc(&subject.name),
         esc(&facts::about(subject)),
         esc(&facts::reference(subject)),
-        page::panels(report, subject),
+        panels(report, subject),
         curves(report, subject),
         speeds(report, subject),
         costs(subject),
         convergence(report, subject),
     )
+}
+
+/// What the cells of the matrix open, one a column.
+fn panels(report: &Report, subject: &Subject) -> String {
+    let columns = report.columns.iter();
+    columns
+        .map(|column| panel(report, subject, column))
+        .collect()
 }
 
 /// Which style of line a column has, the same everywhere on the page.

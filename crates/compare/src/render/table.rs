@@ -1,5 +1,7 @@
 //! The report on a terminal.
 
+use zoo_print::columns;
+
 use super::facts::{self, State};
 use super::format::{self, UNMEASURED, bytes, digits, or_dash, percent, rate, seconds};
 use crate::report::{Column, Convergence, Outcome, Pace, Ratio, Report, Speed, Subject, Work};
@@ -71,10 +73,7 @@ impl Ink {
     fn figure(self, text: String, counts: bool) -> Cell {
         match counts || text.is_empty() || text == UNMEASURED {
             true => Cell::from(text),
-            false if self.color => Cell {
-                text,
-                codes: STRUCK,
-            },
+            false if self.color => Cell::new(text, STRUCK),
             false => Cell::from(format!("~{text}~")),
         }
     }
@@ -101,34 +100,19 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// Rows as columns two spaces apart, set right where `aligned` has an `r`.
+/// Rows as columns, set right where `aligned` has an `r`.
 fn grid(rows: &[Vec<Cell>], aligned: &str, ink: Ink) -> String {
-    let right: Vec<bool> = aligned.chars().map(|c| c == 'r').collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let length = |cell: Option<&Cell>| cell.map_or(0, |cell| cell.text.chars().count());
-    let widths: Vec<usize> = (0..columns)
-        .map(|at| {
-            rows.iter()
-                .map(|row| length(row.get(at)))
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let mut out = String::new();
-    for row in rows {
-        let mut line = String::from("  ");
-        for (at, cell) in row.iter().enumerate().filter(|(at, _)| widths[*at] > 0) {
-            let pad = " ".repeat(widths[at] - length(Some(cell)));
-            let text = ink.dye(&cell.text, cell.codes);
-            line += &match right.get(at) {
-                Some(true) => format!("{pad}{text}  "),
-                _ => format!("{text}{pad}  "),
-            };
-        }
-        out += line.trim_end();
-        out.push('\n');
-    }
-    out
+    let dyed = |cell: &Cell| match ink.color && !cell.codes.is_empty() && !cell.text.is_empty() {
+        true => columns::Cell {
+            text: cell.text.clone(),
+            before: format!("\x1b[{}m", cell.codes),
+            after: format!("\x1b[{PLAIN}m"),
+        },
+        false => cell.text.as_str().into(),
+    };
+    let row = |row: &Vec<Cell>| row.iter().map(dyed).collect();
+    let rows: Vec<Vec<columns::Cell>> = rows.iter().map(row).collect();
+    columns::table(&rows, aligned, "  ")
 }
 
 /// `text` in lines of at most [`WIDTH`], all of them indented.

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::finite::not_finite_tensor;
 use crate::metric::not_finite;
 use crate::params::{Ema, laid_out, number};
-use crate::run::MODEL_FILE;
+use crate::run_file::MODEL_FILE;
 
 const OPTIMIZER_FILE: &str = "optimizer.bpk";
 const AVERAGE_FILE: &str = "average.safetensors";

@@ -18,12 +18,12 @@ pub fn one_line(text: &str) -> String {
 }
 
 /// The same, cut where it would be wider than a cell.
-pub(crate) fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     cut(text, MOST)
 }
 
 /// The same, cut where it would be longer than any sentence.
-pub(crate) fn sentence(text: &str) -> String {
+pub fn sentence(text: &str) -> String {
     cut(text, MOST_OF_SENTENCE)
 }
 
@@ -52,33 +52,79 @@ fn is_invisible(letter: char) -> bool {
 }
 
 /// Columns that a text takes: two for a wide letter, none for what is put on top of another.
-pub(crate) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.width()
 }
 
 /// A text and the blanks up to the next column.
-pub(crate) fn padded(text: &str, columns: usize) -> String {
+pub fn padded(text: &str, columns: usize) -> String {
     // Not by the formatter, which panics at widths above 65,535.
     text.to_owned() + &" ".repeat(columns.saturating_sub(width(text)))
 }
 
-/// Columns as wide as their widest cell; the last one runs free.
-pub fn columns(rows: &[Vec<String>], indent: &str) -> String {
+/// A cell of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Its text.
+    pub text: String,
+    /// What the terminal is told before it, such as a colour; it takes no room.
+    pub before: String,
+    /// What the terminal is told after it.
+    pub after: String,
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Columns two apart and as wide as their widest cell, set right where `aligned` has an `r`; the last
+/// one runs free, and one in which nothing stands is left out.
+pub fn table(rows: &[Vec<Cell>], aligned: &str, indent: &str) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| width(cell)).max().unwrap_or(0)
+        cells.map(|cell| width(&cell.text)).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..count).map(widest).collect();
+    let is_right: Vec<bool> = aligned.chars().map(|letter| letter == 'r').collect();
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(&widths);
-        let cells: Vec<String> = cells.map(|(cell, width)| padded(cell, *width)).collect();
+        let cells = row.iter().enumerate();
+        let cells = cells.filter(|(column, _)| widths[*column] > 0);
+        let cells = cells.map(
+            |(
+                column,
+                Cell {
+                    text,
+                    before,
+                    after,
+                },
+            )| {
+                let pad = " ".repeat(widths[column].saturating_sub(width(text)));
+                match is_right.get(column) {
+                    Some(true) => format!("{pad}{before}{text}{after}"),
+                    _ => format!("{before}{text}{after}{pad}"),
+                }
+            },
+        );
+        let cells: Vec<String> = cells.collect();
         text += indent;
         text += cells.join("  ").trim_end();
         text.push('\n');
     }
     text
+}
+
+/// [`table`] of plain texts, set left.
+pub fn columns(rows: &[Vec<String>], indent: &str) -> String {
+    let cells = |row: &Vec<String>| row.iter().map(|cell| cell.as_str().into()).collect();
+    let rows: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    table(&rows, "", indent)
 }
 
 #[cfg(test)]
@@ -106,5 +152,20 @@ mod tests {
         let text = columns(&[row("世界"), row("e\u{301}"), row("abcd")], "");
         assert_eq!(text, "世界  b\ne\u{301}     b\nabcd  b\n");
         assert_eq!(padded("a", 70_000).len(), 70_000);
+    }
+
+    #[test]
+    fn numbers_stand_at_the_right_and_colours_take_no_room() {
+        let red = Cell {
+            before: "\u{1b}[31m".into(),
+            after: "\u{1b}[0m".into(),
+            ..Cell::from("7")
+        };
+        let rows = [
+            vec!["a".into(), Cell::default(), "100".into()],
+            vec!["bcd".into(), Cell::default(), red],
+        ];
+        let text = table(&rows, "llr", "  ");
+        assert_eq!(text, "  a    100\n  bcd    \u{1b}[31m7\u{1b}[0m\n");
     }
 }

@@ -51,33 +51,55 @@ fn a_name_that_is_none_is_refused_with_those_that_are() {
     assert_eq!(error, "data.valid_fraction must lie in 0..1; found 1");
 }
 
-#[test]
-fn yesno_is_split_by_its_first_word() {
-    let folder = tempfile::tempdir().unwrap();
-    let inside = folder.path().join("yesno/waves_yesno");
-    for number in 0..40u32 {
+/// Sixty recordings, named 0_0_0_0_0_0_0_0 to 0_0_1_1_1_0_1_1 in eight digits.
+fn yesno(inside: &Path) -> Vec<String> {
+    let name = |number: u32| {
         let digits: Vec<_> = (0..8)
             .map(|bit| (number >> (7 - bit) & 1).to_string())
             .collect();
-        record(&inside, &format!("{}.wav", digits.join("_")), 0.5);
+        digits.join("_")
+    };
+    let names: Vec<_> = (0..60).map(name).collect();
+    for (number, name) in names.iter().enumerate() {
+        record(inside, &format!("{name}.wav"), number as f32 / 64.0);
     }
-    record(&inside, "1_0_1_0_1_0_1_0.wav", 0.25);
+    names
+}
+
+#[test]
+fn every_second_recording_of_yesno_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("yesno/waves_yesno");
+    yesno(&inside);
     let splits = opened("yesno", &folder);
     let (valid, test) = (splits.valid.unwrap(), splits.test.unwrap());
-    assert_eq!([splits.train.len(), valid.len(), test.len()], [36, 4, 1]);
-    let utterance = test.get(0).unwrap();
-    assert_eq!(utterance.text, "yes no yes no yes no yes no");
-    assert_eq!((utterance.rate, utterance.samples), (8000, vec![0.25; 80]));
-    let all: HashSet<_> = texts(&splits.train)
+    assert_eq!([splits.train.len(), valid.len(), test.len()], [27, 3, 30]);
+    // 1, 3, 5: the last word is always yes.
+    assert!(texts(&test).iter().all(|text| text.ends_with("yes")));
+    let utterance = test.get(2).unwrap();
+    assert_eq!(utterance.text, "no no no no no yes no yes");
+    assert_eq!(
+        (utterance.rate, utterance.samples),
+        (8000, vec![5.0 / 64.0; 80])
+    );
+    let rest: HashSet<_> = texts(&splits.train)
         .into_iter()
         .chain(texts(&valid))
         .collect();
-    assert_eq!(all.len(), 40, "none twice");
+    assert_eq!(rest.len(), 30, "none twice");
     assert_eq!(
         texts(&valid),
         texts(&opened("yesno", &folder).valid.unwrap())
     );
+}
 
+#[test]
+fn yesno_is_refused_where_it_is_not_whole_or_named_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("yesno");
+    let names = yesno(&inside);
+    fs::remove_file(inside.join(format!("{}.wav", names[7]))).unwrap();
+    assert!(refusal("yesno", &folder).contains("yesno: expected 60 recordings, found 59"));
     record(&inside, "0_1_2_0_1_0_1_0.wav", 0.25);
     assert!(
         refusal("yesno", &folder).contains("0_1_2_0_1_0_1_0.wav: expected a name of eight words")

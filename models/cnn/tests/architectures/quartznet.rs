@@ -117,8 +117,8 @@ fn validate_names_the_key_the_range_and_the_value() {
         "model.stem.stride must lie in 1..=8; found 9"
     );
     assert_eq!(
-        refusal(|c| c.stages[1].kernel = 4),
-        "model.stages[1].kernel must be odd; found 4"
+        refusal(|c| c.stages[0].kernel = 4),
+        "model.stages[0].kernel must be odd; found 4"
     );
     assert!(refusal(|c| c.stages.clear()).starts_with("model.stages must list 1 to 16"));
     assert!(refusal(|c| c.dropout = 1.0).starts_with("model.dropout"));

@@ -222,7 +222,11 @@ fn morse_is_the_set_that_results_were_measured_on() {
         }));
         assert!(utterance.samples.iter().all(|sample| sample.abs() < 4.0));
     }
-    let known = [0, 0, 0];
+    let known = [
+        0x001f_c1a7_5157_124c,
+        0x3ee7_c2df_adbe_aa4a,
+        0x06ab_6751_63be_58b0,
+    ];
     assert_eq!(sums, known, "found {sums:#x?}");
 }
 

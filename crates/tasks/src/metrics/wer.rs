@@ -145,15 +145,16 @@ fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let (mut start, mut rest) = (0, text.char_indices().peekable());
     while let Some((at, mark)) = rest.next() {
-        let mut end = at + mark.len_utf8();
-        let mut several = false;
-        while mark.is_whitespace() {
-            let Some((at, next)) = rest.next_if(|(_, next)| next.is_whitespace()) else {
-                break;
-            };
-            (end, several) = (at + next.len_utf8(), true);
+        if !mark.is_whitespace() {
+            continue;
         }
-        if mark == ' ' || several {
+        let mut end = at + mark.len_utf8();
+        let mut parts = mark == ' ';
+        while let Some((at, next)) = rest.next_if(|(_, next)| next.is_whitespace()) {
+            end = at + next.len_utf8();
+            parts = true;
+        }
+        if parts {
             words.push(&text[start..at]);
             start = end;
         }

@@ -1,3 +1,4 @@
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::{Distribution, Tolerance};
 use zoo_cnn::{QuartzNet, QuartzNetConfig, quartznet_presets};
@@ -116,11 +117,135 @@ fn validate_names_the_key_the_range_and_the_value() {
         "model.stem.stride must lie in 1..=8; found 9"
     );
     assert_eq!(
-        refusal(|c| c.stages[1].kernel = 4),
-        "model.stages[1].kernel must be odd; found 4"
+        refusal(|c| c.stages[0].kernel = 4),
+        "model.stages[0].kernel must be odd; found 4"
     );
     assert!(refusal(|c| c.stages.clear()).starts_with("model.stages must list 1 to 16"));
     assert!(refusal(|c| c.dropout = 1.0).starts_with("model.dropout"));
     assert!(refusal(|c| c.num_classes = 1).starts_with("model.num_classes"));
     assert!(refusal(|c| c.tail.width = 0).starts_with("model.tail.width"));
+}
+
+/// What PyTorch computed (`golden/quartznet.py`).
+fn golden() -> serde_json::Value {
+    serde_json::from_str(include_str!("../golden/quartznet.json")).unwrap()
+}
+
+fn floats(numbers: &serde_json::Value) -> Vec<f32> {
+    let numbers = numbers.as_array().unwrap().iter();
+    numbers
+        .map(|number| number.as_f64().unwrap() as f32)
+        .collect()
+}
+
+/// Walks the tensors by the names that they have in PyTorch.
+#[derive(Default)]
+struct Named {
+    path: Vec<String>,
+    numbers: serde_json::Value,
+    seen: usize,
+}
+
+impl Named {
+    fn next(&mut self) -> Option<Vec<f32>> {
+        let leaf = self
+            .path
+            .join(".")
+            .replace(".gamma", ".weight")
+            .replace(".beta", ".bias");
+        let numbers = self.numbers.get(&leaf)?;
+        self.seen += 1;
+        Some(floats(numbers))
+    }
+}
+
+impl ModuleMapper for Named {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let values = self.next().unwrap();
+        param.map(|tensor| {
+            let data = TensorData::new(values, tensor.dims());
+            let loaded = Tensor::from_data(data, &tensor.device());
+            if tensor.is_require_grad() {
+                loaded.require_grad()
+            } else {
+                loaded
+            }
+        })
+    }
+}
+
+/// Compares the gradients.
+struct Gradients<'a>(Named, &'a burn::tensor::Gradients);
+
+impl ModuleVisitor for Gradients<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.0.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.0.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // Running statistics have none.
+        let Some(expected) = self.0.next() else {
+            return;
+        };
+        let found: Vec<f32> = param
+            .grad(self.1)
+            .unwrap()
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        for (a, b) in found.iter().zip(&expected) {
+            let path = &self.0.path;
+            assert!(
+                (a - b).abs() <= 1e-4 * b.abs().max(1.0),
+                "{path:?}: {a}, not {b}"
+            );
+        }
+    }
+}
+
+#[test]
+fn outputs_and_gradients_are_pytorchs() {
+    let golden = golden();
+    let config: QuartzNetConfig = serde_json::from_value(golden["config"].clone()).unwrap();
+    assert_eq!(config, QuartzNetConfig::tiny());
+    let run = |device: &Device| {
+        let mut named = Named {
+            numbers: golden["weights"].clone(),
+            ..Named::default()
+        };
+        let model = config.init(device).map(&mut named);
+        assert_eq!(named.seen, golden["weights"].as_object().unwrap().len());
+        let data = TensorData::new(floats(&golden["features"]), [3, 6, 21]);
+        let logits = model.forward(
+            Tensor::from_data(data, device),
+            lengths([21, 12, 5], device),
+        );
+        (model, logits)
+    };
+    let (_, logits) = run(&Device::flex());
+    let expected = TensorData::new(floats(&golden["output"]), [3, 11, 5]);
+    let bound = Tolerance::<f32>::absolute(1e-5);
+    logits.into_data().assert_approx_eq(&expected, bound);
+
+    let (model, logits) = run(&Device::flex().autodiff());
+    let gradients = logits.powi_scalar(2).mean().backward();
+    let named = Named {
+        numbers: golden["gradients"].clone(),
+        ..Named::default()
+    };
+    let mut visit = Gradients(named, &gradients);
+    model.visit(&mut visit);
+    assert_eq!(visit.0.seen, golden["gradients"].as_object().unwrap().len());
 }

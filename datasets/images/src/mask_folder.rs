@@ -29,7 +29,7 @@ pub(crate) fn open(path: &Path, options: &SceneOptions) -> Result<SceneSplits, I
     let first = train.picture(0);
     let [height, width] = match options.size {
         Some(size) => check_size(size)?,
-        None => dimensions(first, &read_file(first)?)?,
+        None => picture_file(first)?.1,
     };
     let sized_by = first.to_owned();
     let set = |pairs: Pairs| SceneSet {
@@ -93,6 +93,13 @@ fn missing(path: &Path) -> ImageError {
              --data-dir or ZOO_DATA_DIR"
         ),
     }
+}
+
+/// A picture's file, undecoded, and its height and width.
+fn picture_file(path: &Path) -> Result<(Vec<u8>, [usize; 2]), ImageError> {
+    let bytes = read_file(path)?;
+    let size = dimensions(path, &bytes)?;
+    Ok((bytes, size))
 }
 
 /// The pictures of one split with their masks: their names, and how to read them.
@@ -173,16 +180,14 @@ impl Pairs {
         shape: [usize; 3],
     ) -> Result<Vec<u8>, ImageError> {
         let picture = self.picture(index);
-        let mut bytes = read_file(picture)?;
-        let size = dimensions(picture, &bytes)?;
+        let (mut bytes, size) = picture_file(picture)?;
         bytes.extend(self.mask(index, size, shape)?);
         Ok(bytes)
     }
 
     pub(crate) fn read(&self, index: usize, shape: [usize; 3]) -> Result<Scene, ImageError> {
         let picture = self.picture(index);
-        let bytes = read_file(picture)?;
-        let size = dimensions(picture, &bytes)?;
+        let (bytes, size) = picture_file(picture)?;
         let mask = self.mask(index, size, shape)?;
         let (pixels, _) = decode(picture, &bytes, self.size, Color::Rgb)?;
         Ok(Scene { pixels, mask })

@@ -219,12 +219,29 @@ pub fn open_scenes(
     if set.built_in {
         return Ok(drawn::open());
     }
+    let folder = data_dir.join(set.name);
     let mut options = options.clone();
     if !set.classes.is_empty() {
+        check_made(set.name, &folder)?;
         options.classes = set.classes.iter().map(|&class| class.into()).collect();
     }
     options.void = set.void.unwrap_or(options.void);
-    open_mask_folder(&data_dir.join(set.name), &options)
+    open_mask_folder(&folder, &options)
+}
+
+/// Says how a published set is had, where it is not there.
+fn check_made(name: &str, folder: &Path) -> Result<(), ImageError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(ImageError::Missing {
+        what: format!("folder of {name}"),
+        looked_for: vec![folder.into()],
+        next: format!(
+            "make it as datasets/images/sources/{name}.toml says, or name the folder that holds \
+             {name}/ with --data-dir or ZOO_DATA_DIR"
+        ),
+    })
 }
 
 /// Opens pictures and masks that are laid out as `images/` and `masks/`, or as CamVid is: `train/`

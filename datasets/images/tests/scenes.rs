@@ -382,6 +382,15 @@ fn without_names_of_classes_or_folders_nothing_opens() {
     };
     let error = open_mask_folder(dir.path(), &size).unwrap_err();
     assert_says(&error, &["data.size = [0, 4] is out of range"]);
+    let published = open_scenes("camvid-small", dir.path(), &SceneOptions::default());
+    assert_says(
+        &published.unwrap_err(),
+        &[
+            "found no folder of camvid-small",
+            "sources/camvid-small.toml",
+            "ZOO_DATA_DIR",
+        ],
+    );
     let error = find_scenes("shape").unwrap_err();
     assert_says(
         &error,

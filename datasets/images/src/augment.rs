@@ -1,10 +1,12 @@
-//! Augmentation of training images: random crop, horizontal flip, cutout, in this order.
+//! Augmentation of training images: random crop, horizontal flip, cutout, in this order; with a mask,
+//! of both alike.
 //!
 //! Crop and flip are those of He et al. 2015 (section 4.2) for CIFAR-10; cutout is that of DeVries &
 //! Taylor 2017. All three work on *normalised* pixels: what they fill in is 0, and after
 //! normalisation that is the mean colour, which tells a model nothing. On raw pixels it would be
 //! black. Cutout comes last, so that neither crop nor flip moves the hole out of the image.
 
+use crate::VOID;
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use serde::{Deserialize, Serialize};
 
@@ -42,23 +44,69 @@ impl Augment {
         if pixels.is_empty() {
             return;
         }
+        let moves = self.draw([height, width], seed);
+        for channel in pixels.chunks_exact_mut(height * width) {
+            moves.apply(channel, width, 0.0);
+        }
+    }
+
+    /// The same with a `mask`, `[height, width]` flattened, which moves with its image: what is filled
+    /// in or cut out of the image is [`VOID`] there, since nothing tells what it was.
+    ///
+    /// # Panics
+    ///
+    /// If `pixels` or `mask` do not have `shape`.
+    pub fn apply_with_mask(
+        &self,
+        pixels: &mut [f32],
+        mask: &mut [u8],
+        shape: [usize; 3],
+        seed: u64,
+    ) {
+        let [_, height, width] = shape;
+        assert_eq!(mask.len(), height * width, "mask of shape {shape:?}");
+        self.apply(pixels, shape, seed);
+        if !mask.is_empty() {
+            let moves = self.draw([height, width], seed);
+            moves.apply(mask, width, VOID);
+        }
+    }
+
+    /// Draws what happens to an image of this size.
+    fn draw(&self, [height, width]: [usize; 2], seed: u64) -> Moves {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut below = |count: usize| below(&mut rng, count);
         let padding = self.crop_padding;
-        let [crop_y, crop_x] = [0, 1].map(|_| below(2 * padding + 1) as isize - padding as isize);
+        let shift = [0, 1].map(|_| below(2 * padding + 1) as isize - padding as isize);
         let flip = below(2) == 1;
         let centre = [below(height), below(width)];
+        Moves {
+            crop: (padding > 0).then_some(shift),
+            flip: self.horizontal_flip && flip,
+            cutout: (self.cutout > 0).then_some((centre, self.cutout)),
+        }
+    }
+}
 
-        for channel in pixels.chunks_exact_mut(height * width) {
-            if padding > 0 {
-                crop(channel, width, crop_y, crop_x);
-            }
-            if self.horizontal_flip && flip {
-                mirror(channel, width);
-            }
-            if self.cutout > 0 {
-                cut_out(channel, width, centre, self.cutout);
-            }
+/// What happens to one image, and to each of its channels alike.
+struct Moves {
+    /// Where the window of its own size lies, down and to the right.
+    crop: Option<[isize; 2]>,
+    flip: bool,
+    /// Centre and side of the square that is cut out.
+    cutout: Option<([usize; 2], usize)>,
+}
+
+impl Moves {
+    fn apply<T: Copy>(&self, channel: &mut [T], width: usize, fill: T) {
+        if let Some([dy, dx]) = self.crop {
+            crop(channel, width, [dy, dx], fill);
+        }
+        if self.flip {
+            mirror(channel, width);
+        }
+        if let Some((centre, side)) = self.cutout {
+            cut_out(channel, width, centre, side, fill);
         }
     }
 }
@@ -69,8 +117,8 @@ fn below(rng: &mut Xoshiro256PlusPlus, count: usize) -> usize {
     ((u128::from(rng.next_u64()) * count as u128) >> 64) as usize
 }
 
-/// The window at (`dy`, `dx`) of the image in endless zeros.
-fn crop(channel: &mut [f32], width: usize, dy: isize, dx: isize) {
+/// The window at (`dy`, `dx`) of the image in endless `fill`.
+fn crop<T: Copy>(channel: &mut [T], width: usize, [dy, dx]: [isize; 2], fill: T) {
     let height = channel.len() / width;
     let source = channel.to_vec();
     for (y, row) in channel.chunks_exact_mut(width).enumerate() {
@@ -79,20 +127,20 @@ fn crop(channel: &mut [f32], width: usize, dy: isize, dx: isize) {
             let source_x = x.checked_add_signed(dx).filter(|&x| x < width);
             *pixel = match (source_y, source_x) {
                 (Some(y), Some(x)) => source[y * width + x],
-                _ => 0.0,
+                _ => fill,
             };
         }
     }
 }
 
-fn mirror(channel: &mut [f32], width: usize) {
+fn mirror<T>(channel: &mut [T], width: usize) {
     for row in channel.chunks_exact_mut(width) {
         row.reverse();
     }
 }
 
-/// Zeroes the square of `side` around `centre`, as far as it lies inside.
-fn cut_out(channel: &mut [f32], width: usize, centre: [usize; 2], side: usize) {
+/// Fills the square of `side` around `centre`, as far as it lies inside.
+fn cut_out<T: Copy>(channel: &mut [T], width: usize, centre: [usize; 2], side: usize, fill: T) {
     let height = channel.len() / width;
     let [start_y, start_x] = centre.map(|c| c.saturating_sub(side / 2));
     // An even square has no middle pixel: the centre is the first pixel of its second half.
@@ -102,7 +150,7 @@ fn cut_out(channel: &mut [f32], width: usize, centre: [usize; 2], side: usize) {
         .take(end_y.min(height))
         .skip(start_y)
     {
-        row[start_x..end_x.min(width)].fill(0.0);
+        row[start_x..end_x.min(width)].fill(fill);
     }
 }
 

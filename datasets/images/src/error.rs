@@ -1,6 +1,6 @@
 //! What can be wrong with image data, said as: where, expected, found, what to do.
 
-use crate::SETS;
+use crate::{SCENE_SETS, SETS};
 use std::io;
 use std::path::{Path, PathBuf};
 use zoo_codec::image::{MAX_SIDE, PictureError};
@@ -12,6 +12,12 @@ pub enum ImageError {
     /// No row of [`SETS`] has this name.
     #[error("unknown image set `{name}`; there are: {}", set_names())]
     UnknownSet {
+        /// The name asked for.
+        name: String,
+    },
+    /// No row of [`SCENE_SETS`] has this name.
+    #[error("unknown set of scenes `{name}`; there are: {}", scene_names())]
+    UnknownScenes {
         /// The name asked for.
         name: String,
     },
@@ -50,6 +56,24 @@ pub enum ImageError {
     /// A file of an image folder gives no picture.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// A file of an image folder is no image that can be decoded.
+    #[error("{}: expected a PNG or JPEG image, found one that does not decode; \
+             replace or remove the file", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A mask is no PNG that can be decoded.
+    #[error("{}: expected a PNG mask, found one that does not decode; replace or remove the file",
+            path.display())]
+    DecodeMask {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: png::DecodingError,
+    },
     /// An image size was asked for that no image can have.
     #[error(
         "data.size = [{height}, {width}] is out of range: \
@@ -75,6 +99,11 @@ pub(crate) fn unreadable(path: &Path, source: io::Error) -> ImageError {
 
 fn set_names() -> String {
     let names: Vec<_> = SETS.iter().map(|set| set.name).collect();
+    names.join(", ")
+}
+
+fn scene_names() -> String {
+    let names: Vec<_> = SCENE_SETS.iter().map(|set| set.name).collect();
     names.join(", ")
 }
 

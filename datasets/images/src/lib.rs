@@ -1,9 +1,10 @@
-//! Image classification data: named sets, a folder a class, and augmentation.
+//! Image data: named sets of pictures with a class each or a class for every pixel, folders of one's
+//! own, and augmentation.
 //!
 //! [`SETS`] says which sets exist and [`open`] opens one. What comes back is an [`ImageSet`], a
 //! Burn [`Dataset`] of [`LabeledImage`]. Sets of small images lie in memory as their raw bytes; an
-//! image folder keeps only the names and decodes when an item is asked for. Nothing here uses the
-//! network, a tensor or a device.
+//! image folder keeps only the names and decodes when an item is asked for. [`SCENE_SETS`] and
+//! [`open_scenes`] are the same for pictures with masks. Nothing here uses the network, a tensor or a device.
 //!
 //! ```
 //! use burn::data::dataset::Dataset;
@@ -19,17 +20,29 @@
 
 mod augment;
 mod cifar10;
+mod container;
+mod decode;
+mod drawn;
+mod draws;
 mod error;
 mod folder;
 mod glyphs;
 mod idx;
 mod listing;
+mod mask_folder;
+mod masks;
+mod scans;
+mod scenes;
 mod sets;
 mod strokes;
 
 pub use augment::Augment;
 pub use error::ImageError;
 pub use folder::{FolderOptions, ImageFolder, open_folder};
+pub use folder::{Color, FolderOptions, ImageFolder, open_folder};
+pub use scenes::{
+    SCENE_SETS, Scene, SceneInfo, SceneOptions, SceneSet, SceneSplits, VOID, find_scenes,
+    open_mask_folder, open_scenes,
 pub use sets::{SETS, SetInfo, Source, find, open};
 
 use burn::data::dataset::Dataset;

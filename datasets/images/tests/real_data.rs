@@ -2,7 +2,7 @@
 
 use burn::data::dataset::Dataset;
 use std::path::PathBuf;
-use zoo_images::{FolderOptions, Split, open};
+use zoo_images::{FolderOptions, SceneOptions, Split, VOID, open, open_scenes};
 
 /// The data directory, if it holds the set; otherwise says that the test is skipped. Where
 /// `ZOO_REQUIRE_DATA=1`, missing data is a failure.
@@ -56,4 +56,29 @@ fn cifar10_folder() {
         assert_eq!(counts, [images_per_class; 10]);
         assert_eq!(set.classes()[0], "airplane");
     }
+}
+
+#[test]
+fn camvid_small() {
+    let Some(dir) = data_dir_with("camvid-small") else {
+        return;
+    };
+    let splits = open_scenes("camvid-small", &dir, &SceneOptions::default()).unwrap();
+    assert!(splits.warnings.is_empty(), "{:?}", splits.warnings);
+    let [valid, test] = [splits.valid.unwrap(), splits.test.unwrap()];
+    assert_eq!(
+        [splits.train.len(), valid.len(), test.len()],
+        [367, 101, 233]
+    );
+    assert_eq!(test.shape(), [3, 120, 160]);
+    let mut counts = [0_u64; 256];
+    for scene in test.iter() {
+        for label in scene.unwrap().mask {
+            counts[usize::from(label)] += 1;
+        }
+    }
+    // Counted by numpy: sky, road, bicyclist, void.
+    let found = [0, 3, 10, usize::from(VOID)].map(|label| counts[label]);
+    assert_eq!(found, [763_457, 1_154_267, 8_467, 171_719]);
+    assert_eq!(counts.iter().sum::<u64>(), 233 * 120 * 160);
 }

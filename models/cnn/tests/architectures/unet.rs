@@ -17,7 +17,12 @@ fn forward_to_rows(model: &UNet, images: Tensor<4>) -> Tensor<2> {
 fn presets_have_the_origins_sizes() {
     // 31,037,698 is what milesial/Pytorch-UNet reports for 3 channels and 2 classes; its bilinear
     // form has the tensors of our nearest one.
-    let published = [("unet", 31_037_698), ("unet_nearest", 17_263_042)];
+    let published = [
+        ("unet", 31_037_698),
+        ("unet_nearest", 17_263_042),
+        // Not the origin's, but counted by its code at a quarter of the width.
+        ("unet_narrow", 1_080_946),
+    ];
     let found: Vec<_> = unet_presets()
         .into_iter()
         .map(|(name, config)| {

@@ -3,7 +3,8 @@
 The order of the examples and what augmentation draws are functions of (seed, epoch, example): those
 of crates/train/src/rng.rs and datasets/images/src/augment.rs, repeated here. Initial weights are
 PyTorch's own draws, from the same distribution as ours. Prints the mean intersection over union of
-the test split over its 11 classes, void ignored, and the accuracy of its pixels.
+the test split over its 11 classes, void ignored, and the accuracy of its pixels. 400 steps instead
+of 1,800, seed 1: mean IoU 36.48 %, pixel accuracy 82.12 %.
 
     ZOO_DATA_DIR=... python unet_camvid.py [--steps N] [--seed N] ...     (needs torch, numpy, pillow)
 """
@@ -28,8 +29,8 @@ ORDER, EXAMPLE = 1, 3
 parser = argparse.ArgumentParser()
 parser.add_argument("--width", type=int, default=16)
 parser.add_argument("--up", default="nearest", choices=["nearest", "transposed_convolution"])
-parser.add_argument("--steps", type=int, default=920)
-parser.add_argument("--batch", type=int, default=8)
+parser.add_argument("--steps", type=int, default=1800)
+parser.add_argument("--batch", type=int, default=4)
 parser.add_argument("--rate", type=float, default=2e-3)
 parser.add_argument("--decay", type=float, default=1e-2)
 parser.add_argument("--warmup", type=int, default=50)

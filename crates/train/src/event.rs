@@ -6,8 +6,6 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::metric::{Metric, Metrics};
-use crate::run::METRICS_FILE;
-use crate::metric::Metrics;
 use crate::run_file::METRICS_FILE;
 
 /// One event. Steps count from 1 here: step 1 is the first update.

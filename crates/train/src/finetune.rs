@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use zoo_files::brief;
 use zoo_weights::{Leaf, Switch};
 
-use crate::keys::{DidYouMean, nearest};
 use zoo_print::{DidYouMean, nearest};
-use crate::keys::brief;
 use crate::params::number;
 use crate::rng::{Purpose, derive};
 

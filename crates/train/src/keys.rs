@@ -1,7 +1,5 @@
 //! Which keys a table may hold, read from the type that it becomes.
 
-use std::fmt;
-
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value::Error};
 use zoo_files::{brief, brief_problem};
 use zoo_print::{DidYouMean, nearest};
@@ -39,47 +37,6 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 }
 
-/// The longest name, in bytes, that may be a mistyped one: comparing two takes time and memory in
-/// proportion to the product of their lengths.
-const LONGEST_NAME: usize = 128;
-
-/// The most names that one is compared with.
-const MOST_NAMES: usize = 4096;
-
-/// The known name nearest to a mistyped one, if one is near enough to be meant.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let is_short = |name: &str| name.len() <= LONGEST_NAME;
-    known
-        .into_iter()
-        .take(if is_short(name) { MOST_NAMES } else { 0 })
-        .filter(|candidate| is_short(candidate))
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// ` (did you mean NAME?)`, or nothing.
-pub struct DidYouMean<'a>(pub Option<&'a str>);
-
-impl fmt::Display for DidYouMean<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(name) => write!(f, " (did you mean {name}?)"),
-            None => Ok(()),
-        }
-/// A name or a value of a file, as much of it as is needed to know it again.
-pub fn brief(given: impl fmt::Display) -> String {
-    cut(&given.to_string(), 100)
-/// What a parser says of a file, which may quote much of it, as much of it as can be read.
-pub fn brief_problem(problem: impl fmt::Display) -> String {
-    cut(problem.to_string().trim_end(), 2000)
-fn cut(given: &str, most_chars: usize) -> String {
-    match given.char_indices().nth(most_chars) {
-        Some((end, _)) => format!("{}… ({} bytes)", &given[..end], given.len()),
-        None => given.to_owned(),
-    }
-}
 
 /// Refuses the first key of `table` that is not among `known`. `place` is where the table stands,
 /// such as `train`, and `what` names what has those keys.

@@ -51,10 +51,8 @@ pub use feed::{Examples, Feed, Part as BatchPart, Span};
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
-pub use keys::{DidYouMean, check_keys, fields_of, from_table, nearest};
+pub use keys::{check_keys, fields_of, from_table};
 pub use metric::{Better, Metric, Metrics, not_finite};
-pub use keys::{brief, brief_problem, check_keys, fields_of, from_table};
-pub use metric::{METRIC_NAMES, Metrics, Score, not_finite, smaller_is_better};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
@@ -69,7 +67,6 @@ pub use schedule::{Decay, Schedule};
 pub use source::{Pass, Source, SourceError, Stamp};
 pub use task::{Tally, Task};
 pub use zoo_files::{brief, brief_problem};
-pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Stamp, Task};
 pub use zoo_print::{DidYouMean, nearest};
 
 /// The version of Burn that everything here computes with.

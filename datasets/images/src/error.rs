@@ -56,15 +56,6 @@ pub enum ImageError {
     /// A file of an image folder gives no picture.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// A file of an image folder is no image that can be decoded.
-    #[error("{}: expected a PNG or JPEG image, found one that does not decode; \
-             replace or remove the file", path.display())]
-    Decode {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
     /// A mask is no PNG that can be decoded.
     #[error("{}: expected a PNG mask, found one that does not decode; replace or remove the file",
             path.display())]

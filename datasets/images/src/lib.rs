@@ -20,8 +20,6 @@
 
 mod augment;
 mod cifar10;
-mod container;
-mod decode;
 mod drawn;
 mod draws;
 mod error;
@@ -31,7 +29,6 @@ mod idx;
 mod listing;
 mod mask_folder;
 mod masks;
-mod scans;
 mod scenes;
 mod sets;
 mod strokes;
@@ -39,10 +36,10 @@ mod strokes;
 pub use augment::Augment;
 pub use error::ImageError;
 pub use folder::{FolderOptions, ImageFolder, open_folder};
-pub use folder::{Color, FolderOptions, ImageFolder, open_folder};
 pub use scenes::{
     SCENE_SETS, Scene, SceneInfo, SceneOptions, SceneSet, SceneSplits, VOID, find_scenes,
     open_mask_folder, open_scenes,
+};
 pub use sets::{SETS, SetInfo, Source, find, open};
 
 use burn::data::dataset::Dataset;

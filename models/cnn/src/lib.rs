@@ -25,19 +25,14 @@ pub use convnext::{ConvNeXt, ConvNeXtBlock, ConvNeXtConfig, ConvNeXtStage};
 pub use efficientnet::{
     EfficientNet, EfficientNetConfig, EfficientNetStage, MbConv, SqueezeExcitation,
 };
-pub use lenet::{LeNet, LeNetConfig, lenet_presets};
-pub use mobilenet::{
-    InvertedResidual, MobileNetV2, MobileNetV2Config, MobileNetV2Stage, mobilenet_presets,
-};
-pub use quartznet::{
-    QuartzNet, QuartzNetBlock, QuartzNetConfig, QuartzNetStage, QuartzNetStem, QuartzNetTail,
-    Separable, quartznet_presets,
-};
-pub use resnet::{Block, BlockKind, ResNet, ResNetConfig, Shortcut, Stem, resnet_presets};
 pub use lenet::{LeNet, LeNetConfig};
 pub use mobilenet::{InvertedResidual, MobileNetV2, MobileNetV2Config, MobileNetV2Stage};
+pub use quartznet::{
+    QuartzNet, QuartzNetBlock, QuartzNetConfig, QuartzNetStage, QuartzNetStem, QuartzNetTail,
+    Separable,
+};
 pub use resnet::{Block, BlockKind, ResNet, ResNetConfig, Shortcut, Stem};
-pub use unet::{DoubleConv, Down, UNet, UNetConfig, Up, Upsampling, unet_presets};
+pub use unet::{DoubleConv, Down, UNet, UNetConfig, Up, Upsampling};
 pub use vgg::{Vgg, VggConfig};
 
 /// Compiles and runs the example of the model card.

@@ -4,5 +4,8 @@
 //! that stands beside its reader.
 
 pub mod image;
+mod panics;
 pub mod sound;
 pub mod text;
+
+pub use panics::catch_panic;

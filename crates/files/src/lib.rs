@@ -17,11 +17,13 @@ use std::path::Path;
 mod elsewhere;
 mod folder;
 mod kind;
+mod quote;
 mod read;
 #[cfg(unix)]
 mod unix;
 
 pub use folder::Folder;
+pub use quote::{brief, brief_problem};
 use read::check_regular;
 pub use read::{open, open_at_most, read, read_text};
 

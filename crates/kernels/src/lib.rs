@@ -3,9 +3,12 @@
 //! A model calls them where it would call a layer: they take Burn's tensors and modules, and on any
 //! other backend, or in any other float type than `f32`, they are Burn's own operations. Without
 //! the feature `flex` they are that everywhere.
+//!
+//! [`range`] is for what comes before: whether the values that a model is made from are allowed.
 
 #[cfg(feature = "flex")]
 mod flex;
+pub mod range;
 
 use std::f64::consts::FRAC_1_SQRT_2;
 

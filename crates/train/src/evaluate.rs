@@ -1,14 +1,17 @@
 //! Judging a model on a split: batches assembled ahead, sums over them, metrics.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use burn::tensor::Device;
 
+use crate::batch::Batch;
 use crate::loader::{AHEAD, panicked, produce};
-use crate::metric::{Metrics, Score};
+use crate::metric::{Metric, Metrics};
 use crate::recipe::Plan;
-use crate::task::{Batch, Source, SourceError, Task};
+use crate::source::{Source, SourceError};
+use crate::task::Task;
 
 /// The metrics of a model over all of a source, on a device without autodiff. One that is not finite
 /// is left for the caller to see: [`not_finite`](crate::not_finite).
@@ -21,9 +24,73 @@ pub fn evaluate<M>(
     batches: &EvalBatches<'_>,
     device: &Device,
 ) -> Result<Metrics, SourceError> {
-    let mut score = Score::default();
-    batches.each(|batch| score.add(task.score(model, batch, device)))?;
-    Ok(score.metrics())
+    let mut tally = task.tally();
+    batches.each(|batch| tally.add(model, batch, device))?;
+    Ok(tally.metrics())
+}
+
+/// Who says how good a model is.
+pub trait Judge<M> {
+    /// What it measures.
+    ///
+    /// # Errors
+    /// An example that cannot be read.
+    fn metrics(&self, task: &dyn Task<M>) -> Result<Vec<Metric>, SourceError>;
+
+    /// Measures, on a device without autodiff.
+    ///
+    /// # Errors
+    /// An example that cannot be read.
+    fn judge(&self, task: &dyn Task<M>, model: &M, device: &Device)
+    -> Result<Metrics, SourceError>;
+
+    /// Whether there is nothing to judge by.
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// A split of examples as a judge: a task's tally over all of it.
+pub struct Split {
+    source: Arc<dyn Source>,
+    batch_size: usize,
+    threads: usize,
+}
+
+impl Split {
+    /// A source, in the batches of a plan.
+    #[must_use]
+    pub fn new(source: Arc<dyn Source>, plan: &Plan) -> Self {
+        Self {
+            source,
+            batch_size: plan.eval_batch_size,
+            threads: plan.loader_threads,
+        }
+    }
+}
+
+impl<M> Judge<M> for Split {
+    fn metrics(&self, task: &dyn Task<M>) -> Result<Vec<Metric>, SourceError> {
+        Ok(task.metrics(&self.source.batch(&[0], None)?))
+    }
+
+    fn judge(
+        &self,
+        task: &dyn Task<M>,
+        model: &M,
+        device: &Device,
+    ) -> Result<Metrics, SourceError> {
+        let batches = EvalBatches {
+            source: &*self.source,
+            batch_size: self.batch_size,
+            threads: self.threads,
+        };
+        evaluate(task, model, &batches, device)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.source.is_empty()
+    }
 }
 
 /// A source in batches and in its own order, as models are judged: nothing is drawn, and nothing
@@ -97,7 +164,7 @@ mod tests {
     use burn::tensor::TensorData;
 
     use super::*;
-    use crate::task::Pass;
+    use crate::source::Pass;
 
     /// Batches that hold their own indices; some indices cannot be read.
     #[derive(Default)]
@@ -123,11 +190,7 @@ mod tests {
             }
             let rows: Vec<i32> = indices.iter().map(|index| *index as i32).collect();
             let count = rows.len();
-            Ok(Batch {
-                input: TensorData::new(rows.clone(), [count]),
-                target: TensorData::new(rows, [count]),
-                scored: None,
-            })
+            Ok(Batch::new(count).with("rows", TensorData::new(rows, [count])))
         }
     }
 
@@ -138,7 +201,7 @@ mod tests {
             threads,
         };
         let mut rows = Vec::new();
-        let result = batches.each(|batch| rows.extend(batch.target.iter::<i32>()));
+        let result = batches.each(|batch| rows.extend(batch.column("rows").unwrap().iter::<i32>()));
         (rows, result)
     }
 

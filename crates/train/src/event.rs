@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::metric::Metrics;
+use crate::metric::{Metric, Metrics};
 use crate::run_file::METRICS_FILE;
 
 /// One event. Steps count from 1 here: step 1 is the first update.
@@ -24,6 +24,9 @@ pub enum Event {
         steps_per_epoch: usize,
         /// Numbers that are trained: what is frozen does not count, and adapters do.
         parameters: usize,
+        /// What the model is judged by.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        metrics: Vec<Metric>,
     },
     /// A step whose loss is reported.
     Step {

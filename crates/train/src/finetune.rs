@@ -6,10 +6,10 @@
 
 use burn::module::{Lora, Module, ParamGroup, ParamId};
 use serde::{Deserialize, Serialize};
+use zoo_files::brief;
 use zoo_print::{DidYouMean, nearest};
 use zoo_weights::{Leaf, Switch};
 
-use crate::keys::brief;
 use crate::params::number;
 use crate::rng::{Purpose, derive};
 

@@ -6,7 +6,6 @@ mod state;
 mod step;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,18 +13,18 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use crate::checkpoint::{BestSoFar, Checkpoint, Spent};
-use crate::evaluate::evaluate;
+use crate::evaluate::Judge;
 use crate::event::Event;
+use crate::feed::{Feed, Span};
 use crate::finetune::finished;
 use crate::finite::not_finite_tensor;
 use crate::layers::Rates;
-use crate::loader::{Loader, Span};
-use crate::metric::{Metrics, not_finite, smaller_is_better};
+use crate::metric::{Better, Metric, Metrics, not_finite};
 use crate::parallel::Helpers;
 use crate::params::trainable;
 use crate::recipe::Recipe;
 use crate::run::Run;
-use crate::task::{Source, Task};
+use crate::task::Task;
 
 pub use error::{Breakdown, Doing, FitError, NotFinite, out_of_memory};
 use state::{Best, State};
@@ -36,10 +35,11 @@ pub struct Fit<'a, M> {
     pub recipe: &'a Recipe,
     /// What is learned from a batch.
     pub task: &'a dyn Task<M>,
-    /// The training examples.
-    pub train: Arc<dyn Source>,
-    /// The examples that choose the best model; without them the last one is kept.
-    pub valid: Option<Arc<dyn Source>>,
+    /// Where its batches come from: [`Examples`](crate::Examples) in passes, or something else.
+    pub feed: Box<dyn Feed<M> + 'a>,
+    /// Who chooses the best model, as a [`Split`](crate::Split) of examples does; without a judge the
+    /// last one is kept.
+    pub judge: Option<Box<dyn Judge<M> + 'a>>,
     /// Where to compute, without autodiff: the loop adds that.
     pub device: &'a Device,
     /// More devices, which take a part of every batch; none by default.
@@ -108,7 +108,8 @@ impl<M: Module> Fit<'_, M> {
     fn run(mut self, model: M, place: &mut Where) -> Result<Fitted<M>, FitError> {
         let recipe = self.recipe;
         let plan = &recipe.train;
-        let example = self.check_data()?;
+        let (example, metrics) = self.check_data()?;
+        let better = Metric::find(&metrics, &plan.best).map_or(Better::Lower, |best| best.better);
         let devices: Vec<Device> = std::iter::once(self.device)
             .chain(&self.helpers.devices)
             .map(|device| device.clone().autodiff())
@@ -120,8 +121,8 @@ impl<M: Module> Fit<'_, M> {
             Rates::by_layer(&state.model, decay, &order)
         });
         let first_step = state.step;
-        let total_steps = plan.total_steps(self.train.len());
-        let steps_per_epoch = plan.steps_per_epoch(self.train.len());
+        let steps_per_epoch = self.feed.steps_per_epoch(plan);
+        let total_steps = plan.total_steps(steps_per_epoch);
         let span = Span {
             seed: plan.seed,
             batch_size: plan.batch_size,
@@ -138,8 +139,9 @@ impl<M: Module> Fit<'_, M> {
             total_steps,
             steps_per_epoch,
             parameters: trainable(&state.model),
+            metrics,
         })?;
-        let mut loader = Loader::start(self.train.clone(), span, plan.loader_threads);
+        self.feed.start(span, plan.loader_threads);
 
         let mut logged = state.spent;
         let mut last_checkpoint = Instant::now();
@@ -149,7 +151,7 @@ impl<M: Module> Fit<'_, M> {
             patience.is_some_and(|patience| state.validations_since_best >= patience)
         };
         if state.validation_due {
-            self.judge(&mut state, place)?;
+            self.judged(&mut state, better, place)?;
         }
         // A run that had stopped early is resumed to no further step.
         let mut stopped_early = out_of_patience(&state);
@@ -161,7 +163,7 @@ impl<M: Module> Fit<'_, M> {
 
         for step in first_step..planned {
             let step_began = Instant::now();
-            let parts = loader.next_batch().map_err(|error| {
+            let parts = self.feed.next(&state.model).map_err(|error| {
                 self.keep(&state, place);
                 FitError::Data(error)
             })?;
@@ -172,7 +174,7 @@ impl<M: Module> Fit<'_, M> {
             let last = step + 1 == total_steps;
             let log = (step + 1).is_multiple_of(plan.log_every_steps) || last;
             let made;
-            (state, made) = self.step(state, parts, &devices, &rates, log, place)?;
+            (state, made) = self.step(state, parts, &devices, &rates, (total_steps, log), place)?;
             state.spent.training_seconds += step_began.elapsed().as_secs_f64();
 
             let epoch_ends = state.step.is_multiple_of(steps_per_epoch);
@@ -210,7 +212,7 @@ impl<M: Module> Fit<'_, M> {
             };
             if due || last {
                 check(&state, place)?;
-                self.judge(&mut state, place)?;
+                self.judged(&mut state, better, place)?;
                 stopped_early = out_of_patience(&state);
             }
             let done = last || stopped_early;
@@ -242,7 +244,7 @@ impl<M: Module> Fit<'_, M> {
         };
         let (model, validation) = match state.best {
             Some(best) => (best.model, Some(best.found.metrics)),
-            None if self.valid.is_some() => {
+            None if self.judge.is_some() => {
                 let problem = "no validation gave finite metrics, so there is no best model";
                 return Err(no_result(problem.into()));
             }
@@ -274,8 +276,13 @@ impl<M: Module> Fit<'_, M> {
 
     /// Judges the model. Where that breaks off, the steps before it are kept, and going on from them
     /// begins with it.
-    fn judge(&mut self, state: &mut State<M>, place: &mut Where) -> Result<(), FitError> {
-        let judged = catch_unwind(AssertUnwindSafe(|| self.validate(state)));
+    fn judged(
+        &mut self,
+        state: &mut State<M>,
+        better: Better,
+        place: &mut Where,
+    ) -> Result<(), FitError> {
+        let judged = catch_unwind(AssertUnwindSafe(|| self.validate(state, better)));
         state.validation_due = !matches!(judged, Ok(Ok(())));
         if state.validation_due {
             self.keep(state, place);
@@ -291,15 +298,16 @@ impl<M: Module> Fit<'_, M> {
         })
     }
 
-    /// Judges the model on the validation data and keeps it if it is the best so far.
-    fn validate(&mut self, state: &mut State<M>) -> Result<(), FitError> {
-        let Some(valid) = self.valid.clone() else {
+    /// Has the model judged, and keeps it if it is the best so far.
+    fn validate(&mut self, state: &mut State<M>, better: Better) -> Result<(), FitError> {
+        let Some(judge) = &self.judge else {
             return Ok(());
         };
         let plan = &self.recipe.train;
         let model = state.result();
-        let batches = plan.eval_batches(&*valid);
-        let metrics = evaluate(self.task, &model, &batches, self.device).map_err(FitError::Data)?;
+        let metrics = judge
+            .judge(self.task, &model, self.device)
+            .map_err(FitError::Data)?;
         let value = |metrics: &Metrics| {
             metrics
                 .get(&plan.best)
@@ -315,18 +323,13 @@ impl<M: Module> Fit<'_, M> {
             Some(best) => value(&best.found.metrics)?,
         };
         // What is not finite is never the best, and anything else is better than that.
-        let better = not_finite(&metrics).is_none()
-            && match smaller_is_better(&plan.best) {
-                _ if !old.is_finite() => true,
-                true => new < old,
-                false => new > old,
-            };
+        let is_best = not_finite(&metrics).is_none() && (!old.is_finite() || better.is(new, old));
         self.report(Event::Validation {
             step: state.step,
             metrics: metrics.clone(),
-            best: better,
+            best: is_best,
         })?;
-        if !better {
+        if !is_best {
             state.validations_since_best += 1;
             return Ok(());
         }

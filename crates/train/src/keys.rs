@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value::Error};
+use zoo_files::{brief, brief_problem};
 use zoo_print::{DidYouMean, nearest};
 
 /// The field names of a struct, as serde knows them: `fields_of::<Plan>()`.
@@ -35,23 +36,6 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
         unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
-}
-
-/// A name or a value of a file, as much of it as is needed to know it again.
-pub fn brief(given: impl fmt::Display) -> String {
-    cut(&given.to_string(), 100)
-}
-
-/// What a parser says of a file, which may quote much of it, as much of it as can be read.
-pub fn brief_problem(problem: impl fmt::Display) -> String {
-    cut(problem.to_string().trim_end(), 2000)
-}
-
-fn cut(given: &str, most_chars: usize) -> String {
-    match given.char_indices().nth(most_chars) {
-        Some((end, _)) => format!("{}… ({} bytes)", &given[..end], given.len()),
-        None => given.to_owned(),
     }
 }
 

@@ -9,7 +9,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamGroup, Param
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::tensor::{Device, Tensor};
 
-use crate::task::{Batch, Task};
+use crate::batch::Batch;
+use crate::task::Task;
 
 /// A parameter's place in a model.
 struct Place {
@@ -90,7 +91,7 @@ pub(crate) fn order_of_use<M: Module>(
         path: Vec::new(),
         read: read.clone(),
     });
-    let _ = task.score(&watched, example, device);
+    task.tally().add(&watched, example, device);
     drop(watched);
     let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
     std::mem::take(&mut *read)
@@ -176,9 +177,9 @@ mod tests {
 
     use super::*;
     use crate::finetune::{Finetune, LoraConfig};
+    use crate::metric::{Metric, Metrics};
     use crate::params::number;
-    use crate::recipe::TaskConfig;
-    use crate::task::Classify;
+    use crate::task::Tally;
 
     fn linear(device: &Device) -> Linear {
         LinearConfig::new(2, 2).init(device)
@@ -240,18 +241,38 @@ mod tests {
         }
     }
 
+    /// A task that only lets points pass.
+    struct Forward<M>(fn(&M, Tensor<2>) -> Tensor<2>);
+
+    impl<M> Task<M> for Forward<M> {
+        fn metrics(&self, _: &Batch) -> Vec<Metric> {
+            Vec::new()
+        }
+        fn loss(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<1> {
+            (self.0)(model, batch.float("points", device)).mean()
+        }
+        fn tally(&self) -> Box<dyn Tally<M> + '_> {
+            Box::new(Forward(self.0))
+        }
+    }
+
+    impl<M> Tally<M> for Forward<M> {
+        fn add(&mut self, model: &M, mut batch: Batch, device: &Device) {
+            let _ = (self.0)(model, batch.float("points", device));
+        }
+        fn metrics(&self) -> Metrics {
+            Metrics::new()
+        }
+    }
+
     /// The first names and numbers of what is in each layer of a model, the first layer first.
     fn named<M: Module + 'static>(
         model: &M,
         forward: fn(&M, Tensor<2>) -> Tensor<2>,
         adapt: impl Fn(M) -> M,
     ) -> Vec<Vec<String>> {
-        let example = Batch {
-            input: TensorData::new(vec![0.5_f32, -0.5], [1, 2]),
-            target: TensorData::new(vec![1_i32], [1]),
-            scored: None,
-        };
-        let task = Classify::new(forward, TaskConfig::default());
+        let example = Batch::new(1).with("points", TensorData::new(vec![0.5_f32, -0.5], [1, 2]));
+        let task = Forward(forward);
         let order = order_of_use(model, &task, example, &Device::flex());
         let model = adapt(model.valid());
         let paths = places(&model);

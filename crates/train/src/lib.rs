@@ -12,10 +12,12 @@
 //!
 //! `examples/own-model` in the repository trains a model of its own with nothing else.
 
+mod batch;
 mod checkpoint;
 mod evaluate;
 mod event;
 mod exhibit;
+mod feed;
 mod finetune;
 mod finite;
 mod fit;
@@ -34,32 +36,37 @@ mod run;
 mod run_file;
 mod schedule;
 mod single_value;
+mod source;
 mod task;
 
+pub use batch::Batch;
 pub use checkpoint::{
     BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, Spent, find_checkpoint, hexadecimal,
     sum,
 };
-pub use evaluate::{EvalBatches, evaluate};
+pub use evaluate::{EvalBatches, Judge, Split, evaluate};
 pub use event::{Event, events_in, read_events};
 pub use exhibit::{Example, Exhibit, Frame, Label, Line, Part, Picture, Section, Unit};
+pub use feed::{Examples, Feed, Part as BatchPart, Span};
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
 pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
-pub use keys::{brief, brief_problem, check_keys, fields_of, from_table};
-pub use metric::{METRIC_NAMES, Metrics, Score, not_finite, smaller_is_better};
+pub use keys::{check_keys, fields_of, from_table};
+pub use metric::{Better, Metric, Metrics, not_finite};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};
 pub use parallel::Helpers;
 pub use params::{Ema, clip_by_global_norm, global_norm, number, trainable};
 pub use recipe::{
-    Bands, Change, Difference, Expect, LossName, MOST_RECIPE_BYTES, Plan, Recipe, RecipeError,
-    Short, TaskConfig, differences, flatten,
+    Bands, Change, Difference, Expect, MOST_RECIPE_BYTES, Plan, Recipe, RecipeError, Short,
+    differences, flatten,
 };
 pub use record::{Outcome, RECORD_FILE, Record, Resumed, State};
 pub use run::Run;
 pub use run_file::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, RunError};
 pub use schedule::{Decay, Schedule};
-pub use task::{Batch, Classify, Input, NextToken, Pass, Source, SourceError, Stamp, Task};
+pub use source::{Pass, Source, SourceError, Stamp};
+pub use task::{Tally, Task};
+pub use zoo_files::{brief, brief_problem};
 pub use zoo_print::{DidYouMean, nearest};
 
 /// The version of Burn that everything here computes with.

@@ -8,9 +8,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crate::batch::Batch;
 use crate::fit::Breakdown;
 use crate::rng::{Purpose, derive, permutation};
-use crate::task::{Batch, Pass, Source, SourceError};
+use crate::source::{Pass, Source, SourceError};
 
 /// Batches that each thread may hold ready.
 pub(crate) const AHEAD: usize = 2;
@@ -26,21 +27,21 @@ pub(crate) struct Loader {
 
 /// Which steps a loader serves, and how examples fall to them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
+pub struct Span {
     /// The run's seed: it fixes each epoch's order.
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// Examples a step.
-    pub(crate) batch_size: usize,
+    pub batch_size: usize,
     /// Steps in a pass over the data; what is left over then is not seen in it.
-    pub(crate) steps_per_epoch: usize,
+    pub steps_per_epoch: usize,
     /// Devices among which a step's examples are divided.
-    pub(crate) devices: usize,
+    pub devices: usize,
     /// Examples that pass through a device's model at once; its share comes in parts of this size.
-    pub(crate) micro_batch_size: usize,
+    pub micro_batch_size: usize,
     /// The first step that is wanted; a resumed run starts in the middle.
-    pub(crate) first_step: usize,
+    pub first_step: usize,
     /// One past the last.
-    pub(crate) total_steps: usize,
+    pub total_steps: usize,
 }
 
 impl Span {
@@ -67,7 +68,7 @@ impl Span {
 
     /// Each device's share, in micro batches. Devices are served in turn: while one computes, the
     /// next is given work. A batch of fewer examples than devices leaves the last ones without.
-    pub(crate) fn cut<'a>(&self, indices: &'a [u32]) -> Vec<(usize, &'a [u32])> {
+    pub fn cut<'a>(&self, indices: &'a [u32]) -> Vec<(usize, &'a [u32])> {
         let devices = self.devices;
         let mut rest = indices;
         let mut parts = Vec::new();
@@ -88,16 +89,18 @@ impl Span {
 
 /// A part of a step's batch, and the number of the device that computes it.
 #[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) device: usize,
-    pub(crate) batch: Batch,
+pub struct Part {
+    /// The number of the device, from 0.
+    pub device: usize,
+    /// Its examples.
+    pub batch: Batch,
 }
 
 impl Loader {
     /// Starts `threads` threads that assemble the batches of `span`; without threads, they are
     /// assembled when asked for.
     pub(crate) fn start(source: Arc<dyn Source>, span: Span, threads: usize) -> Self {
-        let order = Arc::new(Order::new(source.len(), span));
+        let order = Arc::new(Order::new(&*source, span));
         let (channels, threads) = (0..threads)
             .map(|offset| {
                 let (sender, receiver) = sync_channel(AHEAD);
@@ -168,15 +171,19 @@ pub(crate) fn panicked(why: &str) -> SourceError {
 
 /// The order of the examples: an epoch's permutation is made once and shared by all threads.
 struct Order {
-    examples: usize,
+    /// What a pass takes each of once: examples, or groups of them.
+    count: usize,
+    groups: Option<Vec<Vec<u32>>>,
     span: Span,
     epoch: Mutex<Option<(u64, Arc<Vec<u32>>)>>,
 }
 
 impl Order {
-    fn new(examples: usize, span: Span) -> Self {
+    fn new(source: &dyn Source, span: Span) -> Self {
+        let groups = source.groups(span.batch_size);
         Self {
-            examples,
+            count: groups.as_ref().map_or(source.len(), Vec::len),
+            groups,
             span,
             epoch: Mutex::new(None),
         }
@@ -202,6 +209,10 @@ impl Order {
             epoch: (step / steps_per_epoch) as u64,
         };
         let order = self.permutation(pass);
+        if let Some(groups) = &self.groups {
+            let group = order[step % steps_per_epoch] as usize;
+            return (groups[group].clone(), pass);
+        }
         let start = step % steps_per_epoch * self.span.batch_size;
         let end = (start + self.span.batch_size).min(order.len());
         (order[start..end].to_vec(), pass)
@@ -213,7 +224,7 @@ impl Order {
             Some((epoch, order)) if *epoch == pass.epoch => order.clone(),
             _ => {
                 let seed = derive(pass.seed, Purpose::Order, &[pass.epoch]);
-                let order = Arc::new(permutation(self.examples, seed));
+                let order = Arc::new(permutation(self.count, seed));
                 *held = Some((pass.epoch, order.clone()));
                 order
             }
@@ -243,11 +254,9 @@ mod tests {
             assert!(!indices.contains(&777), "planted panic");
             let rows: Vec<i32> = indices.iter().map(|index| *index as i32).collect();
             let count = rows.len();
-            Ok(Batch {
-                input: TensorData::new(vec![epoch; count], [count]),
-                target: TensorData::new(rows, [count]),
-                scored: None,
-            })
+            Ok(Batch::new(count)
+                .with("epoch", TensorData::new(vec![epoch; count], [count]))
+                .with("rows", TensorData::new(rows, [count])))
         }
     }
 
@@ -266,11 +275,20 @@ mod tests {
             .map(|_| {
                 let parts = loader.next_batch().unwrap();
                 assert!(parts.iter().all(|part| part.batch.examples() <= 3));
-                let rows = parts
-                    .iter()
-                    .flat_map(|part| part.batch.target.try_to_vec::<i32>().unwrap());
+                let rows = parts.iter().flat_map(|part| {
+                    part.batch
+                        .column("rows")
+                        .unwrap()
+                        .try_to_vec::<i32>()
+                        .unwrap()
+                });
                 (
-                    parts[0].batch.input.try_to_vec::<i32>().unwrap()[0],
+                    parts[0]
+                        .batch
+                        .column("epoch")
+                        .unwrap()
+                        .try_to_vec::<i32>()
+                        .unwrap()[0],
                     rows.collect(),
                 )
             })
@@ -376,6 +394,48 @@ mod tests {
                 .to_string()
                 .contains("panicked")
         );
+    }
+
+    #[test]
+    fn groups_go_together_and_their_order_is_drawn_each_epoch() {
+        /// Groups of one, two and three examples.
+        struct Grouped;
+        impl Source for Grouped {
+            fn len(&self) -> usize {
+                6
+            }
+            fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError> {
+                Echo(6).batch(indices, pass)
+            }
+            fn groups(&self, _: usize) -> Option<Vec<Vec<u32>>> {
+                Some(vec![vec![0], vec![1, 2], vec![3, 4, 5]])
+            }
+        }
+        let span = Span {
+            seed: 5,
+            batch_size: 4,
+            steps_per_epoch: 3,
+            devices: 1,
+            micro_batch_size: 4,
+            first_step: 0,
+            total_steps: 12,
+        };
+        let mut loader = Loader::start(Arc::new(Grouped), span, 2);
+        let mut orders = Vec::new();
+        for _ in 0..4 {
+            let mut epoch: Vec<Vec<i32>> = (0..3)
+                .map(|_| {
+                    let parts = loader.next_batch().unwrap();
+                    let rows = parts[0].batch.column("rows").unwrap();
+                    rows.iter::<i32>().collect()
+                })
+                .collect();
+            orders.push(epoch.clone());
+            epoch.sort();
+            assert_eq!(epoch, [vec![0], vec![1, 2], vec![3, 4, 5]]);
+        }
+        orders.dedup();
+        assert!(orders.len() > 1, "{orders:?}");
     }
 
     struct Shifted;

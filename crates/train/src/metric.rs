@@ -1,79 +1,78 @@
-//! Scores are sums, so that batches of any size add up to the same metrics; metrics are their means.
+//! Metrics: numbers about a whole split that know which way is better, and what they count.
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
-/// Metrics by name, each a mean over a whole split.
+use crate::exhibit::Unit;
+
+/// The values of metrics by name, each of a whole split.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// Sums over scored targets.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Score {
-    targets: usize,
-    examples: usize,
-    loss_sum: f64,
-    target_hits: usize,
-    example_hits: usize,
+/// What a metric is, without its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Its name in recipes and results: `accuracy`.
+    pub name: String,
+    /// Which way is better.
+    pub better: Better,
+    /// What it counts.
+    pub unit: Unit,
 }
 
-impl Score {
-    /// The score of one batch: its mean loss `[1]`, and whether each target was hit, where every
-    /// `targets_per_example` in a row belong to one example.
-    pub fn new(mean_loss: Tensor<1>, hits: Vec<bool>, targets_per_example: usize) -> Self {
-        let loss = f64::from(mean_loss.into_scalar::<f32>());
-        let examples = hits.chunks(targets_per_example.max(1));
+/// Which of two values is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// The larger one.
+    Higher,
+    /// The smaller one.
+    Lower,
+}
+
+impl Better {
+    /// Whether the first value is better than the second.
+    pub fn is(self, new: f64, old: f64) -> bool {
+        match self {
+            Self::Higher => new > old,
+            Self::Lower => new < old,
+        }
+    }
+}
+
+impl Metric {
+    /// A metric of which less is better.
+    pub fn lower(name: &str, unit: Unit) -> Self {
         Self {
-            targets: hits.len(),
-            examples: examples.len(),
-            loss_sum: loss * hits.len() as f64,
-            target_hits: hits.iter().filter(|hit| **hit).count(),
-            example_hits: examples.filter(|hits| hits.iter().all(|hit| *hit)).count(),
+            name: name.into(),
+            better: Better::Lower,
+            unit,
         }
     }
 
-    /// Adds another batch.
-    pub fn add(&mut self, other: Self) {
-        self.targets += other.targets;
-        self.examples += other.examples;
-        self.loss_sum += other.loss_sum;
-        self.target_hits += other.target_hits;
-        self.example_hits += other.example_hits;
+    /// A metric of which more is better.
+    pub fn higher(name: &str, unit: Unit) -> Self {
+        Self {
+            name: name.into(),
+            better: Better::Higher,
+            unit,
+        }
     }
 
-    /// `loss` and `accuracy` over the targets, and `exact_match` over the examples where an example
-    /// has several targets. A decoder that is right at every position given the true prefix is
-    /// right when it decodes greedily, so exact match needs no generation.
-    pub fn metrics(&self) -> Metrics {
-        let mean = |sum: f64, count: usize| sum / count.max(1) as f64;
-        let values = [
-            mean(self.loss_sum, self.targets),
-            mean(self.target_hits as f64, self.targets),
-            mean(self.example_hits as f64, self.examples),
-        ];
-        let named = names(self.targets > self.examples).iter().zip(values);
-        named
-            .map(|(name, value)| ((*name).to_owned(), value))
-            .collect()
+    /// The metric of a name.
+    pub fn find<'a>(metrics: &'a [Self], name: &str) -> Option<&'a Self> {
+        metrics.iter().find(|metric| metric.name == name)
     }
-}
 
-/// Every metric; the last one is of examples that have several targets.
-pub const METRIC_NAMES: &[&str] = &["loss", "accuracy", "exact_match"];
-
-/// What a score's metrics are called, where an example has several targets or one.
-pub(crate) fn names(several_targets: bool) -> &'static [&'static str] {
-    let count = METRIC_NAMES.len() - usize::from(!several_targets);
-    &METRIC_NAMES[..count]
+    /// Their names, for a message.
+    pub fn names(metrics: &[Self]) -> String {
+        let names: Vec<&str> = metrics.iter().map(|metric| &*metric.name).collect();
+        names.join(", ")
+    }
 }
 
 /// The first metric that is no number.
 pub fn not_finite(metrics: &Metrics) -> Option<(&str, f64)> {
     let found = metrics.iter().find(|(_, value)| !value.is_finite());
     found.map(|(name, value)| (name.as_str(), *value))
-}
-
-/// Whether a metric of this name is better when it is smaller.
-pub fn smaller_is_better(name: &str) -> bool {
-    name == "loss"
 }

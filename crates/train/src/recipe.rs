@@ -9,11 +9,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use zoo_files::{brief, brief_problem};
 
 use crate::finetune::{Finetune, LoraConfig};
-use crate::keys::{brief, brief_problem, check_keys, fields_of, from_table};
+use crate::keys::{check_keys, fields_of, from_table};
 use crate::optimizer::{OptimizerConfig, OptimizerName};
 use crate::schedule::{Decay, Schedule};
+use crate::source::Source;
 
 /// The most bytes of a recipe's file: those of the zoo have one or two thousand.
 pub const MOST_RECIPE_BYTES: u64 = 1 << 20;
@@ -31,8 +33,8 @@ pub struct Recipe {
     pub model: Table,
     /// `name` and keys of that data set.
     pub data: Table,
-    /// What is learned from a batch.
-    pub task: TaskConfig,
+    /// Keys of the task, which says what there are: its loss, label smoothing.
+    pub task: Table,
     /// How long, in which batches, watched how.
     pub train: Plan,
     /// The optimizer.
@@ -43,28 +45,6 @@ pub struct Recipe {
     pub finetune: Option<Finetune>,
     /// The claim.
     pub expect: Option<Expect>,
-}
-
-/// The `[task]` table: what the loss is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TaskConfig {
-    /// The loss on the logits.
-    pub loss: LossName,
-    /// Label smoothing of the cross-entropy, 0..1 (Szegedy et al. 2015, section 7): in training only.
-    /// Validation and test report the plain loss.
-    pub label_smoothing: f64,
-}
-
-/// Losses by name. Both take logits: a softmax before the cross-entropy would be applied twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LossName {
-    /// Log-softmax and negative log-likelihood in one.
-    #[default]
-    CrossEntropy,
-    /// Mean squared error between the logits and one-hot targets.
-    MeanSquaredError,
 }
 
 /// The `[train]` table.
@@ -135,22 +115,26 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Optimizer steps in one pass over `examples`; the last batch may be smaller, unless it is
+    /// Optimizer steps in one pass over `source`: one for each of its groups, where it has groups.
+    pub fn steps_per_epoch(&self, source: &dyn Source) -> usize {
+        let groups = source.groups(self.batch_size);
+        groups.map_or_else(|| self.steps_over(source.len()), |groups| groups.len())
+    }
+
+    /// Optimizer steps in one pass over so many examples; the last batch may be smaller, unless it is
     /// dropped.
-    pub fn steps_per_epoch(&self, examples: usize) -> usize {
+    fn steps_over(&self, examples: usize) -> usize {
         if self.drop_last {
             return examples / self.batch_size;
         }
         examples.div_ceil(self.batch_size)
     }
 
-    /// Optimizer steps of the whole run.
-    pub fn total_steps(&self, examples: usize) -> usize {
+    /// Optimizer steps of the whole run, where a pass takes so many.
+    pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
         match (self.steps, self.epochs) {
             (Some(steps), _) => steps,
-            (None, epochs) => epochs
-                .unwrap_or(1)
-                .saturating_mul(self.steps_per_epoch(examples)),
+            (None, epochs) => epochs.unwrap_or(1).saturating_mul(steps_per_epoch),
         }
     }
 }
@@ -321,7 +305,6 @@ impl Recipe {
             zoo_files::check_name(name)
                 .map_err(|problem| fail(format!("name = {:?}: {problem}", brief(name))))?;
         }
-        check_section::<TaskConfig>(&table, "task", None).map_err(fail)?;
         check_section::<Plan>(&table, "train", None).map_err(fail)?;
         check_section::<Finetune>(&table, "finetune", None).map_err(fail)?;
         if let Some(Value::Table(finetune)) = table.get("finetune")
@@ -375,12 +358,15 @@ impl Recipe {
         differences(&flat(self), &flat(other))
     }
 
-    /// Holds what depends on the number of training examples.
+    /// Holds what depends on the steps of a pass over the training examples.
     ///
     /// # Errors
     /// A warm-up that is longer than the run: the full rate would never be reached.
-    pub fn check_length(&self, examples: usize) -> Result<(), String> {
-        let (warmup, steps) = (self.schedule.warmup_steps, self.train.total_steps(examples));
+    pub fn check_length(&self, steps_per_epoch: usize) -> Result<(), String> {
+        let (warmup, steps) = (
+            self.schedule.warmup_steps,
+            self.train.total_steps(steps_per_epoch),
+        );
         if warmup > steps {
             return Err(format!(
                 "schedule.warmup_steps = {warmup} is longer than the run of {steps} steps, which would \
@@ -443,15 +429,6 @@ impl Recipe {
             return Err(format!(
                 "train.checkpoint_every_minutes = {minutes}: must be above 0"
             ));
-        }
-        if !(0.0..1.0).contains(&self.task.label_smoothing) {
-            return Err(format!(
-                "task.label_smoothing = {}: must be in 0..1",
-                self.task.label_smoothing
-            ));
-        }
-        if self.task.label_smoothing > 0.0 && self.task.loss != LossName::CrossEntropy {
-            return Err("task.label_smoothing needs task.loss = \"cross-entropy\"".into());
         }
         if let Some(expect) = &self.expect {
             expect.check()?;
@@ -840,14 +817,14 @@ mod tests {
             batch_size: 64,
             ..Plan::default()
         };
-        assert_eq!(plan.steps_per_epoch(60_000), 938);
-        assert_eq!(plan.total_steps(60_000), 9_380);
+        assert_eq!(plan.steps_over(60_000), 938);
+        assert_eq!(plan.total_steps(938), 9_380);
         let plan = Plan {
             drop_last: true,
             ..plan
         };
-        assert_eq!(plan.steps_per_epoch(60_000), 937);
-        assert_eq!(plan.total_steps(60_000), 9_370);
+        assert_eq!(plan.steps_over(60_000), 937);
+        assert_eq!(plan.total_steps(937), 9_370);
     }
 
     #[test]
@@ -861,7 +838,10 @@ mod tests {
 
     #[test]
     fn a_warm_up_longer_than_the_run_is_refused_with_both_lengths() {
-        let check = |changes: &[&str], examples| parse(changes).unwrap().check_length(examples);
+        let check = |changes: &[&str], examples| {
+            let recipe = parse(changes).unwrap();
+            recipe.check_length(recipe.train.steps_over(examples))
+        };
         check(&["schedule.warmup_steps=30", "train.steps=30"], 9).unwrap();
         let error = check(&["schedule.warmup_steps=31", "train.steps=30"], 9).unwrap_err();
         assert!(

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Metrics;
+use crate::metric::{Metric, Metrics};
 
 /// The name of a run's record.
 pub const RECORD_FILE: &str = "run.json";
@@ -44,6 +44,9 @@ pub struct Record {
     pub environment: BTreeMap<String, String>,
     /// Each time that it was resumed.
     pub resumed: Vec<Resumed>,
+    /// What the metrics of its result are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
     /// How it ended.
     pub result: Option<Outcome>,
 }

@@ -10,10 +10,11 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use zoo_weights::Leaf;
 
+use crate::batch::Batch;
 use crate::loader::Span;
 use crate::recipe::Plan;
 use crate::rng::Stream;
-use crate::task::{Batch, Task};
+use crate::task::Task;
 
 /// Why some step passes a single example through a model at once, and what to change; `None` if no
 /// step does.
@@ -89,14 +90,17 @@ fn is_single(means: &[f32], variances: &[f32]) -> bool {
 
 /// Noise in place of an image: of one that is all of one colour, every channel has the variance 0.
 fn noisy(mut example: Batch) -> Batch {
-    if example.input.dtype().is_float() {
+    example.change(|_, data| {
+        if !data.dtype().is_float() {
+            return data;
+        }
         let mut stream = Stream::new(1);
-        let shape = example.input.shape().clone();
+        let shape = data.shape().clone();
         let values: Vec<f32> = (0..shape.num_elements())
             .map(|_| stream.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0)
             .collect();
-        example.input = TensorData::new(values, shape);
-    }
+        TensorData::new(values, shape)
+    });
     example
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -9,9 +11,10 @@ use std::sync::{Arc, Mutex};
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use common::Classify;
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Change, Checkpoint, Classify, Event, Fit, FitError, Fitted, Helpers, Origin, Pass,
+    Batch, Change, Checkpoint, Event, Examples, Fit, FitError, Fitted, Helpers, Origin, Pass,
     Recipe, Run, Source, SourceError, number, trainable,
 };
 use zoo_weights::Tensors;
@@ -38,12 +41,7 @@ impl Source for Points {
             .clone()
             .map(|[x, y]| i32::from(y > x * x - 0.3))
             .collect();
-        let count = labels.len();
-        Ok(Batch {
-            input: TensorData::new(chosen.flatten().collect::<Vec<f32>>(), [count, 2]),
-            target: TensorData::new(labels, [count]),
-            scored: None,
-        })
+        Ok(common::points(chosen.flatten().collect(), labels))
     }
 }
 
@@ -133,9 +131,9 @@ impl Training<'_> {
         let mut trained = 0;
         let fit = Fit {
             recipe,
-            task: &Classify::new(Net::forward, recipe.task.clone()),
-            train: Arc::new(Points(100)),
-            valid: (self.valid).map(|count| Arc::new(Points(count)) as Arc<dyn Source>),
+            task: &Classify(Net::forward),
+            feed: Box::new(Examples::new(Arc::new(Points(100)))),
+            judge: (self.valid).map(|count| common::judge(Arc::new(Points(count)), recipe)),
             device: &Device::flex(),
             helpers: Helpers {
                 devices: vec![Device::flex(); self.helpers],

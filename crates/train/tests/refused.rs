@@ -11,11 +11,8 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{Planted, Points, Training, classify, recipe};
-use zoo_train::{
-    Batch, Classify, EvalBatches, Fit, FitError, Helpers, Pass, Recipe, Source, SourceError, Task,
-    TaskConfig, evaluate,
-};
+use common::{Classify, Planted, Points, Training, classify, recipe};
+use zoo_train::{Batch, Examples, Fit, FitError, Helpers, Pass, Recipe, Source, SourceError};
 
 #[test]
 fn a_metric_that_the_task_does_not_have_is_refused_before_the_first_step() {
@@ -148,11 +145,9 @@ impl Source for Pictures {
 
     fn batch(&self, indices: &[u32], _: Option<Pass>) -> Result<Batch, SourceError> {
         let (b, side) = (indices.len(), self.side);
-        Ok(Batch {
-            input: TensorData::new(vec![self.value; b * side * side], [b, 1, side, side]),
-            target: TensorData::new(vec![1_i32; b], [b]),
-            scored: None,
-        })
+        let pixels = TensorData::new(vec![self.value; b * side * side], [b, 1, side, side]);
+        let labels = TensorData::new(vec![1_i32; b], [b]);
+        Ok(Batch::new(b).with("points", pixels).with("labels", labels))
     }
 }
 
@@ -196,9 +191,9 @@ fn what_counts_is_the_size_of_the_map_that_a_norm_sees() {
     let train = |recipe: &Recipe, side: usize, value: f32| {
         let fit = Fit {
             recipe,
-            task: &Classify::new(Net::forward, TaskConfig::default()),
-            train: Arc::new(Pictures { side, value }),
-            valid: None,
+            task: &Classify(Net::forward),
+            feed: Box::new(Examples::new(Arc::new(Pictures { side, value }))),
+            judge: None,
             device: &Device::flex(),
             helpers: Helpers::default(),
             run: None,
@@ -220,31 +215,4 @@ fn what_counts_is_the_size_of_the_map_that_a_norm_sees() {
     let frozen = ["finetune.freeze=['last.*']"];
     let frozen = recipe(&[&["train.batch_size=4", "train.steps=6"], &frozen[..]].concat());
     train(&frozen, 2, 0.5).unwrap();
-}
-
-#[test]
-fn losses_that_are_told_are_plain() {
-    let points = Points::new(60);
-    let measured = |smoothing: f64| {
-        let config = TaskConfig {
-            label_smoothing: smoothing,
-            ..TaskConfig::default()
-        };
-        let task = Classify::new(common::Normed::forward, config);
-        let model = common::Normed::new();
-        let batches = EvalBatches {
-            source: &points,
-            batch_size: 16,
-            threads: 0,
-        };
-        let told = evaluate(&task, &model, &batches, &Device::flex()).unwrap()["loss"];
-        let all: Vec<u32> = (0..60).collect();
-        let batch = points.batch(&all, None).unwrap();
-        let trained = task.loss(&model, batch, &Device::flex());
-        (told, f64::from(trained.into_scalar::<f32>()))
-    };
-    let ((plain, trained), (smooth, smoothed)) = (measured(0.0), measured(0.3));
-    assert_eq!(plain, smooth);
-    assert!((trained - smoothed).abs() > 1e-3, "training is smoothed");
-    assert!((plain - trained).abs() < 1e-5);
 }

@@ -11,7 +11,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Device, FloatDType, Gradients, Int, Tensor, TensorData};
 
-use crate::{Origin, Tensors, WeightsError, cast};
+use crate::{Misfit, Origin, Tensors, WeightsError, cast};
 
 /// Largest difference of an output, absolute and in shares of the largest output above 1.
 pub const OUTPUT_BOUND: f64 = 1e-5;
@@ -101,7 +101,7 @@ impl Golden {
         let mut model = model;
         self.tensors
             .below("weight.")
-            .load(&mut model, origin, &|_| false)?;
+            .load(&mut model, origin, &|_| Misfit::Refuse)?;
         let mut distance = Distance {
             output: self.output_distance(&model.valid(), device, forward)?,
             ..Distance::default()

@@ -19,7 +19,8 @@ mod tree;
 mod write;
 
 pub use gradients::gradients;
-pub use load::{Loaded, load, load_except};
+pub use load::adapt::{self, Misfit};
+pub use load::{Loaded, load, load_adapting, load_except};
 pub use origin::Origin;
 pub use read::{IN_FOLDER, Tensors};
 pub use tree::{Leaf, Switch, cast, leaves, parameters, switches};

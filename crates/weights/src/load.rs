@@ -1,5 +1,6 @@
 //! Reading weights into a model.
 
+pub mod adapt;
 mod search;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,9 @@ use std::path::Path;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
-use search::Search;
+
+use self::adapt::{Adapt, Misfit};
+use self::search::Search;
 
 use crate::tree::{Leaf, Replace, leaves, replace};
 use crate::{Origin, Tensors, WeightsError, shown};
@@ -17,7 +20,8 @@ use crate::{Origin, Tensors, WeightsError, shown};
 pub struct Loaded {
     /// Tensors of ours that kept their values, since they were allowed to.
     pub kept: Vec<String>,
-    /// What was read where a file holds more, or the names begin otherwise: a sentence for the user.
+    /// What was read where a file holds more, or the names begin otherwise, and what was made to fit: a
+    /// sentence for the user.
     pub note: Option<String>,
 }
 
@@ -42,16 +46,33 @@ pub fn load_except<M: Module>(
     origin: &Origin,
     may_keep: &dyn Fn(&str) -> bool,
 ) -> Result<Loaded, WeightsError> {
-    Tensors::open(path)?.load(model, origin, may_keep)
+    load_adapting(model, path, origin, &|path| match may_keep(path) {
+        true => Misfit::Keep,
+        false => Misfit::Refuse,
+    })
+}
+
+/// [`load`] into a model of another size: `misfit` says of every tensor of ours, by its path, what is
+/// done where the file has none of its shape.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_adapting<M: Module>(
+    model: &mut M,
+    path: &Path,
+    origin: &Origin,
+    misfit: &dyn Fn(&str) -> Misfit,
+) -> Result<Loaded, WeightsError> {
+    Tensors::open(path)?.load(model, origin, misfit)
 }
 
 impl Tensors {
-    /// [`load_except`] from a file that is open.
+    /// [`load_adapting`] from a file that is open.
     pub(crate) fn load<M: Module>(
         &self,
         model: &mut M,
         origin: &Origin,
-        may_keep: &dyn Fn(&str) -> bool,
+        misfit: &dyn Fn(&str) -> Misfit,
     ) -> Result<Loaded, WeightsError> {
         let leaves = leaves(model);
         // A checkpoint of ours has our own names, and layouts.
@@ -66,7 +87,7 @@ impl Tensors {
             tensors: self,
             leaves: &leaves,
             origins: origin.all().chain([&ours]).collect(),
-            may_keep,
+            misfit,
         };
         let mut reading = search.reading();
         if let (true, Some(plain)) = (reading.is_err(), &plain) {
@@ -82,8 +103,12 @@ impl Tensors {
             values.insert(path.clone(), source.read(tensors)?);
         }
         *model = replace(model.clone(), &mut Fill(values));
+        let adapted = reading.chosen.iter();
+        let adapted = adapted.filter_map(|(path, source)| Some(source.adapt?.note(path)));
+        let notes: Vec<String> = reading.note().into_iter().chain(adapted).collect();
         Ok(Loaded {
-            note: reading.note(tensors),
+            note: (!notes.is_empty())
+                .then(|| format!("{}: {}", tensors.path.display(), notes.join("; "))),
             kept: reading.kept,
         })
     }
@@ -100,11 +125,22 @@ struct Source {
     name: String,
     transposed: bool,
     interleaved: Option<usize>,
+    /// Where its shape is not ours.
+    adapt: Option<Adapt>,
 }
 
 impl Source {
     fn stored_shape(&self, leaf: &Leaf) -> Vec<usize> {
         let mut shape = leaf.shape.clone();
+        if self.transposed {
+            shape.reverse();
+        }
+        shape
+    }
+
+    /// The shape of what a file holds as `stored`, laid out as ours.
+    fn own_shape(&self, stored: &[usize]) -> Vec<usize> {
+        let mut shape = stored.to_vec();
         if self.transposed {
             shape.reverse();
         }
@@ -128,9 +164,13 @@ impl Source {
         if let Some(width) = self.interleaved {
             data = halves(&data, width);
         }
-        Ok(match self.transposed {
+        let data = match self.transposed {
             true => transpose(&data),
             false => data,
+        };
+        Ok(match self.adapt {
+            Some(adapt) => adapt.values(data),
+            None => data,
         })
     }
 }
@@ -169,10 +209,27 @@ impl Replace for Fill {
             return param;
         };
         // In the device's own type, whatever the file's is.
-        let tensor = Tensor::<D>::from_data(data, &param.lazy_device());
+        let mut tensor = Tensor::<D>::from_data(data, &param.lazy_device());
+        if tensor.dims().as_slice() != leaf.shape {
+            tensor = over(param.val().detach(), tensor);
+        }
         let id = param.id;
         param.transform_for_load(tensor, id)
     }
+}
+
+/// `theirs` as far as it reaches along the one axis in which the shapes differ, cut or continued as
+/// `ours` is.
+fn over<const D: usize>(ours: Tensor<D>, theirs: Tensor<D>) -> Tensor<D> {
+    let (wanted, given) = (ours.dims(), theirs.dims());
+    let differing = (0..D).filter(|axis| wanted[*axis] != given[*axis]);
+    differing.fold(theirs, |theirs, axis| {
+        let (wanted, given) = (wanted[axis], given[axis]);
+        match wanted.checked_sub(given) {
+            None => theirs.narrow(axis, 0, wanted),
+            Some(new) => Tensor::cat(vec![theirs, ours.clone().narrow(axis, given, new)], axis),
+        }
+    })
 }
 
 /// A matrix with its axes swapped, in memory too: a device's products round differently over a view.

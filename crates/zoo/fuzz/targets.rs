@@ -16,14 +16,15 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
 use tempfile::TempDir;
-use zoo::language::Streaming;
 use zoo::registry::configure;
+use zoo_codec::image::{Color, Interpolation};
+use zoo_codec::text::{CharVocabulary, Language, Streaming, Tokenizer, WordVocabulary};
 use zoo_compare::report::Report;
 use zoo_fetch::{Options, Quiet};
-use zoo_images::{Color, FolderOptions, Split, open_folder, read_image};
+use zoo_images::{FolderOptions, Split, open_folder};
 use zoo_mlp::{Activation, Mlp, MlpConfig};
 use zoo_report::Folder;
-use zoo_text::{CharVocabulary, Column, Corpus, Format, LabelledSet, RowOptions, WordVocabulary};
+use zoo_text::{Column, Corpus, Format, LabelledSet, RowOptions};
 use zoo_train::{
     Event, Manifest, OptimizerConfig, OptimizerName, Recipe, Record, number, read_events,
 };
@@ -357,13 +358,11 @@ fn image(bytes: &[u8]) -> bool {
         let before = ALLOCATOR.get_peak_memory();
         let most = pixels_memory(claimed_pixels(bytes), bytes.len());
         let folder = folder(&[("train/a/0.png", bytes)]);
-        let options = FolderOptions {
-            size: Some([4, 5]),
-            color: Color::Grey,
-        };
-        let resized = taken(read_image(&folder.path().join("train/a/0.png"), &options));
-        if let Some((pixels, shape)) = &resized {
-            assert_eq!((pixels.len(), *shape), (20, [1, 4, 5]));
+        let path = folder.path().join("train/a/0.png");
+        let resized = taken(zoo_codec::image::read(&path, Color::Grey))
+            .map(|picture| picture.resize([4, 5], Interpolation::Triangle));
+        if let Some(picture) = &resized {
+            assert_eq!(picture.samples().len(), 20);
         }
         // As it is: what the header says must be what is decoded.
         let options = FolderOptions::default();
@@ -749,7 +748,7 @@ fn tokenizer(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else {
         return false;
     };
-    let tokenizer = taken(zoo::language::tokenizer(text));
+    let tokenizer = taken(Tokenizer::parse(text));
     tokenizer.is_some_and(|tokenizer| {
         let known = |ids: &[u32]| ids.iter().all(|id| (*id as usize) < tokenizer.vocabulary());
         let long = "a".repeat(60) + &" hi".repeat(20);
@@ -760,18 +759,15 @@ fn tokenizer(bytes: &[u8]) -> bool {
             "<s><x> \u{301}\u{fdfa}<s>",
             &long,
         ] {
-            if let Some(ids) = taken(zoo::language::sentence(&tokenizer, text, 5)) {
+            if let Some(ids) = taken(tokenizer.sentence(text, 5)) {
                 assert!((1..=5).contains(&ids.len()), "{ids:?}");
                 assert!(known(&ids), "{ids:?}");
             }
-            if let Some(ids) = taken(tokenizer.corpus(text)) {
+            if let Some(ids) = taken(tokenizer.corpus(text, |_, _| Ok(()))) {
                 assert!(known(&ids), "{ids:?}");
             }
         }
-        let language = zoo::language::Language::Tokens {
-            tokenizer: Box::new(tokenizer),
-            stop: vec![0],
-        };
+        let language = Language::Tokenizer(Box::new(tokenizer));
         for prompt in ["hi", "", " a\n"] {
             let Some(ids) = taken(language.prompt(prompt)) else {
                 continue;

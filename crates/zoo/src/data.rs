@@ -7,7 +7,8 @@ use std::sync::Arc;
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use zoo_text::{PAD, SetKind};
+use zoo_codec::text::PAD;
+use zoo_text::SetKind;
 use zoo_train::{DidYouMean, Source, brief, check_keys, fields_of, from_table, nearest};
 
 use crate::error::{Error, chain};

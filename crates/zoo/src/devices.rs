@@ -6,10 +6,6 @@
 //! enumerated first and then opened with panics caught. (`Device::wgpu_options().init()` returns
 //! a `Result` too, but only once a process and device; this way opens again and again.)
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use burn::tensor::Device;
 #[cfg(feature = "wgpu")]
 use burn::tensor::DeviceKind;
@@ -225,27 +221,10 @@ fn cpuinfo_field(text: &str, field: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// How many [`catch_panic`]s are under way.
-static QUIET: AtomicUsize = AtomicUsize::new(0);
-
-/// Runs `work`; a panic becomes its message instead of a backtrace on stderr.
-///
-/// Backends panic where they should return an error, partly on threads of their own, so while
-/// `work` runs no thread of the process prints a panic.
+/// Runs `work`; a panic becomes its message instead of a backtrace on stderr: backends panic where
+/// they should return an error.
 pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if QUIET.load(Ordering::SeqCst) == 0 {
-                loud(info);
-            }
-        }));
-    });
-    QUIET.fetch_add(1, Ordering::SeqCst);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    QUIET.fetch_sub(1, Ordering::SeqCst);
-    result.map_err(|panic| Breakdown::new(&*panic).line)
+    zoo_codec::catch_panic(work).map_err(|panic| Breakdown::new(&*panic).line)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use zoo_train::{brief, brief_problem};
 
 use crate::data::Codec;
-use crate::language::{self, Language};
+use crate::language;
 use crate::registry::{self, Input, Kind, MODELS, Model};
 
 mod sentences;
@@ -306,8 +306,8 @@ pub fn write(model: &dyn Model, codec: &Codec) -> Result<Json, String> {
             let ids = by_name.map(|(id, name)| (name.clone(), json!(id)));
             config.insert("label2id".into(), Json::Object(ids.collect()));
         }
-        if let Some(language) = Language::of(codec).transpose()? {
-            let stop = language.stop();
+        if let Some(language) = language::of(codec).transpose()? {
+            let stop = language::stop(codec, &language);
             if let [token] = *stop {
                 config["eos_token_id"] = json!(token);
             } else if !stop.is_empty() {

@@ -5,7 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use burn::tensor::TensorData;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use zoo_codec::text::{CharVocabulary, Language, PAD, WordVocabulary};
 use zoo_report::insight::Insight;
+use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::rng::Stream;
 use zoo_train::{
@@ -15,7 +17,7 @@ use zoo_transformer::generate::{Sampling, generate};
 
 use crate::data::{Codec, normalise};
 use crate::devices::catch_panic;
-use crate::language::Language;
+use crate::language;
 use crate::registry::{Answer, Ready};
 use crate::sample::unit;
 
@@ -247,7 +249,7 @@ fn explain(
         } => {
             // Padding says nothing, and is not shown.
             let mut tokens = ids(&batch.input);
-            while tokens.len() > 1 && tokens.last() == Some(&zoo_text::PAD) {
+            while tokens.len() > 1 && tokens.last() == Some(&PAD) {
                 tokens.pop();
             }
             (row(&tokens), batch.target.iter::<i64>().next())
@@ -353,7 +355,7 @@ impl<'a> View<'a> {
             }
             Codec::Chars { chars, .. } => Self::Chars(CharVocabulary::from_chars(chars)?),
             Codec::Tokenizer { classes, .. } => Self::Tokens {
-                language: Language::of(codec).ok_or("a tokenizer has a language")??,
+                language: language::of(codec).ok_or("a tokenizer has a language")??,
                 classes,
             },
         })
@@ -431,7 +433,7 @@ impl<'a> View<'a> {
                 classes: [_, ..], ..
             } = self
             {
-                while tokens.len() > 1 && tokens.last() == Some(&zoo_text::PAD) {
+                while tokens.len() > 1 && tokens.last() == Some(&PAD) {
                     tokens.pop();
                 }
             }

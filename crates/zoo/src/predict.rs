@@ -4,13 +4,12 @@
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use zoo_images::{Color, FolderOptions};
-use zoo_text::WordVocabulary;
+use zoo_codec::image::{Color, Preprocessing, Resize, read};
+use zoo_codec::text::{Tokenizer, WordVocabulary};
 
 use crate::cli::PredictArgs;
-use crate::data::{Codec, normalise, pad};
+use crate::data::{Codec, pad};
 use crate::error::{Error, chain};
-use crate::language::{self, Tokenizer};
 use crate::output;
 use crate::progress::print_json;
 use crate::registry::Kind;
@@ -169,7 +168,7 @@ impl<'a> Reader<'a> {
                 classes,
                 ..
             } => {
-                let tokenizer = language::tokenizer(tokenizer).map_err(|problem| {
+                let tokenizer = Tokenizer::parse(tokenizer).map_err(|problem| {
                     Error::Request(format!("{}: {problem}", args.run.display()))
                 })?;
                 Ok(Self::Tokens {
@@ -198,15 +197,17 @@ impl<'a> Reader<'a> {
                 std,
                 ..
             } => {
-                let color = if *c == 1 { Color::Grey } else { Color::Rgb };
-                let options = FolderOptions {
-                    size: Some([*h, *w]),
-                    color,
+                let preprocessing = Preprocessing {
+                    color: if *c == 1 { Color::Grey } else { Color::Rgb },
+                    resize: Some(Resize::Exact([*h, *w])),
+                    mean: mean.clone(),
+                    std: std.clone(),
+                    ..Preprocessing::default()
                 };
-                let (pixels, _) = zoo_images::read_image(Path::new(input), &options)
+                let picture = read(Path::new(input), preprocessing.color)
                     .map_err(|error| Error::Request(chain(&error)))?;
-                let mut values = Vec::with_capacity(c * h * w);
-                normalise(&pixels, mean, std, &mut values);
+                let (values, _) = (preprocessing.apply(&picture))
+                    .map_err(|error| Error::Request(chain(&error)))?;
                 Ok(TensorData::new(values, [1, *c, *h, *w]))
             }
             Self::Words {
@@ -227,7 +228,7 @@ impl<'a> Reader<'a> {
                 ..
             } => {
                 check_no_file(input)?;
-                let ids = language::sentence(tokenizer, input, *max_length);
+                let ids = tokenizer.sentence(input, *max_length);
                 let ids = ids.map_err(Error::Request)?;
                 Ok(pad(std::iter::once(ids.as_slice()), ids.len()))
             }

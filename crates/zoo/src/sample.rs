@@ -1,18 +1,20 @@
 //! Continuing a text: `zoo sample RUN`.
 
+use zoo_codec::text::{Language, Streaming};
 use zoo_train::rng::Stream;
 use zoo_transformer::generate::{Sampling, generate};
 
 use crate::cli::SampleArgs;
+use crate::data::Codec;
 use crate::error::Error;
-use crate::language::{Language, Streaming};
+use crate::language;
 use crate::output;
 use crate::saved::Saved;
 
 /// Prints the prompt and its continuation as it is made.
 pub fn run(args: &SampleArgs) -> Result<(), Error> {
     let saved = Saved::open(&args.run, args.backend.as_deref())?;
-    let (Some(mut decoder), Some(language)) = (saved.ready.decoder(), Language::of(&saved.codec))
+    let (Some(mut decoder), Some(language)) = (saved.ready.decoder(), language::of(&saved.codec))
     else {
         return Err(Error::Request(format!(
             "{} holds no decoder of text; predict is for classifiers",
@@ -30,7 +32,7 @@ pub fn run(args: &SampleArgs) -> Result<(), Error> {
             "--prompt is empty: a decoder needs a token to continue from",
         ));
     }
-    let stop = stop(args, &language)?;
+    let stop = stop(args, &saved.codec, &language)?;
 
     let (mut written, mut text) = Streaming::new(&language, &args.prompt, &prompt);
     let print = |piece: &str| {
@@ -101,11 +103,11 @@ fn sampling(args: &SampleArgs) -> Result<Sampling, Error> {
 }
 
 /// The tokens that end the text: the model's own, and those of `--stop`.
-fn stop(args: &SampleArgs, language: &Language) -> Result<Vec<u32>, Error> {
-    let mut stop = language.stop();
+fn stop(args: &SampleArgs, codec: &Codec, language: &Language) -> Result<Vec<u32>, Error> {
+    let mut stop = language::stop(codec, language);
     for text in &args.stop {
         let tokens = language
-            .encode(text)
+            .plain(text)
             .map_err(|problem| Error::Request(format!("--stop: {problem}")))?;
         match tokens[..] {
             [token] => stop.push(token),

@@ -6,14 +6,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use toml::Value;
-use zoo_text::{CharVocabulary, PAD, WordVocabulary};
+use zoo_codec::text::{CharVocabulary, MOST_TOKENIZER_BYTES, PAD, Tokenizer, WordVocabulary};
 use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run, brief, brief_problem};
 
 use crate::data::{Codec, Facts};
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
-use crate::language;
 use crate::pretrained;
 use crate::registry::{self, Input, Kind, Model, Ready, size};
 use crate::resume;
@@ -200,7 +199,7 @@ impl Config {
         let vocabulary = match &self.codec {
             Codec::Words { words, .. } => words.lines().count(),
             Codec::Tokenizer { tokenizer, .. } => {
-                let tokenizer = language::tokenizer(tokenizer)?;
+                let tokenizer = Tokenizer::parse(tokenizer)?;
                 pads_unknown = tokenizer.is_unknown(PAD);
                 tokenizer.vocabulary()
             }
@@ -256,7 +255,7 @@ impl Config {
 /// # Errors
 /// A file that cannot be read, or is larger than any configuration.
 pub(crate) fn read_config(folder: &Path) -> io::Result<String> {
-    let most = hub::MOST_CONFIG_BYTES + 2 * language::MOST_BYTES;
+    let most = hub::MOST_CONFIG_BYTES + 2 * MOST_TOKENIZER_BYTES;
     zoo_files::read_text(&folder.join(CONFIG_FILE), most)
 }
 

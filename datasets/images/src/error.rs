@@ -2,7 +2,8 @@
 
 use crate::SETS;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use zoo_codec::image::{MAX_SIDE, PictureError};
 
 /// Why images cannot be had. Causes from below are in `source()` and not repeated in the message.
 #[derive(Debug, thiserror::Error)]
@@ -46,20 +47,14 @@ pub enum ImageError {
         /// What to do.
         next: String,
     },
-    /// A file of an image folder is no image that can be decoded.
-    #[error("{}: expected a PNG or JPEG image, found one that does not decode; \
-             replace or remove the file", path.display())]
-    Decode {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    /// A file of an image folder gives no picture.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// An image size was asked for that no image can have.
     #[error(
         "data.size = [{height}, {width}] is out of range: \
              height and width must each be 1 to {}",
-        crate::decode::MAX_SIDE
+        MAX_SIDE
     )]
     Size {
         /// Height asked for, in pixels.
@@ -67,6 +62,15 @@ pub enum ImageError {
         /// Width asked for, in pixels.
         width: usize,
     },
+}
+
+/// A file or folder beside the pictures that cannot be read.
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> ImageError {
+    ImageError::Read {
+        path: path.into(),
+        next: "check that it exists and may be read".into(),
+        source,
+    }
 }
 
 fn set_names() -> String {

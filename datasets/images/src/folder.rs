@@ -11,8 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use zoo_codec::image::{Color, Interpolation, MAX_SIDE, decode, dimensions, read_bytes};
 
-use crate::decode::{check_size, decode, dimensions, read_file, unreadable};
+use crate::error::unreadable;
 use crate::listing::{PassedOver, count_loose, is_ignored, pictures};
 use crate::{ImageError, ImageSet, Items, LabeledImage};
 
@@ -36,27 +37,6 @@ pub struct FolderOptions {
     pub size: Option<[usize; 2]>,
     /// What a pixel is made of.
     pub color: Color,
-}
-
-/// What a pixel is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Color {
-    /// Red, green and blue: three channels.
-    #[default]
-    Rgb,
-    /// Luma (Rec. 601, rounded as PIL does): one channel.
-    Grey,
-}
-
-impl Color {
-    /// Number of channels.
-    pub fn channels(self) -> usize {
-        match self {
-            Color::Rgb => 3,
-            Color::Grey => 1,
-        }
-    }
 }
 
 /// An image folder, opened.
@@ -87,7 +67,7 @@ pub fn open_folder(path: &Path, options: &FolderOptions) -> Result<ImageFolder, 
     if train == path {
         check_whole(path, &names)?;
     }
-    let mut list = |folder: &Path| {
+    let mut list = |folder: &Path| -> Result<Files, ImageError> {
         let (files, passed_over) = Files::list(folder, &names, options)?;
         let loose = count_loose(folder)?;
         if loose > 0 {
@@ -109,7 +89,7 @@ pub fn open_folder(path: &Path, options: &FolderOptions) -> Result<ImageFolder, 
     let first = train_files.path(0);
     let [height, width] = match options.size {
         Some(size) => check_size(size)?,
-        None => dimensions(&first, &read_file(&first)?)?,
+        None => dimensions(&first, &read_bytes(&first)?)?,
     };
     let shape = [options.color.channels(), height, width];
     let labels: Vec<String> = names
@@ -323,7 +303,7 @@ impl Files {
         shape: [usize; 3],
     ) -> Result<Cow<'_, [u8]>, ImageError> {
         let path = self.path(index);
-        let bytes = read_file(&path)?;
+        let bytes = read_bytes(&path)?;
         let [height, width] = dimensions(&path, &bytes)?;
         if self.options.size.is_none() {
             self.check_shape(path, shape, [shape[0], height, width])?;
@@ -339,11 +319,16 @@ impl Files {
         let path = self.path(index);
         // Data is summed before it is trained on, by way of `bytes`: what that checks need not be
         // checked again at every pass.
-        let bytes = read_file(&path)?;
-        let (pixels, found) = decode(&path, &bytes, self.options.size, self.options.color)?;
-        self.check_shape(path, shape, found)?;
+        let bytes = read_bytes(&path)?;
+        let picture = decode(&path, &bytes, self.options.color)?;
+        let picture = match self.options.size {
+            Some(size) => picture.resize(size, Interpolation::Triangle),
+            None => picture,
+        };
+        let [height, width] = picture.size();
+        self.check_shape(path, shape, [self.options.color.channels(), height, width])?;
         Ok(LabeledImage {
-            pixels,
+            pixels: picture.into_channel_major(),
             label: self.images[index].1,
         })
     }
@@ -369,6 +354,16 @@ impl Files {
                 .into(),
             path,
         })
+    }
+}
+
+/// Refuses a size that no image can have.
+fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
+    let [height, width] = size;
+    if size.iter().all(|side| (1..=MAX_SIDE).contains(side)) {
+        Ok(size)
+    } else {
+        Err(ImageError::Size { height, width })
     }
 }
 

@@ -10,9 +10,9 @@
 //! The set is no stand-in for MNIST. It is made so that a better model visibly does better; see
 //! [`DIFFICULTY`].
 
+use crate::draws::Draws;
 use crate::strokes::{Point, Stroke, VARIANTS};
 use crate::{Memory, Split};
-use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::thread;
 
 /// Height and width of an image, in pixels.
@@ -120,7 +120,7 @@ fn label(index: usize) -> u8 {
 /// Draws item `index` of `split` into `image`, row by row.
 fn draw(split: Split, index: usize, image: &mut [u8]) {
     let d = &DIFFICULTY;
-    let mut rng = Draws::new(SEED, split, index);
+    let mut rng = Draws::new(SEED, 2 * index as u64 + u64::from(split == Split::Test));
     let variants = VARIANTS[usize::from(label(index))];
     let strokes = variants[rng.below(variants.len())];
     let distortion = Distortion::random(&mut rng);
@@ -275,51 +275,6 @@ fn distance(point: Point, from: Point, to: Point) -> f32 {
     };
     let [ex, ey] = [px - t * dx, py - t * dy];
     (ex * ex + ey * ey).sqrt()
-}
-
-/// The random draws of one item, taken straight from the generator's published stream, so that
-/// they do not change with the version of a library.
-struct Draws(Xoshiro256PlusPlus);
-
-impl Draws {
-    fn new(seed: u64, split: Split, index: usize) -> Self {
-        let stream = 2 * index as u64 + u64::from(split == Split::Test);
-        Self(Xoshiro256PlusPlus::seed_from_u64(
-            seed.rotate_left(32) ^ stream,
-        ))
-    }
-
-    /// 0..1, in steps of 2^-24.
-    fn unit(&mut self) -> f32 {
-        (self.0.next_u64() >> 40) as f32 / (1u32 << 24) as f32
-    }
-
-    fn between(&mut self, [low, high]: [f32; 2]) -> f32 {
-        low + (high - low) * self.unit()
-    }
-
-    fn around(&mut self, amplitude: f32) -> f32 {
-        self.between([-amplitude, amplitude])
-    }
-
-    /// 0, 1, …, `count - 1`.
-    fn below(&mut self, count: usize) -> usize {
-        (self.unit() * count as f32) as usize
-    }
-
-    /// Sine and cosine of an angle of at most `degrees` either way.
-    fn angle(&mut self, degrees: f32) -> (f32, f32) {
-        let (sin, cos) = f64::from(self.around(degrees)).to_radians().sin_cos();
-        (sin as f32, cos as f32)
-    }
-
-    /// Nearly normal, mean 0 and variance 1: four 16-bit uniforms of one word, summed.
-    fn bell(&mut self) -> f32 {
-        let word = self.0.next_u64();
-        let sum: u64 = (0..4).map(|part| (word >> (16 * part)) & 0xffff).sum();
-        // Each uniform has mean 1/2 and variance 1/12, so four have 2 and 1/3.
-        (sum as f32 / 65535.0 - 2.0) * 3f32.sqrt()
-    }
 }
 
 #[cfg(test)]

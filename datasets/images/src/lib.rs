@@ -19,21 +19,17 @@
 
 mod augment;
 mod cifar10;
-mod container;
-mod decode;
 mod error;
 mod folder;
 mod glyphs;
 mod idx;
 mod listing;
-mod scans;
 mod sets;
 mod strokes;
 
 pub use augment::Augment;
-pub use decode::read_image;
 pub use error::ImageError;
-pub use folder::{Color, FolderOptions, ImageFolder, open_folder};
+pub use folder::{FolderOptions, ImageFolder, open_folder};
 pub use sets::{SETS, SetInfo, Source, find, open};
 
 use burn::data::dataset::Dataset;

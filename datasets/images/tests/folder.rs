@@ -12,9 +12,8 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 use tempfile::TempDir;
-use zoo_images::{
-    Color, FolderOptions, ImageError, ImageSet, Split, open, open_folder, read_image,
-};
+use zoo_codec::image::{Color, Interpolation, PictureError, read};
+use zoo_images::{FolderOptions, ImageError, ImageSet, Split, open, open_folder};
 
 const RED: [u8; 3] = [250, 0, 0];
 const TEAL: [u8; 3] = [0, 100, 200];
@@ -54,7 +53,7 @@ fn open_train(path: &Path, options: &FolderOptions) -> Result<ImageSet, ImageErr
 }
 
 #[track_caller]
-fn assert_says(error: &ImageError, parts: &[&str]) {
+fn assert_says(error: &dyn Error, parts: &[&str]) {
     let message = error.to_string();
     for part in parts {
         assert!(message.contains(part), "`{part}` is not in: {message}");
@@ -89,9 +88,12 @@ fn channel_major_keeps_rows_and_columns() {
     let path = dir.path().join("a.png");
     let image = RgbImage::from_fn(3, 2, |x, y| Rgb([10 * y as u8 + x as u8, 100, 200]));
     image.save(&path).unwrap();
-    let (pixels, shape) = read_image(&path, &default()).unwrap();
-    assert_eq!(shape, [3, 2, 3]);
-    assert_eq!(pixels[..7], [0, 1, 2, 10, 11, 12, 100]);
+    let picture = read(&path, Color::Rgb).unwrap();
+    assert_eq!((picture.size(), picture.color()), ([2, 3], Color::Rgb));
+    assert_eq!(
+        picture.into_channel_major()[..7],
+        [0, 1, 2, 10, 11, 12, 100]
+    );
 }
 
 #[test]
@@ -119,7 +121,9 @@ fn shrinking_averages_and_does_not_skip_pixels() {
     let path = dir.path().join("checks.png");
     let checks = RgbImage::from_fn(64, 64, |x, y| Rgb([255 * ((x + y) % 2) as u8; 3]));
     checks.save(&path).unwrap();
-    let (pixels, _) = read_image(&path, &options(Some([8, 8]), Color::Grey)).unwrap();
+    let picture = read(&path, Color::Grey).unwrap();
+    let picture = picture.resize([8, 8], Interpolation::Triangle);
+    let pixels = picture.samples();
     assert!(pixels.iter().all(|p| p.abs_diff(127) < 4), "{pixels:?}");
 }
 
@@ -187,7 +191,10 @@ fn a_file_that_vanished_is_named() {
     let set = open_train(dir.path(), &default()).unwrap();
     fs::remove_file(dir.path().join("train/dog/a.png")).unwrap();
     let error = set.get(2).unwrap_err();
-    assert!(matches!(error, ImageError::Read { .. }));
+    assert!(matches!(
+        error,
+        ImageError::Picture(PictureError::Read { .. })
+    ));
     assert_says(&error, &["train/dog/a.png", "check that it exists"]);
 }
 
@@ -294,8 +301,7 @@ fn an_image_that_claims_too_many_pixels_is_refused_unread() {
         (long, ["sides of at most 16384", "1x16385 pixels"]),
     ] {
         fs::write(&path, bytes).unwrap();
-        let sized = options(Some([2, 2]), Color::Rgb);
-        assert_says(&read_image(&path, &sized).unwrap_err(), &parts);
+        assert_says(&read(&path, Color::Rgb).unwrap_err(), &parts);
         let error = open_folder(dir.path(), &default()).unwrap_err();
         assert_says(&error, &parts);
     }
@@ -319,7 +325,7 @@ fn a_file_on_which_its_decoder_panics_is_named() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("0.jpg");
     fs::write(&path, jpeg).unwrap();
-    let error = read_image(&path, &default()).unwrap_err();
+    let error = read(&path, Color::Rgb).unwrap_err();
     assert_says(&error, &["0.jpg", "does not decode"]);
     assert!(error.source().is_some());
 }

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use thiserror::Error;
+use zoo_codec::text::VocabularyError;
 
 use crate::Split;
 use crate::columns::SEPARATED_OTHERWISE;
@@ -126,28 +127,9 @@ pub enum TextError {
         label: String,
     },
 
-    /// A text holds a character that the vocabulary lacks.
-    #[error(
-        "character {character:?} at byte {byte} is not in the vocabulary; use characters from the \
-         training text: {known}"
-    )]
-    UnknownChar {
-        /// The character.
-        character: char,
-        /// Its place in the text given, in bytes from 0.
-        byte: usize,
-        /// Some of the characters that the vocabulary has.
-        known: String,
-    },
-
-    /// A saved vocabulary cannot be one of ours.
-    #[error("vocabulary: {place}: {problem}; it must be as it was saved with the run")]
-    Vocabulary {
-        /// Where in it.
-        place: String,
-        /// What is wrong.
-        problem: String,
-    },
+    /// A vocabulary cannot be made, is damaged, or lacks a character.
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
 
     /// A setting is out of its range.
     #[error("{name} = {found}: expected {expected}")]

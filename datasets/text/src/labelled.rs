@@ -63,7 +63,7 @@ impl LabelledLines {
     }
 
     /// Every text in the file's order, e.g. for
-    /// [`WordVocabulary::build`](crate::WordVocabulary::build).
+    /// [`WordVocabulary::build`](zoo_codec::text::WordVocabulary::build).
     pub fn sentences(&self) -> impl Iterator<Item = &str> {
         self.rows
             .iter()

@@ -22,13 +22,11 @@ mod sets;
 mod sums;
 mod table;
 mod windows;
-mod words;
 
-pub use chars::{CharVocabulary, Corpus};
+pub use chars::Corpus;
 pub use columns::Column;
 pub use error::{LineFault, TextError};
 pub use labelled::{LabeledText, LabelledLines, LabelledSet, RowOptions};
 pub use sets::{Format, Location, PublishedFile, SETS, SetInfo, SetKind, Split, find};
 pub use sums::{Problem, Sums};
 pub use windows::{Tokens, Window, Windows};
-pub use words::{PAD, UNKNOWN, WordVocabulary};

@@ -11,7 +11,9 @@
 use burn::data::dataset::Dataset;
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use crate::{CharVocabulary, Split, TextError};
+use zoo_codec::text::CharVocabulary;
+
+use crate::{Split, TextError};
 
 /// Every character of a problem, in the order of their ids.
 const CHARS: &str = "+0123456789=";

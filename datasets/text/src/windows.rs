@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use burn::data::dataset::Dataset;
+use zoo_codec::text::VocabularyError;
 
 use crate::TextError;
 
@@ -30,8 +31,8 @@ impl Tokens {
     /// The first error that `ids` gives.
     pub(crate) fn collect(
         vocabulary_size: usize,
-        ids: impl Iterator<Item = Result<u32, TextError>>,
-    ) -> Result<Self, TextError> {
+        ids: impl Iterator<Item = Result<u32, VocabularyError>>,
+    ) -> Result<Self, VocabularyError> {
         if vocabulary_size <= 256 {
             let ids = ids.map(|id| id.map(|id| id as u8));
             Ok(Tokens::Narrow(ids.collect::<Result<_, _>>()?))

@@ -3,7 +3,8 @@
 use std::{env, path::PathBuf};
 
 use burn::data::dataset::Dataset;
-use zoo_text::{Corpus, Format, LabelledSet, Split, WordVocabulary, find};
+use zoo_codec::text::WordVocabulary;
+use zoo_text::{Corpus, Format, LabelledSet, Split, find};
 
 /// The data directory, if it holds the set; otherwise says that the test is skipped. Where
 /// `ZOO_REQUIRE_DATA=1`, missing data is a failure.

@@ -2,7 +2,7 @@
 //! Bidirectional Transformers for Language Understanding"), as a classifier of sentences or as a
 //! sentence encoder (Reimers and Gurevych 2019, "Sentence-BERT").
 //!
-//! Norms come after each sub-layer; positions and segments are learned; GELU is exact. Tensors
+//! Norms come after each sub-layer; positions and segments are learned. Tensors
 //! correspond one to one to those of Hugging Face's `BertForSequenceClassification`, and of its
 //! `BertModel(add_pooling_layer=False)` for a sentence encoder: [`BertConfig::origin_name`].
 //! [`hugging_face`] holds the configuration as its files spell it.
@@ -14,28 +14,27 @@
 
 pub mod hugging_face;
 
+use std::ops::RangeInclusive;
+
 use burn::module::Module;
-use burn::nn::{
-    Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear,
-};
+use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-use zoo_kernels::{Activation, Attend, MASKED, layer_norm, linear, self_attention};
+use zoo_kernels::{Attend, MASKED, layer_norm, linear, self_attention, silu};
 
-use crate::block::{INITIAL_STD, init_linear, normal};
-use crate::check;
+use crate::block::{INITIAL_STD, init_embedding, init_linear};
+use crate::range::{self, LAYERS, SIZES};
+
+pub use crate::pooling::Pooling;
 
 // b batch, t positions, c width, f hidden width of the feed-forward, n outputs.
 
-/// The largest size accepted: far above any use, far below an overflow of a tensor's size.
-const LARGEST: usize = 1 << 24;
+/// No non-linearity behind a layer.
+const NOTHING: zoo_kernels::Activation = zoo_kernels::Activation::None;
 
-/// The most layers accepted, for the same reasons.
-const DEEPEST: usize = 1024;
-
-/// The most classes accepted, for the same reasons.
-const MOST_CLASSES: usize = 65_536;
+/// The numbers of classes accepted: far above any use, far below an overflow of a tensor's size.
+const CLASSES: RangeInclusive<usize> = 1..=65_536;
 
 /// Beginnings and ends of names of tensors that a published file may hold beyond a model's: the
 /// heads of pre-training, the buffers of positions and of segments that are used where none are given
@@ -67,15 +66,27 @@ pub struct BertConfig {
     pub width: usize,
     /// Width inside the feed-forward, 1..=16777216; four times `width` in BERT.
     pub hidden: usize,
+    /// What stands between the two layers of a feed-forward.
+    #[serde(default)]
+    pub activation: Activation,
     /// Probability of zeroing an embedding, an attention weight, a sub-layer's output or a pooled
     /// value, 0 <= p < 1.
     pub dropout: f64,
+    /// That of a pooled value, if another, 0 <= p < 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier_dropout: Option<f64>,
     /// Added to the variance in every norm, above 0 and at most 1.
     pub layer_norm_eps: f64,
     /// The token that fills a batch's shorter sentences; below `vocab_size`.
     pub pad_token: usize,
     /// What is made of the positions' vectors.
     pub head: Head,
+    /// How a sentence encoder makes one vector of them; without effect on a classifier.
+    #[serde(default = "mean")]
+    pub pooling: Pooling,
+    /// Whether a sentence encoder scales that vector to length one; without effect on a classifier.
+    #[serde(default = "yes")]
+    pub normalize: bool,
     /// Number of classes, 1..=65536; without effect on a sentence encoder.
     pub num_classes: usize,
 }
@@ -87,9 +98,46 @@ pub enum Head {
     /// Logits of classes, from the first position (BERT, section 4.1), where the tokenizer puts
     /// `[CLS]`. Before the classifier comes the pooler, a layer with tanh that pre-training left.
     Classifier,
-    /// The mean over the positions that are not padded, scaled to length one. The pooler that a
-    /// file may hold is not used and not part of the model.
+    /// One vector, by [`BertConfig::pooling`] and [`BertConfig::normalize`]. The pooler that a file
+    /// may hold is not used and not part of the model.
     SentenceEmbedding,
+}
+
+/// What stands between the two layers of a feed-forward, by Hugging Face's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x Φ(x) with the normal distribution Φ, as in BERT. Configurations older than the key mean
+    /// this one.
+    #[default]
+    Gelu,
+    /// Φ approximated by tanh; also called `gelu_pytorch_tanh`.
+    GeluNew,
+    /// max(0, x)
+    Relu,
+    /// x / (1 + exp(-x)); also called `swish`.
+    Silu,
+}
+
+impl Activation {
+    /// A layer and what stands behind it: `x [r, i]` -> `[r, o]`
+    fn after(self, layer: &Linear, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Gelu => linear(layer, x, zoo_kernels::Activation::Gelu),
+            Self::GeluNew => linear(layer, x, zoo_kernels::Activation::GeluTanh),
+            Self::Relu => linear(layer, x, zoo_kernels::Activation::Relu),
+            Self::Silu => silu(linear(layer, x, NOTHING)),
+        }
+    }
+}
+
+/// The older configurations' way to make a sentence's vector.
+fn mean() -> Pooling {
+    Pooling::Mean
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Every named configuration: the table behind lists and sweeps.
@@ -147,10 +195,14 @@ impl BertConfig {
             num_heads: width / 64,
             width,
             hidden: 4 * width,
+            activation: Activation::Gelu,
             dropout: 0.1,
+            classifier_dropout: None,
             layer_norm_eps: 1e-12,
             pad_token: 0,
             head: Head::Classifier,
+            pooling: Pooling::Mean,
+            normalize: true,
             num_classes: 2,
         }
     }
@@ -181,34 +233,24 @@ impl BertConfig {
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        for (key, value, most) in [
-            ("vocab_size", self.vocab_size, LARGEST),
-            ("max_length", self.max_length, LARGEST),
-            ("type_vocab_size", self.type_vocab_size, LARGEST),
-            ("num_layers", self.num_layers, DEEPEST),
-            ("width", self.width, LARGEST),
-            ("hidden", self.hidden, LARGEST),
-            ("num_classes", self.num_classes, MOST_CLASSES),
+        for (key, value, allowed) in [
+            ("vocab_size", self.vocab_size, SIZES),
+            ("max_length", self.max_length, SIZES),
+            ("type_vocab_size", self.type_vocab_size, SIZES),
+            ("num_layers", self.num_layers, LAYERS),
+            ("width", self.width, SIZES),
+            ("hidden", self.hidden, SIZES),
+            ("num_classes", self.num_classes, CLASSES),
         ] {
-            if !(1..=most).contains(&value) {
-                return Err(format!("model.{key}: expected 1 to {most}, got {value}"));
-            }
+            range::count(key, value, allowed)?;
         }
-        check::heads_divide_width(self.num_heads, self.width)?;
-        check::dropout(self.dropout)?;
-        if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps <= 1.0) {
-            return Err(format!(
-                "model.layer_norm_eps: expected above 0 and at most 1, got {}",
-                self.layer_norm_eps
-            ));
+        range::divisor("num_heads", self.num_heads, ("width", self.width))?;
+        range::probability("dropout", self.dropout)?;
+        if let Some(dropout) = self.classifier_dropout {
+            range::probability("classifier_dropout", dropout)?;
         }
-        if self.pad_token >= self.vocab_size {
-            return Err(format!(
-                "model.pad_token: expected a token below model.vocab_size = {}, got {}",
-                self.vocab_size, self.pad_token
-            ));
-        }
-        Ok(())
+        range::epsilon("layer_norm_eps", self.layer_norm_eps)?;
+        range::token("pad_token", self.pad_token, self.vocab_size)
     }
 
     /// A model with fresh weights: normal with deviation 0.02, biases zero, norms the identity.
@@ -221,11 +263,7 @@ impl BertConfig {
         }
         let width = self.width;
         let dense = |inputs, outputs| init_linear(inputs, outputs, INITIAL_STD, true, device);
-        let embedding = |rows| {
-            EmbeddingConfig::new(rows, width)
-                .with_initializer(normal(INITIAL_STD))
-                .init(device)
-        };
+        let embedding = |rows| init_embedding(rows, width, device);
         let is_classifier = self.head == Head::Classifier;
         Bert {
             embeddings: Embeddings {
@@ -247,12 +285,15 @@ impl BertConfig {
                         output: self.init_output(width, device),
                     },
                     intermediate: dense(width, self.hidden),
+                    activation: self.activation,
                     output: self.init_output(self.hidden, device),
                 })
                 .collect(),
             pooler: is_classifier.then(|| dense(width, width)),
-            dropout: self.init_dropout(),
+            dropout: DropoutConfig::new(self.classifier_dropout.unwrap_or(self.dropout)).init(),
             classifier: is_classifier.then(|| dense(width, self.num_classes)),
+            pooling: self.pooling,
+            normalize: self.normalize,
             pad_token: self.pad_token,
         }
     }
@@ -301,14 +342,23 @@ impl BertConfig {
 /// BERT with a classifier, or as a sentence encoder. Made by [`BertConfig::init`].
 #[derive(Module, Debug)]
 pub struct Bert {
-    embeddings: Embeddings,
-    layer: Vec<Layer>,
+    /// Words, positions and segments.
+    pub embeddings: Embeddings,
+    /// The layers.
+    pub layer: Vec<Layer>,
     /// Where there is a classifier.
-    pooler: Option<Linear>,
-    dropout: Dropout,
+    pub pooler: Option<Linear>,
+    /// Before what follows.
+    pub dropout: Dropout,
     /// None in a sentence encoder.
-    classifier: Option<Linear>,
-    pad_token: usize,
+    pub classifier: Option<Linear>,
+    /// Of a sentence encoder.
+    #[module(skip)]
+    pub pooling: Pooling,
+    /// Of a sentence encoder.
+    pub normalize: bool,
+    /// The token that fills a batch's shorter sentences.
+    pub pad_token: usize,
 }
 
 impl Bert {
@@ -401,36 +451,41 @@ impl Bert {
         let ([b, t], [_, c]) = (padding.dims(), x.dims());
         let x = x.reshape([b, t, c]);
         let (Some(pooler), Some(classifier)) = (&self.pooler, &self.classifier) else {
-            return unit_mean(x, padding);
+            let pooled = self.pooling.forward(x, padding);
+            return match self.normalize {
+                true => unit(pooled),
+                false => pooled,
+            };
         };
         let first = x.narrow(1, 0, 1).reshape([b, c]);
-        let pooled = linear(pooler, first, Activation::None).tanh();
-        linear(classifier, self.dropout.forward(pooled), Activation::None)
+        let pooled = linear(pooler, first, NOTHING).tanh();
+        linear(classifier, self.dropout.forward(pooled), NOTHING)
     }
 }
 
-/// The mean of `x [b, t, c]` over the positions not in `padding [b, t]`, scaled to length one ->
-/// `[b, c]`.
-fn unit_mean(x: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<2> {
-    let kept = padding.bool_not().float().cast(x.dtype()); // [b, t]
-    // At least one, so that a sentence of padding alone does not divide by zero; nor does it below,
-    // where the bound is PyTorch's for a length (1e-12), squared: a root has no gradient at zero.
-    let count = kept.clone().sum_dim(1).clamp_min(1.0); // [b, 1]
-    let mean = (x * kept.unsqueeze_dim(2)).sum_dim(1).squeeze_dim::<2>(1) / count;
-    let length = mean.clone().square().sum_dim(1).clamp_min(1e-24).sqrt(); // [b, 1]
-    mean / length
+/// Every row of `x [b, c]` scaled to length one.
+fn unit(x: Tensor<2>) -> Tensor<2> {
+    // The bound is PyTorch's for a length (1e-12), squared, so that zeros stay zeros: a root has no
+    // gradient at zero.
+    let length = x.clone().square().sum_dim(1).clamp_min(1e-24).sqrt(); // [b, 1]
+    x / length
 }
 
 /// Words, positions and segments (figure 2 of the paper), and a norm.
 #[derive(Module, Debug)]
-struct Embeddings {
-    word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    token_type_embeddings: Embedding,
-    layer_norm: LayerNorm,
-    dropout: Dropout,
+pub struct Embeddings {
+    /// Vectors of the tokens.
+    pub word_embeddings: Embedding,
+    /// Vectors of the positions.
+    pub position_embeddings: Embedding,
+    /// Vectors of the segments.
+    pub token_type_embeddings: Embedding,
+    /// Normalises the sum.
+    pub layer_norm: LayerNorm,
+    /// Before what follows.
+    pub dropout: Dropout,
     /// The norm's.
-    epsilon: f64,
+    pub epsilon: f64,
 }
 
 impl Embeddings {
@@ -458,36 +513,48 @@ impl Embeddings {
 
 /// Self-attention and a feed-forward, each followed by [`Output`].
 #[derive(Module, Debug)]
-struct Layer {
-    attention: Attention,
-    intermediate: Linear,
-    output: Output,
+pub struct Layer {
+    /// Mixes positions.
+    pub attention: Attention,
+    /// Into the hidden layer of the feed-forward.
+    pub intermediate: Linear,
+    /// Behind it.
+    #[module(skip)]
+    pub activation: Activation,
+    /// Out of the sub-layer.
+    pub output: Output,
 }
 
 impl Layer {
     /// `x [b·t, c]`, additive `mask [b, t]` of the positions attended to -> `[b·t, c]`
     fn forward(&self, x: Tensor<2>, batch: usize, mask: &Tensor<2>) -> Tensor<2> {
         let x = self.attention.forward(x, batch, mask);
-        let hidden = linear(&self.intermediate, x.clone(), Activation::Gelu); // [b·t, f]
+        let hidden = self.activation.after(&self.intermediate, x.clone()); // [b·t, f]
         self.output.forward(hidden, x)
     }
 }
 
 /// Multi-head self-attention (Vaswani et al. 2017, section 3.2.2).
 #[derive(Module, Debug)]
-struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    dropout: Dropout,
-    num_heads: usize,
-    output: Output,
+pub struct Attention {
+    /// Makes queries.
+    pub query: Linear,
+    /// Makes keys.
+    pub key: Linear,
+    /// Makes values.
+    pub value: Linear,
+    /// Before what follows.
+    pub dropout: Dropout,
+    /// Heads.
+    pub num_heads: usize,
+    /// Out of the sub-layer.
+    pub output: Output,
 }
 
 impl Attention {
     fn forward(&self, x: Tensor<2>, batch: usize, mask: &Tensor<2>) -> Tensor<2> {
-        let qkv = [&self.query, &self.key, &self.value]
-            .map(|layer| linear(layer, x.clone(), Activation::None));
+        let qkv =
+            [&self.query, &self.key, &self.value].map(|layer| linear(layer, x.clone(), NOTHING));
         let how = Attend {
             batch,
             heads: self.num_heads,
@@ -502,20 +569,21 @@ impl Attention {
 
 /// The end of a sub-layer: a projection, the residual and the norm of both.
 #[derive(Module, Debug)]
-struct Output {
-    dense: Linear,
-    layer_norm: LayerNorm,
-    dropout: Dropout,
+pub struct Output {
+    /// The projection.
+    pub dense: Linear,
+    /// Normalises the sum.
+    pub layer_norm: LayerNorm,
+    /// Before what follows.
+    pub dropout: Dropout,
     /// The norm's.
-    epsilon: f64,
+    pub epsilon: f64,
 }
 
 impl Output {
     /// `x [b·t, i]`, `residual [b·t, c]` -> `[b·t, c]`
     fn forward(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-        let x = self
-            .dropout
-            .forward(linear(&self.dense, x, Activation::None));
+        let x = self.dropout.forward(linear(&self.dense, x, NOTHING));
         layer_norm(&self.layer_norm, self.epsilon, x + residual)
     }
 }

@@ -5,7 +5,10 @@
 // c = h·d width, f hidden width of the feed-forward.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
+use burn::nn::{
+    Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig,
+    Linear,
+};
 use burn::tensor::{Device, Tensor};
 use zoo_kernels::{Activation, Attend, attention, causal_mask, layer_norm, linear, self_attention};
 
@@ -41,11 +44,15 @@ pub(crate) struct BlockConfig {
 
 /// `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
 #[derive(Module, Debug)]
-pub(crate) struct Block {
-    ln_1: LayerNorm,
-    attn: SelfAttention,
-    ln_2: LayerNorm,
-    mlp: FeedForward,
+pub struct Block {
+    /// Before attention.
+    pub ln_1: LayerNorm,
+    /// Mixes positions.
+    pub attn: SelfAttention,
+    /// Before the feed-forward.
+    pub ln_2: LayerNorm,
+    /// At every position alike.
+    pub mlp: FeedForward,
 }
 
 impl BlockConfig {
@@ -98,13 +105,17 @@ impl Block {
 
 /// Multi-head self-attention (Vaswani et al. 2017, section 3.2.2).
 #[derive(Module, Debug)]
-struct SelfAttention {
+pub struct SelfAttention {
     /// Query, key and value in one product, `[c, 3c]`, in this order.
-    c_attn: Linear,
-    c_proj: Linear,
-    attn_dropout: Dropout,
-    resid_dropout: Dropout,
-    num_heads: usize,
+    pub c_attn: Linear,
+    /// Back into the residual stream.
+    pub c_proj: Linear,
+    /// Of attention weights.
+    pub attn_dropout: Dropout,
+    /// Of what is added to the residual stream.
+    pub resid_dropout: Dropout,
+    /// Heads.
+    pub num_heads: usize,
 }
 
 impl SelfAttention {
@@ -149,12 +160,16 @@ impl SelfAttention {
 
 /// Two layers with an activation between, at every position alike.
 #[derive(Module, Debug)]
-struct FeedForward {
-    c_fc: Linear,
-    c_proj: Linear,
+pub struct FeedForward {
+    /// Into the hidden layer.
+    pub c_fc: Linear,
+    /// Back into the residual stream.
+    pub c_proj: Linear,
+    /// Between the two layers.
     #[module(skip)]
-    activation: Activation,
-    dropout: Dropout,
+    pub activation: Activation,
+    /// Of what is added to the residual stream.
+    pub dropout: Dropout,
 }
 
 impl FeedForward {
@@ -191,6 +206,13 @@ pub(crate) fn init_linear(
         weight: normal(std).init([inputs, outputs], device),
         bias: bias.then(|| Initializer::Zeros.init([outputs], device)),
     }
+}
+
+/// The vectors of so many tokens, positions or segments.
+pub(crate) fn init_embedding(rows: usize, width: usize, device: &Device) -> Embedding {
+    EmbeddingConfig::new(rows, width)
+        .with_initializer(normal(INITIAL_STD))
+        .init(device)
 }
 
 /// The normal distribution around zero.

@@ -12,14 +12,17 @@
 //!   residual projections are scaled by 1/√(2·layers) as in GPT-2.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, Linear};
+use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
 use zoo_kernels::{Activation, MASKED, linear};
 
-use crate::block::{Block, BlockConfig, INITIAL_STD, Sees, init_linear, init_norm, norm, normal};
-use crate::check;
+use crate::block::{BlockConfig, INITIAL_STD, Sees, init_embedding, init_linear, init_norm, norm};
+use crate::range::{self, LAYERS, SIZES};
+
+pub use crate::block::{Block, FeedForward, SelfAttention};
+pub use crate::pooling::Pooling;
 
 // b batch, t positions, c width, n classes.
 
@@ -48,16 +51,6 @@ pub struct EncoderConfig {
     pub num_classes: usize,
     /// The token that fills a batch's shorter sentences; below `vocab_size`.
     pub pad_token: usize,
-}
-
-/// How a sentence's positions become one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pooling {
-    /// The mean over the positions that are not padded.
-    Mean,
-    /// The first position, as in BERT, where a token of its own stands there.
-    First,
 }
 
 /// Every named configuration: the table behind lists and sweeps.
@@ -103,21 +96,15 @@ impl EncoderConfig {
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        check::count("vocab_size", self.vocab_size, check::LARGEST)?;
-        check::count("max_length", self.max_length, check::LARGEST)?;
-        check::count("num_layers", self.num_layers, check::DEEPEST)?;
-        check::count("width", self.width, check::LARGEST)?;
-        check::heads_divide_width(self.num_heads, self.width)?;
-        check::count("hidden", self.hidden, check::LARGEST)?;
-        check::dropout(self.dropout)?;
-        check::count("num_classes", self.num_classes, check::LARGEST)?;
-        if self.pad_token >= self.vocab_size {
-            return Err(format!(
-                "model.pad_token: expected a token below model.vocab_size = {}, got {}",
-                self.vocab_size, self.pad_token
-            ));
-        }
-        Ok(())
+        range::count("vocab_size", self.vocab_size, SIZES)?;
+        range::count("max_length", self.max_length, SIZES)?;
+        range::count("num_layers", self.num_layers, LAYERS)?;
+        range::count("width", self.width, SIZES)?;
+        range::divisor("num_heads", self.num_heads, ("width", self.width))?;
+        range::count("hidden", self.hidden, SIZES)?;
+        range::probability("dropout", self.dropout)?;
+        range::count("num_classes", self.num_classes, SIZES)?;
+        range::token("pad_token", self.pad_token, self.vocab_size)
     }
 
     /// A model with fresh weights: normal with deviation 0.02 (see the [module](self)), biases
@@ -138,11 +125,7 @@ impl EncoderConfig {
             bias: true,
             num_layers: self.num_layers,
         };
-        let embedding = |rows| {
-            EmbeddingConfig::new(rows, self.width)
-                .with_initializer(normal(INITIAL_STD))
-                .init(device)
-        };
+        let embedding = |rows| init_embedding(rows, self.width, device);
         Encoder {
             wte: embedding(self.vocab_size),
             wpe: embedding(self.max_length),
@@ -159,15 +142,23 @@ impl EncoderConfig {
 /// A BERT-style encoder with a classifier on top. Made by [`EncoderConfig::init`].
 #[derive(Module, Debug)]
 pub struct Encoder {
-    wte: Embedding,
-    wpe: Embedding,
-    drop: Dropout,
-    h: Vec<Block>,
-    ln_f: LayerNorm,
-    classifier: Linear,
+    /// Vectors of the tokens.
+    pub wte: Embedding,
+    /// Vectors of the positions.
+    pub wpe: Embedding,
+    /// After both, and before the classifier.
+    pub drop: Dropout,
+    /// The blocks.
+    pub h: Vec<Block>,
+    /// After the last block.
+    pub ln_f: LayerNorm,
+    /// The output layer.
+    pub classifier: Linear,
+    /// How a sentence's positions become one vector.
     #[module(skip)]
-    pooling: Pooling,
-    pad_token: usize,
+    pub pooling: Pooling,
+    /// The token that fills a batch's shorter sentences.
+    pub pad_token: usize,
 }
 
 impl Encoder {
@@ -196,7 +187,7 @@ impl Encoder {
     pub fn forward_embedded(&self, x: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<2> {
         let shape = x.dims();
         let x = self.blocks(x, &padding, |_| ()).reshape(shape);
-        let x = self.pool(x, padding);
+        let x = self.pooling.forward(x, padding);
         linear(&self.classifier, self.drop.forward(x), Activation::None)
     }
 
@@ -247,20 +238,6 @@ impl Encoder {
     /// Where `tokens [b, t]` are padding: the mask that [`forward`](Self::forward) takes.
     pub fn padding_mask(&self, tokens: &Tensor<2, Int>) -> Tensor<2, Bool> {
         tokens.clone().equal_elem(self.pad_token as i64)
-    }
-
-    /// `x [b, t, c]`, `padding [b, t]` -> `[b, c]`.
-    fn pool(&self, x: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<2> {
-        let [b, _, c] = x.dims();
-        match self.pooling {
-            Pooling::Mean => {
-                let kept = padding.bool_not().float().cast(x.dtype()); // [b, t]
-                // At least one, so that a sentence of padding alone does not divide by zero.
-                let count = kept.clone().sum_dim(1).clamp_min(1.0); // [b, 1]
-                (x * kept.unsqueeze_dim(2)).sum_dim(1).reshape([b, c]) / count
-            }
-            Pooling::First => x.narrow(1, 0, 1).reshape([b, c]),
-        }
     }
 }
 

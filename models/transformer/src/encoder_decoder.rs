@@ -22,7 +22,7 @@ use zoo_kernels::{
 };
 
 use crate::cache::{Cache, ContextFull, Seen};
-use crate::check;
+use crate::range::{self, LAYERS, SIZES};
 
 // b batch, s source positions, t target positions, h heads, d head width, c = h·d width,
 // f hidden width of the feed-forward.
@@ -126,24 +126,19 @@ impl EncoderDecoderConfig {
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        check::count("vocab_size", self.vocab_size, check::LARGEST)?;
-        check::count("max_length", self.max_length, check::LARGEST)?;
-        check::count("num_layers", self.num_layers, check::DEEPEST)?;
-        check::count("width", self.width, check::LARGEST)?;
-        check::heads_divide_width(self.num_heads, self.width)?;
-        check::count("hidden", self.hidden, check::LARGEST)?;
-        check::dropout(self.dropout)?;
+        range::count("vocab_size", self.vocab_size, SIZES)?;
+        range::count("max_length", self.max_length, SIZES)?;
+        range::count("num_layers", self.num_layers, LAYERS)?;
+        range::count("width", self.width, SIZES)?;
+        range::divisor("num_heads", self.num_heads, ("width", self.width))?;
+        range::count("hidden", self.hidden, SIZES)?;
+        range::probability("dropout", self.dropout)?;
         for (key, token) in [
             ("pad_token", self.pad_token),
             ("start_token", self.start_token),
             ("stop_token", self.stop_token),
         ] {
-            if token >= self.vocab_size {
-                return Err(format!(
-                    "model.{key}: expected a token below model.vocab_size = {}, got {token}",
-                    self.vocab_size
-                ));
-            }
+            range::token(key, token, self.vocab_size)?;
         }
         Ok(())
     }
@@ -228,16 +223,25 @@ impl EncoderDecoderConfig {
 #[derive(Module, Debug)]
 pub struct EncoderDecoder {
     /// Of the source; of the target and the output too, where they have none of their own.
-    embedding: Embedding,
-    target_embedding: Option<Embedding>,
-    encoder: Encoder,
-    decoder: Decoder,
-    output: Option<Linear>,
-    dropout: Dropout,
-    max_length: usize,
-    pad_token: usize,
-    start_token: usize,
-    stop_token: usize,
+    pub embedding: Embedding,
+    /// Of the target, where it has one of its own.
+    pub target_embedding: Option<Embedding>,
+    /// Reads a source.
+    pub encoder: Encoder,
+    /// Writes a target.
+    pub decoder: Decoder,
+    /// The output layer, where the embedding is not used for it.
+    pub output: Option<Linear>,
+    /// Of embeddings and of what is added to the residual stream.
+    pub dropout: Dropout,
+    /// Most positions of a source, and of a target.
+    pub max_length: usize,
+    /// The token that fills a batch's shorter sources.
+    pub pad_token: usize,
+    /// The token that a target begins with.
+    pub start_token: usize,
+    /// The token that ends a target.
+    pub stop_token: usize,
 }
 
 impl EncoderDecoder {
@@ -469,24 +473,33 @@ impl Memory {
 
 /// The left half of the paper's figure 1.
 #[derive(Module, Debug)]
-struct Encoder {
-    layers: Vec<EncoderLayer>,
+pub struct Encoder {
+    /// The layers.
+    pub layers: Vec<EncoderLayer>,
 }
 
 /// The right half of the paper's figure 1.
 #[derive(Module, Debug)]
-struct Decoder {
-    layers: Vec<DecoderLayer>,
+pub struct Decoder {
+    /// The layers.
+    pub layers: Vec<DecoderLayer>,
 }
 
+/// Self-attention and a feed-forward, each followed by a norm of the residual sum.
 #[derive(Module, Debug)]
-struct EncoderLayer {
-    self_attn: Attention,
-    linear1: Linear,
-    linear2: Linear,
-    norm1: LayerNorm,
-    norm2: LayerNorm,
-    dropout: Dropout,
+pub struct EncoderLayer {
+    /// Of its own positions.
+    pub self_attn: Attention,
+    /// Into the hidden layer of the feed-forward.
+    pub linear1: Linear,
+    /// Out of it.
+    pub linear2: Linear,
+    /// After the first sub-layer.
+    pub norm1: LayerNorm,
+    /// After the second.
+    pub norm2: LayerNorm,
+    /// Of what is added to the residual stream.
+    pub dropout: Dropout,
 }
 
 impl EncoderLayer {
@@ -502,16 +515,26 @@ impl EncoderLayer {
     }
 }
 
+/// Attention to itself, attention to the encoder's output and a feed-forward, each followed by a norm of
+/// the residual sum.
 #[derive(Module, Debug)]
-struct DecoderLayer {
-    self_attn: Attention,
-    multihead_attn: Attention,
-    linear1: Linear,
-    linear2: Linear,
-    norm1: LayerNorm,
-    norm2: LayerNorm,
-    norm3: LayerNorm,
-    dropout: Dropout,
+pub struct DecoderLayer {
+    /// Of its own positions.
+    pub self_attn: Attention,
+    /// Of the encoder's output.
+    pub multihead_attn: Attention,
+    /// Into the hidden layer of the feed-forward.
+    pub linear1: Linear,
+    /// Out of it.
+    pub linear2: Linear,
+    /// After the first sub-layer.
+    pub norm1: LayerNorm,
+    /// After the second.
+    pub norm2: LayerNorm,
+    /// After the third.
+    pub norm3: LayerNorm,
+    /// Of what is added to the residual stream.
+    pub dropout: Dropout,
 }
 
 impl DecoderLayer {
@@ -538,11 +561,13 @@ impl DecoderLayer {
 
 /// Multi-head attention (section 3.2.2).
 #[derive(Module, Debug)]
-struct Attention {
+pub struct Attention {
     /// Query, key and value in one product, `[c, 3c]`, in this order.
-    in_proj: Linear,
-    out_proj: Linear,
-    num_heads: usize,
+    pub in_proj: Linear,
+    /// Back into the residual stream.
+    pub out_proj: Linear,
+    /// Heads.
+    pub num_heads: usize,
 }
 
 impl Attention {

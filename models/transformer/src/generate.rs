@@ -27,8 +27,6 @@ use std::{error, fmt, iter};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::encoder_decoder::{EncoderDecoder, Memory};
-use crate::gpt::Gpt;
-use crate::llama::Llama;
 
 pub use crate::cache::{Cache, ContextFull};
 
@@ -216,42 +214,6 @@ pub trait CachedDecoder {
         tokens: Tensor<2, Int>,
         cache: &mut Cache,
     ) -> Result<Tensor<2>, ContextFull>;
-}
-
-impl CachedDecoder for Gpt {
-    fn context(&self) -> usize {
-        self.context()
-    }
-
-    fn cache(&self) -> Cache {
-        self.cache()
-    }
-
-    fn next_logits(
-        &self,
-        tokens: Tensor<2, Int>,
-        cache: &mut Cache,
-    ) -> Result<Tensor<2>, ContextFull> {
-        self.next_logits(tokens, cache)
-    }
-}
-
-impl CachedDecoder for Llama {
-    fn context(&self) -> usize {
-        self.context()
-    }
-
-    fn cache(&self) -> Cache {
-        self.cache()
-    }
-
-    fn next_logits(
-        &self,
-        tokens: Tensor<2, Int>,
-        cache: &mut Cache,
-    ) -> Result<Tensor<2>, ContextFull> {
-        self.next_logits(tokens, cache)
-    }
 }
 
 /// An encoder-decoder that has read its source, so that what it writes can be sampled as any text: from

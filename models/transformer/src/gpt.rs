@@ -9,17 +9,19 @@
 pub mod hugging_face;
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, LayerNorm, Linear};
+use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use zoo_kernels::{Activation, linear};
+use zoo_kernels::Activation;
 
-use crate::block::{Block, BlockConfig, INITIAL_STD, Sees, init_linear, init_norm, norm, normal};
-use crate::cache::last_positions;
-use crate::check;
+use crate::block::{BlockConfig, Sees, init_embedding, init_norm, norm};
+use crate::decoder::decoder;
+use crate::range::{self, LAYERS, SIZES};
 
+pub use crate::block::{Block, FeedForward, SelfAttention};
 pub use crate::cache::{Cache, ContextFull};
+pub use crate::decoder::Output;
 
 // b batch, t new positions, s positions attended to (cached and new), c width.
 
@@ -59,16 +61,6 @@ pub enum Gelu {
     /// Φ approximated by tanh, as in GPT-2.
     #[serde(rename = "gelu_new")]
     Tanh,
-}
-
-/// Where the output layer's weights come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Output {
-    /// From the token embedding: one parameter used twice (Press and Wolf 2017), as in GPT-2.
-    Tied,
-    /// From a linear layer of its own, with a bias where the others have one.
-    Free,
 }
 
 /// Every named configuration: the table behind lists and sweeps.
@@ -181,12 +173,12 @@ impl GptConfig {
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        check::count("vocab_size", self.vocab_size, check::LARGEST)?;
-        check::count("context", self.context, check::LARGEST)?;
-        check::count("num_layers", self.num_layers, check::DEEPEST)?;
-        check::count("width", self.width, check::LARGEST)?;
-        check::heads_divide_width(self.num_heads, self.width)?;
-        check::dropout(self.dropout)
+        range::count("vocab_size", self.vocab_size, SIZES)?;
+        range::count("context", self.context, SIZES)?;
+        range::count("num_layers", self.num_layers, LAYERS)?;
+        range::count("width", self.width, SIZES)?;
+        range::divisor("num_heads", self.num_heads, ("width", self.width))?;
+        range::probability("dropout", self.dropout)
     }
 
     /// A model with GPT-2's initial weights: normal with deviation 0.02, the projections back into
@@ -210,24 +202,14 @@ impl GptConfig {
             bias: self.bias,
             num_layers: self.num_layers,
         };
-        let embedding = |rows| {
-            EmbeddingConfig::new(rows, self.width)
-                .with_initializer(normal(INITIAL_STD))
-                .init(device)
-        };
+        let embedding = |rows| init_embedding(rows, self.width, device);
         Gpt {
             wte: embedding(self.vocab_size),
             wpe: embedding(self.context),
             drop: DropoutConfig::new(self.dropout).init(),
             h: (0..self.num_layers).map(|_| block.init(device)).collect(),
             ln_f: init_norm(self.width, self.bias, device),
-            lm_head: match self.output {
-                Output::Tied => None,
-                Output::Free => {
-                    let (inputs, outputs) = (self.width, self.vocab_size);
-                    Some(init_linear(inputs, outputs, INITIAL_STD, self.bias, device))
-                }
-            },
+            lm_head: (self.output).init([self.width, self.vocab_size], self.bias, device),
         }
     }
 }
@@ -235,131 +217,43 @@ impl GptConfig {
 /// A GPT-style decoder. Made by [`GptConfig::init`].
 #[derive(Module, Debug)]
 pub struct Gpt {
-    wte: Embedding,
-    wpe: Embedding,
-    drop: Dropout,
-    h: Vec<Block>,
-    ln_f: LayerNorm,
+    /// Vectors of the tokens.
+    pub wte: Embedding,
+    /// Vectors of the positions.
+    pub wpe: Embedding,
+    /// After both.
+    pub drop: Dropout,
+    /// The blocks.
+    pub h: Vec<Block>,
+    /// After the last block.
+    pub ln_f: LayerNorm,
     /// None where the output is tied: then `wte` is used a second time.
-    lm_head: Option<Linear>,
+    pub lm_head: Option<Linear>,
 }
 
 impl Gpt {
-    /// `tokens [b, t]`, each below `vocab_size` -> `logits [b, t, vocab]` of each next token.
-    ///
-    /// # Panics
-    /// If `t` exceeds the context.
-    pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let ([_, t], context) = (tokens.dims(), self.context());
-        assert!(t <= context, "a context of {context} positions, got {t}");
-        self.forward_embedded(self.embed(tokens))
-    }
-
-    /// The vectors that stand for `tokens [b, t]`, without their positions -> `[b, t, c]`.
-    pub fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        self.wte.forward(tokens)
-    }
-
-    /// [`forward`](Self::forward) from the vectors `x [b, t, c]` of [`embed`](Self::embed) on: what
-    /// an output depends on can be asked of vectors, not of token ids.
-    ///
-    /// # Panics
-    /// If `t` exceeds the context.
-    pub fn forward_embedded(&self, x: Tensor<3>) -> Tensor<3> {
-        let [b, ..] = x.dims();
-        self.logits(self.blocks(x, None, |_| ()), b)
-    }
-
-    /// What `tokens [b, t]` become on their way, `[b, t, c]` each: the embedding, then the output of
-    /// every block, the last one normed, as Hugging Face's `output_hidden_states`.
-    ///
-    /// # Panics
-    /// If `t` exceeds the context.
-    pub fn hidden_states(&self, tokens: Tensor<2, Int>) -> Vec<Tensor<3>> {
-        let [b, t] = tokens.dims();
-        let mut states = Vec::new();
-        let last = self.blocks(self.embed(tokens), None, |x| states.push(x.clone()));
-        states.pop();
-        states.push(last);
-        let shaped = |x: Tensor<2>| {
-            let [_, c] = x.dims();
-            x.reshape([b, t, c])
-        };
-        states.into_iter().map(shaped).collect()
-    }
-
-    /// An empty cache for [`forward_cached`](Self::forward_cached).
-    pub fn cache(&self) -> Cache {
-        Cache::new(self.h.len())
-    }
-
-    /// Continues the sequences in `cache` with `tokens [b, t]` -> `logits [b, t, vocab]`, equal to
-    /// the last `t` rows of a full pass. The first call sets `b` (a prompt may be one chunk).
-    ///
-    /// Meant for sampling: on an autodiff device the cache would keep the graph of every step.
-    ///
-    /// # Errors
-    /// [`ContextFull`] if the tokens do not fit, with the cache as it was. Positions are learned
-    /// and absolute, so old ones cannot just be dropped: [clear](Cache::clear) the cache and pass
-    /// the last tokens again, as many as shall be remembered.
-    ///
-    /// # Panics
-    /// If `b` differs from that of the first call.
-    pub fn forward_cached(
-        &self,
-        tokens: Tensor<2, Int>,
-        cache: &mut Cache,
-    ) -> Result<Tensor<3>, ContextFull> {
-        let [b, _] = tokens.dims();
-        Ok(self.logits(self.continued(tokens, cache)?, b))
-    }
-
-    /// [`forward_cached`](Self::forward_cached), of which only the last position is asked for:
-    /// `tokens [b, t]` -> `logits [b, vocab]`. A long prompt is spared the output layer.
-    ///
-    /// # Errors
-    /// As [`forward_cached`](Self::forward_cached).
-    ///
-    /// # Panics
-    /// If `b` differs from that of the first call, or there is no token.
-    pub fn next_logits(
-        &self,
-        tokens: Tensor<2, Int>,
-        cache: &mut Cache,
-    ) -> Result<Tensor<2>, ContextFull> {
-        let [b, _] = tokens.dims();
-        let last = last_positions(self.continued(tokens, cache)?, b);
-        Ok(self.logits(last, b).squeeze_dim(1))
-    }
-
-    /// Continues the sequences in `cache` with `tokens [b, t]` -> `[b·t, c]`, normed.
-    fn continued(
-        &self,
-        tokens: Tensor<2, Int>,
-        cache: &mut Cache,
-    ) -> Result<Tensor<2>, ContextFull> {
-        let [_, new] = tokens.dims();
-        cache.continue_with(self.context(), new, |cache| {
-            self.blocks(self.embed(tokens), Some(cache), |_| ())
-        })
-    }
-
     /// Most positions the model can see at once.
     pub fn context(&self) -> usize {
         self.wpe.weight.dims()[0]
     }
 
-    /// `x [b, t, c]` of [`embed`](Self::embed) -> `[b·t, c]`, normed. `see` is shown what enters the
-    /// first block and what leaves each.
+    fn tokens(&self) -> &Embedding {
+        &self.wte
+    }
+
+    fn layers(&self) -> usize {
+        self.h.len()
+    }
+
+    /// See [`decoder`].
     fn blocks(
         &self,
         x: Tensor<3>,
+        past: usize,
         mut cache: Option<&mut Cache>,
         mut see: impl FnMut(&Tensor<2>),
     ) -> Tensor<2> {
         let [b, t, _] = x.dims();
-        let past = cache.as_ref().map_or(0, |cache| cache.len());
-
         let positions = self.wpe.weight.val().narrow(0, past, t); // [t, c]
         let x = x + positions.unsqueeze(); // [b, t, c]
         let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
@@ -371,17 +265,9 @@ impl Gpt {
         }
         norm(&self.ln_f, x)
     }
-
-    /// `x [b·t, c]` -> `[b, t, vocab]`
-    fn logits(&self, x: Tensor<2>, b: usize) -> Tensor<3> {
-        let logits = match &self.lm_head {
-            Some(head) => linear(head, x, Activation::None),
-            None => x.matmul(self.wte.weight.val().transpose()),
-        };
-        let [rows, vocab] = logits.dims();
-        logits.reshape([b, rows / b, vocab])
-    }
 }
+
+decoder!(Gpt);
 
 #[cfg(test)]
 mod tests;

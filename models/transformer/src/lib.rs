@@ -29,12 +29,14 @@ pub mod beam;
 pub mod bert;
 mod block;
 mod cache;
-mod check;
+mod decoder;
 pub mod encoder;
 pub mod encoder_decoder;
 pub mod generate;
 pub mod gpt;
 pub mod llama;
+pub mod pooling;
+mod range;
 #[cfg(test)]
 mod testing;
 pub mod vit;

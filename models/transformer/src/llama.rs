@@ -9,21 +9,24 @@
 
 pub mod hugging_face;
 pub mod reference;
+mod rope;
 
 use burn::module::Module;
-use burn::nn::{
-    Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, RmsNorm, RmsNormConfig,
-};
+use burn::nn::{Dropout, DropoutConfig, Embedding, Linear, RmsNorm, RmsNormConfig};
 use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use zoo_kernels::{Activation, Attend, causal_mask, linear, self_attention, silu};
 
-use crate::block::{INITIAL_STD, init_linear, normal};
-use crate::cache::{Cache, ContextFull, Seen, last_positions};
-use crate::check;
-use crate::gpt::Output;
+use self::rope::Angles;
+use crate::block::{INITIAL_STD, init_embedding, init_linear};
+use crate::cache::{Cache, ContextFull, Seen};
+use crate::decoder::decoder;
+use crate::range::{self, LAYERS, SIZES};
+
+pub use self::rope::{RopeScaling, frequencies};
+pub use crate::decoder::Output;
 
 // b batch, t new positions, s positions attended to (cached and new), h heads of queries, g heads of
 // keys and values, d head width, c = h·d width, f hidden width of the feed-forward.
@@ -50,6 +53,9 @@ pub struct LlamaConfig {
     /// The slowest pair of a head turns by about one radian in this many positions,
     /// 1..=1e12.
     pub rope_theta: f64,
+    /// How the pairs are slowed down for a context longer than that of pre-training.
+    #[serde(default)]
+    pub rope_scaling: Option<RopeScaling>,
     /// Added to the mean square in every norm, above 0 and at most 1.
     pub norm_epsilon: f64,
     /// Probability of zeroing an attention weight, 0..1.
@@ -89,6 +95,7 @@ impl LlamaConfig {
             width: 288,
             hidden: 768,
             rope_theta: 10_000.0,
+            rope_scaling: None,
             norm_epsilon: 1e-5,
             attention_dropout: 0.0,
             output: Output::Tied,
@@ -173,45 +180,29 @@ impl LlamaConfig {
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        check::count("vocab_size", self.vocab_size, check::LARGEST)?;
-        check::count("context", self.context, check::LARGEST)?;
-        check::count("num_layers", self.num_layers, check::DEEPEST)?;
-        check::count("width", self.width, check::LARGEST)?;
-        check::heads_divide_width(self.num_heads, self.width)?;
-        check::count("hidden", self.hidden, check::LARGEST)?;
+        range::count("vocab_size", self.vocab_size, SIZES)?;
+        range::count("context", self.context, SIZES)?;
+        range::count("num_layers", self.num_layers, LAYERS)?;
+        range::count("width", self.width, SIZES)?;
+        range::divisor("num_heads", self.num_heads, ("width", self.width))?;
+        range::count("hidden", self.hidden, SIZES)?;
         let (heads, kv_heads) = (self.num_heads, self.num_kv_heads);
-        let head_width = self.width / heads;
+        let head_width = self.head_width();
         if !head_width.is_multiple_of(2) {
             return Err(format!(
                 "model.num_heads: expected heads of even width, for elements turn in pairs, got \
                  {heads} heads of {head_width}"
             ));
         }
-        check::count("num_kv_heads", kv_heads, heads)?;
-        if !heads.is_multiple_of(kv_heads) {
-            return Err(format!(
-                "model.num_kv_heads: expected a divisor of model.num_heads = {heads}, got {kv_heads}"
-            ));
+        range::count("num_kv_heads", kv_heads, 1..=heads)?;
+        range::divisor("num_kv_heads", kv_heads, ("num_heads", heads))?;
+        let is_theta = (1.0..=1e12).contains(&self.rope_theta);
+        range::allowed(is_theta, "rope_theta", "1 to 1e12", self.rope_theta)?;
+        if let Some(scaling) = &self.rope_scaling {
+            scaling.validate()?;
         }
-        if !(1.0..=1e12).contains(&self.rope_theta) {
-            return Err(format!(
-                "model.rope_theta: expected 1 to 1e12, got {}",
-                self.rope_theta
-            ));
-        }
-        if !(self.norm_epsilon > 0.0 && self.norm_epsilon <= 1.0) {
-            return Err(format!(
-                "model.norm_epsilon: expected above 0 and at most 1, got {}",
-                self.norm_epsilon
-            ));
-        }
-        if !(0.0..1.0).contains(&self.attention_dropout) {
-            return Err(format!(
-                "model.attention_dropout: expected at least 0 and below 1, got {}",
-                self.attention_dropout
-            ));
-        }
-        Ok(())
+        range::epsilon("norm_epsilon", self.norm_epsilon)?;
+        range::probability("attention_dropout", self.attention_dropout)
     }
 
     /// A model with fresh weights as Hugging Face's code draws them, for the paper does not say:
@@ -250,19 +241,18 @@ impl LlamaConfig {
             },
         };
         Llama {
-            embed_tokens: EmbeddingConfig::new(self.vocab_size, width)
-                .with_initializer(normal(INITIAL_STD))
-                .init(device),
+            embed_tokens: init_embedding(self.vocab_size, width, device),
             layers: (0..self.num_layers).map(block).collect(),
             norm: norm(),
-            lm_head: match self.output {
-                Output::Tied => None,
-                Output::Free => Some(dense(width, self.vocab_size)),
-            },
+            lm_head: (self.output).init([width, self.vocab_size], false, device),
             context: self.context,
-            head_width: width / self.num_heads,
-            rope_theta: self.rope_theta,
+            rope_frequencies: frequencies(self.rope_theta, self.head_width(), self.rope_scaling),
         }
+    }
+
+    /// Elements of a head.
+    pub fn head_width(&self) -> usize {
+        self.width / self.num_heads
     }
 
     /// What Hugging Face's `LlamaForCausalLM` calls a tensor of ours.
@@ -278,134 +268,45 @@ impl LlamaConfig {
 /// A Llama-style decoder. Made by [`LlamaConfig::init`].
 #[derive(Module, Debug)]
 pub struct Llama {
-    embed_tokens: Embedding,
-    layers: Vec<Block>,
-    norm: RmsNorm,
+    /// Vectors of the tokens.
+    pub embed_tokens: Embedding,
+    /// The blocks.
+    pub layers: Vec<Block>,
+    /// After the last block.
+    pub norm: RmsNorm,
     /// None where the output is tied: then `embed_tokens` is used a second time.
-    lm_head: Option<Linear>,
-    context: usize,
-    head_width: usize,
-    rope_theta: f64,
+    pub lm_head: Option<Linear>,
+    /// Most positions the model can see at once.
+    pub context: usize,
+    /// See [`frequencies`].
+    #[module(skip)]
+    pub rope_frequencies: Vec<f32>,
 }
 
 impl Llama {
-    /// `tokens [b, t]`, each below `vocab_size` -> `logits [b, t, vocab]` of each next token.
-    ///
-    /// # Panics
-    /// If `t` exceeds the context.
-    pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        self.forward_embedded(self.embed(tokens))
-    }
-
-    /// The vectors that stand for `tokens [b, t]` -> `[b, t, c]`.
-    pub fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        self.embed_tokens.forward(tokens)
-    }
-
-    /// [`forward`](Self::forward) from the vectors `x [b, t, c]` of [`embed`](Self::embed) on: what
-    /// an output depends on can be asked of vectors, not of token ids.
-    ///
-    /// # Panics
-    /// If `t` exceeds the context.
-    pub fn forward_embedded(&self, x: Tensor<3>) -> Tensor<3> {
-        let [b, ..] = x.dims();
-        self.logits(self.blocks(x, None, |_| ()), b)
-    }
-
-    /// What `tokens [b, t]` become on their way, `[b, t, c]` each: the embedding, then the output of
-    /// every block, the last one normed, as Hugging Face's `output_hidden_states`.
-    ///
-    /// # Panics
-    /// If `t` exceeds the context.
-    pub fn hidden_states(&self, tokens: Tensor<2, Int>) -> Vec<Tensor<3>> {
-        let [b, t] = tokens.dims();
-        let mut states = Vec::new();
-        let last = self.blocks(self.embed(tokens), None, |x| states.push(x.clone()));
-        states.pop();
-        states.push(last);
-        let shaped = |x: Tensor<2>| {
-            let [_, c] = x.dims();
-            x.reshape([b, t, c])
-        };
-        states.into_iter().map(shaped).collect()
-    }
-
-    /// An empty cache for [`forward_cached`](Self::forward_cached).
-    pub fn cache(&self) -> Cache {
-        Cache::new(self.layers.len())
-    }
-
-    /// Continues the sequences in `cache` with `tokens [b, t]` -> `logits [b, t, vocab]`, equal to
-    /// the last `t` rows of a full pass. The first call sets `b` (a prompt may be one chunk).
-    ///
-    /// Meant for sampling: on an autodiff device the cache would keep the graph of every step.
-    ///
-    /// # Errors
-    /// [`ContextFull`] if the tokens do not fit, with the cache as it was. [Clear](Cache::clear) it
-    /// and pass the last tokens again, as many as shall be remembered.
-    ///
-    /// # Panics
-    /// If `b` differs from that of the first call.
-    pub fn forward_cached(
-        &self,
-        tokens: Tensor<2, Int>,
-        cache: &mut Cache,
-    ) -> Result<Tensor<3>, ContextFull> {
-        let [b, _] = tokens.dims();
-        Ok(self.logits(self.continued(tokens, cache)?, b))
-    }
-
-    /// [`forward_cached`](Self::forward_cached), of which only the last position is asked for:
-    /// `tokens [b, t]` -> `logits [b, vocab]`. A long prompt is spared the output layer.
-    ///
-    /// # Errors
-    /// As [`forward_cached`](Self::forward_cached).
-    ///
-    /// # Panics
-    /// If `b` differs from that of the first call, or there is no token.
-    pub fn next_logits(
-        &self,
-        tokens: Tensor<2, Int>,
-        cache: &mut Cache,
-    ) -> Result<Tensor<2>, ContextFull> {
-        let [b, _] = tokens.dims();
-        let last = last_positions(self.continued(tokens, cache)?, b);
-        Ok(self.logits(last, b).squeeze_dim(1))
-    }
-
-    /// Continues the sequences in `cache` with `tokens [b, t]` -> `[b·t, c]`, normed.
-    fn continued(
-        &self,
-        tokens: Tensor<2, Int>,
-        cache: &mut Cache,
-    ) -> Result<Tensor<2>, ContextFull> {
-        let [_, new] = tokens.dims();
-        cache.continue_with(self.context, new, |cache| {
-            self.blocks(self.embed(tokens), Some(cache), |_| ())
-        })
-    }
-
     /// Most positions the model can see at once.
     pub fn context(&self) -> usize {
         self.context
     }
 
-    /// `x [b, t, c]` of [`embed`](Self::embed) -> `[b·t, c]`, normed. `see` is shown what enters the
-    /// first block and what leaves each.
+    fn tokens(&self) -> &Embedding {
+        &self.embed_tokens
+    }
+
+    fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// See [`decoder`].
     fn blocks(
         &self,
         x: Tensor<3>,
+        past: usize,
         mut cache: Option<&mut Cache>,
         mut see: impl FnMut(&Tensor<2>),
     ) -> Tensor<2> {
-        let ([b, t, _], context) = (x.dims(), self.context);
-        let past = cache.as_ref().map_or(0, |cache| cache.len());
-        assert!(
-            past + t <= context,
-            "a context of {context} positions, got {}",
-            past + t
-        );
-        let angles = Angles::new(self.rope_theta, self.head_width, past, &x);
+        let [b, ..] = x.dims();
+        let angles = Angles::new(&self.rope_frequencies, past, &x);
         let mut x = x.flatten(0, 1); // [b·t, c]
         see(&x);
         for (layer, block) in self.layers.iter().enumerate() {
@@ -415,25 +316,21 @@ impl Llama {
         }
         rms_norm(&self.norm, x)
     }
-
-    /// `x [b·t, c]` -> `[b, t, vocab]`
-    fn logits(&self, x: Tensor<2>, b: usize) -> Tensor<3> {
-        let logits = match &self.lm_head {
-            Some(head) => linear(head, x, Activation::None),
-            None => x.matmul(self.embed_tokens.weight.val().transpose()),
-        };
-        let [rows, vocab] = logits.dims();
-        logits.reshape([b, rows / b, vocab])
-    }
 }
+
+decoder!(Llama);
 
 /// `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
 #[derive(Module, Debug)]
-struct Block {
-    input_layernorm: RmsNorm,
-    self_attn: Attention,
-    post_attention_layernorm: RmsNorm,
-    mlp: SwiGlu,
+pub struct Block {
+    /// Before attention.
+    pub input_layernorm: RmsNorm,
+    /// Mixes positions.
+    pub self_attn: Attention,
+    /// Before the feed-forward.
+    pub post_attention_layernorm: RmsNorm,
+    /// At every position alike.
+    pub mlp: SwiGlu,
 }
 
 impl Block {
@@ -457,14 +354,21 @@ impl Block {
 /// Causal self-attention whose heads share keys and values in groups (Ainslie et al. 2023, section
 /// 2.2).
 #[derive(Module, Debug)]
-struct Attention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    o_proj: Linear,
-    dropout: Dropout,
-    num_heads: usize,
-    num_kv_heads: usize,
+pub struct Attention {
+    /// Makes queries.
+    pub q_proj: Linear,
+    /// Makes keys.
+    pub k_proj: Linear,
+    /// Makes values.
+    pub v_proj: Linear,
+    /// Back into the residual stream.
+    pub o_proj: Linear,
+    /// Of attention weights.
+    pub dropout: Dropout,
+    /// Heads of queries.
+    pub num_heads: usize,
+    /// Heads of keys and values.
+    pub num_kv_heads: usize,
 }
 
 impl Attention {
@@ -538,10 +442,13 @@ impl Attention {
 /// A linear layer whose output is scaled by the SiLU of another's (Shazeer 2020, "GLU Variants
 /// Improve Transformer", equation 6).
 #[derive(Module, Debug)]
-struct SwiGlu {
-    gate_proj: Linear,
-    up_proj: Linear,
-    down_proj: Linear,
+pub struct SwiGlu {
+    /// Its SiLU is the scale.
+    pub gate_proj: Linear,
+    /// What is scaled.
+    pub up_proj: Linear,
+    /// Back into the residual stream.
+    pub down_proj: Linear,
 }
 
 impl SwiGlu {
@@ -550,53 +457,6 @@ impl SwiGlu {
         let gate = silu(linear(&self.gate_proj, x.clone(), Activation::None));
         let up = linear(&self.up_proj, x, Activation::None);
         linear(&self.down_proj, gate * up, Activation::None)
-    }
-}
-
-/// Cosines and sines of what each pair of a head's elements turns by, `[1, t, 1, d/2]` (Su et al.
-/// 2021, "RoFormer", section 3.2.2).
-struct Angles {
-    cos: Tensor<4>,
-    sin: Tensor<4>,
-}
-
-impl Angles {
-    /// For the positions of `x [b, t, c]`, of which `past` came before.
-    ///
-    /// Angles are rounded to single precision as Hugging Face's are: at late positions that is
-    /// more than the rounding of a cosine.
-    fn new(theta: f64, head_width: usize, past: usize, x: &Tensor<3>) -> Self {
-        let ([_, t, _], pairs) = (x.dims(), head_width / 2);
-        let frequency = |pair: usize| {
-            let exponent = (2 * pair) as f32 / head_width as f32;
-            1.0 / (theta as f32).powf(exponent)
-        };
-        let frequencies: Vec<f32> = (0..pairs).map(frequency).collect();
-        let angles: Vec<f64> = (past..past + t)
-            .flat_map(|position| frequencies.iter().map(move |f| position as f32 * f))
-            .map(f64::from)
-            .collect();
-        let table = |of: fn(f64) -> f64| {
-            let values: Vec<f64> = angles.iter().copied().map(of).collect();
-            let data = TensorData::new(values, [1, t, 1, pairs]).convert_dtype(x.dtype());
-            Tensor::from_data(data, (&x.device(), x.dtype()))
-        };
-        Self {
-            cos: table(f64::cos),
-            sin: table(f64::sin),
-        }
-    }
-
-    /// Turns every head of `x [b, t, h, d]`: element `i` with element `i + d/2`.
-    fn turn(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, _, d] = x.dims();
-        let (first, second) = (x.clone().narrow(3, 0, d / 2), x.narrow(3, d / 2, d / 2));
-        let (cos, sin) = (&self.cos, &self.sin);
-        let turned = [
-            first.clone() * cos.clone() - second.clone() * sin.clone(),
-            second * cos.clone() + first * sin.clone(),
-        ];
-        Tensor::cat(turned.into(), 3)
     }
 }
 

@@ -9,6 +9,8 @@
 //!
 //! Departure: there is no dropout of attention weights, which neither paper uses.
 
+use std::ops::RangeInclusive;
+
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear};
@@ -20,17 +22,17 @@ use zoo_kernels::{
 };
 
 use crate::block::{INITIAL_STD, init_linear, normal};
-use crate::check::{self, DEEPEST, LARGEST};
+use crate::range::{self, LAYERS, SIZES};
 
 // b batch, h and w patches down and across, t = 1 + h·w positions, c width.
 
 /// That of timm and of the authors' Flax; PyTorch's and Burn's default is 1e-5.
 const EPSILON: f64 = 1e-6;
 
-/// The largest side of an image, in pixels, and the most channels: far above any use, far below an
-/// overflow of a tensor's size.
-const LARGEST_SIDE: usize = 4096;
-const MOST_CHANNELS: usize = 1024;
+/// The sides of an image, in pixels, and its channels: far above any use, far below an overflow of a
+/// tensor's size.
+const SIDES: RangeInclusive<usize> = 1..=4096;
+const CHANNELS: RangeInclusive<usize> = 1..=1024;
 
 /// Standard deviation of the class token's initial values, in timm.
 const TOKEN_STD: f64 = 1e-6;
@@ -59,8 +61,23 @@ pub struct VitConfig {
     /// Probability of leaving out a sub-layer of the last block for a sample (stochastic depth),
     /// 0 <= p < 1. It rises linearly from 0 in the first block; DeiT trains with 0.1.
     pub stochastic_depth: f64,
+    /// What the classifier sees of the positions.
+    #[serde(default)]
+    pub global_pool: GlobalPool,
     /// Number of classes, 1..=16777216.
     pub num_classes: usize,
+}
+
+/// What the classifier sees of the positions, by timm's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GlobalPool {
+    /// The class token, normed with all positions (both papers). Configurations older than the key
+    /// mean this one.
+    #[default]
+    Token,
+    /// The mean of the patches, without the class token, normed after it is taken: timm's `fc_norm`.
+    Avg,
 }
 
 /// Every named configuration: the table behind lists and sweeps.
@@ -103,6 +120,7 @@ impl VitConfig {
             hidden: 4 * width,
             dropout: 0.0,
             stochastic_depth: 0.0,
+            global_pool: GlobalPool::Token,
             num_classes: 1000,
         }
     }
@@ -136,28 +154,21 @@ impl VitConfig {
     /// # Errors
     /// A message that names the key, what is allowed and what was given.
     pub fn validate(&self) -> Result<(), String> {
-        check::count("image_size", self.image_size, LARGEST_SIDE)?;
-        check::count("patch_size", self.patch_size, LARGEST_SIDE)?;
-        check::count("in_channels", self.in_channels, MOST_CHANNELS)?;
-        check::count("num_layers", self.num_layers, DEEPEST)?;
-        check::count("width", self.width, LARGEST)?;
-        check::count("hidden", self.hidden, LARGEST)?;
-        check::count("num_classes", self.num_classes, LARGEST)?;
-        if !self.image_size.is_multiple_of(self.patch_size) {
-            return Err(format!(
-                "model.patch_size: expected a divisor of model.image_size = {}, got {}",
-                self.image_size, self.patch_size
-            ));
-        }
-        check::heads_divide_width(self.num_heads, self.width)?;
-        check::dropout(self.dropout)?;
-        if !(0.0..1.0).contains(&self.stochastic_depth) {
-            return Err(format!(
-                "model.stochastic_depth: expected at least 0 and below 1, got {}",
-                self.stochastic_depth
-            ));
-        }
-        Ok(())
+        range::count("image_size", self.image_size, SIDES)?;
+        range::count("patch_size", self.patch_size, SIDES)?;
+        range::count("in_channels", self.in_channels, CHANNELS)?;
+        range::count("num_layers", self.num_layers, LAYERS)?;
+        range::count("width", self.width, SIZES)?;
+        range::count("hidden", self.hidden, SIZES)?;
+        range::count("num_classes", self.num_classes, SIZES)?;
+        range::divisor(
+            "patch_size",
+            self.patch_size,
+            ("image_size", self.image_size),
+        )?;
+        range::divisor("num_heads", self.num_heads, ("width", self.width))?;
+        range::probability("dropout", self.dropout)?;
+        range::probability("stochastic_depth", self.stochastic_depth)
     }
 
     /// A model with timm's initial weights: linear layers and positions normal with deviation 0.02,
@@ -184,7 +195,8 @@ impl VitConfig {
             blocks: (0..self.num_layers)
                 .map(|layer| self.init_block(layer, device))
                 .collect(),
-            norm: init_norm(c, device),
+            norm: (self.global_pool == GlobalPool::Token).then(|| init_norm(c, device)),
+            fc_norm: (self.global_pool == GlobalPool::Avg).then(|| init_norm(c, device)),
             head: init_linear(c, self.num_classes, INITIAL_STD, true, device),
             input_shape: self.input_shape(),
         }
@@ -217,14 +229,24 @@ impl VitConfig {
 /// A Vision Transformer. Made by [`VitConfig::init`].
 #[derive(Module, Debug)]
 pub struct Vit {
-    cls_token: Param<Tensor<3>>,
-    pos_embed: Param<Tensor<3>>,
-    patch_embed: PatchEmbed,
-    pos_drop: Dropout,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
-    head: Linear,
-    input_shape: [usize; 3],
+    /// Stands before the patches, `[1, 1, c]`.
+    pub cls_token: Param<Tensor<3>>,
+    /// Vectors of the positions, `[1, 1 + h·w, c]`.
+    pub pos_embed: Param<Tensor<3>>,
+    /// Makes patches of an image.
+    pub patch_embed: PatchEmbed,
+    /// After both.
+    pub pos_drop: Dropout,
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// After the last block, where the class token is what counts.
+    pub norm: Option<LayerNorm>,
+    /// After the mean of the patches, where that is what counts.
+    pub fc_norm: Option<LayerNorm>,
+    /// The classifier.
+    pub head: Linear,
+    /// `[channels, height, width]` of an image.
+    pub input_shape: [usize; 3],
 }
 
 impl Vit {
@@ -234,9 +256,14 @@ impl Vit {
     /// If the images have another shape than the configuration says.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let x = self.features(images, |_| {});
-        let [b, _, c] = x.dims();
-        let x = x.narrow(1, 0, 1).reshape([b, c]); // the class token's
-        linear(&self.head, norm(&self.norm, x), Activation::None)
+        let [b, t, c] = x.dims();
+        let x = match (&self.norm, &self.fc_norm) {
+            // A norm sees positions by themselves: only that of the class token is needed.
+            (Some(layer), _) => norm(layer, x.narrow(1, 0, 1).reshape([b, c])),
+            (None, Some(layer)) => norm(layer, x.narrow(1, 1, t - 1).mean_dim(1).reshape([b, c])),
+            (None, None) => x.narrow(1, 0, 1).reshape([b, c]),
+        };
+        linear(&self.head, x, Activation::None)
     }
 
     /// The embedding of `images [b, channels, height, width]` and what leaves every block, each
@@ -296,8 +323,9 @@ impl Vit {
 
 /// A linear layer that every patch passes alone, as a convolution that moves by its own size.
 #[derive(Module, Debug)]
-struct PatchEmbed {
-    proj: Conv2d,
+pub struct PatchEmbed {
+    /// The convolution.
+    pub proj: Conv2d,
 }
 
 impl PatchEmbed {
@@ -310,13 +338,17 @@ impl PatchEmbed {
 
 /// `x + attention(norm(x))`, then `x + feed_forward(norm(x))` (equations 2 and 3).
 #[derive(Module, Debug)]
-struct Block {
-    norm1: LayerNorm,
-    attn: SelfAttention,
-    norm2: LayerNorm,
-    mlp: FeedForward,
+pub struct Block {
+    /// Before attention.
+    pub norm1: LayerNorm,
+    /// Mixes positions.
+    pub attn: SelfAttention,
+    /// Before the feed-forward.
+    pub norm2: LayerNorm,
+    /// At every position alike.
+    pub mlp: FeedForward,
     /// Leaves out a sub-layer for a whole sample in training.
-    stochastic_depth: Dropout,
+    pub stochastic_depth: Dropout,
 }
 
 impl Block {
@@ -334,14 +366,17 @@ impl Block {
 
 /// Multi-head self-attention (appendix A).
 #[derive(Module, Debug)]
-struct SelfAttention {
+pub struct SelfAttention {
     /// Query, key and value in one product, `[c, 3c]`, in this order.
-    qkv: Linear,
-    proj: Linear,
+    pub qkv: Linear,
+    /// Back into the residual stream.
+    pub proj: Linear,
     /// Drops nothing: attention weights are kept.
-    attn_drop: Dropout,
-    proj_drop: Dropout,
-    num_heads: usize,
+    pub attn_drop: Dropout,
+    /// Of what leaves attention.
+    pub proj_drop: Dropout,
+    /// Heads.
+    pub num_heads: usize,
 }
 
 impl SelfAttention {
@@ -361,11 +396,13 @@ impl SelfAttention {
 
 /// Two layers with GELU between, at every position alike.
 #[derive(Module, Debug)]
-struct FeedForward {
-    fc1: Linear,
-    fc2: Linear,
+pub struct FeedForward {
+    /// Into the hidden layer.
+    pub fc1: Linear,
+    /// Out of it.
+    pub fc2: Linear,
     /// Acts after either.
-    drop: Dropout,
+    pub drop: Dropout,
 }
 
 impl FeedForward {

@@ -12,11 +12,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::conv::{Finish, Window, finish_row};
 use super::linear::relu_slope;
 use super::matrix::{grain, threads_for};
 use super::memory::{Blank, Values, contiguous, dims, slice, tensor, unwritten, written};
 use super::vector::{sum2, total};
+use super::window::{Finish, Window, finish_row};
 
 // b batch, c channels, h height, w width
 

@@ -9,9 +9,9 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Saved;
-use super::conv::Window;
 use super::matrix::{grain, threads_for};
 use super::memory::{Blank, Values, contiguous, dims, filled, slice, unwritten, written};
+use super::window::Window;
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]

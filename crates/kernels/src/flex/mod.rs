@@ -14,6 +14,7 @@ mod memory;
 mod optim;
 mod silu;
 mod vector;
+mod window;
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -31,8 +32,8 @@ use burn::nn::pool::MaxPool2d;
 use burn::nn::{self, BatchNorm, PaddingConfig2d};
 use burn::tensor::{DType, Int, Tensor};
 
-use self::conv::{Finish, Window};
 use self::memory::Values;
+use self::window::{Finish, Window};
 use crate::{Activation, AdamStep, Attend};
 
 /// Whether a tensor is in single precision on flex, with or without autodiff.

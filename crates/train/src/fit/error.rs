@@ -6,7 +6,7 @@ use burn::store::RecordError;
 use zoo_weights::WeightsError;
 
 use crate::run_file::{RunError, advice_on};
-use crate::task::SourceError;
+use crate::source::SourceError;
 
 /// Why a run ended without a result.
 #[derive(Debug, thiserror::Error)]

@@ -4,38 +4,41 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::{Fit, FitError};
+use crate::batch::Batch;
 use crate::layers::order_of_use;
 use crate::loader::Span;
-use crate::metric::{self, not_finite};
+use crate::metric::{Metric, not_finite};
 use crate::params::{laid_out, number};
-use crate::single_value::{lone_example, norm_over_one_value};
-use crate::task::{Batch, Pass};
+use crate::single_value::norm_over_one_value;
+use crate::source::Pass;
 
 impl<M: Module> Fit<'_, M> {
-    /// Holds the recipe against the data, and gives one example of what the model is judged on.
-    pub(super) fn check_data(&self) -> Result<Batch, FitError> {
+    /// Holds the recipe against the data; gives an example, and what the model is judged by.
+    pub(super) fn check_data(&self) -> Result<(Batch, Vec<Metric>), FitError> {
         let plan = &self.recipe.train;
-        if self.train.is_empty() {
+        if self.feed.examples() == Some(0) {
             return Err(FitError::EmptySplit("training"));
         }
-        if self.valid.as_ref().is_some_and(|valid| valid.is_empty()) {
+        if self.judge.as_ref().is_some_and(|judge| judge.is_empty()) {
             return Err(FitError::EmptySplit("validation"));
         }
-        if plan.steps_per_epoch(self.train.len()) == 0 {
+        if self.feed.steps_per_epoch(plan) == 0 {
             return Err(FitError::NoWholeBatch {
-                examples: self.train.len(),
+                examples: self.feed.examples().unwrap_or_default(),
                 batch_size: plan.batch_size,
             });
         }
-        let judged = self.valid.as_ref().unwrap_or(&self.train);
-        let example = judged.batch(&[0], None).map_err(FitError::Data)?;
-        let known = metric::names(self.task.targets_per_example(&example) > 1);
-        if known.contains(&plan.best.as_str()) {
-            return Ok(example);
+        let example = self.feed.sample(1, None).map_err(FitError::Data)?;
+        let metrics = match &self.judge {
+            Some(judge) => judge.metrics(self.task).map_err(FitError::Data)?,
+            None => self.task.metrics(&example),
+        };
+        if Metric::find(&metrics, &plan.best).is_some() {
+            return Ok((example, metrics));
         }
         Err(FitError::UnknownMetric {
             name: plan.best.clone(),
-            known: known.join(", "),
+            known: Metric::names(&metrics),
         })
     }
 
@@ -69,14 +72,14 @@ impl<M: Module> Fit<'_, M> {
         device: &Device,
     ) -> Result<(), FitError> {
         let plan = &self.recipe.train;
-        let Some(reason) = lone_example(plan, span, self.train.len()) else {
+        let Some(reason) = self.feed.lone_example(plan, span) else {
             return Ok(());
         };
         let pass = Pass {
             seed: plan.seed,
             epoch: 0,
         };
-        let example = self.train.batch(&[0], Some(pass)).map_err(FitError::Data)?;
+        let example = self.feed.sample(1, Some(pass)).map_err(FitError::Data)?;
         match norm_over_one_value(model, self.task, example, device) {
             None => Ok(()),
             Some(norm) => Err(FitError::SingleValue { norm, reason }),
@@ -87,13 +90,11 @@ impl<M: Module> Fit<'_, M> {
     /// own loss is the one before it.
     pub(super) fn last_loss(&self, model: &M) -> Result<f64, FitError> {
         let plan = &self.recipe.train;
-        let count = plan
-            .batch_size
-            .min(plan.eval_batch_size)
-            .min(self.train.len());
-        let indices: Vec<u32> = (0..count as u32).collect();
-        let batch = self.train.batch(&indices, None).map_err(FitError::Data)?;
-        let metrics = self.task.score(model, batch, self.device).metrics();
+        let count = plan.batch_size.min(plan.eval_batch_size);
+        let batch = self.feed.sample(count, None).map_err(FitError::Data)?;
+        let mut tally = self.task.tally();
+        tally.add(model, batch, self.device);
+        let metrics = tally.metrics();
         Ok(not_finite(&metrics).map_or(0.0, |(_, value)| value))
     }
 }

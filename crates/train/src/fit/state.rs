@@ -81,7 +81,7 @@ impl<M: Module> State<M> {
 
 impl<M: Module> Fit<'_, M> {
     /// The state before the first step, from a model on its device: fresh, or as a checkpoint left it.
-    pub(super) fn start(&self, plain: M, place: &mut Where) -> Result<State<M>, FitError> {
+    pub(super) fn start(&mut self, plain: M, place: &mut Where) -> Result<State<M>, FitError> {
         let plan = &self.recipe.train;
         let Some(checkpoint) = self.resume else {
             let model = plain.train();
@@ -110,6 +110,7 @@ impl<M: Module> Fit<'_, M> {
             Ok(laid_out(number(model)))
         };
         let model = read(MODEL_FILE)?.train();
+        self.feed.load(&checkpoint.folder).map_err(FitError::Data)?;
         let progress = checkpoint.manifest.progress.clone();
         (place.step, place.kept_step) = (progress.step, progress.step);
         place.kept = Some(checkpoint.folder.display().to_string());
@@ -168,6 +169,7 @@ impl<M: Module> Fit<'_, M> {
             if let Some(best) = &state.best {
                 save(&best.model, folder, BEST_FILE)?;
             }
+            self.feed.save(folder).map_err(FitError::Data)?;
             Ok::<_, FitError>(())
         })?;
         let path = path.display().to_string();

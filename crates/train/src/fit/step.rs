@@ -46,12 +46,11 @@ impl<M: Module> Fit<'_, M> {
         parts: Vec<Part>,
         devices: &[Device],
         rates: &Rates,
-        log: bool,
+        (total_steps, log): (usize, bool),
         place: &mut Where,
     ) -> Result<(State<M>, Step), FitError> {
         let recipe = self.recipe;
         let plan = &recipe.train;
-        let total_steps = plan.total_steps(self.train.len());
         let learning_rate =
             recipe.optimizer.learning_rate * recipe.schedule.factor(state.step, total_steps);
         let seed = derive(plan.seed, Purpose::Device, &[state.step as u64]);
@@ -98,7 +97,7 @@ impl<M: Module> Fit<'_, M> {
 
     /// The mean loss over a step's batch and its gradient, on the first device. A batch in several
     /// parts, on however many devices, gives what the whole would: each part's mean loss is weighed
-    /// by its share of the scored targets. With them, what the gradient's numbers or their squares
+    /// by its share of the weight. With them, what the gradient's numbers or their squares
     /// sum to, which is read together with the loss.
     fn gradients(
         &self,
@@ -108,7 +107,7 @@ impl<M: Module> Fit<'_, M> {
         seed: u64,
         sum: Sum,
     ) -> (f64, GradientsParams, f64) {
-        let targets: usize = parts.iter().map(|part| part.batch.targets()).sum();
+        let weight: f64 = parts.iter().map(|part| part.batch.weight()).sum();
         let copies = self.helpers.copies(model);
         let mut sums: Vec<_> = devices
             .iter()
@@ -127,7 +126,7 @@ impl<M: Module> Fit<'_, M> {
             // Dropout draws from the device: seeding it anew makes what it drops a function of
             // (seed, step, part).
             devices[device].seed(seed.wrapping_add(number as u64));
-            let share = batch.targets() as f64 / targets as f64;
+            let share = batch.weight() / weight;
             let mut loss = self.task.loss(model, batch, &devices[device]);
             if share < 1.0 {
                 loss = loss.mul_scalar(share);

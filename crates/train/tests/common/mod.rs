@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Change, Checkpoint, Classify, Event, Fit, FitError, Fitted, Helpers, Pass, Recipe, Run,
-    Score, Source, SourceError, Task, TaskConfig,
+    Batch, Change, Checkpoint, Event, Examples, Fit, FitError, Fitted, Helpers, Judge, Metric,
+    Metrics, Pass, Recipe, Run, Source, SourceError, Split, Tally, Task, Unit,
 };
 
 /// Points in the plane, labelled by a curved border.
@@ -63,12 +64,80 @@ impl Source for Points {
             .map(|[x, y]| i32::from((y > x * x - 0.3) != self.flipped))
             .collect();
         let values: Vec<f32> = chosen.flatten().collect();
-        let count = labels.len();
-        Ok(Batch {
-            input: TensorData::new(values, [count, 2]),
-            target: TensorData::new(labels, [count]),
-            scored: None,
+        Ok(points(values, labels))
+    }
+}
+
+/// A batch of points `[n, 2]` and their labels.
+pub fn points(values: Vec<f32>, labels: Vec<i32>) -> Batch {
+    let count = labels.len();
+    Batch::new(count)
+        .with("points", TensorData::new(values, [count, 2]))
+        .with("labels", TensorData::new(labels, [count]))
+}
+
+/// Points in classes, by cross-entropy: a task as short as tasks get.
+pub struct Classify<M, const D: usize = 2>(pub fn(&M, Tensor<D>) -> Tensor<2>);
+
+impl<M, const D: usize> Classify<M, D> {
+    fn logits(&self, model: &M, batch: &mut Batch, device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
+        let labels = batch.int("labels", device);
+        ((self.0)(model, batch.float("points", device)), labels)
+    }
+}
+
+impl<M, const D: usize> Task<M> for Classify<M, D> {
+    fn metrics(&self, _: &Batch) -> Vec<Metric> {
+        vec![
+            Metric::lower("loss", Unit::Nats),
+            Metric::higher("accuracy", Unit::Share),
+        ]
+    }
+
+    fn loss(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<1> {
+        let (logits, labels) = self.logits(model, &mut batch, device);
+        CrossEntropyLossConfig::new()
+            .init(&logits.device())
+            .forward(logits, labels)
+    }
+
+    fn tally(&self) -> Box<dyn Tally<M> + '_> {
+        Box::new(Sums {
+            task: self,
+            sums: [0.0; 3],
         })
+    }
+}
+
+/// Examples, losses and hits so far.
+struct Sums<'a, M, const D: usize = 2> {
+    task: &'a Classify<M, D>,
+    sums: [f64; 3],
+}
+
+impl<M, const D: usize> Tally<M> for Sums<'_, M, D> {
+    fn add(&mut self, model: &M, mut batch: Batch, device: &Device) {
+        let count = batch.examples() as f64;
+        let (logits, labels) = self.task.logits(model, &mut batch, device);
+        let predicted = logits.clone().argmax(1).flatten::<1>(0, 1);
+        let hits = predicted.equal(labels.clone()).int().sum();
+        let loss = CrossEntropyLossConfig::new()
+            .init(&logits.device())
+            .forward(logits, labels);
+        let added = [
+            count,
+            f64::from(loss.into_scalar::<f32>()) * count,
+            f64::from(hits.into_scalar::<i32>()),
+        ];
+        for (sum, added) in self.sums.iter_mut().zip(added) {
+            *sum += added;
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let [count, loss, hits] = self.sums;
+        let mean = |sum: f64| sum / count.max(1.0);
+        Metrics::from([("loss".into(), mean(loss)), ("accuracy".into(), mean(hits))])
     }
 }
 
@@ -108,8 +177,8 @@ impl Normed {
     }
 }
 
-pub fn classify() -> Classify<Normed, Tensor<2>> {
-    Classify::new(Normed::forward, TaskConfig::default())
+pub fn classify() -> Classify<Normed> {
+    Classify(Normed::forward)
 }
 
 /// A task whose losses and scores are those of [`classify`] until something is planted.
@@ -164,16 +233,46 @@ impl Task<Normed> for Planted {
         }
     }
 
-    fn score(&self, model: &Normed, batch: Batch, device: &Device) -> Score {
-        let count = 1 + self.scores.fetch_add(1, Ordering::SeqCst);
-        match self.score {
+    fn metrics(&self, example: &Batch) -> Vec<Metric> {
+        classify().metrics(example)
+    }
+
+    fn tally(&self) -> Box<dyn Tally<Normed> + '_> {
+        Box::new(Spoilt {
+            task: self,
+            // It outlives this call.
+            sums: Sums {
+                task: &Classify(Normed::forward),
+                sums: [0.0; 3],
+            },
+        })
+    }
+}
+
+struct Spoilt<'a> {
+    task: &'a Planted,
+    sums: Sums<'a, Normed>,
+}
+
+impl Tally<Normed> for Spoilt<'_> {
+    fn add(&mut self, model: &Normed, batch: Batch, device: &Device) {
+        let count = 1 + self.task.scores.fetch_add(1, Ordering::SeqCst);
+        match self.task.score {
             Some((from, plant)) if count >= from => {
-                let hits = vec![true; batch.targets()];
-                let zero = Tensor::zeros([1], device);
-                Score::new(plant.spoil(model, zero), hits, 1)
+                let spoilt = plant.spoil(model, Tensor::zeros([1], device));
+                let examples = batch.examples() as f64;
+                let loss = f64::from(spoilt.into_scalar::<f32>()) * examples;
+                let added = [examples, loss, examples];
+                for (sum, added) in self.sums.sums.iter_mut().zip(added) {
+                    *sum += added;
+                }
             }
-            _ => classify().score(model, batch, device),
+            _ => self.sums.add(model, batch, device),
         }
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.sums.metrics()
     }
 }
 
@@ -220,8 +319,8 @@ impl<'a> Training<'a> {
         let fit = Fit {
             recipe: self.recipe,
             task: self.task,
-            train: Arc::new(self.train),
-            valid: self.valid.map(|valid| Arc::new(valid) as Arc<dyn Source>),
+            feed: Box::new(Examples::new(Arc::new(self.train))),
+            judge: self.valid.map(|valid| judge(Arc::new(valid), self.recipe)),
             device: &Device::flex(),
             helpers: Helpers {
                 devices: vec![Device::flex(); self.helpers],
@@ -234,6 +333,11 @@ impl<'a> Training<'a> {
         };
         (fit.train(model), events)
     }
+}
+
+/// A split that chooses the best model.
+pub fn judge<M>(valid: Arc<dyn Source>, recipe: &Recipe) -> Box<dyn Judge<M>> {
+    Box::new(Split::new(valid, &recipe.train))
 }
 
 /// The bytes of a model as a file.

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use burn::tensor::DType;
 
 use super::Source;
+use super::adapt::Misfit;
 use crate::tree::Leaf;
 use crate::{Origin, Tensors, WeightsError, shown};
 
@@ -87,7 +88,8 @@ impl Reading<'_> {
             || self.prefix.split_terminator('.').all(is_known)
     }
 
-    pub fn note(&self, tensors: &Tensors) -> Option<String> {
+    /// Where the tensors were found, if not by their names alone.
+    pub fn note(&self) -> Option<String> {
         if self.prefix.is_empty() {
             return None;
         }
@@ -95,11 +97,7 @@ impl Reading<'_> {
             0 => String::new(),
             count => format!("; left out: {count} other tensors"),
         };
-        let path = tensors.path.display();
-        Some(format!(
-            "{path}: read below `{}`{rest}",
-            shown(&self.prefix)
-        ))
+        Some(format!("read below `{}`{rest}", shown(&self.prefix)))
     }
 
     fn problems(&self) -> Vec<String> {
@@ -126,7 +124,7 @@ pub(super) struct Search<'a> {
     pub tensors: &'a Tensors,
     pub leaves: &'a [Leaf],
     pub origins: Vec<&'a Origin>,
-    pub may_keep: &'a dyn Fn(&str) -> bool,
+    pub misfit: &'a dyn Fn(&str) -> Misfit,
 }
 
 impl<'a> Search<'a> {
@@ -182,7 +180,7 @@ impl<'a> Search<'a> {
     fn prefixes(&self, origin: &Origin) -> HashMap<&'a str, usize> {
         let mut expected = HashMap::new();
         for (number, leaf) in self.leaves.iter().enumerate() {
-            if !(self.may_keep)(&leaf.path) {
+            if !(self.misfit)(&leaf.path).may_be_missing() {
                 for name in spellings(origin, &origin.name(&leaf.path)) {
                     expected.insert(name, number);
                 }
@@ -227,19 +225,24 @@ impl<'a> Search<'a> {
             let names = spellings(origin, &name).map(|name| format!("{prefix}{name}"));
             let mut there = names.filter_map(|name| self.tensors.entries.get_key_value(&name));
             let Some((stored, entry)) = there.next() else {
-                match (self.may_keep)(&leaf.path) {
+                match (self.misfit)(&leaf.path).may_be_missing() {
                     true => reading.kept.push(leaf.path.clone()),
                     false => reading.missing.push(|| name.clone()),
                 }
                 continue;
             };
             used.insert(stored.as_str());
-            let source = source(origin, leaf, stored);
+            let mut source = source(origin, leaf, stored);
             let expected = source.stored_shape(leaf);
             let kind = entry.layout.as_ref().map(|layout| layout.dtype);
-            if entry.shape == expected && kind.is_ok_and(|kind| kind.is_float()) {
+            let misfit = (self.misfit)(&leaf.path);
+            if entry.shape != expected {
+                source.adapt = misfit.adapt(leaf, &source.own_shape(&entry.shape));
+            }
+            let fits = entry.shape == expected || source.adapt.is_some();
+            if fits && kind.is_ok_and(|kind| kind.is_float()) {
                 reading.chosen.push((leaf.path.clone(), source));
-            } else if (self.may_keep)(&leaf.path) {
+            } else if misfit.may_be_missing() {
                 reading.kept.push(leaf.path.clone());
             } else {
                 reading.misshapen.push(|| match kind {
@@ -365,5 +368,6 @@ fn source(origin: &Origin, leaf: &Leaf, stored: &str) -> Source {
         name: stored.to_owned(),
         transposed: leaf.is_linear_weight() && origin.is_transposed(&name),
         interleaved: origin.interleaved(&name),
+        adapt: None,
     }
 }

@@ -8,9 +8,8 @@ use burn::data::dataset::Dataset;
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use zoo_text::{
-    Column, Format, LabelledLines, LabelledSet, Location, RowOptions, SetInfo, WordVocabulary,
-};
+use zoo_codec::text::WordVocabulary;
+use zoo_text::{Column, Format, LabelledLines, LabelledSet, Location, RowOptions, SetInfo};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
 use super::{Codec, Data, Facts, needs_path, options, pad, refuse, split, unreadable};
@@ -157,7 +156,7 @@ pub(super) fn open(
                     stop: Vec::new(),
                 };
                 let size = tokenizer.vocabulary();
-                let encode = move |text: &str| language::sentence(&tokenizer, text, max_length);
+                let encode = move |text: &str| tokenizer.sentence(text, max_length);
                 (size, text, codec, Box::new(encode))
             }
             None => {

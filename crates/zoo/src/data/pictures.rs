@@ -8,7 +8,8 @@ use burn::data::dataset::Dataset;
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use zoo_images::{Augment, Color, FolderOptions, ImageFolder, ImageSet, SetInfo};
+use zoo_codec::image::Color;
+use zoo_images::{Augment, FolderOptions, ImageFolder, ImageSet, SetInfo};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, DidYouMean, Pass, Source, SourceError, Stamp, nearest};
 

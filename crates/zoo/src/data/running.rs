@@ -15,7 +15,7 @@ use zoo_train::{Batch, Pass, Source, SourceError};
 use super::{Codec, Data, Facts, needs_path, options, refuse, unreadable};
 use crate::error::Error;
 use crate::language;
-use crate::registry::Input;
+use crate::registry::{Input, size};
 
 // b batch, n scored targets
 
@@ -92,7 +92,7 @@ pub(super) fn open(
             let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
             let windows = |split: &str, part: &Tokens| {
                 let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
-                let ids = tokenizer.corpus(&part).map_err(|problem| {
+                let ids = tokenizer.corpus(&part, size::check).map_err(|problem| {
                     Error::Request(format!("{}: the {split} split: {problem}", options.name))
                 })?;
                 let count = ids.len();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use burn::data::dataset::Dataset;
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
-use zoo_text::{CharVocabulary, Split, Sums};
+use zoo_codec::text::CharVocabulary;
+use zoo_text::{Split, Sums};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
 use super::{Codec, Data, Facts, split, unreadable};

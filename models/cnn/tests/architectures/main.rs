@@ -6,6 +6,7 @@ mod efficientnet;
 mod lenet;
 mod mobilenet;
 mod parameters;
+mod quartznet;
 mod resnet;
 mod unet;
 mod vgg;

@@ -90,23 +90,24 @@ def he(module):
         nn.init.kaiming_normal_(module.weight)
 
 
-# The counts of the origin, for 3 channels and 2 classes.
-for up, parameters in [("transposed_convolution", 31_037_698), ("nearest", 17_263_042)]:
-    full = UNet({**NEAREST, "width": 64, "up": up})
-    assert sum(tensor.numel() for tensor in full.parameters()) == parameters
+if __name__ == "__main__":
+    # The counts of the origin, for 3 channels and 2 classes.
+    for up, parameters in [("transposed_convolution", 31_037_698), ("nearest", 17_263_042)]:
+        full = UNet({**NEAREST, "width": 64, "up": up})
+        assert sum(tensor.numel() for tensor in full.parameters()) == parameters
 
-# Odd sizes, of the images and on the way, are padded when maps are joined. The larger network has
-# room for one image in its file.
-for variant, config, input in [
-    ("", NEAREST, (2, 3, 36, 40)),
-    ("_transposed", TRANSPOSED, (1, 3, 33, 35)),
-]:
-    torch.manual_seed(0)
-    golden.write(
-        __file__,
-        golden.randomise(UNet(config).apply(he)),
-        config,
-        torch.randn(input),
-        library=f"torch {torch.__version__}",
-        variant=variant,
-    )
+    # Odd sizes, of the images and on the way, are padded when maps are joined. The larger network has
+    # room for one image in its file.
+    for variant, config, input in [
+        ("", NEAREST, (2, 3, 36, 40)),
+        ("_transposed", TRANSPOSED, (1, 3, 33, 35)),
+    ]:
+        torch.manual_seed(0)
+        golden.write(
+            __file__,
+            golden.randomise(UNet(config).apply(he)),
+            config,
+            torch.randn(input),
+            library=f"torch {torch.__version__}",
+            variant=variant,
+        )

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BertConfig, Head};
+use super::{Activation, BertConfig, Head, Pooling};
 
 const CLASSIFIER: &str = "BertForSequenceClassification";
 const ENCODER: &str = "BertModel";
@@ -39,13 +39,13 @@ pub struct HfBert {
     pub num_attention_heads: usize,
     /// [`BertConfig::hidden`].
     pub intermediate_size: usize,
-    /// The non-linearity of the feed-forward: `gelu`, the exact one.
+    /// The non-linearity of the feed-forward: [`BertConfig::activation`].
     pub hidden_act: String,
     /// Dropout after embeddings and sub-layers.
     pub hidden_dropout_prob: f64,
     /// Dropout of attention weights.
     pub attention_probs_dropout_prob: f64,
-    /// Dropout before the classifier, if not `hidden_dropout_prob`.
+    /// [`BertConfig::classifier_dropout`].
     pub classifier_dropout: Option<f64>,
     /// [`BertConfig::max_length`].
     pub max_position_embeddings: usize,
@@ -141,24 +141,27 @@ impl HfBert {
         Ok(labels.len())
     }
 
-    /// The one probability of all dropout.
+    fn activation(&self) -> Result<Activation, String> {
+        match &*self.hidden_act {
+            "gelu" => Ok(Activation::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluNew),
+            "relu" => Ok(Activation::Relu),
+            "silu" | "swish" => Ok(Activation::Silu),
+            other => Err(format!(
+                "hidden_act: expected gelu, gelu_new, gelu_pytorch_tanh, relu or silu, got \
+                 {other:.100}"
+            )),
+        }
+    }
+
+    /// The one probability of dropout in the encoder.
     fn dropout(&self) -> Result<f64, String> {
-        let hidden = self.hidden_dropout_prob;
-        for (key, value) in [
-            (
-                "attention_probs_dropout_prob",
-                self.attention_probs_dropout_prob,
-            ),
-            (
-                "classifier_dropout",
-                self.classifier_dropout.unwrap_or(hidden),
-            ),
-        ] {
-            if value != hidden {
-                return Err(format!(
-                    "{key}: expected that of hidden_dropout_prob, {hidden}, got {value}"
-                ));
-            }
+        let (hidden, attention) = (self.hidden_dropout_prob, self.attention_probs_dropout_prob);
+        if attention != hidden {
+            return Err(format!(
+                "attention_probs_dropout_prob: expected that of hidden_dropout_prob, {hidden}, got \
+                 {attention}"
+            ));
         }
         Ok(hidden)
     }
@@ -178,7 +181,6 @@ impl TryFrom<HfBert> for BertConfig {
 
     fn try_from(file: HfBert) -> Result<Self, String> {
         only("model_type", &file.model_type, "bert")?;
-        only("hidden_act", &file.hidden_act, "gelu")?;
         let positions = &file.position_embedding_type;
         only("position_embedding_type", positions, "absolute")?;
         only("is_decoder", &file.is_decoder.to_string(), "false")?;
@@ -190,10 +192,15 @@ impl TryFrom<HfBert> for BertConfig {
             num_heads: file.num_attention_heads,
             width: file.hidden_size,
             hidden: file.intermediate_size,
+            activation: file.activation()?,
             dropout: file.dropout()?,
+            classifier_dropout: file.classifier_dropout,
             layer_norm_eps: file.layer_norm_eps,
             pad_token: (file.pad_token_id).ok_or("pad_token_id: expected a token, got null")?,
             head: file.head()?,
+            // Said beside the file, if at all: by sentence-transformers' modules.
+            pooling: Pooling::Mean,
+            normalize: true,
             num_classes: file.num_classes()?,
         };
         config.validate()?;
@@ -216,7 +223,15 @@ impl From<&BertConfig> for HfBert {
             num_hidden_layers: config.num_layers,
             num_attention_heads: config.num_heads,
             intermediate_size: config.hidden,
+            hidden_act: match config.activation {
+                Activation::Gelu => "gelu",
+                Activation::GeluNew => "gelu_new",
+                Activation::Relu => "relu",
+                Activation::Silu => "silu",
+            }
+            .into(),
             hidden_dropout_prob: config.dropout,
+            classifier_dropout: config.classifier_dropout,
             attention_probs_dropout_prob: config.dropout,
             max_position_embeddings: config.max_length,
             type_vocab_size: config.type_vocab_size,

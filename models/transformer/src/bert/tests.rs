@@ -347,8 +347,8 @@ fn what_a_configuration_cannot_say_is_named() {
     for (from, to, message) in [
         (
             r#""gelu""#,
-            r#""relu""#,
-            "hidden_act: expected gelu, got relu",
+            r#""tanh""#,
+            "hidden_act: expected gelu, gelu_new, gelu_pytorch_tanh, relu or silu, got tanh",
         ),
         (
             r#""initializer_range": 0.02"#,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LlamaConfig, Output};
+use super::{LlamaConfig, Output, RopeScaling};
 use crate::gpt::hugging_face::{TokenIds, only};
 
 /// What counts in the `config.json` of a Llama; a key that a file lacks has transformers' default,
@@ -74,16 +74,88 @@ pub struct HfRope {
     /// The share of a head that turns, if not all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_rotary_factor: Option<f64>,
+    /// See [`RopeScaling`], as the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// Of `llama3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_freq_factor: Option<f64>,
+    /// Of `llama3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_freq_factor: Option<f64>,
+    /// Of `llama3`; `max_position_embeddings` where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_max_position_embeddings: Option<usize>,
 }
 
 impl HfRope {
-    /// `Err` where something other than plain rotary positions is asked for.
-    fn check(&self, key: &str) -> Result<(), String> {
-        for kind in [&self.rope_type, &self.old_type].into_iter().flatten() {
-            only(&format!("{key}.rope_type"), &**kind, "default")?;
-        }
+    /// What is asked for, where it is not plain rotary positions. `key` is where this stands.
+    fn scaling(&self, key: &str, context: usize) -> Result<Option<RopeScaling>, String> {
         let share = self.partial_rotary_factor.unwrap_or(1.0);
-        only(&format!("{key}.partial_rotary_factor"), share, 1.0)
+        only(&format!("{key}.partial_rotary_factor"), share, 1.0)?;
+        let kind = match (&self.rope_type, &self.old_type) {
+            (Some(kind), Some(old)) => {
+                only(&format!("{key}.type"), old, kind)?;
+                kind
+            }
+            (Some(kind), None) | (None, Some(kind)) => kind,
+            (None, None) => "default",
+        };
+        let needed = |name: &str, value: Option<f64>| {
+            value.ok_or_else(|| format!("{key}.{name}: expected a number, for rope_type {kind}"))
+        };
+        let scaling = match kind {
+            "default" => None,
+            "linear" => Some(RopeScaling::Linear {
+                factor: needed("factor", self.factor)?,
+            }),
+            "llama3" => Some(RopeScaling::Llama3 {
+                factor: needed("factor", self.factor)?,
+                low_freq_factor: needed("low_freq_factor", self.low_freq_factor)?,
+                high_freq_factor: needed("high_freq_factor", self.high_freq_factor)?,
+                original_max_position_embeddings: self
+                    .original_max_position_embeddings
+                    .unwrap_or(context),
+            }),
+            other => {
+                return Err(format!(
+                    "{key}.rope_type: expected default, linear or llama3, got {other:.100}"
+                ));
+            }
+        };
+        if scaling.is_none()
+            && let Some(factor) = self.factor
+        {
+            return Err(format!(
+                "{key}.factor: expected none, for rope_type default, got {factor}"
+            ));
+        }
+        Ok(scaling)
+    }
+}
+
+impl From<RopeScaling> for HfRope {
+    fn from(scaling: RopeScaling) -> Self {
+        match scaling {
+            RopeScaling::Linear { factor } => Self {
+                rope_type: Some("linear".into()),
+                factor: Some(factor),
+                ..Self::default()
+            },
+            RopeScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position_embeddings,
+            } => Self {
+                rope_type: Some("llama3".into()),
+                factor: Some(factor),
+                low_freq_factor: Some(low_freq_factor),
+                high_freq_factor: Some(high_freq_factor),
+                original_max_position_embeddings: Some(original_max_position_embeddings),
+                ..Self::default()
+            },
+        }
     }
 }
 
@@ -117,14 +189,21 @@ impl Default for HfLlama {
 }
 
 impl HfLlama {
-    /// The one base of the rotary positions, wherever it stands. Where several places say something
-    /// else, transformers 4 and 5 do not take the same one.
+    /// The one base of the rotary positions, wherever it stands, and what slows them down. Where
+    /// several places say something else, transformers 4 and 5 do not take the same one.
+    fn rope(&self) -> Result<(f64, Option<RopeScaling>), String> {
+        let (scaling, parameters) = (&self.rope_scaling, &self.rope_parameters);
+        let mut asked = None;
+        for (key, rope) in [("rope_scaling", scaling), ("rope_parameters", parameters)] {
+            if let Some(rope) = rope {
+                asked = asked.or(rope.scaling(key, self.max_position_embeddings)?);
+            }
+        }
+        Ok((self.rope_theta()?, asked))
+    }
+
     fn rope_theta(&self) -> Result<f64, String> {
         let (scaling, parameters) = (&self.rope_scaling, &self.rope_parameters);
-        let ropes = [("rope_scaling", scaling), ("rope_parameters", parameters)];
-        for (key, rope) in ropes {
-            rope.as_ref().map_or(Ok(()), |rope| rope.check(key))?;
-        }
         let within = |rope: &Option<HfRope>| rope.as_ref().and_then(|rope| rope.rope_theta);
         let places = [
             ("rope_scaling.rope_theta", within(scaling)),
@@ -157,7 +236,7 @@ impl TryFrom<HfLlama> for LlamaConfig {
         only("hidden_act", &*file.hidden_act, "silu")?;
         only("attention_bias", file.attention_bias, false)?;
         only("mlp_bias", file.mlp_bias, false)?;
-        let rope_theta = file.rope_theta()?;
+        let (rope_theta, rope_scaling) = file.rope()?;
         let config = Self {
             vocab_size: file.vocab_size,
             context: file.max_position_embeddings,
@@ -167,6 +246,7 @@ impl TryFrom<HfLlama> for LlamaConfig {
             width: file.hidden_size,
             hidden: file.intermediate_size,
             rope_theta,
+            rope_scaling,
             norm_epsilon: file.rms_norm_eps,
             attention_dropout: file.attention_dropout.unwrap_or(0.0),
             output: if file.tie_word_embeddings {
@@ -196,6 +276,7 @@ impl From<&LlamaConfig> for HfLlama {
             intermediate_size: config.hidden,
             rms_norm_eps: config.norm_epsilon,
             rope_theta: Some(config.rope_theta),
+            rope_scaling: config.rope_scaling.map(HfRope::from),
             attention_dropout: Some(config.attention_dropout),
             tie_word_embeddings: config.output == Output::Tied,
             bos_token_id: None,

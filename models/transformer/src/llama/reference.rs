@@ -45,9 +45,4 @@ impl LlamaConfig {
             None => ours.to_owned(),
         }
     }
-
-    /// Elements of a head.
-    pub fn head_width(&self) -> usize {
-        self.width / self.num_heads
-    }
 }

@@ -121,7 +121,7 @@ fn attention_knows_distances_not_places() {
     let x = Tensor::<3>::zeros([1, 1, 8], &device);
     let at = |past: usize, head: [f32; 8]| {
         let head = Tensor::<1>::from_floats(head, &device).reshape([1, 1, 1, 8]);
-        Angles::new(theta, 8, past, &x).turn(head)
+        Angles::new(&frequencies(theta, 8, None), past, &x).turn(head)
     };
     let (q, k) = (
         [0.3, -1.0, 0.7, 0.2, 1.1, 0.4, -0.6, 0.9],
@@ -357,12 +357,20 @@ fn what_cannot_be_represented_is_named() {
             "attention_bias: expected false, got true",
         ),
         (
-            r#"{"rope_scaling": {"type": "linear", "factor": 2.0}}"#,
-            "rope_scaling.rope_type: expected default, got linear",
+            r#"{"rope_scaling": {"type": "dynamic", "factor": 2.0}}"#,
+            "rope_scaling.rope_type: expected default, linear or llama3, got dynamic",
         ),
         (
             r#"{"rope_parameters": {"rope_type": "llama3", "rope_theta": 500000.0}}"#,
-            "rope_parameters.rope_type: expected default, got llama3",
+            "rope_parameters.factor: expected a number, for rope_type llama3",
+        ),
+        (
+            r#"{"rope_scaling": {"rope_type": "linear", "factor": 0.5}}"#,
+            "model.rope_scaling.factor: expected 1 to 1000000, got 0.5",
+        ),
+        (
+            r#"{"rope_scaling": {"rope_type": "default", "factor": 2.0}}"#,
+            "rope_scaling.factor: expected none, for rope_type default, got 2",
         ),
         (
             r#"{"rope_theta": 5.0, "rope_scaling": {"rope_type": "default", "rope_theta": 7.0}}"#,

@@ -35,7 +35,9 @@ fn the_logits_are_those_of_the_last_class_token() {
     assert_eq!(states.len(), 3);
     assert!(states.iter().all(|state| state.dims() == [3, 5, 12]));
     let class = states[2].clone().narrow(1, 0, 1).squeeze_dim(1);
-    let expected = model.head.forward(model.norm.forward(class));
+    let expected = model
+        .head
+        .forward(model.norm.as_ref().unwrap().forward(class));
     assert!(distance(logits, expected) < 1e-5);
 }
 

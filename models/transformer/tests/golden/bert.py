@@ -1,4 +1,5 @@
-"""Golden numbers of BERT, by transformers: as a classifier, and as a sentence encoder.
+"""Golden numbers of BERT, by transformers: as a classifier, with other activations, and as a
+sentence encoder.
 
 Run from anywhere: python bert.py
 """
@@ -28,7 +29,7 @@ CONFIG = {
     "num_classes": 3,
 }
 
-origin = transformers.BertConfig(
+options = dict(
     vocab_size=CONFIG["vocab_size"],
     max_position_embeddings=CONFIG["max_length"],
     type_vocab_size=CONFIG["type_vocab_size"],
@@ -42,6 +43,7 @@ origin = transformers.BertConfig(
     pad_token_id=CONFIG["pad_token"],
     num_labels=CONFIG["num_classes"],
 )
+origin = transformers.BertConfig(**options)
 
 # Sentences of 8, 5, 1 and 7 tokens.
 tokens = torch.randint(1, CONFIG["vocab_size"], (4, 8), generator=torch.Generator().manual_seed(2))
@@ -61,6 +63,13 @@ def embed(model, tokens):
     return torch.nn.functional.normalize(mean, dim=1)
 
 
+def largest(model, tokens):
+    """The largest of every component over what is not padding; see `pooling.py` for the other ways."""
+    mask = (tokens != 0).long()
+    states = model(input_ids=tokens, attention_mask=mask).last_hidden_state
+    return states.masked_fill(mask[:, :, None] == 0, -1e9).max(1).values
+
+
 library = f"transformers {transformers.__version__}"
 torch.manual_seed(0)
 model = golden.randomise(transformers.BertForSequenceClassification(origin))
@@ -70,3 +79,16 @@ torch.manual_seed(0)
 model = golden.randomise(transformers.BertModel(origin, add_pooling_layer=False))
 config = CONFIG | {"head": "sentence_embedding"}
 golden.write(__file__, model, config, tokens, library=library, forward=embed, variant="_sentence")
+
+
+for activation in ["gelu_new", "silu"]:
+    torch.manual_seed(0)
+    other = transformers.BertConfig(**options, hidden_act=activation)
+    model = golden.randomise(transformers.BertForSequenceClassification(other))
+    config = CONFIG | {"activation": activation}
+    golden.write(__file__, model, config, tokens, library=library, forward=classify, variant=f"_{activation}")
+
+torch.manual_seed(0)
+model = golden.randomise(transformers.BertModel(origin, add_pooling_layer=False))
+config = CONFIG | {"head": "sentence_embedding", "pooling": "max", "normalize": False}
+golden.write(__file__, model, config, tokens, library=library, forward=largest, variant="_max")

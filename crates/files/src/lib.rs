@@ -16,8 +16,8 @@ use std::path::Path;
 #[cfg(not(unix))]
 mod elsewhere;
 mod folder;
-mod quote;
 mod kind;
+mod quote;
 mod read;
 #[cfg(unix)]
 mod unix;

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use zoo_train::{
-    Event, METRICS_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, RECORD_FILE, Record, Run, State, Unit,
-    events_in,
+    Event, METRICS_FILE, MOST_RECIPE_BYTES, Metric, RECIPE_FILE, RECORD_FILE, Record, Run, State,
+    Unit, events_in,
 };
 
 use crate::insight::{INSIGHT_FILE, Insight};
@@ -92,13 +92,17 @@ impl Folder {
         }
     }
 
-    /// What a metric counts, by its name or `split.name`.
+    /// What a metric counts, by its name or `split.name`, as the run itself says; of one that does not
+    /// say, nothing in particular.
     pub(crate) fn unit(&self, name: &str) -> Unit {
         let short = name.rsplit('.').next().unwrap_or(name);
-        match short {
-            "accuracy" | "exact_match" => Unit::Share,
-            _ => Unit::Plain,
-        }
+        let begun = self.events.iter().rev().find_map(|event| match event {
+            Event::Start { metrics, .. } => Some(metrics),
+            _ => None,
+        });
+        let defined = [Some(&self.record.metrics), begun].into_iter().flatten();
+        let mut found = defined.filter_map(|metrics| Metric::find(metrics, short));
+        found.next().map_or(Unit::Plain, |metric| metric.unit)
     }
 
     /// Steps done, as far as they were told, and in all.

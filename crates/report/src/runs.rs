@@ -11,7 +11,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 use zoo_train::{
     Event, METRICS_FILE, MOST_RECIPE_BYTES, Metrics, Plan, RECIPE_FILE, RECORD_FILE, Record, State,
-    Unit, differences, events_in, flatten, smaller_is_better,
+    Unit, differences, events_in, flatten,
 };
 
 use crate::Folder;
@@ -139,7 +139,7 @@ fn row(folder: &Path) -> Option<Row> {
         Err(error) => row.problem = Some(format!("{METRICS_FILE}: {error}")),
     }
     let (steps, total_steps) = run.steps();
-    row.best = best_of(&run, &best_validation(&run.events, &chosen_by), &chosen_by);
+    row.best = best_of(&run, &best_validation(&run.events), &chosen_by);
     row.steps = steps;
     row.total_steps = (!run.events.is_empty()).then_some(total_steps);
     row.wall_seconds = wall_seconds(&run, state);
@@ -173,26 +173,17 @@ fn best_of(run: &Folder, metrics: &Metrics, best: &str) -> Option<Best> {
     find("valid").or_else(|| find("test"))
 }
 
-/// The metrics of the best validation so far, by `split.metric`.
-fn best_validation(events: &[Event], best: &str) -> Metrics {
-    let mut found: Option<&Metrics> = None;
-    for event in events {
-        let Event::Validation { metrics, .. } = event else {
-            continue;
-        };
-        let value = |metrics: &Metrics| metrics.get(best).copied().unwrap_or(f64::NAN);
-        let (new, old) = (value(metrics), found.map_or(f64::NAN, value));
-        // As in training: anything is better than NaN, and the first of equals stays.
-        let better = match smaller_is_better(best) {
-            _ if old.is_nan() => true,
-            true => new < old,
-            false => new > old,
-        };
-        if better {
-            found = Some(metrics);
-        }
-    }
-    let named = found.into_iter().flatten();
+/// The metrics of the best validation so far, as training itself told, by `split.metric`.
+fn best_validation(events: &[Event]) -> Metrics {
+    let best = events.iter().rev().find_map(|event| match event {
+        Event::Validation {
+            metrics,
+            best: true,
+            ..
+        } => Some(metrics),
+        _ => None,
+    });
+    let named = best.into_iter().flatten();
     named
         .map(|(name, value)| (format!("valid.{name}"), *value))
         .collect()

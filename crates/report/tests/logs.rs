@@ -15,6 +15,7 @@ fn start(step: usize) -> Event {
         total_steps: 40,
         steps_per_epoch: 20,
         parameters: 7,
+        metrics: Vec::new(),
     }
 }
 

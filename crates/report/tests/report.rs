@@ -33,6 +33,10 @@ fn record(state: &str) -> Value {
         "backend": "flex",
         "devices": ["flex"],
         "seed": 7,
+        "metrics": [
+            { "name": "loss", "better": "lower", "unit": "nats" },
+            { "name": "accuracy", "better": "higher", "unit": "share" },
+        ],
         "started": "2026-01-02T03:04:05Z",
         "ended": "2026-01-02T03:14:05Z",
         "zoo": "0.1.0",
@@ -59,6 +63,7 @@ fn events() -> Vec<Event> {
         total_steps: 200,
         steps_per_epoch: 50,
         parameters: 100,
+        metrics: Vec::new(),
     };
     let mut events = vec![start(0)];
     for step in 1..=200_usize {
@@ -582,6 +587,7 @@ fn a_page_is_no_larger_than_its_files_can_ask_for() {
             total_steps: 1,
             steps_per_epoch: 0,
             parameters: 0,
+            metrics: Vec::new(),
         });
         wild.push(Event::Step {
             step: if step % 2 == 0 { 1 } else { usize::MAX - step },

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use zoo_report::{Difference, Folder, Row, difference, difference_text, list, list_text};
 use zoo_train::{
-    Event, METRICS_FILE, Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE, Recipe, Record,
-    Resumed, Run, State,
+    Better, Event, METRICS_FILE, Metric, Metrics, Origin, Outcome, RECIPE_FILE, RECORD_FILE,
+    Recipe, Record, Resumed, Run, State, Unit,
 };
 
 const BY_ACCURACY: &str = "train = { steps = 1000, best = 'accuracy' }";
@@ -33,6 +33,7 @@ fn record(state: State, started: &str) -> Record {
         data_sha256: BTreeMap::from([("train".into(), "ab".repeat(32))]),
         environment: BTreeMap::from([("cores".into(), "2".into())]),
         resumed: Vec::new(),
+        metrics: metrics(),
         result: None,
     }
 }
@@ -50,16 +51,30 @@ fn outcome(metrics: &[(&str, f64)]) -> Outcome {
     }
 }
 
-fn events(accuracies: &[f64]) -> Vec<Event> {
+fn metrics() -> Vec<Metric> {
+    vec![
+        Metric::lower("loss", Unit::Nats),
+        Metric::higher("accuracy", Unit::Share),
+    ]
+}
+
+/// A run that is judged by its accuracy, or by its loss, which is twice that.
+fn events(accuracies: &[f64], by: Better) -> Vec<Event> {
+    let mut best_so_far = f64::NAN;
     let mut events = vec![Event::Start {
         recipe: "lenet-mnist".into(),
         step: 0,
         total_steps: 1000,
         steps_per_epoch: 100,
         parameters: 7,
+        metrics: metrics(),
     }];
     for (epoch, accuracy) in (1..).zip(accuracies) {
         let step = epoch * 100;
+        let best = best_so_far.is_nan() || by.is(*accuracy, best_so_far);
+        if best {
+            best_so_far = *accuracy;
+        }
         events.push(Event::Epoch {
             epoch,
             step,
@@ -72,7 +87,7 @@ fn events(accuracies: &[f64]) -> Vec<Event> {
                 ("accuracy".into(), *accuracy),
                 ("loss".into(), 2.0 * accuracy),
             ]),
-            best: false,
+            best,
         });
     }
     events
@@ -200,7 +215,12 @@ fn what_is_no_regular_file_is_a_row_that_says_so() {
             let folder = root
                 .path()
                 .join(format!("{}-{target}-1", &file[1..]).replace('/', ""));
-            write(&folder, &sound, &recipe(BY_ACCURACY), &events(&[0.5]));
+            write(
+                &folder,
+                &sound,
+                &recipe(BY_ACCURACY),
+                &events(&[0.5], Better::Higher),
+            );
             let path = folder.join(file);
             let _ = fs::remove_file(&path);
             match target {
@@ -257,7 +277,7 @@ fn runs_are_listed_newest_first_with_what_came_of_them() {
         ("valid.loss", 0.5),
     ];
     finished.result = Some(outcome(&metrics));
-    make("a-flex-9", &finished, &events(&[0.25]));
+    make("a-flex-9", &finished, &events(&[0.25], Better::Higher));
     // Nothing was validated, and it began in the same second.
     finished.result = Some(outcome(&metrics[..1]));
     make("a-flex-10", &finished, &[]);
@@ -265,7 +285,11 @@ fn runs_are_listed_newest_first_with_what_came_of_them() {
     let mut failed = record(State::Failed, "2026-02-28T23:59:50Z");
     failed.problem = Some("the loss became NaN\nat step 301\u{1b}[2J".into());
     failed.ended = Some("2026-03-01T00:01:00Z".into());
-    make("b-flex-1", &failed, &events(&[0.5, f64::NAN, 0.75]));
+    make(
+        "b-flex-1",
+        &failed,
+        &events(&[0.5, f64::NAN, 0.75], Better::Higher),
+    );
     // The time of the last process alone.
     let mut stopped = record(State::Interrupted, "2026-01-01T00:00:00Z");
     stopped.problem = Some("interrupted after step 100".into());
@@ -275,7 +299,7 @@ fn runs_are_listed_newest_first_with_what_came_of_them() {
         at: "2026-01-03T00:00:00Z".into(),
         changed: Vec::new(),
     });
-    make("b-flex-2", &stopped, &events(&[0.5]));
+    make("b-flex-2", &stopped, &events(&[0.5], Better::Higher));
 
     // No runs: a file, a folder without a record. A damaged record is one, and says so.
     fs::write(root.path().join("notes.txt"), "").unwrap();
@@ -385,7 +409,7 @@ fn a_run_that_nobody_works_on_any_more_was_interrupted() {
         data_sha256: BTreeMap::new(),
     };
     let run = Run::create(root.path(), "lenet-flex", origin).unwrap();
-    let events = events(&[0.5, 0.25, 0.75]);
+    let events = events(&[0.5, 0.25, 0.75], Better::Lower);
     let record = record(State::Running, "2026-01-31T12:00:00Z");
     write(run.folder(), &record, &plan, &events);
     // Its process is at the next line.
@@ -537,7 +561,7 @@ fn a_killed_run_is_compared_by_how_far_it_came() {
         &b,
         &killed,
         &recipe(BY_ACCURACY),
-        &events(&[0.5, 0.75, 0.25]),
+        &events(&[0.5, 0.75, 0.25], Better::Higher),
     );
     let read = |folder: &Path| Folder::read(folder).unwrap();
     let sections = difference(&read(&a), &read(&b));

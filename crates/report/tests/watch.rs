@@ -58,6 +58,7 @@ impl Watched {
             total_steps: TOTAL_STEPS,
             steps_per_epoch: 100,
             parameters: 12_345,
+            metrics: Vec::new(),
         }]);
         watched
     }
@@ -98,6 +99,7 @@ impl Watched {
             data_sha256: BTreeMap::new(),
             environment: BTreeMap::new(),
             resumed: Vec::new(),
+            metrics: Vec::new(),
             result,
         };
         let part = self.run.join(".run.json.part");

@@ -7,9 +7,9 @@
 use burn::module::{Lora, Module, ParamGroup, ParamId};
 use serde::{Deserialize, Serialize};
 use zoo_files::brief;
+use zoo_print::{DidYouMean, nearest};
 use zoo_weights::{Leaf, Switch};
 
-use zoo_print::{DidYouMean, nearest};
 use crate::params::number;
 use crate::rng::{Purpose, derive};
 

@@ -1,5 +1,7 @@
 //! Which keys a table may hold, read from the type that it becomes.
 
+use std::fmt;
+
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value::Error};
 use zoo_files::{brief, brief_problem};
 use zoo_print::{DidYouMean, nearest};
@@ -36,7 +38,6 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
-
 
 /// Refuses the first key of `table` that is not among `known`. `place` is where the table stands,
 /// such as `train`, and `what` names what has those keys.

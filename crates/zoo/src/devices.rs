@@ -6,10 +6,6 @@
 //! enumerated first and then opened with panics caught. (`Device::wgpu_options().init()` returns
 //! a `Result` too, but only once a process and device; this way opens again and again.)
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use burn::tensor::Device;
 #[cfg(feature = "wgpu")]
 use burn::tensor::DeviceKind;

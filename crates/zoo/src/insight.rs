@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use burn::tensor::TensorData;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use zoo_codec::text::{CharVocabulary, Language, PAD, WordVocabulary};
-use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
 use zoo_report::insight::Insight;
+use zoo_report::insight::{Classes, Insight, Mistake, Saliency, Sample, Shown};
 use zoo_text::{CharVocabulary, WordVocabulary};
 use zoo_train::rng::Stream;
 use zoo_train::{

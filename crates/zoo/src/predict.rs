@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use zoo_codec::text::{Tokenizer, WordVocabulary};
 use zoo_codec::image::{Color, Preprocessing, Resize, read};
+use zoo_codec::text::{Tokenizer, WordVocabulary};
 
 use crate::cli::PredictArgs;
 use crate::data::{Codec, pad};

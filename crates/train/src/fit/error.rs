@@ -5,8 +5,8 @@ use std::fmt;
 use burn::store::RecordError;
 use zoo_weights::WeightsError;
 
-use crate::source::SourceError;
 use crate::run_file::{RunError, advice_on};
+use crate::source::SourceError;
 
 /// Why a run ended without a result.
 #[derive(Debug, thiserror::Error)]

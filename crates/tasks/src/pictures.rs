@@ -48,6 +48,16 @@ impl PictureInput {
         }
     }
 
+    /// Whether its usual images are larger than small ones: a step on them takes seconds.
+    pub fn is_large(self) -> bool {
+        const LARGE_SIDE: usize = 64;
+        match self {
+            Self::Features(_) => false,
+            Self::Exactly([_, h, _]) => h > LARGE_SIDE,
+            Self::AnySize { usual, .. } => usual > LARGE_SIDE,
+        }
+    }
+
     /// Whether images of a shape are taken.
     ///
     /// # Errors

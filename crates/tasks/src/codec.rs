@@ -68,6 +68,8 @@ pub struct Reading<'a> {
     pub max_length: usize,
     /// Tokens that end a text.
     pub stop: Vec<u32>,
+    /// The token that fills shorter texts.
+    pub pad: Option<u32>,
 }
 
 /// A [`Codec`] without its type.

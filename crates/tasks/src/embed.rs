@@ -57,6 +57,7 @@ impl Codec for SentenceVectors {
             text: &self.text,
             max_length: self.max_length,
             stop: Vec::new(),
+            pad: Some(self.pad),
         })
     }
 }

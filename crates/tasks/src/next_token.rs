@@ -103,6 +103,7 @@ impl Codec for Continuation {
             text: &self.text,
             max_length: self.max_length.unwrap_or(usize::MAX),
             stop: language.map_or_else(Vec::new, |language| self.stops(&language)),
+            pad: None,
         })
     }
 }

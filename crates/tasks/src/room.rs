@@ -62,6 +62,14 @@ pub trait Room<M>: Task<M> {
         false
     }
 
+    /// One made-up example whose pictures have this side; `None` if their size is not free.
+    ///
+    /// # Errors
+    /// A side that the model does not take.
+    fn sized(&self, _side: usize) -> Result<Option<Batch>, String> {
+        Ok(None)
+    }
+
     /// A batch of noise that the model takes: enough to compute on.
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch;
 

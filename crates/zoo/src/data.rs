@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
+use zoo_tasks::{AnyCodec, Reading};
 use zoo_text::SetKind;
-use zoo_tasks::AnyCodec;
 use zoo_train::{DidYouMean, Source, brief, check_keys, fields_of, from_table, nearest};
 
 use crate::error::{Error, chain};
@@ -67,10 +67,10 @@ impl Asked<'_> {
         }
     }
 
-    /// The codec of a trained model, by which text is read, if it is of this type.
-    fn language<C: 'static>(&self) -> Option<&C> {
+    /// How the codec of a trained model reads text, if it does.
+    fn language(&self) -> Option<Reading<'_>> {
         match self.kept? {
-            Kept::Whole(codec) | Kept::Language(codec) => codec.any().downcast_ref(),
+            Kept::Whole(codec) | Kept::Language(codec) => codec.text(),
         }
     }
 }

@@ -31,8 +31,9 @@ use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
 use zoo_transformer::gpt::{self, Gpt, GptConfig, hugging_face::HfGpt2};
 use zoo_transformer::llama::{self, Llama, LlamaConfig, hugging_face::HfLlama, reference};
 use zoo_transformer::vit::{Vit, VitConfig};
-use zoo_weights::Origin;
+use zoo_weights::{Misfit, Origin};
 
+pub(crate) use decoder::check_sampling;
 use decoder::decoder;
 pub use model::{Model, Outcome, Training};
 pub use ready::Ready;
@@ -50,7 +51,11 @@ pub static MODELS: &[&dyn Entry] = &[
         init: MlpConfig::init,
         task: |config| {
             let input = PictureInput::Features(config.input_features());
-            Images::room(|model, images| model.forward(images.flatten(1, 3)), input, config.num_classes)
+            Images::room(
+                |model, images| model.forward(images.flatten(1, 3)),
+                input,
+                config.num_classes,
+            )
         },
         head: |config| vec![format!("layers.{}.", config.widths.len() - 2)],
         ..Architecture::BARE
@@ -111,10 +116,10 @@ pub static MODELS: &[&dyn Entry] = &[
         init: VggConfig::init,
         task: |config| {
             let input = PictureInput::AnySize {
-            channels: config.in_channels(),
-            usual: 224,
-            least: config.least_side(),
-        };
+                channels: config.in_channels(),
+                usual: 224,
+                least: config.least_side(),
+            };
             Images::room(Vgg::forward, input, config.num_classes)
         },
         origin: |config| origin(config, VggConfig::origin_name),
@@ -132,10 +137,10 @@ pub static MODELS: &[&dyn Entry] = &[
         init: ResNetConfig::init,
         task: |config| {
             let input = PictureInput::AnySize {
-            channels: config.in_channels(),
-            usual: usual_side(config),
-            least: 1,
-        };
+                channels: config.in_channels(),
+                usual: usual_side(config),
+                least: 1,
+            };
             Images::room(ResNet::forward, input, config.num_classes)
         },
         head: |_| named(&["fc."]),
@@ -152,10 +157,10 @@ pub static MODELS: &[&dyn Entry] = &[
         init: MobileNetV2Config::init,
         task: |config| {
             let input = PictureInput::AnySize {
-            channels: config.in_channels(),
-            usual: 224,
-            least: 1,
-        };
+                channels: config.in_channels(),
+                usual: 224,
+                least: 1,
+            };
             Images::room(MobileNetV2::forward, input, config.num_classes)
         },
         origin: |config| origin(config, MobileNetV2Config::origin_name),
@@ -173,10 +178,10 @@ pub static MODELS: &[&dyn Entry] = &[
         init: ConvNeXtConfig::init,
         task: |config| {
             let input = PictureInput::AnySize {
-            channels: config.in_channels(),
-            usual: 224,
-            least: config.least_side(),
-        };
+                channels: config.in_channels(),
+                usual: 224,
+                least: config.least_side(),
+            };
             Images::room(ConvNeXt::forward, input, config.num_classes)
         },
         origin: |config| origin(config, ConvNeXtConfig::origin_name),
@@ -194,28 +199,15 @@ pub static MODELS: &[&dyn Entry] = &[
         init: EfficientNetConfig::init,
         task: |config| {
             let input = PictureInput::AnySize {
-            channels: config.in_channels(),
-            usual: 224,
-            least: 1,
-        };
+                channels: config.in_channels(),
+                usual: 224,
+                least: 1,
+            };
             Images::room(EfficientNet::forward, input, config.num_classes)
         },
         origin: |config| origin(config, EfficientNetConfig::origin_name),
         head: |_| named(&["classifier."]),
         library: |_| Some("torchvision"),
-        ..Architecture::BARE
-    },
-    &Architecture::<UNetConfig, UNet> {
-        name: "unet",
-        family: "cnn",
-        about: "U-Net, a class for each pixel (Ronneberger et al. 2015)",
-        presets: zoo_cnn::unet_presets,
-        tiny: UNetConfig::tiny,
-        validate: UNetConfig::validate,
-        init: UNetConfig::init,
-        task: TODO UNetConfig,
-        origin: |config| origin(config, UNetConfig::origin_name),
-        head: |_| named(&["outc."]),
         ..Architecture::BARE
     },
     &Architecture::<VitConfig, Vit> {
@@ -260,7 +252,7 @@ pub static MODELS: &[&dyn Entry] = &[
             let hugging_face = nanogpt.clone().with_conv1d(gpt::CONV1D);
             hugging_face.or(nanogpt.with_facts(vec![("n_head", config.num_heads.to_string())]))
         },
-        head: |_| named(&["wte.", "lm_head."]),
+        adapts: &[("wte.", Misfit::Rows), ("lm_head.", Misfit::Rows)],
         // GPT-2 there always has biases, and never a free output layer.
         library: |config| {
             let is_gpt2 = config.bias && config.output == gpt::Output::Tied;
@@ -297,7 +289,7 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_ignored(llama::IGNORED)
                 .or(llama_reference(config))
         },
-        head: |_| named(&["embed_tokens.", "lm_head."]),
+        adapts: &[("embed_tokens.", Misfit::Rows), ("lm_head.", Misfit::Rows)],
         library: |_| Some("transformers"),
         hub: Some(Hub {
             model_type: "llama",
@@ -359,19 +351,6 @@ pub static MODELS: &[&dyn Entry] = &[
             read: from_hub::<BertConfig, HfBert>,
             write: to_hub::<BertConfig, HfBert>,
         }),
-        ..Architecture::BARE
-    },
-    &Architecture::<EncoderDecoderConfig, EncoderDecoder> {
-        name: "encoder-decoder",
-        family: "transformer",
-        about: "the transformer of Vaswani et al. 2017, to translate",
-        presets: EncoderDecoderConfig::presets,
-        tiny: EncoderDecoderConfig::tiny,
-        validate: EncoderDecoderConfig::validate,
-        init: EncoderDecoderConfig::init,
-        task: TODO EncoderDecoderConfig,
-        origin: |config| origin(config, EncoderDecoderConfig::origin_name),
-        head: |_| named(&["embedding.", "target_embedding.", "output."]),
         ..Architecture::BARE
     },
 ];

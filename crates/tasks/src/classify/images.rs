@@ -235,6 +235,16 @@ impl<M: Module + 'static> Room<M> for Images<M> {
         self.input.is_large()
     }
 
+    fn sized(&self, side: usize) -> Result<Option<Batch>, String> {
+        let Some(images) = self.input.sized(side)? else {
+            return Ok(None);
+        };
+        let labels = TensorData::new(vec![0_i64], [1]);
+        Ok(Some(
+            Batch::new(1).with("images", images).with("targets", labels),
+        ))
+    }
+
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {
         let b = size.examples;
         let images = noise(self.input.shape(size), b, stream);

@@ -84,6 +84,7 @@ impl Codec for SentenceClasses {
             text: &self.text,
             max_length: self.max_length,
             stop: Vec::new(),
+            pad: Some(self.pad),
         })
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn open(
             options.name
         )));
     };
-    let kept = asked.language::<SentenceClasses>();
+    let kept = asked.language();
     let whole = asked.whole::<SentenceClasses>();
     let max_length = whole.map_or(options.max_length.min(longest), |kept| kept.max_length);
     if max_length == 0 {
@@ -145,7 +145,7 @@ pub(super) fn open(
     }
     let mut warnings = set.warnings.clone();
     let (train, tested, held) = divide(&options, &set, &mut warnings)?;
-    let text = match (&options.tokenizer, kept) {
+    let text = match (&options.tokenizer, &kept) {
         (Some(path), _) => language::open(path).map_err(Error::Request)?,
         (None, Some(kept)) => kept.text.clone(),
         (None, None) => learned_words(&options, &set, &train)?,
@@ -153,7 +153,7 @@ pub(super) fn open(
     let reader = text.open().map_err(Error::Request)?;
     // Where the text has no token for it, one that no text has.
     let own = reader.pad().unwrap_or(reader.vocabulary() as u32);
-    let pad = kept.map_or(own, |kept| kept.pad);
+    let pad = kept.and_then(|kept| kept.pad).unwrap_or(own);
     let classes = whole.map_or_else(|| set.class_names.clone(), |kept| kept.classes.clone());
     let meaning = match &text {
         Text::Words { words } => words,
@@ -178,10 +178,12 @@ pub(super) fn open(
             texts.push(line.text);
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let ids = reader.encode_all(&texts, max_length).map_err(|(at, problem)| {
-            let place = lines.place(chosen[at] as usize);
-            Error::Request(format!("{}: {place}: {problem}", options.name))
-        })?;
+        let ids = reader
+            .encode_all(&texts, max_length)
+            .map_err(|(at, problem)| {
+                let place = lines.place(chosen[at] as usize);
+                Error::Request(format!("{}: {place}: {problem}", options.name))
+            })?;
         Ok(Arc::new(Rows {
             sentences: ids.into_iter().zip(labels).collect(),
             lines: lines.clone(),

@@ -8,7 +8,7 @@ use burn::data::dataset::Dataset;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_codec::text::{Language, Text};
-use zoo_tasks::next_token::{Continuation, batch};
+use zoo_tasks::next_token::{Continuation, Stop, batch};
 use zoo_text::{Corpus, Location, SetInfo, Split, Tokens, Windows};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, Pass, Source, SourceError};
@@ -71,8 +71,8 @@ pub(super) fn open(
         )));
     };
     let validates = options.valid_fraction > 0.0;
-    let kept = asked.language::<Continuation>();
-    let text = match (&options.tokenizer, kept) {
+    let kept = asked.language();
+    let text = match (&options.tokenizer, &kept) {
         (Some(path), _) => language::open(path).map_err(Error::Request)?,
         (None, Some(kept)) => kept.text.clone(),
         (None, None) => Text::Chars {
@@ -85,8 +85,9 @@ pub(super) fn open(
             return corpus.windows(split, context).map_err(unreadable);
         }
         let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
-        let ids = encoded(&reader, &part)
-            .map_err(|problem| Error::Request(format!("{}: the {name} split: {problem}", options.name)))?;
+        let ids = encoded(&reader, &part).map_err(|problem| {
+            Error::Request(format!("{}: the {name} split: {problem}", options.name))
+        })?;
         let count = ids.len();
         Windows::new(Tokens::Wide(ids.into()), context).ok_or_else(|| {
             Error::Request(format!(
@@ -113,7 +114,10 @@ pub(super) fn open(
     let codec = Continuation {
         text,
         max_length: Some(context),
-        stop: kept.and_then(|kept| kept.stop.clone()),
+        stop: kept
+            .map(|kept| kept.stop)
+            .filter(|stop| !stop.is_empty())
+            .map(Stop::Tokens),
     };
     Ok(Data {
         set: options.name,

@@ -46,8 +46,16 @@ impl Decode for Cached<'_> {
     }
 }
 
+/// Whether a token could be chosen so.
+///
+/// # Errors
+/// The value that does not fit, by key.
+pub(crate) fn check_sampling(sampling: &Sampling) -> Result<(), String> {
+    of_task(sampling).validate()
+}
+
 /// The same values.
-pub(crate) fn of_task(sampling: &Sampling) -> generate::Sampling {
+fn of_task(sampling: &Sampling) -> generate::Sampling {
     generate::Sampling {
         temperature: sampling.temperature,
         top_k: sampling.top_k,

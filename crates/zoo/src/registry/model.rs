@@ -12,14 +12,14 @@ use serde_json::Value as Json;
 use toml::Table;
 use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
-use zoo_tasks::{AnyCodec, Continues, Room, Size};
+use zoo_tasks::{AnyCodec, Continues, Room, Size, Upstream};
 use zoo_train::rng::{Purpose, Stream, derive};
 use zoo_train::{
     Batch, Checkpoint, Event, Examples, Finetune, Fit, FitError, Helpers, Judge, Metric, Metrics,
     Recipe, Run, Source, Split, number,
 };
 use zoo_weights::golden::{Distance, Golden};
-use zoo_weights::{Loaded, Origin, WeightsError};
+use zoo_weights::{Loaded, Misfit, Origin, WeightsError};
 
 use super::ready::{Opened, Ready};
 use super::row::{Architecture, to_table};
@@ -54,8 +54,28 @@ pub trait Model {
     /// # Errors
     /// What the model takes, what the data gives, and which key to change.
     fn fit(&self, set: &str, codec: &dyn AnyCodec) -> Result<(), String>;
+    /// The most tokens that it sees at once, where it is one of texts.
+    fn longest(&self) -> Option<usize>;
+    /// Outputs for one answer: classes, the size of the vocabulary, the width of a vector.
+    fn outputs(&self) -> usize;
+    /// Whether it writes text token by token.
+    fn continues(&self) -> bool;
+    /// Whether a step on its usual input takes seconds.
+    fn is_large(&self) -> bool;
+    /// How inputs are read by what an origin says.
+    ///
+    /// # Errors
+    /// What it does not say, or a task that no origin has.
+    fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String>;
+    /// One made-up example whose pictures have this side; `None` if their size is not free.
+    ///
+    /// # Errors
+    /// A side that it does not take.
+    fn sized(&self, side: usize) -> Result<Option<Batch>, String>;
     /// A batch of noise that it takes.
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch;
+    /// A batch of inputs by name, `input` or `input.NAME`, without anything else.
+    fn batch_of(&self, inputs: Vec<(String, TensorData)>) -> Batch;
     /// The columns of a batch that its forward pass reads.
     fn inputs(&self) -> &'static [&'static str];
     /// Layers, shapes, parameters, multiply-adds for one batch.
@@ -207,8 +227,42 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         self.room.fit(self.row.name, set, codec)
     }
 
+    fn longest(&self) -> Option<usize> {
+        self.room.longest()
+    }
+
+    fn outputs(&self) -> usize {
+        self.room.outputs()
+    }
+
+    fn continues(&self) -> bool {
+        self.room.continues().is_some()
+    }
+
+    fn is_large(&self) -> bool {
+        self.room.is_large()
+    }
+
+    fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
+        self.room.upstream(says)
+    }
+
+    fn sized(&self, side: usize) -> Result<Option<Batch>, String> {
+        self.room.sized(side)
+    }
+
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {
         self.room.made_up(size, stream)
+    }
+
+    fn batch_of(&self, inputs: Vec<(String, TensorData)>) -> Batch {
+        let examples = inputs.first().map_or(0, |(_, data)| data.shape()[0]);
+        let names = self.room.inputs();
+        let inputs = inputs.into_iter();
+        inputs.fold(Batch::new(examples), |batch, (name, data)| {
+            let name = name.strip_prefix("input.").unwrap_or(names[0]).to_owned();
+            batch.with(name, data)
+        })
     }
 
     fn inputs(&self) -> &'static [&'static str] {
@@ -235,7 +289,10 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let columns = self.inputs().iter().filter_map(|name| example.column(name));
         let shapes: Vec<&[usize]> = columns.map(|data| &data.shape()[1..]).collect();
         let what = format!("a batch of {batch} inputs of {shapes:?}");
-        let numbers = shapes.iter().map(|shape| size::numbers(shape)).sum::<u128>();
+        let numbers = shapes
+            .iter()
+            .map(|shape| size::numbers(shape))
+            .sum::<u128>();
         size::check(&what, numbers.saturating_mul(batch as u128)).map_err(Error::Request)
     }
 
@@ -278,7 +335,12 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
                     room.output(model, batch, device)
                 })
             },
-            decode: (steps.as_ref()).map(|steps| (&cached as worker::Decode<'_, M>, steps as worker::NextToken<'_, M>)),
+            decode: (steps.as_ref()).map(|steps| {
+                (
+                    &cached as worker::Decode<'_, M>,
+                    steps as worker::NextToken<'_, M>,
+                )
+            }),
             converge,
         };
         worker::serve(spec, folder, subject, requests, worker::to_stdout)
@@ -413,15 +475,15 @@ impl<C, M: Module + 'static> Configured<C, M> {
     /// tokens keeps the rows that both have.
     fn start_from(&self, model: &mut M, path: &Path) -> Result<Loaded, WeightsError> {
         let head = (self.row.head)(&self.config);
-        let begins = |path: &str, starts: &[&str]| starts.iter().any(|start| path.starts_with(start));
-        let head: Vec<&str> = head.iter().map(String::as_str).collect();
-        zoo_weights::load_adapting(
-            model,
-            path,
-            &self.origin(),
-            &|path| begins(path, &head),
-            &|path| begins(path, self.row.rows),
-        )
+        zoo_weights::load_adapting(model, path, &self.origin(), &|path| {
+            let adapted = self.row.adapts.iter();
+            let adapted = adapted.find(|(start, _)| path.starts_with(start));
+            match adapted {
+                Some((_, misfit)) => *misfit,
+                None if head.iter().any(|start| path.starts_with(start)) => Misfit::Keep,
+                None => Misfit::Refuse,
+            }
+        })
     }
 
     fn ready(&self, model: M, device: &Device) -> Box<dyn Ready> {
@@ -430,17 +492,6 @@ impl<C, M: Module + 'static> Configured<C, M> {
             room: self.room.clone(),
             origin: self.origin(),
             device: device.clone(),
-        })
-    }
-
-    /// Inputs by name as a batch; a single one needs no name.
-    fn batch_of(&self, columns: Vec<(String, TensorData)>) -> Batch {
-        let examples = columns.first().map_or(0, |(_, data)| data.shape()[0]);
-        let inputs = self.room.inputs();
-        let columns = columns.into_iter();
-        columns.fold(Batch::new(examples), |batch, (name, data)| {
-            let name = name.strip_prefix("input.").unwrap_or(inputs[0]).to_owned();
-            batch.with(name, data)
         })
     }
 }

@@ -8,9 +8,7 @@ use burn::module::{Module, ParamGroup, Quantizer};
 use burn::tensor::quantization::{Calibration, QuantValue};
 use burn::tensor::{DType, Device, TensorData};
 use zoo_tasks::{Answer, AnswerError, AnyCodec, Question, Room, Writing, Written};
-use zoo_train::{
-    Batch, EvalBatches, Metric, Metrics, Section, SourceError, evaluate, not_finite,
-};
+use zoo_train::{Batch, EvalBatches, Metric, Metrics, Section, SourceError, evaluate, not_finite};
 use zoo_weights::Origin;
 
 use crate::error::Error;

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use toml::Table;
 use zoo_tasks::Room;
 use zoo_train::{DidYouMean, brief, check_keys, fields_of, from_table, nearest};
-use zoo_weights::Origin;
+use zoo_weights::{Misfit, Origin};
 
 use super::model::{Configured, Model};
 
@@ -49,8 +49,9 @@ pub struct Architecture<C: 'static, M> {
     pub origin: fn(&C) -> Origin,
     /// Paths of the tensors that a new number of outputs makes anew begin with one of these.
     pub head: fn(&C) -> Vec<String>,
-    /// Of these, the tables that have a row for each token: rows that both have are kept.
-    pub rows: &'static [&'static str],
+    /// What is done with tensors that a file has in another shape, by how their paths begin: rows of
+    /// tokens that both have are kept, positions are interpolated.
+    pub adapts: &'static [(&'static str, Misfit)],
     /// The PyPI package that has the original, under the preset's name or by the hub's configuration.
     pub library: fn(&C) -> Option<&'static str>,
     /// Its configuration on the Hugging Face hub, where that has one of its own.
@@ -70,7 +71,7 @@ impl<C: 'static, M> Architecture<C, M> {
         task: |_| unreachable!("a row says what is learned"),
         origin: |_| Origin::default(),
         head: |_| Vec::new(),
-        rows: &[],
+        adapts: &[],
         library: |_| None,
         hub: None,
     };
@@ -165,7 +166,9 @@ where
         let known = fields_of::<C>();
         check_keys(overlay, "model", self.name, known)?;
         let mut table = to_table(config);
-        let decided = decided.iter().filter(|(key, _)| known.contains(&key.as_str()));
+        let decided = decided
+            .iter()
+            .filter(|(key, _)| known.contains(&key.as_str()));
         table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));
         table.extend(overlay.clone());
         let config: C = from_table(table, "model")?;
@@ -206,4 +209,3 @@ impl<C, M> Architecture<C, M> {
 pub(super) fn to_table(config: &impl Serialize) -> Table {
     Table::try_from(config).expect("a model's configuration is a TOML table")
 }
-

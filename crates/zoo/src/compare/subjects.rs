@@ -235,7 +235,7 @@ fn spec(subject: &str, model: &dyn Model) -> Spec {
         rates: Vec::new(),
         weights: WEIGHTS.into(),
         batches: BATCHES.into(),
-        num_batches: 0,
+        shapes: Vec::new(),
         dtype: Dtype::F32,
         threads: None,
         device: String::new(),
@@ -256,7 +256,7 @@ fn finish(
     let most = args.batch.iter().max().copied().unwrap_or(1);
     model.check_memory(most, &batches[0])?;
     model.save_initial(seed, weights, &folder.join(WEIGHTS))?;
-    spec.batches_of = write_batches(&folder.join(BATCHES), batches).map_err(Error::failed)?;
+    spec.shapes = write_batches(&folder.join(BATCHES), batches).map_err(Error::failed)?;
     let input = (batches[0].column(model.inputs()[0]))
         .ok_or_else(|| Error::failed("a batch without the model's input"))?;
     if model.continues() {

@@ -54,7 +54,7 @@ pub static MODELS: &[&dyn Entry] = &[
             Images::room(
                 |model, images| model.forward(images.flatten(1, 3)),
                 input,
-                config.num_classes,
+                config.num_classes(),
             )
         },
         head: |config| vec![format!("layers.{}.", config.widths.len() - 2)],

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use zoo_codec::text::MOST_TOKENIZER_BYTES;
 use zoo_tasks::AnyCodec;
-use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run, brief, brief_problem};
+use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run, brief_problem};
 
 use crate::devices;
 use crate::error::Error;

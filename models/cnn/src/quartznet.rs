@@ -19,7 +19,7 @@ use burn::tensor::assert_shape;
 use serde::{Deserialize, Serialize};
 use zoo_kernels::{Activation, conv_norm, conv2d};
 
-use crate::range::{CHANNELS, CLASSES, WIDTHS, check, check_dropout, check_stages};
+use crate::range::{CHANNELS, CLASSES, WIDTHS, allowed, check, check_probability, check_stages};
 
 /// What a [`QuartzNet`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,17 +79,17 @@ pub struct QuartzNetTail {
     pub dilation: usize,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn quartznet_presets() -> Vec<(&'static str, QuartzNetConfig)> {
-    vec![
-        ("quartznet-small", QuartzNetConfig::small()),
-        ("quartznet5x5", QuartzNetConfig::quartznet5x5()),
-        ("quartznet10x5", QuartzNetConfig::quartznet10x5()),
-        ("quartznet15x5", QuartzNetConfig::quartznet15x5()),
-    ]
-}
-
 impl QuartzNetConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("quartznet-small", Self::small()),
+            ("quartznet5x5", Self::quartznet5x5()),
+            ("quartznet10x5", Self::quartznet10x5()),
+            ("quartznet15x5", Self::quartznet15x5()),
+        ]
+    }
+
     /// Table 1, "5x5": English in 28 letters and the blank. 6.7 million parameters.
     pub fn quartznet5x5() -> Self {
         Self::table_1(1)
@@ -216,7 +216,7 @@ impl QuartzNetConfig {
         check("stem.width", self.stem.width, WIDTHS)?;
         check_kernel("stem.kernel", self.stem.kernel)?;
         check("stem.stride", self.stem.stride, 1..=8)?;
-        check_stages(self.stages.len())?;
+        check_stages("stages", self.stages.len(), 16)?;
         for (number, stage) in self.stages.iter().enumerate() {
             check(&format!("stages[{number}].blocks"), stage.blocks, 1..=16)?;
             check(&format!("stages[{number}].width"), stage.width, WIDTHS)?;
@@ -227,7 +227,7 @@ impl QuartzNetConfig {
         check_kernel("tail.kernel", self.tail.kernel)?;
         check("tail.dilation", self.tail.dilation, 1..=8)?;
         check("head_width", self.head_width, WIDTHS)?;
-        check_dropout(self.dropout)?;
+        check_probability("dropout", self.dropout)?;
         check("num_classes", self.num_classes, CLASSES)
     }
 
@@ -278,10 +278,7 @@ impl QuartzNetConfig {
 /// Odd, so that a frame sees as many before as after it.
 fn check_kernel(key: &str, kernel: usize) -> Result<(), String> {
     check(key, kernel, 1..=255)?;
-    if kernel % 2 == 1 {
-        return Ok(());
-    }
-    Err(format!("model.{key} must be odd; found {kernel}"))
+    allowed(kernel % 2 == 1, key, "an odd number", kernel)
 }
 
 /// A network for CTC; made by [`QuartzNetConfig::init`].

@@ -54,16 +54,16 @@ pub enum Upsampling {
     TransposedConvolution,
 }
 
-/// Every preset by name, in the order to list them.
-pub fn unet_presets() -> Vec<(&'static str, UNetConfig)> {
-    vec![
-        ("unet", UNetConfig::unet()),
-        ("unet_nearest", UNetConfig::unet_nearest()),
-        ("unet_narrow", UNetConfig::unet_narrow()),
-    ]
-}
-
 impl UNetConfig {
+    /// Every preset by name, in the order to list them.
+    pub fn presets() -> Vec<(&'static str, Self)> {
+        vec![
+            ("unet", Self::unet()),
+            ("unet_nearest", Self::unet_nearest()),
+            ("unet_narrow", Self::unet_narrow()),
+        ]
+    }
+
     /// Figure 1, for RGB images and two classes. 31,037,698 parameters.
     pub fn unet() -> Self {
         Self {

@@ -16,7 +16,7 @@ use zoo_train::{Batch, Pass, Source, SourceError};
 use super::{Asked, Data, needs_path, options, refuse, unreadable};
 use crate::error::Error;
 use crate::language;
-use crate::registry::{Input, size};
+use crate::registry::size;
 
 // b batch, n scored targets
 

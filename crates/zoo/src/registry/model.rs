@@ -476,7 +476,7 @@ impl<C, M: Module + 'static> Configured<C, M> {
     fn start_from(&self, model: &mut M, path: &Path) -> Result<Loaded, WeightsError> {
         let head = (self.row.head)(&self.config);
         zoo_weights::load_adapting(model, path, &self.origin(), &|path| {
-            let adapted = self.row.adapts.iter();
+            let mut adapted = self.row.adapts.iter();
             let adapted = adapted.find(|(start, _)| path.starts_with(start));
             match adapted {
                 Some((_, misfit)) => *misfit,

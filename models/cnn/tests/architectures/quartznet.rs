@@ -1,7 +1,7 @@
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::{Distribution, Tolerance};
-use zoo_cnn::{QuartzNet, QuartzNetConfig, quartznet_presets};
+use zoo_cnn::{QuartzNet, QuartzNetConfig};
 
 use crate::parameters::{assert_gradient_everywhere, count};
 use crate::{assert_logits, images};
@@ -24,7 +24,7 @@ fn presets_have_the_papers_sizes() {
         ("quartznet15x5", 18.9),
     ];
     let device = Device::flex();
-    for (name, config) in quartznet_presets() {
+    for (name, config) in QuartzNetConfig::presets() {
         assert_eq!(config.validate(), Ok(()), "{name}");
         if let Some((_, millions)) = published.iter().find(|(known, _)| *known == name) {
             let found = count(&config.init(&device)) as f64 / 1e6;
@@ -114,13 +114,13 @@ fn validate_names_the_key_the_range_and_the_value() {
     };
     assert_eq!(
         refusal(|c| c.stem.stride = 9),
-        "model.stem.stride must lie in 1..=8; found 9"
+        "model.stem.stride: expected 1 to 8, got 9"
     );
     assert_eq!(
         refusal(|c| c.stages[0].kernel = 4),
-        "model.stages[0].kernel must be odd; found 4"
+        "model.stages[0].kernel: expected an odd number, got 4"
     );
-    assert!(refusal(|c| c.stages.clear()).starts_with("model.stages must list 1 to 16"));
+    assert!(refusal(|c| c.stages.clear()).starts_with("model.stages: expected 1 to 16 stages"));
     assert!(refusal(|c| c.dropout = 1.0).starts_with("model.dropout"));
     assert!(refusal(|c| c.num_classes = 1).starts_with("model.num_classes"));
     assert!(refusal(|c| c.tail.width = 0).starts_with("model.tail.width"));

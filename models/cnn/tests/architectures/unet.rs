@@ -1,5 +1,5 @@
 use burn::prelude::*;
-use zoo_cnn::{UNet, UNetConfig, unet_presets};
+use zoo_cnn::{UNet, UNetConfig};
 
 use crate::parameters::{assert_gradient_everywhere, count, entries};
 use crate::{assert_logits, assert_samples_do_not_mix, images};
@@ -23,7 +23,7 @@ fn presets_have_the_origins_sizes() {
         // Not the origin's, but counted by its code at a quarter of the width.
         ("unet_narrow", 1_080_946),
     ];
-    let found: Vec<_> = unet_presets()
+    let found: Vec<_> = UNetConfig::presets()
         .into_iter()
         .map(|(name, config)| {
             assert_eq!(config.validate(), Ok(()), "{name}");

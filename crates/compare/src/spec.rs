@@ -5,7 +5,7 @@
 
 use burn::tensor::{DType, FloatDType, IntDType};
 use serde::{Deserialize, Serialize};
-use zoo_train::{OptimizerConfig, TaskConfig};
+use zoo_train::OptimizerConfig;
 
 use crate::report::Work;
 
@@ -107,10 +107,11 @@ pub struct Spec {
     pub rates: Vec<f64>,
     /// Initial weights, a file in the same folder.
     pub weights: String,
-    /// Batches, a file in the same folder: `input.0`, `target.0`, `scored.0`, `input.1`, …
+    /// Batches, a file in the same folder: the columns of the first, `images.0`, `targets.0`, then
+    /// `images.1`, …
     pub batches: String,
-    /// How many batches there are; step `s` uses batch `s % num_batches`.
-    pub num_batches: usize,
+    /// What these batches are; step `s` uses batch `s` modulo their number.
+    pub shapes: Vec<BatchShape>,
     /// The type to compute in.
     pub dtype: Dtype,
     /// Threads of a CPU backend; all cores if `None`.
@@ -126,14 +127,24 @@ pub struct Spec {
     pub data_dir: Option<String>,
 }
 
-/// The task of a recipe, with the one thing that PyTorch must be told beside it.
+/// What a batch in a file is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchShape {
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// Examples.
+    pub examples: usize,
+    /// What its mean loss is a mean over.
+    pub weight: f64,
+}
+
+/// The task of a model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SpecTask {
-    /// `classify` or `next_token`.
-    pub kind: String,
-    /// The loss.
-    #[serde(flatten)]
-    pub config: TaskConfig,
+    /// Its name, as in `classify images`.
+    pub name: String,
+    /// The keys of a recipe's `[task]` table.
+    pub options: toml::Table,
 }
 
 /// How weights and inputs are moved at random.

@@ -10,36 +10,15 @@ use std::time::{Duration, Instant};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use zoo_train::rng::{Stream, derive};
 use zoo_train::{Batch, Task, clip_by_global_norm, number};
 use zoo_weights::Origin;
 
 use crate::machine;
 use crate::report::{Convergence, FailureKind, LayerSeconds, Work};
-use crate::spec::{Perturb, Reply, Request, Spec};
+use crate::spec::{BatchShape, Perturb, Reply, Request, Spec};
 use crate::tensors;
-
-/// What a model is fed, on its device.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// Images `[b, c, h, w]`.
-    Images(Tensor<4>),
-    /// Token ids `[b, t]`.
-    Tokens(Tensor<2, Int>),
-}
-
-impl Input {
-    /// Puts a batch's input onto a device; token ids have two dimensions.
-    #[must_use]
-    pub fn new(data: TensorData, device: &Device) -> Self {
-        if data.shape().len() == 2 {
-            Self::Tokens(Tensor::from_data(data, device))
-        } else {
-            Self::Images(Tensor::from_data(data, device))
-        }
-    }
-}
 
 /// What one layer put out.
 #[derive(Clone, Debug)]
@@ -54,14 +33,14 @@ pub struct LayerOutput {
     pub data: TensorData,
 }
 
-/// Logits, flattened, and their shape.
-pub type Forward<'a, M> = &'a dyn Fn(&M, Input) -> (Tensor<1>, Vec<usize>);
-/// The outputs of the layers for an input on a device.
-pub type Layers<'a, M> = &'a dyn Fn(&M, TensorData, &Device) -> Result<Vec<LayerOutput>, String>;
-/// The logits after each token of a prompt, fed one by one: `(model, device, prompt)` to `[t, vocab]`.
-pub type Decode<'a, M> = &'a dyn Fn(&M, &Device, &[u32]) -> TensorData;
+/// The output for a batch, flattened, and its shape.
+pub type Forward<'a, M> = &'a dyn Fn(&M, Batch, &Device) -> (Tensor<1>, Vec<usize>);
+/// The outputs of the layers for a batch on a device.
+pub type Layers<'a, M> = &'a dyn Fn(&M, Batch, &Device) -> Result<Vec<LayerOutput>, String>;
+/// The output for a batch of one, computed token by token through the cache.
+pub type Decode<'a, M> = &'a dyn Fn(&M, Batch, &Device) -> TensorData;
 /// A greedy continuation by one token, from a state of its own; called again and again.
-pub type NextToken<'a, M> = &'a dyn for<'m> Fn(&'m M, &'m Device) -> Box<dyn FnMut() + 'm>;
+pub type NextToken<'a, M> = &'a dyn for<'m> Fn(&'m M, &'m Device) -> Option<Box<dyn FnMut() + 'm>>;
 /// Runs the recipe to its end.
 pub type Converge<'a> = &'a dyn Fn(&mut dyn FnMut(usize, f64)) -> Result<Convergence, String>;
 
@@ -75,7 +54,9 @@ pub struct Subject<'a, M> {
     pub on_cpu: bool,
     /// What is learned.
     pub task: &'a dyn Task<M>,
-    /// Logits, flattened, and their shape.
+    /// The columns of a batch that the forward pass reads.
+    pub inputs: &'static [&'static str],
+    /// The output, flattened, and its shape.
     pub forward: Forward<'a, M>,
     /// The outputs of the layers.
     pub layers: Layers<'a, M>,
@@ -97,7 +78,7 @@ pub fn serve<M: Module>(
     requests: impl BufRead,
     mut answer: impl FnMut(&Reply),
 ) -> Result<(), String> {
-    let batches = read_batches(&folder.join(&spec.batches), spec.num_batches)?;
+    let batches = read_batches(&folder.join(&spec.batches), &spec.shapes)?;
     let mut worker = Worker::new(spec, subject, batches);
     for line in requests.lines() {
         let line = line.map_err(|error| format!("reading a request failed: {error}"))?;
@@ -118,37 +99,40 @@ pub fn to_stdout(reply: &Reply) {
     }
 }
 
-fn read_batches(path: &Path, count: usize) -> Result<Vec<Batch>, String> {
+fn read_batches(path: &Path, shapes: &[BatchShape]) -> Result<Vec<Batch>, String> {
     let mut tensors = tensors::read(path).map_err(|error| error.to_string())?;
-    let mut take = |name: String| tensors.remove(&name).map(|values| values.to_data());
-    (0..count)
-        .map(|i| {
-            let part = |data: Option<TensorData>, name: &str| {
-                data.ok_or_else(|| format!("{}: no {name}.{i}", path.display()))
-            };
-            Ok(Batch {
-                input: part(take(format!("input.{i}")), "input")?,
-                target: part(take(format!("target.{i}")), "target")?,
-                scored: take(format!("scored.{i}")),
-            })
+    let mut batch = |(i, shape): (usize, &BatchShape)| {
+        let whole = Batch::new(shape.examples).weighing(shape.weight);
+        shape.columns.iter().try_fold(whole, |batch, name| {
+            let data = tensors.remove(&format!("{name}.{i}"));
+            let data = data.ok_or_else(|| format!("{}: no {name}.{i}", path.display()))?;
+            Ok(batch.with(name.as_str(), data.to_data()))
         })
-        .collect()
+    };
+    shapes.iter().enumerate().map(&mut batch).collect()
 }
 
-/// Writes batches where workers find them.
+/// Writes batches where workers find them, and says what they are: of each, the column `NAME` is the
+/// tensor `NAME.0`, `NAME.1`, ….
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn write_batches(path: &Path, batches: &[Batch]) -> Result<(), tensors::TensorsError> {
+pub fn write_batches(
+    path: &Path,
+    batches: &[Batch],
+) -> Result<Vec<BatchShape>, tensors::TensorsError> {
     let mut all = Vec::new();
     for (i, batch) in batches.iter().enumerate() {
-        all.push((format!("input.{i}"), batch.input.clone()));
-        all.push((format!("target.{i}"), batch.target.clone()));
-        if let Some(scored) = &batch.scored {
-            all.push((format!("scored.{i}"), scored.clone()));
-        }
+        let columns = batch.columns();
+        all.extend(columns.map(|(name, data)| (format!("{name}.{i}"), data.clone())));
     }
-    tensors::write(path, &all)
+    tensors::write(path, &all)?;
+    let shapes = batches.iter().map(|batch| BatchShape {
+        columns: batch.columns().map(|(name, _)| name.to_owned()).collect(),
+        examples: batch.examples(),
+        weight: batch.weight(),
+    });
+    Ok(shapes.collect())
 }
 
 /// A model in training.
@@ -256,16 +240,15 @@ impl<'a, M: Module> Worker<'a, M> {
         if let Some(perturb) = perturb {
             let mut noise = Noise::new(perturb);
             model = model.map(&mut noise);
-            for batch in batches
-                .iter_mut()
-                .filter(|batch| batch.input.dtype().is_float())
-            {
-                batch.input = noise.data(batch.input.clone());
+            for batch in &mut batches {
+                batch.change(|name, data| match self.subject.inputs.contains(&name) {
+                    true if data.dtype().is_float() => noise.data(data),
+                    _ => data,
+                });
             }
         }
         let first = &batches[0];
 
-        let input = Input::new(first.input.clone(), &device);
         let watched = watch(
             &model,
             Arc::new(Mutex::new(|name: &str| {
@@ -277,19 +260,18 @@ impl<'a, M: Module> Worker<'a, M> {
         );
         phase(say, "forward");
         let began = Instant::now();
-        let (logits, shape) = (self.subject.forward)(&watched, input);
+        let (logits, shape) = (self.subject.forward)(&watched, first.clone(), &device);
         let logits = logits.into_data();
         let first_forward_seconds = began.elapsed().as_secs_f64();
         drop(watched);
         let mut outputs = vec![("outputs".to_owned(), reshaped(logits, shape))];
 
-        if let (Some((decode, _)), Some(prompt)) = (self.subject.decode, &self.spec.prompt) {
+        if let Some((decode, _)) = self.subject.decode {
             phase(say, "decoding");
-            outputs.push(("decoding".into(), decode(&model, &device, prompt)));
+            outputs.push(("decoding".into(), decode(&model, first.rows(1), &device)));
         }
         phase(say, "layers");
-        let pair = rows(&first.input, 2);
-        let layers = (self.subject.layers)(&model, pair, &device)?;
+        let layers = (self.subject.layers)(&model, first.rows(2), &device)?;
         let mut names = Vec::new();
         for layer in layers {
             names.push((layer.name.clone(), layer.kind, layer.inner));
@@ -380,10 +362,12 @@ impl<'a, M: Module> Worker<'a, M> {
     }
 
     fn time_inference(&self, batch: usize, budget: Duration, warm: bool) -> (usize, Duration) {
-        let input = Input::new(rows(&self.batches[0].input, batch), &self.subject.device);
+        let batch = self.batches[0].rows(batch);
+        let device = &self.subject.device;
         repeat(budget, warm, |clock| {
             clock(&mut || {
-                let (logits, _) = (self.subject.forward)(&self.subject.model, input.clone());
+                let (logits, _) =
+                    (self.subject.forward)(&self.subject.model, batch.clone(), device);
                 // One number is read, so that the pass is over and nothing is left out.
                 logits.narrow(0, 0, 1).into_scalar::<f32>();
             });
@@ -392,7 +376,8 @@ impl<'a, M: Module> Worker<'a, M> {
 
     fn time_decoding(&self, budget: Duration, warm: bool) -> Result<(usize, Duration), String> {
         let (_, next) = self.subject.decode.ok_or("this model is no decoder")?;
-        let mut next = next(&self.subject.model, &self.subject.device);
+        let next = next(&self.subject.model, &self.subject.device);
+        let mut next = next.ok_or("this model does not continue a text")?;
         Ok(repeat(budget, warm, |clock| clock(&mut next)))
     }
 
@@ -401,7 +386,6 @@ impl<'a, M: Module> Worker<'a, M> {
         const PASSES: usize = 7;
         const WARM_UPS: usize = 2;
         let device = self.subject.device.clone();
-        let input = Input::new(self.batches[0].input.clone(), &device);
         let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         let mut order = Vec::new();
         for pass in 0..PASSES {
@@ -418,7 +402,7 @@ impl<'a, M: Module> Worker<'a, M> {
             );
             // A batch norm's running statistics are read as soon as the copy is made.
             marks.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            let (logits, _) = (self.subject.forward)(&watched, input.clone());
+            let (logits, _) = (self.subject.forward)(&watched, self.batches[0].clone(), &device);
             logits.narrow(0, 0, 1).into_scalar::<f32>();
             let end = Instant::now();
             let marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -469,20 +453,6 @@ fn repeat(
             return (count, total);
         }
     }
-}
-
-/// The first rows of a batch, again from the start where there are fewer.
-fn rows(data: &TensorData, count: usize) -> TensorData {
-    let mut shape = data.shape().to_vec();
-    let bytes = data.as_bytes();
-    let row = bytes.len() / shape[0];
-    let cycle = (0..count).flat_map(|i| {
-        let start = i % shape[0] * row;
-        bytes[start..start + row].iter().copied()
-    });
-    let bytes: Vec<u8> = cycle.collect();
-    shape[0] = count;
-    TensorData::from_bytes_vec(bytes, shape, data.dtype())
 }
 
 fn reshaped(data: TensorData, shape: Vec<usize>) -> TensorData {

@@ -333,7 +333,7 @@ pub fn difference(a: &Folder, b: &Folder) -> Vec<Section> {
         section("data", data),
         Section {
             title: "result".into(),
-            rows: results([result(a, &best_a), result(b, &best_b)]),
+            rows: results([result(a), result(b)]),
             problem: None,
         },
     ]
@@ -370,7 +370,7 @@ fn environment(record: &Record) -> BTreeMap<String, Value> {
 }
 
 /// What came of a run, or has come of it so far.
-fn result(run: &Folder, best: &str) -> BTreeMap<String, Value> {
+fn result(run: &Folder) -> BTreeMap<String, Value> {
     let state = run.state();
     let numbers = |metrics: &Metrics| -> BTreeMap<String, Value> {
         let metrics = metrics.iter();
@@ -393,7 +393,7 @@ fn result(run: &Folder, best: &str) -> BTreeMap<String, Value> {
             facts
         }
         None => {
-            let mut facts = numbers(&best_validation(&run.events, best));
+            let mut facts = numbers(&best_validation(&run.events));
             let (steps, total_steps) = run.steps();
             facts.insert("steps".into(), count(steps));
             facts.insert("total_steps".into(), count(total_steps));

@@ -1,14 +1,15 @@
-//! What a run keeps to read inputs and show outputs, and data that says what a model must fit.
+//! What a run keeps to read inputs and show outputs; it says what a model must fit, too.
 
 use std::any::Any;
-use std::fmt;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use toml::Table;
-use zoo_train::Source;
+use zoo_codec::text::Text;
+
+use crate::classify::Head;
+use crate::pictures::Pictures;
 
 /// How a task's inputs are read and its outputs shown: all of it, so that a run needs nothing else.
 pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
@@ -30,6 +31,21 @@ pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync 
         &[]
     }
 
+    /// What the outputs are, where they are classes.
+    fn head(&self) -> Option<Head> {
+        None
+    }
+
+    /// How pictures are read, where they are read.
+    fn pictures(&self) -> Option<&Pictures> {
+        None
+    }
+
+    /// How text is read, where it is read.
+    fn text(&self) -> Option<Reading<'_>> {
+        None
+    }
+
     /// What another codec would read otherwise, in words; `None` if they are equal.
     fn difference(&self, other: &Self) -> Option<String> {
         if self == other {
@@ -41,6 +57,19 @@ pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync 
             false => format!("classes were {before:?} and are {now:?}"),
         })
     }
+}
+
+/// How text is read.
+#[derive(Clone, Debug)]
+pub struct Reading<'a> {
+    /// Words, characters or a tokenizer.
+    pub text: &'a Text,
+    /// Most tokens of a text.
+    pub max_length: usize,
+    /// Tokens that end a text.
+    pub stop: Vec<u32>,
+    /// The token that fills shorter texts.
+    pub pad: Option<u32>,
 }
 
 /// A [`Codec`] without its type.
@@ -56,6 +85,12 @@ pub trait AnyCodec: Send + Sync {
     fn decides(&self) -> Table;
     /// [`Codec::classes`]
     fn classes(&self) -> &[String];
+    /// [`Codec::head`]
+    fn head(&self) -> Option<Head>;
+    /// [`Codec::pictures`]
+    fn pictures(&self) -> Option<&Pictures>;
+    /// [`Codec::text`]
+    fn text(&self) -> Option<Reading<'_>>;
     /// What is kept of it.
     fn json(&self) -> Json;
     /// [`Codec::difference`]; of another task, everything.
@@ -81,6 +116,18 @@ impl<C: Codec> AnyCodec for C {
         Codec::classes(self)
     }
 
+    fn head(&self) -> Option<Head> {
+        Codec::head(self)
+    }
+
+    fn pictures(&self) -> Option<&Pictures> {
+        Codec::pictures(self)
+    }
+
+    fn text(&self) -> Option<Reading<'_>> {
+        Codec::text(self)
+    }
+
     fn json(&self) -> Json {
         serde_json::to_value(self).expect("a codec is plain data")
     }
@@ -94,31 +141,5 @@ impl<C: Codec> AnyCodec for C {
 
     fn any(&self) -> &dyn Any {
         self
-    }
-}
-
-/// An opened data set: a task's examples, and how they are read.
-#[derive(Clone)]
-pub struct Data {
-    /// Its name, for messages.
-    pub set: String,
-    /// How inputs are read and outputs shown.
-    pub codec: Arc<dyn AnyCodec>,
-    /// Training examples.
-    pub train: Arc<dyn Source>,
-    /// Examples that choose the best model.
-    pub valid: Option<Arc<dyn Source>>,
-    /// Examples that the result is reported on.
-    pub test: Option<Arc<dyn Source>>,
-    /// What is odd about the files, a sentence each, to be told once.
-    pub warnings: Vec<String>,
-}
-
-impl fmt::Debug for Data {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Data")
-            .field("set", &self.set)
-            .field("task", &self.codec.task())
-            .finish_non_exhaustive()
     }
 }

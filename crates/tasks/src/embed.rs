@@ -17,10 +17,10 @@ use zoo_train::{
 };
 
 use crate::classify::{check_padding, padding_changes_nothing, read_sentence};
-use crate::codec::{AnyCodec, Codec};
+use crate::codec::{AnyCodec, Codec, Reading};
 use crate::loss::LossOptions;
 use crate::means::Means;
-use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
+use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, Upstream, flat};
 use crate::sentences::{TextInput, row};
 
 // b batch, t time, c width
@@ -50,6 +50,15 @@ impl Codec for SentenceVectors {
 
     fn decides(&self) -> Table {
         Table::new()
+    }
+
+    fn text(&self) -> Option<Reading<'_>> {
+        Some(Reading {
+            text: &self.text,
+            max_length: self.max_length,
+            stop: Vec::new(),
+            pad: Some(self.pad),
+        })
     }
 }
 
@@ -128,6 +137,19 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
         self.loss.table()
     }
 
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
+        let codec = SentenceVectors {
+            text: says.text.ok_or("text needs the folder's tokenizer")?,
+            max_length: says.max_length.unwrap_or(self.input.longest),
+            pad: self.input.pad.unwrap_or_default(),
+        };
+        Ok(Arc::new(codec))
+    }
+
     fn inputs(&self) -> &'static [&'static str] {
         &["tokens"]
     }
@@ -138,6 +160,10 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
 
     fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
         (self.forward)(model, batch.int("tokens", device))
+    }
+
+    fn longest(&self) -> Option<usize> {
+        Some(self.input.longest)
     }
 
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {

@@ -14,25 +14,26 @@
 //! | [`next_token`] | the next token of a text |
 //! | [`embed`] | sentences as vectors |
 
+pub mod buckets;
 pub mod classify;
 mod codec;
 pub mod embed;
 mod explain;
 mod loss;
 mod means;
-pub mod buckets;
 pub mod metrics;
 pub mod next_token;
 mod pictures;
 mod room;
 mod sentences;
 
-pub use codec::{AnyCodec, Codec, Data};
+pub use codec::{AnyCodec, Codec, Reading};
 pub use explain::{Attribution, integrated_gradients};
 pub use loss::{Loss, LossOptions};
 pub use means::Means;
 pub use pictures::{PictureInput, Pictures};
 pub use room::{
-    Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Writing, Written, flat,
+    Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Upstream, Writing,
+    Written, flat,
 };
 pub use sentences::{PAD_TO_MULTIPLE, TextInput, pad};

@@ -16,11 +16,12 @@ use zoo_train::{
 };
 
 use crate::classify::{Embedded, attributions, shown, with_answer};
-use crate::codec::{AnyCodec, Codec};
+use crate::codec::{AnyCodec, Codec, Reading};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::room::{
-    Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Writing, Written, flat,
+    Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Upstream, Writing,
+    Written, flat,
 };
 use crate::sentences::{TextInput, ids, row};
 
@@ -94,6 +95,16 @@ impl Codec for Continuation {
     fn decides(&self) -> Table {
         let vocabulary = self.text.open().map_or(0, |text| text.vocabulary());
         Table::from_iter([("vocab_size".to_owned(), (vocabulary as i64).into())])
+    }
+
+    fn text(&self) -> Option<Reading<'_>> {
+        let language = self.text.open().ok();
+        Some(Reading {
+            text: &self.text,
+            max_length: self.max_length.unwrap_or(usize::MAX),
+            stop: language.map_or_else(Vec::new, |language| self.stops(&language)),
+            pad: None,
+        })
     }
 }
 
@@ -327,6 +338,19 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
         self.loss.table()
     }
 
+    fn outputs(&self) -> usize {
+        self.input.vocab_size
+    }
+
+    fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
+        let codec = Continuation {
+            text: says.text.ok_or("text needs the folder's tokenizer")?,
+            max_length: says.max_length,
+            stop: Some(Stop::Tokens(says.stop)),
+        };
+        Ok(Arc::new(codec))
+    }
+
     fn inputs(&self) -> &'static [&'static str] {
         &["tokens"]
     }
@@ -337,6 +361,10 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
 
     fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
         (self.forward)(model, batch.int("tokens", device)).flatten(0, 1)
+    }
+
+    fn longest(&self) -> Option<usize> {
+        Some(self.input.longest)
     }
 
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {

@@ -48,6 +48,38 @@ impl PictureInput {
         }
     }
 
+    /// One image of noise with this side; `None` if the size is not free.
+    ///
+    /// # Errors
+    /// Sides that leave nothing of a map, or more numbers than memory has.
+    pub fn sized(self, side: usize) -> Result<Option<TensorData>, String> {
+        /// As a picture that is read.
+        const MOST: usize = MOST_PIXELS_A_SIDE;
+        let Self::AnySize {
+            channels, least, ..
+        } = self
+        else {
+            return Ok(None);
+        };
+        if side < least {
+            return Err(format!("takes images of {least} or more"));
+        }
+        if side > MOST {
+            return Err(format!("is shown on images of {MOST} or fewer"));
+        }
+        Ok(Some(noise([channels, side, side], 1, &mut Stream::new(0))))
+    }
+
+    /// Whether its usual images are larger than small ones: a step on them takes seconds.
+    pub fn is_large(self) -> bool {
+        const LARGE_SIDE: usize = 64;
+        match self {
+            Self::Features(_) => false,
+            Self::Exactly([_, h, _]) => h > LARGE_SIDE,
+            Self::AnySize { usual, .. } => usual > LARGE_SIDE,
+        }
+    }
+
     /// Whether images of a shape are taken.
     ///
     /// # Errors

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value as Json;
 use toml::Table;
+use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
 use zoo_train::{Batch, EvalBatches, Part, Section, SourceError, Task};
 
+use crate::classify::Head;
 use crate::codec::AnyCodec;
+use crate::pictures::Pictures;
 
 // b batch, n rows, k outputs
 
@@ -26,6 +29,20 @@ pub trait Room<M>: Task<M> {
     /// Those keys, every default written out.
     fn options(&self) -> Table;
 
+    /// Outputs for one answer: classes, the size of the vocabulary, the width of a vector.
+    fn outputs(&self) -> usize;
+
+    /// How inputs are read by what an origin says.
+    ///
+    /// # Errors
+    /// What it does not say, or a task that no origin has.
+    fn upstream(&self, _says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
+        Err(format!(
+            "a model to {} is not read from its origin's folder",
+            self.name()
+        ))
+    }
+
     /// The columns that the forward pass reads; each has a row for each example.
     fn inputs(&self) -> &'static [&'static str];
 
@@ -34,6 +51,24 @@ pub trait Room<M>: Task<M> {
 
     /// The output as rows `[n, k]`, of which each is one answer.
     fn rows(&self, model: &M, batch: Batch, device: &Device) -> Tensor<2>;
+
+    /// The most tokens that the model sees at once, where it is one of texts.
+    fn longest(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether a step on its usual input takes seconds: of pictures larger than small ones.
+    fn is_large(&self) -> bool {
+        false
+    }
+
+    /// One made-up example whose pictures have this side; `None` if their size is not free.
+    ///
+    /// # Errors
+    /// A side that the model does not take.
+    fn sized(&self, _side: usize) -> Result<Option<Batch>, String> {
+        Ok(None)
+    }
 
     /// A batch of noise that the model takes: enough to compute on.
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch;
@@ -84,6 +119,25 @@ pub trait Room<M>: Task<M> {
     fn promises(&self) -> Vec<Promise<M>> {
         Vec::new()
     }
+}
+
+/// What an origin says of how inputs are read and outputs meant.
+#[derive(Clone, Debug, Default)]
+pub struct Upstream {
+    /// Its tokenizer.
+    pub text: Option<Text>,
+    /// Most tokens of a text.
+    pub max_length: Option<usize>,
+    /// Tokens that end a text.
+    pub stop: Vec<u32>,
+    /// The token that fills shorter texts.
+    pub pad: Option<u32>,
+    /// What is done to pictures.
+    pub pictures: Option<Pictures>,
+    /// What the outputs are.
+    pub head: Head,
+    /// Class names by label.
+    pub classes: Vec<String>,
 }
 
 /// How large a made-up batch is.

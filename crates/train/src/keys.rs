@@ -1,7 +1,5 @@
 //! Which keys a table may hold, read from the type that it becomes.
 
-use std::fmt;
-
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value::Error};
 use zoo_files::{brief, brief_problem};
 use zoo_print::{DidYouMean, nearest};

@@ -25,14 +25,11 @@ pub struct Golden {
     tensors: Tensors,
 }
 
-/// What a model is fed.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// Images `[b, c, h, w]`.
-    Images(Tensor<4>),
-    /// Token ids `[b, t]`.
-    Tokens(Tensor<2, Int>),
-}
+/// A model's inputs by name, `input` or `input.NAME`.
+pub type Inputs = Vec<(String, TensorData)>;
+
+/// From inputs to logits as rows `[n, classes]`.
+pub type Rows<'a, M> = &'a dyn Fn(&M, Inputs, &Device) -> Tensor<2>;
 
 /// How far a model is from its origin.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +61,7 @@ impl Golden {
     /// A file that cannot be read, or lacks one of the numbers.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let tensors = Tensors::open(path)?;
-        for name in ["input", "target", "output", "losses"] {
+        for name in ["target", "output", "losses"] {
             if tensors.shape(name).is_none() {
                 return Err(WeightsError::read(
                     path,
@@ -95,7 +92,7 @@ impl Golden {
         model: M,
         origin: &Origin,
         device: &Device,
-        forward: &dyn Fn(&M, Input) -> Tensor<2>,
+        forward: Rows<'_, M>,
         trains: bool,
     ) -> Result<Distance, WeightsError> {
         let mut model = model;
@@ -128,10 +125,10 @@ impl Golden {
         &self,
         model: &M,
         device: &Device,
-        forward: &dyn Fn(&M, Input) -> Tensor<2>,
+        forward: Rows<'_, M>,
     ) -> Result<f64, WeightsError> {
-        let input = self.input(device, DType::F32)?;
-        let output = floats(forward(model, input).into_data());
+        let inputs = self.inputs_in(DType::F32)?;
+        let output = floats(forward(model, inputs, device).into_data());
         let data = self.tensors.get("output")?;
         // The classes of a map are its second dimension; rows have them last.
         let expected = match *data.shape().as_slice() {
@@ -153,7 +150,7 @@ impl Golden {
         mut model: M,
         origin: &Origin,
         device: &Device,
-        forward: &dyn Fn(&M, Input) -> Tensor<2>,
+        forward: Rows<'_, M>,
         distance: &mut Distance,
     ) -> Result<(), WeightsError> {
         let rate: f64 = self
@@ -171,7 +168,7 @@ impl Golden {
         };
         let mut losses = Vec::new();
         for step in 0..expected.len() {
-            let logits = forward(&model, self.input(device, dtype)?);
+            let logits = forward(&model, self.inputs_in(dtype)?, device);
             let loss = cross_entropy.forward(logits, target.clone());
             losses.extend(floats(loss.clone().into_data()));
             let gradients = loss.backward();
@@ -225,24 +222,30 @@ impl Golden {
         Ok(worst)
     }
 
-    /// The input, in host memory.
+    /// The inputs, in host memory.
     ///
     /// # Errors
-    /// Numbers that cannot be read.
-    pub fn input_data(&self) -> Result<TensorData, WeightsError> {
-        self.tensors.get("input")
+    /// Numbers that cannot be read, or none.
+    pub fn inputs(&self) -> Result<Inputs, WeightsError> {
+        let names = self.tensors.names();
+        let is_input = |name: &String| *name == "input" || name.starts_with("input.");
+        let names = names
+            .into_iter()
+            .map(|name| name.to_string())
+            .filter(is_input);
+        names
+            .map(|name| Ok((name.clone(), self.tensors.get(&name)?)))
+            .collect()
     }
 
-    fn input(&self, device: &Device, dtype: DType) -> Result<Input, WeightsError> {
-        let data = self.input_data()?;
-        Ok(if data.shape().len() == 4 {
-            Input::Images(Tensor::from_data(
-                data.convert_dtype(dtype),
-                (device, dtype),
-            ))
-        } else {
-            Input::Tokens(Tensor::from_data(data, device))
-        })
+    fn inputs_in(&self, dtype: DType) -> Result<Inputs, WeightsError> {
+        let mut inputs = self.inputs()?;
+        for (_, data) in &mut inputs {
+            if data.dtype().is_float() {
+                *data = data.clone().convert_dtype(dtype);
+            }
+        }
+        Ok(inputs)
     }
 }
 

@@ -6,7 +6,7 @@ use toml::Table;
 use zoo_train::{Change, RECIPE_FILE, out_of_memory};
 
 use crate::cli::{EvalArgs, SplitName};
-use crate::data;
+use crate::data::{self, Asked, Kept};
 use crate::devices;
 use crate::error::Error;
 use crate::paths;
@@ -29,9 +29,17 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
     }
     let mut table = changed_table(&recipe.data, &args.set)?;
     data::keep_split(&mut table, recipe.train.seed, recipe.train.seed);
-    let data = data::open(&table, &directory, saved.model.input())?;
+    let asked = Asked {
+        longest: saved.model.longest(),
+        kept: Some(Kept::Whole(&*saved.codec)),
+    };
+    let data = data::open(&table, &directory, asked)?;
     data.warn();
-    data.check_codec(&saved.codec)?;
+    if let Some(what) = data.codec.difference(&*saved.codec) {
+        return Err(Error::Request(format!(
+            "the data is not what the model was trained on: its {what}; bring back the data of then"
+        )));
+    }
     let mut progress = Progress::new(args.json, false);
     let sums = data.sha256(&mut |done, total| progress.reading(done, total))?;
     let split = args.split.unwrap_or(if data.test.is_some() {
@@ -59,7 +67,7 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
     };
     let ready = quantized.as_deref().unwrap_or(&*saved.ready);
     let batches = recipe.train.eval_batches(&*source);
-    let work = || ready.evaluate(&recipe.task, split.name(), &batches);
+    let work = || ready.evaluate(split.name(), &batches);
     // Burn panics where a device has too little memory, or no such operation.
     let metrics = devices::catch_panic(work).map_err(|message| {
         let backend = saved.backend;

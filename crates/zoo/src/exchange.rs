@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use burn::tensor::DType;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use zoo_files::Folder;
 use zoo_hub::tokenizer_config::{self, Given, TOKENIZER_FILES};
 use zoo_train::{MODEL_FILE, Run};
@@ -14,7 +14,6 @@ use crate::cli::{ExportArgs, ExportFormat, FloatName, ImportArgs};
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
-use crate::language;
 use crate::place::{self, EXPORT_FILE, EXPORT_FOLDER};
 use crate::pretrained;
 use crate::progress::print_json;
@@ -46,11 +45,7 @@ pub fn import(args: &ImportArgs) -> Result<(), Error> {
         ))
     })?;
     let folder = Run::create_folder(&args.out, &format!("{name}-import"))?;
-    let config = Config {
-        model: table.clone(),
-        codec: saved.codec,
-        problem_type: saved.problem_type,
-    };
+    let config = Config::new(&*saved.model, &*saved.codec);
     let json = serde_json::to_vec_pretty(&config).map_err(Error::failed)?;
     let written = (saved.ready.save(&folder.path().join(MODEL_FILE), None))
         .and_then(|()| write(&folder, CONFIG_FILE, &json));
@@ -92,10 +87,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
         saved.ready.save(&out, Some(dtype))?;
     } else {
         // What has no form at its origin is found out before anything is written.
-        let mut config = hub::write(&*saved.model, &saved.codec).map_err(Error::Request)?;
-        if let Some(kind) = &saved.problem_type {
-            config["problem_type"] = json!(kind);
-        }
+        let config = hub::write(&*saved.model, Some(&*saved.codec)).map_err(Error::Request)?;
         let placed = zoo_files::merge_folder(&out, |part| {
             write_folder(&saved, &config, dtype, part).map_err(Stopped::Failed)
         })
@@ -104,7 +96,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
             Stopped::Io(error) => Error::Request(format!("{}: {error}", out.display())),
         })?;
         // What an earlier export had and this one has not would be read with it.
-        if language::kept(&saved.codec).is_none() {
+        if saved.codec.text().is_none() {
             for name in TOKENIZER_FILES {
                 placed.remove(name).map_err(Error::failed)?;
             }
@@ -169,9 +161,10 @@ fn write_folder(saved: &Saved, config: &Json, dtype: DType, folder: &Folder) -> 
     }
     let json = serde_json::to_vec_pretty(config).map_err(Error::failed)?;
     write(folder, CONFIG_FILE, &json)?;
-    if let Some((text, max_length)) = language::kept(&saved.codec) {
+    if let Some(reading) = saved.codec.text() {
         let given = Given::of(config["model_type"].as_str().unwrap_or_default());
-        let files = tokenizer_config::of_text(&text, max_length, given).map_err(Error::failed)?;
+        let files = tokenizer_config::of_text(reading.text, reading.max_length, given)
+            .map_err(Error::failed)?;
         for (name, text) in files.files() {
             write(folder, name, text.as_bytes())?;
         }

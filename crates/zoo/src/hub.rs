@@ -5,27 +5,29 @@
 //! and torchvision are called by a name (`architecture`), with the number of classes and how images
 //! are normalised beside it, as timm's folders have it.
 
+use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use toml::{Table, Value};
+use zoo_codec::text::Text;
 use zoo_hub::config::CONFIG_FILE;
 use zoo_hub::generation::generation;
-use zoo_hub::head::Head;
+use zoo_hub::head::{Head, HeadKind};
+use zoo_hub::ids::check_ids;
+use zoo_hub::preprocessor;
 use zoo_hub::sentence::{Pooling, sentence};
 use zoo_hub::{HubError, Settings, timm, unread};
+use zoo_tasks::{AnyCodec, Pictures, Size, Upstream, classify};
+use zoo_train::rng::Stream;
 use zoo_train::{brief, brief_problem};
 
-use crate::data::Codec;
 use crate::language;
-use crate::registry::{self, Input, Kind, MODELS, Model};
+use crate::registry::{self, MODELS, Model};
 
 pub(crate) use zoo_hub::MOST_CONFIG_BYTES;
 pub use zoo_hub::tokenizer_config::TOKENIZER_FILE;
-
-/// What torchvision and timm normalise images with, by channel, where a folder does not say.
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Whoever opens a folder names its `config.json`; of another file, the error does.
 fn said(error: HubError) -> String {
@@ -55,7 +57,7 @@ pub fn parse(config: &str) -> Result<Json, String> {
 ///
 /// # Errors
 /// An architecture that is not here, or a value that cannot be represented.
-pub fn read(folder: &Path, config: &Json) -> Result<(Box<dyn Model>, Codec), String> {
+pub fn read(folder: &Path, config: &Json) -> Result<(Box<dyn Model>, Arc<dyn AnyCodec>), String> {
     let model = model(config)?;
     let codec = codec(&*model, folder, config)?;
     Ok((model, codec))
@@ -98,12 +100,12 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
         registry::find(preset).map_err(|problem| format!("architecture: {problem}"))?;
     let settings = Settings::new(CONFIG_FILE, config);
     let facts = timm::timm(settings).map_err(said)?;
-    let pooling = match entry.name() {
-        "vit" => "token",
-        _ => "avg",
-    };
-    facts.check_pooling(settings, pooling).map_err(said)?;
-    let known = entry.configure(preset, &Table::new(), None)?.table();
+    let known = entry
+        .configure(preset, &Table::new(), &Table::new())?
+        .table();
+    if !known.contains_key("global_pool") {
+        facts.check_pooling(settings, "avg").map_err(said)?;
+    }
     let image_size = match facts.image_size {
         Some([height, width]) if height != width && known.contains_key("image_size") => {
             return Err(format!(
@@ -124,22 +126,20 @@ fn named(name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
         let value = value?.try_into().unwrap_or(i64::MAX);
         Some((key.to_owned(), Value::Integer(value)))
     });
-    entry.configure(preset, &overlay.collect(), None)
-    take("num_classes", &["num_classes"]);
-    take("in_channels", &["in_chans", "in_channels"]);
-    take("image_size", &["img_size", "image_size"]);
-    if let (Some(Json::String(pool)), true) =
-        (pretrained("global_pool"), known.contains_key("global_pool"))
-    {
+    let mut overlay: Table = overlay.collect();
+    if let (Some(pool), true) = (&facts.global_pool, known.contains_key("global_pool")) {
         overlay.insert("global_pool".into(), Value::String(pool.clone()));
     }
-    entry.configure(preset, &overlay, None)
+    entry.configure(preset, &overlay, &Table::new())
 }
+
+/// What transformers does to pictures.
+const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
 /// Far more than any set of images has classes, or any tokenizer tokens.
 const MOST_OUTPUTS: usize = 1 << 22;
 
-fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, String> {
+fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Arc<dyn AnyCodec>, String> {
     let outputs = model.outputs();
     if outputs > MOST_OUTPUTS {
         return Err(format!(
@@ -147,69 +147,96 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Codec, Strin
         ));
     }
     let settings = Settings::new(CONFIG_FILE, config);
-    if let Input::Tokens { longest } = model.input() {
-        let path = folder.join(TOKENIZER_FILE);
-        let tokenizer = language::read(&path).map_err(|error| {
-            format!(
-                "{}: {error}; text needs the folder's tokenizer",
-                path.display()
-            )
-        })?;
-        let max_length = match is_embedding(model) {
-            true => longest.min(sentence_length(folder, outputs)?.unwrap_or(longest)),
-            false => longest,
-        };
-        return Ok(Codec::Tokenizer {
-            tokenizer,
-            max_length,
-            classes: match classifies(model) {
-                true => Head::read(settings, outputs).map_err(said)?.labels,
-                false => Vec::new(),
-            },
-            stop: generation(folder, settings).map_err(said)?.stop_ids(),
+    let Some(longest) = model.longest() else {
+        return model.upstream(Upstream {
+            pictures: Some(pictures(model, folder, config)?),
+            classes: timm::labels(settings, outputs).map_err(said)?,
+            ..Upstream::default()
         });
+    };
+    let path = folder.join(TOKENIZER_FILE);
+    let tokenizer = language::read(&path).map_err(|error| {
+        format!(
+            "{}: {error}; text needs the folder's tokenizer",
+            path.display()
+        )
+    })?;
+    let text = Text::Tokenizer { tokenizer };
+    let vocabulary = (text.open())
+        .map_err(|problem| format!("{TOKENIZER_FILE}: {problem}"))?
+        .vocabulary();
+    let facts = generation(folder, settings).map_err(said)?;
+    let rows = model.table().get("vocab_size").and_then(Value::as_integer);
+    if let Some(rows) = rows {
+        check_ids(vocabulary, &facts.all(), rows as usize).map_err(said)?;
     }
-    let given = config
-        .get("pretrained_cfg")
-        .and_then(|config| config.get("input_size"));
-    let given = given.or_else(|| config.get("input_size"));
-    let shape = match given {
-        Some(shape) => serde_json::from_value(shape.clone()).map_err(|error| {
-            let error = brief_problem(error);
-            format!("input_size: {error}; expected channels, height, width")
-        })?,
-        None => match *model.usual_shape() {
-            [_, c, h, w] => [c, h, w],
-            _ => return Err("neither text nor images".into()),
-        },
+    let table = model.table();
+    let is_embedding = table.get("head").and_then(Value::as_str) == Some("sentence_embedding");
+    let has_classes = table.contains_key("num_classes") && !is_embedding;
+    let head = has_classes.then(|| Head::read(settings, outputs).map_err(said));
+    let head = head.transpose()?;
+    let sentence_length = match is_embedding {
+        true => sentence_length(folder, outputs)?,
+        false => None,
     };
-    let channels = match shape[0] {
-        channels @ (1 | 3) => channels,
-        other => return Err(format!("input_size: {other} channels; images have 1 or 3")),
-    };
-    let by_channel = |key: &str, usual: [f32; 3]| {
-        let given = config
-            .get(key)
-            .or_else(|| config.get("pretrained_cfg")?.get(key));
-        let Some(given) = given.filter(|given| !given.is_null()) else {
-            return Ok(match channels {
-                3 => usual.to_vec(),
-                _ => vec![0.5; channels],
-            });
-        };
-        let values = given.as_array();
-        let values = values.and_then(|values| values.iter().map(Json::as_f64).collect());
-        let values: Option<Vec<f64>> = values;
-        let values = values
-            .ok_or_else(|| format!("{key} = {}: expected a number a channel", brief(given)))?;
-        Ok::<_, String>(values.into_iter().map(|value| value as f32).collect())
-    };
-    Ok(Codec::Images {
-        shape,
-        mean: by_channel("mean", IMAGENET_MEAN)?,
-        std: by_channel("std", IMAGENET_STD)?,
-        classes: timm::labels(settings, outputs).map_err(said)?,
+    model.upstream(Upstream {
+        text: Some(text),
+        max_length: Some(longest.min(sentence_length.unwrap_or(longest))),
+        stop: facts.stop_ids(),
+        head: head
+            .as_ref()
+            .map_or_else(Default::default, |head| match head.kind {
+                HeadKind::SingleLabel => classify::Head::SingleLabelClassification,
+                HeadKind::MultiLabel => classify::Head::MultiLabelClassification,
+                HeadKind::Regression => classify::Head::Regression,
+            }),
+        classes: head.map_or_else(Vec::new, |head| head.labels),
+        ..Upstream::default()
     })
+}
+
+/// What is done to pictures, as the folder says: `preprocessor_config.json` of transformers, or timm's
+/// `pretrained_cfg`; where it says nothing, as the origin's library does by itself.
+fn pictures(model: &dyn Model, folder: &Path, config: &Json) -> Result<Pictures, String> {
+    let path = folder.join(PREPROCESSOR_FILE);
+    let preprocessing = match zoo_files::read_text(&path, preprocessor::MAX_BYTES) {
+        Ok(text) => preprocessor::transformers(&text)
+            .map_err(|error| format!("{PREPROCESSOR_FILE}: {error}"))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            preprocessor::timm(&timm_config(model, config)?.to_string())
+                .map_err(|error| error.to_string())?
+        }
+        Err(error) => return Err(format!("{PREPROCESSOR_FILE}: {error}")),
+    };
+    Pictures::new(preprocessing)
+}
+
+/// A configuration of timm's with the size of the pictures, which its presets know where it does not
+/// say.
+fn timm_config(model: &dyn Model, config: &Json) -> Result<Json, String> {
+    let mut config = config.clone();
+    let says = |config: &Json| {
+        config.get("input_size").is_some()
+            || config
+                .get("pretrained_cfg")
+                .is_some_and(|pretrained| pretrained.get("input_size").is_some())
+    };
+    if !says(&config) {
+        let usual = Size {
+            examples: 1,
+            most_side: None,
+            most_length: None,
+        };
+        let batch = model.made_up(usual, &mut Stream::new(0));
+        let shape = batch
+            .column(model.inputs()[0])
+            .map(|data| data.shape().to_vec());
+        let Some([_, c, h, w]) = shape.as_deref() else {
+            return Err("neither text nor images".into());
+        };
+        config["input_size"] = json!([c, h, w]);
+    }
+    Ok(config)
 }
 
 /// The most tokens of a sentence, where the folder says. A vector here is the mean over the tokens, brought
@@ -230,58 +257,31 @@ fn sentence_length(folder: &Path, width: usize) -> Result<Option<usize>, String>
     Ok(facts.max_length)
 }
 
-/// Whether a model of text has classes: a sentence encoder gives a vector, a decoder tokens.
-pub(crate) fn classifies(model: &dyn Model) -> bool {
-    model.kind() == Kind::Sentences
-        && model.table().contains_key("num_classes")
-        && !is_embedding(model)
-}
-
-fn is_embedding(model: &dyn Model) -> bool {
-    let table = model.table();
-    table.get("head").and_then(Value::as_str) == Some("sentence_embedding")
-}
-
-/// What a file says that a classifier's outputs are, where that is not one class of several: each a
-/// class of its own, or measures.
-pub fn problem_type(config: &Json) -> Option<String> {
-    match config.get("problem_type")? {
-        Json::Null => None,
-        Json::String(kind) if kind == "single_label_classification" => None,
-        Json::String(kind) => Some(brief(kind)),
-        other => Some(brief(other)),
-    }
-}
-
 /// A model's `config.json` in the form of its origin.
 ///
 /// # Errors
 /// A configuration that has no name there.
-pub fn write(model: &dyn Model, codec: &Codec) -> Result<Json, String> {
+pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, String> {
     if let Some(config) = model.to_hub() {
         let mut config = config?;
-        if let (
-            Codec::Tokenizer { classes, .. } | Codec::Words { classes, .. },
-            Json::Object(config),
-        ) = (codec, &mut config)
-            && model.kind() == Kind::Sentences
-            && !classes.is_empty()
+        if let (Some(codec), Json::Object(config)) = (codec, &mut config)
+            && let Some(head) = codec.head()
         {
-            let by_id = classes.iter().enumerate();
-            let labels: serde_json::Map<_, _> = by_id
-                .map(|(id, name)| (id.to_string(), json!(name)))
-                .collect();
-            config.insert("id2label".into(), Json::Object(labels));
-            let by_name = classes.iter().enumerate();
-            let ids = by_name.map(|(id, name)| (name.clone(), json!(id)));
-            config.insert("label2id".into(), Json::Object(ids.collect()));
+            let head = Head {
+                kind: match head {
+                    classify::Head::SingleLabelClassification => HeadKind::SingleLabel,
+                    classify::Head::MultiLabelClassification => HeadKind::MultiLabel,
+                    classify::Head::Regression => HeadKind::Regression,
+                },
+                labels: codec.classes().to_vec(),
+            };
+            config.extend(head.write());
         }
-        if let Some(language) = language::of(codec).transpose()? {
-            let stop = language::stop(codec, &language);
-            if let [token] = *stop {
+        if let Some(reading) = codec.and_then(AnyCodec::text) {
+            if let [token] = *reading.stop {
                 config["eos_token_id"] = json!(token);
-            } else if !stop.is_empty() {
-                config["eos_token_id"] = json!(stop);
+            } else if !reading.stop.is_empty() {
+                config["eos_token_id"] = json!(reading.stop);
             }
         }
         return Ok(config);
@@ -298,19 +298,18 @@ pub fn write(model: &dyn Model, codec: &Codec) -> Result<Json, String> {
         )
     })?;
     let mut config = json!({ "architecture": preset, "num_classes": model.outputs() });
-    if let Codec::Images {
-        shape,
-        mean,
-        std,
-        classes,
-    } = codec
+    if let Some(codec) = codec
+        && let Some(pictures) = codec.pictures()
     {
+        let Pictures {
+            shape, mean, std, ..
+        } = pictures;
         config["pretrained_cfg"] = json!({ "input_size": shape, "mean": mean, "std": std });
         config["in_chans"] = json!(shape[0]);
         if table.contains_key("image_size") {
             config["img_size"] = json!(shape[1]);
         }
-        config["label_names"] = json!(classes);
+        config["label_names"] = json!(codec.classes());
     }
     Ok(config)
 }
@@ -333,7 +332,7 @@ fn preset_of(table: &Table) -> Option<&'static str> {
         table
     };
     entry.presets().into_iter().find(|preset| {
-        let there = entry.configure(preset, &Table::new(), None);
+        let there = entry.configure(preset, &Table::new(), &Table::new());
         there.is_ok_and(|there| fixed(&there.table()) == fixed(table))
     })
 }

@@ -1,57 +1,17 @@
-//! The text of a run: what its codec opens to.
+//! Tokenizers that a recipe names: a file, a folder that has one, or a run.
 
 use std::path::Path;
 
-use zoo_codec::text::{Language, MOST_TOKENIZER_BYTES, Text, Tokenizer};
+use zoo_codec::text::{MOST_TOKENIZER_BYTES, Text};
+use zoo_hub::tokenizer_config::TOKENIZER_FILE;
 
-use crate::data::Codec;
-use crate::hub::TOKENIZER_FILE;
-use crate::saved::{self, Config};
+use crate::saved;
 
-/// The language of a decoder's codec; `None` of another's.
-///
-/// # Errors
-/// A damaged vocabulary or tokenizer.
-pub fn of(codec: &Codec) -> Option<Result<Language, String>> {
-    match codec {
-        Codec::Chars { chars, .. } => Some(Language::chars(chars)),
-        Codec::Tokenizer { tokenizer, .. } => Some(Language::tokenizer(tokenizer)),
-        Codec::Images { .. } | Codec::Words { .. } => None,
-    }
-}
-
-/// The tokens that end a text.
-pub fn stop(codec: &Codec, language: &Language) -> Vec<u32> {
-    match codec {
-        Codec::Chars { stop, .. } => stop
-            .and_then(|stop| language.plain(&stop.to_string()).ok())
-            .unwrap_or_default(),
-        Codec::Tokenizer { stop, .. } => stop.clone(),
-        Codec::Images { .. } | Codec::Words { .. } => Vec::new(),
-    }
-}
-
-/// What a codec keeps to read text, and the most tokens that it reads; `None` for one of other inputs.
-pub fn kept(codec: &Codec) -> Option<(Text, usize)> {
-    Some(match codec.clone() {
-        Codec::Images { .. } => return None,
-        Codec::Words {
-            words, max_length, ..
-        } => (Text::Words { words }, max_length),
-        Codec::Chars { chars, .. } => (Text::Chars { chars }, usize::MAX),
-        Codec::Tokenizer {
-            tokenizer,
-            max_length,
-            ..
-        } => (Text::Tokenizer { tokenizer }, max_length),
-    })
-}
-
-/// The tokenizer of a `tokenizer.json`, or of the folder that has one, and the file's text.
+/// The tokenizer of a `tokenizer.json`, of the folder that has one, or of a run.
 ///
 /// # Errors
 /// A file that cannot be read, or what is wrong with it.
-pub fn open(path: &Path) -> Result<(String, Tokenizer), String> {
+pub fn open(path: &Path) -> Result<Text, String> {
     let file = match path.is_dir() {
         true => path.join(TOKENIZER_FILE),
         false => path.to_owned(),
@@ -59,10 +19,12 @@ pub fn open(path: &Path) -> Result<(String, Tokenizer), String> {
     let wrong = |problem: String| format!("data.tokenizer: {}: {problem}", file.display());
     let text = match of_run(path) {
         Some(text) => text,
-        None => read(&file).map_err(|error| wrong(error.to_string()))?,
+        None => Text::Tokenizer {
+            tokenizer: read(&file).map_err(|error| wrong(error.to_string()))?,
+        },
     };
-    let tokenizer = Tokenizer::parse(&text).map_err(wrong)?;
-    Ok((text, tokenizer))
+    text.open().map_err(wrong)?;
+    Ok(text)
 }
 
 /// The text of a `tokenizer.json`.
@@ -74,10 +36,9 @@ pub(crate) fn read(file: &Path) -> std::io::Result<String> {
 }
 
 /// The tokenizer in the configuration of a run folder.
-fn of_run(folder: &Path) -> Option<String> {
+fn of_run(folder: &Path) -> Option<Text> {
     let config = saved::read_config(folder).ok()?;
-    match Config::parse(&config).ok()?.codec {
-        Codec::Tokenizer { tokenizer, .. } => Some(tokenizer),
-        _ => None,
-    }
+    let config = saved::Config::parse(&config).ok()?;
+    let text: Text = serde_json::from_value(config.codec).ok()?;
+    matches!(text, Text::Tokenizer { .. }).then_some(text)
 }

@@ -21,7 +21,6 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::output::note(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-mod attribute;
 mod backends;
 mod bar;
 mod cli;
@@ -34,9 +33,10 @@ mod doctor;
 mod error;
 mod eval;
 mod exchange;
+mod fitting;
 mod hub;
 mod insight;
-pub mod language;
+mod language;
 mod list;
 mod output;
 mod parity;

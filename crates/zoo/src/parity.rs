@@ -7,15 +7,16 @@ use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 use toml::{Table, Value};
+use zoo_tasks::Size;
+use zoo_train::rng::Stream;
 use zoo_weights::golden::{Distance, Golden};
 
 use crate::cli::ParityArgs;
-use crate::data::Codec;
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
 use crate::progress::print_json;
-use crate::registry::{self, Input, Model};
+use crate::registry::{self, Model};
 use crate::summary::grouped;
 
 /// The script that builds the origin's model.
@@ -43,7 +44,7 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
     }
     let (entry, preset) = registry::find(&args.model).map_err(Error::Request)?;
     let model = entry
-        .configure(preset, &Table::new(), None)
+        .configure(preset, &Table::new(), &Table::new())
         .map_err(Error::Request)?;
     let config = config(&*model, preset)?;
     let model = registry::without_chance(&*model).map_err(Error::Request)?;
@@ -55,7 +56,7 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
     let script = folder.path().join("parity.py");
     zoo_files::write(&script, SCRIPT.as_bytes()).map_err(Error::failed)?;
     let mut origin = Origin::start(Command::new(&args.python).arg(&script))?;
-    let shape = shape(&*model, args.batch);
+    let shape = shape(&*model, args.batch)?;
     // In single precision, rounding switches a few ReLUs of a network of full size, and gradients
     // jump: they are compared in double, where the backend has it.
     let double = selected.kind == devices::Kind::Cpu;
@@ -69,7 +70,7 @@ pub fn run(args: &ParityArgs) -> Result<(), Error> {
     let golden = Golden::open(&path)?;
     let distance = model.against(&golden, &selected.device, !args.no_gradients)?;
     let ready = model.fresh(1, &selected.device)?;
-    let input = golden.input_data()?;
+    let input = model.batch_of(golden.inputs()?);
     let [ours, theirs] = speeds(&mut origin, &|| drop(ready.output(input.clone())))?;
 
     let parameters = model.parameters();
@@ -154,23 +155,21 @@ fn config(model: &dyn Model, preset: &str) -> Result<Json, Error> {
             "{preset} has no original in a library of PyTorch: there is nothing to run it against"
         )));
     };
-    let nothing = Codec::Words {
-        words: String::new(),
-        max_length: 1,
-        classes: Vec::new(),
-    };
-    let mut config = hub::write(model, &nothing).map_err(Error::Request)?;
+    let mut config = hub::write(model, None).map_err(Error::Request)?;
     config["library"] = json!(library);
     Ok(config)
 }
 
-fn shape(model: &dyn Model, batch: usize) -> Vec<usize> {
-    let mut shape = model.usual_shape();
-    shape[0] = batch;
-    if let Input::Tokens { longest } = model.input() {
-        shape[1] = longest.min(TOKENS);
-    }
-    shape
+fn shape(model: &dyn Model, batch: usize) -> Result<Vec<usize>, Error> {
+    let size = Size {
+        examples: batch,
+        most_side: None,
+        most_length: Some(TOKENS),
+    };
+    let made_up = model.made_up(size, &mut Stream::new(0));
+    let input = made_up.column(model.inputs()[0]);
+    let shape = input.map(|data| data.shape().to_vec());
+    shape.ok_or_else(|| Error::failed("a batch without the model's input"))
 }
 
 fn vocabulary(model: &dyn Model) -> Option<i64> {

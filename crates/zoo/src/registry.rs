@@ -3,6 +3,7 @@
 //! A row joins a configuration, a module and its forward function, all plain items of a model
 //! crate; [`Entry`] hides their types, so that commands need not know them.
 
+mod decoder;
 mod model;
 pub mod published;
 mod ready;
@@ -19,25 +20,28 @@ use zoo_cnn::{
     VggConfig,
 };
 use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
+use zoo_tasks::classify::{Embedded, Images, Sentences};
+use zoo_tasks::embed::Embed;
+use zoo_tasks::next_token::NextToken;
+use zoo_tasks::{PictureInput, TextInput};
 use zoo_train::{DidYouMean, brief, nearest};
 use zoo_transformer::bert::{self, Bert, BertConfig, hugging_face::HfBert};
 use zoo_transformer::encoder::{Encoder, EncoderConfig};
 use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
-use zoo_transformer::generate::Decoder;
 use zoo_transformer::gpt::{self, Gpt, GptConfig, hugging_face::HfGpt2};
 use zoo_transformer::llama::{self, Llama, LlamaConfig, hugging_face::HfLlama, reference};
 use zoo_transformer::vit::{Vit, VitConfig};
-use zoo_weights::Origin;
+use zoo_weights::{Misfit, Origin};
 
-use crate::data::Facts;
-
-pub use model::{Job, Model, Outcome};
-pub use ready::{Answer, Ready};
-pub use row::{Embedded, Entry, Forward, Hub, Input, Kind, Row, ToHub};
+pub(crate) use decoder::check_sampling;
+use decoder::decoder;
+pub use model::{Model, Outcome, Training};
+pub use ready::Ready;
+pub use row::{Architecture, Entry, Hub, ToHub};
 
 /// Every architecture, by family.
 pub static MODELS: &[&dyn Entry] = &[
-    &Row::<MlpConfig, Mlp> {
+    &Architecture::<MlpConfig, Mlp> {
         name: "mlp",
         family: "mlp",
         about: "multilayer perceptron of any widths",
@@ -45,17 +49,18 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: MlpConfig::tiny,
         validate: MlpConfig::validate,
         init: MlpConfig::init,
-        forward: Forward::Images(|model, images| model.forward(images.flatten(1, 3))),
-        input: |config| Input::Features(config.input_features()),
-        from_data: |_| Table::new(),
-        outputs: |config| config.num_classes(),
-        embedded: None,
-        origin: |_| Origin::default(),
+        task: |config| {
+            let input = PictureInput::Features(config.input_features());
+            Images::room(
+                |model, images| model.forward(images.flatten(1, 3)),
+                input,
+                config.num_classes(),
+            )
+        },
         head: |config| vec![format!("layers.{}.", config.widths.len() - 2)],
-        library: |_| None,
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<MixerConfig, Mixer> {
+    &Architecture::<MixerConfig, Mixer> {
         name: "mixer",
         family: "mlp",
         about: "MLP-Mixer (Tolstikhin et al. 2021)",
@@ -63,17 +68,15 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: MixerConfig::tiny,
         validate: MixerConfig::validate,
         init: MixerConfig::init,
-        forward: Forward::Images(Mixer::forward),
-        input: |config| Input::Image(config.input_shape()),
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
-        origin: |_| Origin::default(),
+        task: |config| {
+            let input = PictureInput::Exactly(config.input_shape());
+            Images::room(Mixer::forward, input, config.num_classes)
+        },
         head: |_| named(&["head."]),
         library: |_| Some("timm"),
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<LeNetConfig, LeNet> {
+    &Architecture::<LeNetConfig, LeNet> {
         name: "lenet",
         family: "cnn",
         about: "LeNet-5 (LeCun et al. 1998)",
@@ -81,17 +84,14 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: LeNetConfig::tiny,
         validate: LeNetConfig::validate,
         init: LeNetConfig::init,
-        forward: Forward::Images(LeNet::forward),
-        input: |config| Input::Image(config.input_shape()),
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
-        origin: |_| Origin::default(),
+        task: |config| {
+            let input = PictureInput::Exactly(config.input_shape());
+            Images::room(LeNet::forward, input, config.num_classes)
+        },
         head: |_| named(&["fc3."]),
-        library: |_| None,
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<ConvNetConfig, ConvNet> {
+    &Architecture::<ConvNetConfig, ConvNet> {
         name: "convnet",
         family: "cnn",
         about: "the network of PyTorch's MNIST example",
@@ -99,17 +99,14 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: ConvNetConfig::tiny,
         validate: ConvNetConfig::validate,
         init: ConvNetConfig::init,
-        forward: Forward::Images(ConvNet::forward),
-        input: |config| Input::Image(config.input_shape()),
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
-        origin: |_| Origin::default(),
+        task: |config| {
+            let input = PictureInput::Exactly(config.input_shape());
+            Images::room(ConvNet::forward, input, config.num_classes)
+        },
         head: |_| named(&["fc2."]),
-        library: |_| None,
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<VggConfig, Vgg> {
+    &Architecture::<VggConfig, Vgg> {
         name: "vgg",
         family: "cnn",
         about: "VGG with batch norm (Simonyan and Zisserman 2014)",
@@ -117,21 +114,20 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: VggConfig::tiny,
         validate: VggConfig::validate,
         init: VggConfig::init,
-        forward: Forward::Images(Vgg::forward),
-        input: |config| Input::AnyImage {
-            channels: config.in_channels(),
-            usual: 224,
-            least: config.least_side(),
+        task: |config| {
+            let input = PictureInput::AnySize {
+                channels: config.in_channels(),
+                usual: 224,
+                least: config.least_side(),
+            };
+            Images::room(Vgg::forward, input, config.num_classes)
         },
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
         origin: |config| origin(config, VggConfig::origin_name),
         head: |_| named(&["classifier.2."]),
         library: |_| Some("torchvision"),
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<ResNetConfig, ResNet> {
+    &Architecture::<ResNetConfig, ResNet> {
         name: "resnet",
         family: "cnn",
         about: "residual networks (He et al. 2015)",
@@ -139,21 +135,19 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: ResNetConfig::tiny,
         validate: ResNetConfig::validate,
         init: ResNetConfig::init,
-        forward: Forward::Images(ResNet::forward),
-        input: |config| Input::AnyImage {
-            channels: config.in_channels(),
-            usual: usual_side(config),
-            least: 1,
+        task: |config| {
+            let input = PictureInput::AnySize {
+                channels: config.in_channels(),
+                usual: usual_side(config),
+                least: 1,
+            };
+            Images::room(ResNet::forward, input, config.num_classes)
         },
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
-        origin: |_| Origin::default(),
         head: |_| named(&["fc."]),
         library: |config| (config.stem == Stem::Imagenet).then_some("torchvision"),
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<MobileNetV2Config, MobileNetV2> {
+    &Architecture::<MobileNetV2Config, MobileNetV2> {
         name: "mobilenet",
         family: "cnn",
         about: "MobileNetV2 (Sandler et al. 2018)",
@@ -161,21 +155,20 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: MobileNetV2Config::tiny,
         validate: MobileNetV2Config::validate,
         init: MobileNetV2Config::init,
-        forward: Forward::Images(MobileNetV2::forward),
-        input: |config| Input::AnyImage {
-            channels: config.in_channels(),
-            usual: 224,
-            least: 1,
+        task: |config| {
+            let input = PictureInput::AnySize {
+                channels: config.in_channels(),
+                usual: 224,
+                least: 1,
+            };
+            Images::room(MobileNetV2::forward, input, config.num_classes)
         },
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
         origin: |config| origin(config, MobileNetV2Config::origin_name),
         head: |_| named(&["classifier."]),
         library: |_| Some("torchvision"),
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<ConvNeXtConfig, ConvNeXt> {
+    &Architecture::<ConvNeXtConfig, ConvNeXt> {
         name: "convnext",
         family: "cnn",
         about: "ConvNeXt (Liu et al. 2022)",
@@ -183,21 +176,20 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: ConvNeXtConfig::tiny,
         validate: ConvNeXtConfig::validate,
         init: ConvNeXtConfig::init,
-        forward: Forward::Images(ConvNeXt::forward),
-        input: |config| Input::AnyImage {
-            channels: config.in_channels(),
-            usual: 224,
-            least: config.least_side(),
+        task: |config| {
+            let input = PictureInput::AnySize {
+                channels: config.in_channels(),
+                usual: 224,
+                least: config.least_side(),
+            };
+            Images::room(ConvNeXt::forward, input, config.num_classes)
         },
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
         origin: |config| origin(config, ConvNeXtConfig::origin_name),
         head: |_| named(&["classifier."]),
         library: |_| Some("torchvision"),
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<EfficientNetConfig, EfficientNet> {
+    &Architecture::<EfficientNetConfig, EfficientNet> {
         name: "efficientnet",
         family: "cnn",
         about: "EfficientNet (Tan and Le 2019)",
@@ -205,43 +197,20 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: EfficientNetConfig::tiny,
         validate: EfficientNetConfig::validate,
         init: EfficientNetConfig::init,
-        forward: Forward::Images(EfficientNet::forward),
-        input: |config| Input::AnyImage {
-            channels: config.in_channels(),
-            usual: 224,
-            least: 1,
+        task: |config| {
+            let input = PictureInput::AnySize {
+                channels: config.in_channels(),
+                usual: 224,
+                least: 1,
+            };
+            Images::room(EfficientNet::forward, input, config.num_classes)
         },
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
         origin: |config| origin(config, EfficientNetConfig::origin_name),
         head: |_| named(&["classifier."]),
         library: |_| Some("torchvision"),
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<UNetConfig, UNet> {
-        name: "unet",
-        family: "cnn",
-        about: "U-Net, a class for each pixel (Ronneberger et al. 2015)",
-        presets: zoo_cnn::unet_presets,
-        tiny: UNetConfig::tiny,
-        validate: UNetConfig::validate,
-        init: UNetConfig::init,
-        forward: Forward::Maps(UNet::forward),
-        input: |config| Input::AnyImage {
-            channels: config.in_channels(),
-            usual: 256,
-            least: config.least_side(),
-        },
-        from_data: |_| Table::new(),
-        outputs: |config| config.num_classes(),
-        embedded: None,
-        origin: |config| origin(config, UNetConfig::origin_name),
-        head: |_| named(&["outc."]),
-        library: |_| None,
-        hub: None,
-    },
-    &Row::<VitConfig, Vit> {
+    &Architecture::<VitConfig, Vit> {
         name: "vit",
         family: "transformer",
         about: "Vision Transformer (Dosovitskiy et al. 2020)",
@@ -249,17 +218,15 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: VitConfig::tiny,
         validate: VitConfig::validate,
         init: VitConfig::init,
-        forward: Forward::Images(Vit::forward),
-        input: |config| Input::Image(config.input_shape()),
-        from_data: classes,
-        outputs: |config| config.num_classes(),
-        embedded: None,
-        origin: |_| Origin::default(),
+        task: |config| {
+            let input = PictureInput::Exactly(config.input_shape());
+            Images::room(Vit::forward, input, config.num_classes)
+        },
         head: |_| named(&["head."]),
         library: |_| Some("timm"),
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<GptConfig, Gpt> {
+    &Architecture::<GptConfig, Gpt> {
         name: "gpt",
         family: "transformer",
         about: "GPT-2 and its like (Radford et al. 2019)",
@@ -267,16 +234,14 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: GptConfig::tiny,
         validate: GptConfig::validate,
         init: GptConfig::init,
-        forward: Forward::Decoder(Gpt::forward, |model, device| Decoder::new(model, device)),
-        input: |config| Input::Tokens {
-            longest: config.context,
+        task: |config| {
+            let embedded = Embedded {
+                embed: Gpt::embed,
+                logits: |model, x, _| last(model.forward_embedded(x)),
+            };
+            let input = text(config.context, config.vocab_size, None);
+            NextToken::room(Gpt::forward, decoder::<Gpt>, Some(embedded), input)
         },
-        from_data: vocabulary,
-        outputs: |config| config.vocab_size,
-        embedded: Some(Embedded {
-            embed: Gpt::embed,
-            logits: |model, x, _| last(model.forward_embedded(x)),
-        }),
         origin: |config| {
             let is_tied = config.output == gpt::Output::Tied;
             let nanogpt = origin(config, GptConfig::origin_name)
@@ -287,7 +252,7 @@ pub static MODELS: &[&dyn Entry] = &[
             let hugging_face = nanogpt.clone().with_conv1d(gpt::CONV1D);
             hugging_face.or(nanogpt.with_facts(vec![("n_head", config.num_heads.to_string())]))
         },
-        head: |_| named(&["wte.", "lm_head."]),
+        adapts: &[("wte.", Misfit::Rows), ("lm_head.", Misfit::Rows)],
         // GPT-2 there always has biases, and never a free output layer.
         library: |config| {
             let is_gpt2 = config.bias && config.output == gpt::Output::Tied;
@@ -298,8 +263,9 @@ pub static MODELS: &[&dyn Entry] = &[
             read: from_hub::<GptConfig, HfGpt2>,
             write: gpt_to_hub,
         }),
+        ..Architecture::BARE
     },
-    &Row::<LlamaConfig, Llama> {
+    &Architecture::<LlamaConfig, Llama> {
         name: "llama",
         family: "transformer",
         about: "Llama-style decoder (Touvron et al. 2023)",
@@ -307,16 +273,14 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: LlamaConfig::tiny,
         validate: LlamaConfig::validate,
         init: LlamaConfig::init,
-        forward: Forward::Decoder(Llama::forward, |model, device| Decoder::new(model, device)),
-        input: |config| Input::Tokens {
-            longest: config.context,
+        task: |config| {
+            let embedded = Embedded {
+                embed: Llama::embed,
+                logits: |model, x, _| last(model.forward_embedded(x)),
+            };
+            let input = text(config.context, config.vocab_size, None);
+            NextToken::room(Llama::forward, decoder::<Llama>, Some(embedded), input)
         },
-        from_data: vocabulary,
-        outputs: |config| config.vocab_size,
-        embedded: Some(Embedded {
-            embed: Llama::embed,
-            logits: |model, x, _| last(model.forward_embedded(x)),
-        }),
         origin: |config| {
             let is_tied = config.output == gpt::Output::Tied;
             origin(config, LlamaConfig::origin_name)
@@ -325,15 +289,16 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_ignored(llama::IGNORED)
                 .or(llama_reference(config))
         },
-        head: |_| named(&["embed_tokens.", "lm_head."]),
+        adapts: &[("embed_tokens.", Misfit::Rows), ("lm_head.", Misfit::Rows)],
         library: |_| Some("transformers"),
         hub: Some(Hub {
             model_type: "llama",
             read: from_hub::<LlamaConfig, HfLlama>,
             write: to_hub::<LlamaConfig, HfLlama>,
         }),
+        ..Architecture::BARE
     },
-    &Row::<EncoderConfig, Encoder> {
+    &Architecture::<EncoderConfig, Encoder> {
         name: "encoder",
         family: "transformer",
         about: "pre-norm encoder classifier, to train from scratch",
@@ -341,25 +306,19 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: EncoderConfig::tiny,
         validate: EncoderConfig::validate,
         init: EncoderConfig::init,
-        forward: Forward::Sentences(|model, tokens| {
-            let padding = model.padding_mask(&tokens);
-            model.forward(tokens, padding)
-        }),
-        input: |config| Input::Tokens {
-            longest: config.max_length,
+        task: |config| {
+            let embedded = Embedded {
+                embed: Encoder::embed,
+                logits: |model, x, tokens| model.forward_embedded(x, model.padding_mask(&tokens)),
+            };
+            let pad = Some(config.pad_token);
+            let input = text(config.max_length, config.vocab_size, pad);
+            Sentences::room(encoded, embedded, input, config.num_classes)
         },
-        from_data: vocabulary_and_classes,
-        outputs: |config| config.num_classes,
-        embedded: Some(Embedded {
-            embed: Encoder::embed,
-            logits: |model, x, tokens| model.forward_embedded(x, model.padding_mask(&tokens)),
-        }),
-        origin: |_| Origin::default(),
         head: |_| named(&["classifier."]),
-        library: |_| None,
-        hub: None,
+        ..Architecture::BARE
     },
-    &Row::<BertConfig, Bert> {
+    &Architecture::<BertConfig, Bert> {
         name: "bert",
         family: "transformer",
         about: "BERT and sentence encoders of its kind (Devlin et al. 2018)",
@@ -367,19 +326,19 @@ pub static MODELS: &[&dyn Entry] = &[
         tiny: BertConfig::tiny,
         validate: BertConfig::validate,
         init: BertConfig::init,
-        forward: Forward::Sentences(|model, tokens| {
-            let padding = model.padding_mask(&tokens);
-            model.forward(tokens, padding)
-        }),
-        input: |config| Input::Tokens {
-            longest: config.max_length,
+        task: |config| {
+            let input = text(config.max_length, config.vocab_size, Some(config.pad_token));
+            let embedded = Embedded {
+                embed: Bert::embed,
+                logits: |model, x, tokens| model.forward_embedded(x, model.padding_mask(&tokens)),
+            };
+            match config.head {
+                bert::Head::Classifier => {
+                    Sentences::room(pooled, embedded, input, config.num_classes)
+                }
+                bert::Head::SentenceEmbedding => Embed::room(pooled, input, config.width),
+            }
         },
-        from_data: vocabulary_and_classes,
-        outputs: BertConfig::num_outputs,
-        embedded: Some(Embedded {
-            embed: Bert::embed,
-            logits: |model, x, tokens| model.forward_embedded(x, model.padding_mask(&tokens)),
-        }),
         origin: |config| {
             origin(config, BertConfig::origin_name)
                 .with_prefix("bert.")
@@ -392,26 +351,7 @@ pub static MODELS: &[&dyn Entry] = &[
             read: from_hub::<BertConfig, HfBert>,
             write: to_hub::<BertConfig, HfBert>,
         }),
-    },
-    &Row::<EncoderDecoderConfig, EncoderDecoder> {
-        name: "encoder-decoder",
-        family: "transformer",
-        about: "the transformer of Vaswani et al. 2017, to translate",
-        presets: EncoderDecoderConfig::presets,
-        tiny: EncoderDecoderConfig::tiny,
-        validate: EncoderDecoderConfig::validate,
-        init: EncoderDecoderConfig::init,
-        forward: Forward::Pairs(EncoderDecoder::forward_joined, joined_cached),
-        input: |config| Input::Tokens {
-            longest: 2 * config.max_length,
-        },
-        from_data: vocabulary,
-        outputs: |config| config.vocab_size,
-        embedded: None,
-        origin: |config| origin(config, EncoderDecoderConfig::origin_name),
-        head: |_| named(&["embedding.", "target_embedding.", "output."]),
-        library: |_| None,
-        hub: None,
+        ..Architecture::BARE
     },
 ];
 
@@ -431,7 +371,7 @@ pub fn without_chance(model: &dyn Model) -> Result<Box<dyn Model>, String> {
             table.insert(key.into(), Value::Float(0.0));
         }
     }
-    configure(&table, None)
+    configure(&table, &Table::new())
 }
 
 fn usual_side(config: &ResNetConfig) -> usize {
@@ -442,31 +382,24 @@ fn usual_side(config: &ResNetConfig) -> usize {
     }
 }
 
-/// A new head for another number of classes needs no key in the recipe.
-fn classes(facts: &Facts) -> Table {
-    facts
-        .classes()
-        .map(|classes| ("num_classes".into(), integer(classes)))
-        .into_iter()
-        .collect()
+fn text(longest: usize, vocab_size: usize, pad: Option<usize>) -> TextInput {
+    TextInput {
+        longest,
+        vocab_size,
+        pad: pad.map(|pad| pad as u32),
+    }
 }
 
-fn vocabulary(facts: &Facts) -> Table {
-    facts
-        .vocabulary()
-        .map(|size| ("vocab_size".into(), integer(size)))
-        .into_iter()
-        .collect()
+/// Padded token ids `[b, t]` to logits `[b, k]`.
+fn encoded(model: &Encoder, tokens: Tensor<2, Int>) -> Tensor<2> {
+    let padding = model.padding_mask(&tokens);
+    model.forward(tokens, padding)
 }
 
-fn vocabulary_and_classes(facts: &Facts) -> Table {
-    let mut keys = vocabulary(facts);
-    keys.extend(classes(facts));
-    keys
-}
-
-fn integer(value: usize) -> Value {
-    Value::Integer(value as i64)
+/// Padded token ids `[b, t]` to logits or an embedding `[b, k]`.
+fn pooled(model: &Bert, tokens: Tensor<2, Int>) -> Tensor<2> {
+    let padding = model.padding_mask(&tokens);
+    model.forward(tokens, padding)
 }
 
 fn named(starts: &[&str]) -> Vec<String> {
@@ -499,20 +432,6 @@ fn llama_reference(config: &LlamaConfig) -> Origin {
 fn last(logits: Tensor<3>) -> Tensor<2> {
     let [b, t, k] = logits.dims();
     logits.narrow(1, t - 1, 1).reshape([b, k])
-}
-
-/// A source and a target side by side `[b, 2t]`, the target token by token -> `[b, t, k]`
-fn joined_cached(model: &EncoderDecoder, tokens: Tensor<2, Int>) -> Tensor<3> {
-    let [_, joined] = tokens.dims();
-    let t = joined / 2;
-    let memory = model.encode(tokens.clone().narrow(1, 0, t));
-    let mut cache = model.cache();
-    let logits = (t..joined).map(|position| {
-        let token = tokens.clone().narrow(1, position, 1);
-        let logits = model.forward_cached(token, &memory, &mut cache);
-        logits.expect("a target as long as a full pass takes fits the cache")
-    });
-    Tensor::cat(logits.collect(), 1)
 }
 
 fn from_hub<C, H>(config: &Json) -> Result<C, String>
@@ -568,11 +487,11 @@ pub fn find(name: &str) -> Result<(&'static dyn Entry, &'static str), String> {
     ))
 }
 
-/// Configures the model of a recipe's `[model]` table.
+/// Configures the model of a recipe's `[model]` table, where the data decides some keys.
 ///
 /// # Errors
 /// What is wrong with the table, by key.
-pub fn configure(model: &Table, facts: Option<&Facts>) -> Result<Box<dyn Model>, String> {
+pub fn configure(model: &Table, decided: &Table) -> Result<Box<dyn Model>, String> {
     let name = model
         .get("name")
         .ok_or("model.name is missing: which model?")?
@@ -589,5 +508,5 @@ pub fn configure(model: &Table, facts: Option<&Facts>) -> Result<Box<dyn Model>,
     let overlay: Table = overlay
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    entry.configure(preset, &overlay, facts)
+    entry.configure(preset, &overlay, decided)
 }

@@ -1,12 +1,14 @@
 //! `zoo show MODEL`: layers, output shapes, parameters, multiply-adds.
 
 use toml::Table;
-use zoo_train::Change;
+use zoo_tasks::Size;
+use zoo_train::rng::Stream;
+use zoo_train::{Batch, Change};
 
 use crate::cli::ShowArgs;
 use crate::error::Error;
 use crate::progress::print_json;
-use crate::registry::{self, Input, Model, size};
+use crate::registry::{self, Model};
 
 /// Prints the layer table of a model on an input of its usual shape.
 pub fn run(args: &ShowArgs) -> Result<(), Error> {
@@ -21,13 +23,16 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
         overlay.extend(model);
     }
     let model = entry
-        .configure(preset, &overlay, None)
+        .configure(preset, &overlay, &Table::new())
         .map_err(Error::Request)?;
-    let shape = shape(&*model, args)?;
-    let summary = model.summary(&shape).map_err(Error::request)?;
+    let batch = usual(&*model, args)?;
+    let summary = model.summary(&batch).map_err(Error::request)?;
+    let inputs = model.inputs().iter().filter_map(|name| batch.column(name));
+    let shapes: Vec<Vec<usize>> = inputs.map(|data| data.shape().to_vec()).collect();
     if args.json {
         print_json(&serde_json::json!({
-            "model": entry.name(), "preset": preset, "input": shape, "config": model.table(), "summary": summary,
+            "model": entry.name(), "preset": preset, "input": shapes[0], "inputs": shapes,
+            "config": model.table(), "summary": summary,
         }));
     } else {
         let title = if entry.name() == preset {
@@ -36,31 +41,30 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
             format!("{} {preset}", entry.name())
         };
         println!("{title}: {}", entry.about());
-        println!("input {shape:?}\n");
+        let shapes: Vec<String> = shapes.iter().map(|shape| format!("{shape:?}")).collect();
+        println!("input {}\n", shapes.join(", "));
         print!("{summary}");
     }
     Ok(())
 }
 
-/// A batch of one in the model's usual shape, or of the size that is asked for.
-fn shape(model: &dyn Model, args: &ShowArgs) -> Result<Vec<usize>, Error> {
-    let mut shape = model.usual_shape();
-    if let Some(side) = args.size {
-        let Input::AnyImage { least, .. } = model.input() else {
-            return Err(Error::Request(format!(
-                "--size is for models that take images of any size; {} does not",
-                args.model
-            )));
-        };
-        if side < least {
-            return Err(Error::Request(format!(
-                "--size {side}: {} takes images of {least} or more",
-                args.model
-            )));
-        }
-        shape[2..].fill(side);
-    }
-    let what = format!("an input of {shape:?}");
-    size::check(&what, size::numbers(&shape)).map_err(Error::Request)?;
-    Ok(shape)
+/// A batch of one of the model's usual size, or of the size that is asked for.
+fn usual(model: &dyn Model, args: &ShowArgs) -> Result<Batch, Error> {
+    let size = Size {
+        examples: 1,
+        most_side: None,
+        most_length: None,
+    };
+    let batch = match args.size {
+        None => Some(model.made_up(size, &mut Stream::new(0))),
+        Some(side) => model.sized(side).map_err(|problem| {
+            Error::Request(format!("--size {side}: {} {problem}", args.model))
+        })?,
+    };
+    batch.ok_or_else(|| {
+        Error::Request(format!(
+            "--size is for models that take images of any size; {} does not",
+            args.model
+        ))
+    })
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use zoo_compare::machine;
 use zoo_report::insight::INSIGHT_FILE;
 use zoo_train::{
-    BURN_VERSION, Event, FitError, Found, Helpers, MODEL_FILE, Metrics, Origin, Outcome,
+    BURN_VERSION, Event, FitError, Found, Helpers, MODEL_FILE, Metric, Metrics, Origin, Outcome,
     RECIPE_FILE, RECORD_FILE, Record, Resumed, Run, RunError, State, events_in, find_checkpoint,
     out_of_memory,
 };
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::insight;
 use crate::paths;
 use crate::progress::Progress;
-use crate::registry::{self, Job, Ready};
+use crate::registry::{self, Ready, Training};
 use crate::resume;
 use crate::saved::{CONFIG_FILE, Config};
 use crate::sink::Sinks;
@@ -93,7 +93,8 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
             None,
         ),
         Some(folder) => {
-            let total_steps = (prepared.recipe.train).total_steps(prepared.data.train.len());
+            let plan = &prepared.recipe.train;
+            let total_steps = plan.total_steps(plan.steps_per_epoch(&*prepared.data.train));
             let Some((run, found)) = reopen(args, folder, is_last, total_steps, &origin)? else {
                 return Ok(false);
             };
@@ -281,7 +282,7 @@ fn train(
         run.write(name, &text)?;
     }
     let stop = stop_on_signals()?;
-    let job = Job {
+    let training = Training {
         recipe,
         train: data.train.clone(),
         valid: data.valid.clone(),
@@ -293,7 +294,7 @@ fn train(
         stop: Some(&stop),
         watch,
     };
-    let (ready, outcome) = model.train(job).map_err(|error| match &error {
+    let (ready, outcome) = model.train(training).map_err(|error| match &error {
         FitError::Broken { message, .. }
             if !message.out_of_memory && !prepared.remote().is_empty() =>
         {
@@ -306,11 +307,7 @@ fn train(
 
 /// The files that say how the result was made and how it is used.
 fn about_result(prepared: &Prepared) -> [(&'static str, Vec<u8>); 2] {
-    let config = Config {
-        model: prepared.model.table(),
-        codec: prepared.data.codec.clone(),
-        problem_type: None,
-    };
+    let config = Config::new(&*prepared.model, &*prepared.data.codec);
     let recipe = prepared.recipe.to_toml();
     [
         (RECIPE_FILE, recipe.into_bytes()),
@@ -367,7 +364,7 @@ fn conclude(
     write_record(run, record)?;
     if let Some(test) = &data.test {
         let batches = recipe.train.eval_batches(&**test);
-        let values = ready.evaluate(&recipe.task, "test", &batches);
+        let values = ready.evaluate("test", &batches);
         let values = values.map_err(|error| match error {
             Error::Request(problem) => Error::Failed(format!(
                 "{problem}; the model is trained and saved: once that can be read, eval {} measures it",
@@ -396,7 +393,7 @@ fn conclude(
         (None, None) => None,
     };
     if let (Some((split, source)), true) = (looked_at, look) {
-        let examined = insight::examine(&*ready, &data.codec, split, &**source, &recipe.train)
+        let examined = insight::examine(&*ready, &*data.codec, split, &**source, &recipe.train)
             .and_then(|insight| Ok(run.write(INSIGHT_FILE, &to_json(&insight))?));
         if let Err(error) = examined {
             eprintln!("warning: the report shows no examples: {error}");
@@ -484,6 +481,7 @@ fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Fou
         data_sha256: origin.data_sha256.clone(),
         environment: environment(prepared),
         resumed: Vec::new(),
+        metrics: metrics_of(prepared),
         result: None,
     };
     let Some(found) = found else { return record };
@@ -508,6 +506,14 @@ fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Fou
         changed: found.changed.iter().map(ToString::to_string).collect(),
     });
     record
+}
+
+/// What the result's metrics are.
+fn metrics_of(prepared: &Prepared) -> Vec<Metric> {
+    let data = &prepared.data;
+    let judged = data.test.as_ref().or(data.valid.as_ref());
+    let example = judged.unwrap_or(&data.train).batch(&[0], None);
+    example.map_or_else(|_| Vec::new(), |example| prepared.model.metrics(&example))
 }
 
 /// The machine, in words.

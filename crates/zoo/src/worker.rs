@@ -7,12 +7,12 @@ use toml::{Table, Value};
 use zoo_compare::report::Convergence;
 use zoo_compare::spec::{Reply, Spec};
 use zoo_compare::worker::{to_stdout, unsupported};
-use zoo_train::{Event, Expect, Helpers, Recipe, smaller_is_better};
+use zoo_train::{Better, Event, Expect, Helpers, Metric, Recipe};
 
 use crate::cli::WorkerArgs;
 use crate::error::Error;
-use crate::registry::{self, Job};
-use crate::{data, devices, pretrained};
+use crate::registry::{self, Training};
+use crate::{data, devices, fitting, pretrained};
 
 /// Answers the driver's requests until it closes the pipe.
 pub fn run(args: &WorkerArgs) -> Result<(), Error> {
@@ -37,7 +37,8 @@ pub fn run(args: &WorkerArgs) -> Result<(), Error> {
     });
     let table: Table = serde_json::from_value(spec.model.clone())
         .map_err(|error| Error::request(format!("{}: {error}", args.spec.display())))?;
-    let model = registry::configure(&table, None).map_err(Error::Request)?;
+    let mut model = registry::configure(&table, &Table::new()).map_err(Error::Request)?;
+    model.set_task(&spec.task.options).map_err(Error::Request)?;
     let converge = |progress: &mut dyn FnMut(usize, f64)| converge(&spec, &args.device, progress);
     let requests = std::io::stdin().lock();
     let served = model.serve(
@@ -81,24 +82,25 @@ fn converge(
     let recipe = Recipe::parse(&spec.subject, text, &[]).map_err(|error| error.to_string())?;
     let expect = recipe.expect.clone();
     let selected = devices::open(device).map_err(|error| error.to_string())?;
-    let input = registry::configure(&recipe.model, None)?.input();
     let directory = data::directory(spec.data_dir.as_deref().map(Path::new));
     let directory = directory.map_err(|error| error.to_string())?;
-    let data = data::open(&recipe.data, &directory, input).map_err(|error| error.to_string())?;
-    let model = registry::configure(&recipe.model, Some(&data.facts))?;
+    let (data, model) = fitting::fit(&recipe, &directory).map_err(|error| error.to_string())?;
     let expected = expect.as_ref().and_then(Expect::main);
     let metric = expected.map_or_else(
         || format!("valid.{}", recipe.train.best),
         |(metric, _)| metric.to_owned(),
     );
     let (split, name) = metric.split_once('.').unwrap_or(("test", &metric));
+    let example = data
+        .train
+        .batch(&[0], None)
+        .map_err(|error| error.to_string())?;
+    let metrics = model.metrics(&example);
+    let better = Metric::find(&metrics, name).map_or(Better::Lower, |metric| metric.better);
     let meets = |value: f64| {
-        expected.is_some_and(|(_, [min, max])| {
-            if smaller_is_better(name) {
-                value <= max
-            } else {
-                value >= min
-            }
+        expected.is_some_and(|(_, [min, max])| match better {
+            Better::Lower => value <= max,
+            Better::Higher => value >= min,
         })
     };
     let mut run = Convergence {
@@ -110,7 +112,7 @@ fn converge(
     let weights = recipe.model.get("weights").and_then(Value::as_str);
     let weights = weights.map(|given| pretrained::find_file(given, &directory));
     let weights = weights.transpose().map_err(|error| error.to_string())?;
-    let job = Job {
+    let training = Training {
         recipe: &recipe,
         train: data.train.clone(),
         valid: data.valid.clone(),
@@ -136,12 +138,12 @@ fn converge(
             _ => {}
         },
     };
-    match model.train(job) {
+    match model.train(training) {
         Ok((ready, outcome)) => {
             let metrics = match (split, &data.test) {
                 ("test", Some(test)) => {
                     let batches = recipe.train.eval_batches(&**test);
-                    let metrics = ready.evaluate(&recipe.task, "test", &batches);
+                    let metrics = ready.evaluate("test", &batches);
                     Some(metrics.map_err(|error| error.to_string())?)
                 }
                 _ => outcome.validation,

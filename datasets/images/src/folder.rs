@@ -358,7 +358,7 @@ impl Files {
 }
 
 /// Refuses a size that no image can have.
-fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
+pub(crate) fn check_size(size: [usize; 2]) -> Result<[usize; 2], ImageError> {
     let [height, width] = size;
     if size.iter().all(|side| (1..=MAX_SIDE).contains(side)) {
         Ok(size)

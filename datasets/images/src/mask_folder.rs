@@ -5,11 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::decode::{check_size, decode, dimensions, read_file};
+use zoo_codec::image::{Color, Interpolation, decode, dimensions, read_bytes};
+
+use crate::ImageError;
+use crate::folder::check_size;
 use crate::listing::pictures;
 use crate::masks::{Mask, read_mask, resized};
 use crate::scenes::{Items, Scene, SceneOptions, SceneSet, SceneSplits, VOID};
-use crate::{Color, ImageError};
 
 /// The splits, and the names that their folders of pictures go by; of masks, with `annot` behind.
 const SPLITS: [&[&str]; 3] = [&["train"], &["val", "valid"], &["test"]];
@@ -97,7 +99,7 @@ fn missing(path: &Path) -> ImageError {
 
 /// A picture's file, undecoded, and its height and width.
 fn picture_file(path: &Path) -> Result<(Vec<u8>, [usize; 2]), ImageError> {
-    let bytes = read_file(path)?;
+    let bytes = read_bytes(path)?;
     let size = dimensions(path, &bytes)?;
     Ok((bytes, size))
 }
@@ -189,8 +191,12 @@ impl Pairs {
         let picture = self.picture(index);
         let (bytes, size) = picture_file(picture)?;
         let mask = self.mask(index, size, shape)?;
-        let (pixels, _) = decode(picture, &bytes, self.size, Color::Rgb)?;
-        Ok(Scene { pixels, mask })
+        let picture = decode(picture, &bytes, Color::Rgb)?;
+        let picture = picture.resize([shape[1], shape[2]], Interpolation::Triangle);
+        Ok(Scene {
+            pixels: picture.into_channel_major(),
+            mask,
+        })
     }
 
     /// The mask of a picture of this size, in the shape of the set.

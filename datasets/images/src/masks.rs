@@ -8,7 +8,7 @@ use std::path::Path;
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 
 use crate::ImageError;
-use crate::decode::unreadable;
+use crate::error::unreadable;
 
 /// Most pixels of a mask, 8192 x 8192, as of a picture.
 const MOST_PIXELS: u64 = 1 << 26;

@@ -20,7 +20,7 @@ use crate::explain::integrated_gradients;
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::pictures::{PictureInput, Pictures, noise};
-use crate::room::{Answer, AnswerError, Question, Room, Size, flat};
+use crate::room::{Answer, AnswerError, Question, Room, Size, Upstream, flat};
 
 // b batch, c channels, h height, w width, k classes
 
@@ -72,6 +72,14 @@ impl Codec for ImageClasses {
 
     fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    fn head(&self) -> Option<Head> {
+        Some(self.problem_type)
+    }
+
+    fn pictures(&self) -> Option<&Pictures> {
+        Some(&self.pictures)
     }
 }
 
@@ -198,6 +206,19 @@ impl<M: Module + 'static> Room<M> for Images<M> {
         self.loss.table()
     }
 
+    fn outputs(&self) -> usize {
+        self.num_classes
+    }
+
+    fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
+        let pictures = says.pictures.ok_or("nothing says how pictures are read")?;
+        let codec = ImageClasses {
+            problem_type: says.head,
+            ..ImageClasses::new(pictures, says.classes)
+        };
+        Ok(Arc::new(codec))
+    }
+
     fn inputs(&self) -> &'static [&'static str] {
         &["images"]
     }
@@ -208,6 +229,20 @@ impl<M: Module + 'static> Room<M> for Images<M> {
 
     fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
         self.logits(model, &mut batch, device)
+    }
+
+    fn is_large(&self) -> bool {
+        self.input.is_large()
+    }
+
+    fn sized(&self, side: usize) -> Result<Option<Batch>, String> {
+        let Some(images) = self.input.sized(side)? else {
+            return Ok(None);
+        };
+        let labels = TensorData::new(vec![0_i64], [1]);
+        Ok(Some(
+            Batch::new(1).with("images", images).with("targets", labels),
+        ))
     }
 
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {

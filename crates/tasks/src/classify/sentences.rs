@@ -16,11 +16,11 @@ use zoo_train::{
 
 use super::{Head, answer, answered, attributions, confusion, mistakes, named, to_explain};
 use super::{with_answer, worst};
-use crate::codec::{AnyCodec, Codec};
+use crate::codec::{AnyCodec, Codec, Reading};
 use crate::explain::integrated_gradients;
 use crate::loss::LossOptions;
 use crate::means::Means;
-use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
+use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, Upstream, flat};
 use crate::sentences::{
     PAD_TO_MULTIPLE, TextInput, check_no_file, ids, joined, pad, row, unpadded,
 };
@@ -73,6 +73,19 @@ impl Codec for SentenceClasses {
 
     fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    fn head(&self) -> Option<Head> {
+        Some(self.problem_type)
+    }
+
+    fn text(&self) -> Option<Reading<'_>> {
+        Some(Reading {
+            text: &self.text,
+            max_length: self.max_length,
+            stop: Vec::new(),
+            pad: Some(self.pad),
+        })
     }
 }
 
@@ -214,6 +227,21 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
         self.loss.table()
     }
 
+    fn outputs(&self) -> usize {
+        self.num_classes
+    }
+
+    fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
+        let codec = SentenceClasses {
+            text: says.text.ok_or("text needs the folder's tokenizer")?,
+            max_length: says.max_length.unwrap_or(self.input.longest),
+            classes: says.classes,
+            pad: self.input.pad.unwrap_or_default(),
+            problem_type: says.head,
+        };
+        Ok(Arc::new(codec))
+    }
+
     fn inputs(&self) -> &'static [&'static str] {
         &["tokens"]
     }
@@ -224,6 +252,10 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
 
     fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
         self.logits(model, &mut batch, device)
+    }
+
+    fn longest(&self) -> Option<usize> {
+        Some(self.input.longest)
     }
 
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {

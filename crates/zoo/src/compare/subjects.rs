@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::TensorData;
 use serde_json::to_value;
 use toml::{Table, Value};
 use wildmatch::WildMatch;
@@ -10,13 +9,14 @@ use zoo_compare::driver::Prepared;
 use zoo_compare::report::{Reference, Subject};
 use zoo_compare::spec::{Dtype, Spec, SpecTask};
 use zoo_compare::worker::write_batches;
+use zoo_tasks::Size;
 use zoo_train::rng::{Purpose, Stream, derive, permutation};
 use zoo_train::{Batch, OptimizerConfig, Pass, Recipe, Source};
 
 use crate::cli::CompareArgs;
 use crate::error::Error;
-use crate::registry::{self, Entry, Input, Kind, MODELS, Model};
-use crate::{data, pretrained, recipes};
+use crate::registry::{self, Entry, MODELS, Model};
+use crate::{data, fitting, pretrained, recipes};
 
 // b batch, c channels, h height, w width, t time
 
@@ -24,6 +24,11 @@ use crate::{data, pretrained, recipes};
 const MOST_BATCHES: usize = 8;
 /// Images of a larger side are large: a step on them takes seconds.
 const LARGE_SIDE: usize = 64;
+/// Examples of a made-up batch, of large images fewer, since a step on them takes seconds.
+const BATCH: usize = 8;
+const SMALL_BATCH: usize = 2;
+/// Tokens of a made-up text.
+const TOKENS: usize = 64;
 const WEIGHTS: &str = "weights.safetensors";
 const BATCHES: &str = "batches.safetensors";
 
@@ -69,7 +74,7 @@ fn matching(pattern: &str) -> Result<Vec<Choice>, Error> {
         let smallest = MODELS.iter().map(|entry| {
             let presets = entry.presets().into_iter();
             let smallest = presets.min_by_key(|preset| {
-                let model = entry.configure(preset, &Table::new(), None);
+                let model = entry.configure(preset, &Table::new(), &Table::new());
                 model.map_or(usize::MAX, |model| model.parameters())
             });
             let smallest = smallest.unwrap_or_default();
@@ -143,20 +148,15 @@ fn of_recipe(
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", recipe.name));
     let seed = recipe.train.seed;
     let directory = data::directory(args.data_dir.as_deref())?;
-    let input = registry::configure(&recipe.model, None)
-        .map_err(wrong)?
-        .input();
-    let data = data::open(&recipe.data, &directory, input)?;
+    let (data, configured) = fitting::fit(recipe, &directory)?;
     data.warn();
-    let configured = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
-    let model = registry::without_chance(&*configured).map_err(wrong)?;
-    model.check_memory(recipe.train.batch_size, &data.facts.least_input())?;
+    let mut model = registry::without_chance(&*configured).map_err(wrong)?;
+    model.set_task(&recipe.task).map_err(wrong)?;
     let batches = first_batches(&*data.train, recipe.train.batch_size, steps, seed)
         .map_err(|error| wrong(format!("reading the data failed: {error}")))?;
-    let total_steps = recipe.train.total_steps(data.train.len());
+    let total_steps = (recipe.train).total_steps(recipe.train.steps_per_epoch(&*data.train));
     let rate = |step| recipe.optimizer.learning_rate * recipe.schedule.factor(step, total_steps);
     let spec = Spec {
-        task: task(&*model, recipe.task.clone()),
         optimizer: recipe.optimizer.clone(),
         clip_norm: recipe.train.clip_norm,
         rates: (0..steps).map(rate).collect(),
@@ -196,20 +196,24 @@ fn of_preset(
     const SEED: u64 = 1;
     let wrong = |problem: String| Error::Request(format!("{preset}: {problem}"));
     let configured = entry
-        .configure(preset, &Table::new(), None)
+        .configure(preset, &Table::new(), &Table::new())
         .map_err(wrong)?;
     let model = registry::without_chance(&*configured).map_err(wrong)?;
     let mut stream = Stream::new(derive(SEED, Purpose::Example, &[]));
     let count = MOST_BATCHES.min(steps);
+    let size = Size {
+        examples: if model.is_large() { SMALL_BATCH } else { BATCH },
+        most_side: Some(most_side),
+        most_length: Some(TOKENS),
+    };
     let batches: Vec<Batch> = (0..count)
-        .map(|_| made_up(&*model, most_side, &mut stream))
+        .map(|_| model.made_up(size, &mut stream))
         .collect();
     let optimizer = OptimizerConfig {
         momentum: 0.9,
         ..OptimizerConfig::default()
     };
     let spec = Spec {
-        task: task(&*model, zoo_train::TaskConfig::default()),
         rates: vec![optimizer.learning_rate; steps],
         optimizer,
         ..spec(preset, &*model)
@@ -217,88 +221,21 @@ fn of_preset(
     finish(spec, &*model, args, &batches, (SEED, None), folder)
 }
 
-/// A batch of noise: enough to compute on.
-fn made_up(model: &dyn Model, most_side: usize, stream: &mut Stream) -> Batch {
-    const BATCH: usize = 8;
-    /// Of large images, since a step on them takes seconds.
-    const SMALL_BATCH: usize = 2;
-    const TOKENS: usize = 64;
-    let outputs = model.outputs();
-    let (b, shape) = match model.input() {
-        Input::Features(features) => (BATCH, vec![1, 1, features]),
-        Input::Image(shape) if shape[1] > LARGE_SIDE => (SMALL_BATCH, shape.to_vec()),
-        Input::Image(shape) => (BATCH, shape.to_vec()),
-        Input::AnyImage {
-            channels, usual, ..
-        } => {
-            let side = usual.min(most_side);
-            let b = if usual > LARGE_SIDE {
-                SMALL_BATCH
-            } else {
-                BATCH
-            };
-            (b, vec![channels, side, side])
-        }
-        Input::Tokens { longest } => (BATCH, vec![longest.min(TOKENS)]),
-    };
-    let shape = [vec![b], shape].concat();
-    let numbers: usize = shape.iter().product();
-    let mut below = |bound: usize, count: usize| -> Vec<i64> {
-        (0..count).map(|_| stream.below(bound) as i64).collect()
-    };
-    let (input, targets) = if matches!(model.input(), Input::Tokens { .. }) {
-        let vocabulary = model
-            .table()
-            .get("vocab_size")
-            .and_then(Value::as_integer)
-            .map_or(outputs, |size| size as usize);
-        // Token 0 pads; a sentence of noise has none.
-        let ids = below(vocabulary - 1, numbers)
-            .into_iter()
-            .map(|id| id + 1)
-            .collect::<Vec<_>>();
-        (
-            TensorData::new(ids, shape.clone()),
-            model.kind().targets(&shape),
-        )
-    } else {
-        let steps = below(4096, numbers).into_iter();
-        let pixels: Vec<f32> = steps.map(|level| level as f32 / 1024.0 - 2.0).collect();
-        (
-            TensorData::new(pixels, shape.clone()),
-            model.kind().targets(&shape),
-        )
-    };
-    Batch {
-        input,
-        target: TensorData::new(below(outputs, targets), [targets]),
-        scored: None,
-    }
-}
-
-fn task(model: &dyn Model, config: zoo_train::TaskConfig) -> SpecTask {
-    let kind = match model.kind() {
-        Kind::Images | Kind::Maps | Kind::Sentences => "classify",
-        Kind::Decoder | Kind::Pairs => "next_token",
-    };
-    SpecTask {
-        kind: kind.into(),
-        config,
-    }
-}
-
 /// What all specifications share.
 fn spec(subject: &str, model: &dyn Model) -> Spec {
     Spec {
         subject: subject.into(),
         model: to_value(model.table()).unwrap_or_default(),
-        task: task(model, zoo_train::TaskConfig::default()),
+        task: SpecTask {
+            name: model.task().into(),
+            options: model.task_options(),
+        },
         optimizer: OptimizerConfig::default(),
         clip_norm: None,
         rates: Vec::new(),
         weights: WEIGHTS.into(),
         batches: BATCHES.into(),
-        num_batches: 0,
+        shapes: Vec::new(),
         dtype: Dtype::F32,
         threads: None,
         device: String::new(),
@@ -317,18 +254,17 @@ fn finish(
     folder: PathBuf,
 ) -> Result<Prepared, Error> {
     let most = args.batch.iter().max().copied().unwrap_or(1);
-    model.check_memory(most, &batches[0].input.shape()[1..])?;
+    model.check_memory(most, &batches[0])?;
     model.save_initial(seed, weights, &folder.join(WEIGHTS))?;
-    write_batches(&folder.join(BATCHES), batches).map_err(Error::failed)?;
-    spec.num_batches = batches.len();
-    let input = &batches[0].input;
-    if model.kind() == Kind::Decoder {
+    spec.shapes = write_batches(&folder.join(BATCHES), batches).map_err(Error::failed)?;
+    let input = (batches[0].column(model.inputs()[0]))
+        .ok_or_else(|| Error::failed("a batch without the model's input"))?;
+    if model.continues() {
         let row = input.shape()[1];
         spec.prompt = Some(input.iter::<i64>().take(row).map(|id| id as u32).collect());
     }
     let shape = input.shape().to_vec();
-    let one = [&[1], &shape[1..]].concat();
-    let summary = model.summary(&one).map_err(Error::failed)?;
+    let summary = model.summary(&batches[0].rows(1)).map_err(Error::failed)?;
     let name = model
         .table()
         .get("name")

@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::data::dataset::Dataset;
-use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use zoo_codec::text::WordVocabulary;
+use zoo_codec::text::{Text, WordVocabulary};
+use zoo_tasks::classify::{Head, SentenceClasses, sentence_batch};
 use zoo_text::{Column, Format, LabelledLines, LabelledSet, Location, RowOptions, SetInfo};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
-use super::{Codec, Data, Facts, needs_path, options, pad, refuse, split, unreadable};
+use super::{Asked, Data, needs_path, options, refuse, split, unreadable};
 use crate::error::Error;
 use crate::language;
-use crate::registry::Input;
 
 // b batch, t time
 
@@ -94,7 +93,7 @@ pub(super) fn open(
     format: Format,
     table: &Table,
     directory: &Path,
-    input: Input,
+    asked: Asked<'_>,
 ) -> Result<Data, Error> {
     let options: LabelledOptions = options(table, set.name)?;
     if format != Format::Tsv {
@@ -132,65 +131,66 @@ pub(super) fn open(
         }
     }
     .map_err(unreadable)?;
-    let Input::Tokens { longest } = input else {
+    let Some(longest) = asked.longest else {
         return Err(Error::Request(format!(
-            "data set {} gives text, but the model takes images; choose encoder",
+            "data set {} gives text, which the model does not take; choose encoder",
             options.name
         )));
     };
-    let max_length = options.max_length.min(longest);
+    let kept = asked.language();
+    let whole = asked.whole::<SentenceClasses>();
+    let max_length = whole.map_or(options.max_length.min(longest), |kept| kept.max_length);
     if max_length == 0 {
         return Err(Error::request("data.max_length = 0: must be 1 or more"));
     }
     let mut warnings = set.warnings.clone();
     let (train, tested, held) = divide(&options, &set, &mut warnings)?;
-    let classes = set.class_names.clone();
-    let (vocabulary, language, codec, encode): (usize, String, Codec, Encode) =
-        match &options.tokenizer {
-            Some(path) => {
-                let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
-                let codec = Codec::Tokenizer {
-                    tokenizer: text.clone(),
-                    max_length,
-                    classes,
-                    stop: Vec::new(),
-                };
-                let size = tokenizer.vocabulary();
-                let encode = move |text: &str| tokenizer.sentence(text, max_length);
-                (size, text, codec, Box::new(encode))
-            }
-            None => {
-                let (most, least) = (options.max_words, options.min_count);
-                let sentences: Vec<&str> = set.train.sentences().collect();
-                let sentences = train.iter().map(|at| sentences[*at as usize]);
-                let words = WordVocabulary::build(sentences, most, least);
-                let words = words.map_err(unreadable)?;
-                let codec = Codec::Words {
-                    words: words.to_lines(),
-                    max_length,
-                    classes,
-                };
-                let (size, language) = (words.len(), words.to_lines());
-                let encode = move |text: &str| Ok(words.encode(text, max_length));
-                (size, language, codec, Box::new(encode))
-            }
-        };
-    let language: Arc<str> = (language + &set.class_names.join("\n")).into();
+    let text = match (&options.tokenizer, &kept) {
+        (Some(path), _) => language::open(path).map_err(Error::Request)?,
+        (None, Some(kept)) => kept.text.clone(),
+        (None, None) => learned_words(&options, &set, &train)?,
+    };
+    let reader = text.open().map_err(Error::Request)?;
+    // Where the text has no token for it, one that no text has.
+    let own = reader.pad().unwrap_or(reader.vocabulary() as u32);
+    let pad = kept.and_then(|kept| kept.pad).unwrap_or(own);
+    let classes = whole.map_or_else(|| set.class_names.clone(), |kept| kept.classes.clone());
+    let meaning = match &text {
+        Text::Words { words } => words,
+        Text::Chars { chars } => chars,
+        Text::Tokenizer { tokenizer } => tokenizer,
+    };
+    let meaning: Arc<str> = (meaning.clone() + &classes.join("\n")).into();
     let source = |lines: &LabelledLines, chosen: Vec<u32>| -> Result<Arc<dyn Source>, Error> {
-        let mut sentences = Vec::with_capacity(chosen.len());
+        let mut texts = Vec::with_capacity(chosen.len());
+        let mut labels = Vec::with_capacity(chosen.len());
         for row in &chosen {
             let line = lines.get(*row as usize).map_err(unreadable)?;
-            let ids = encode(&line.text).map_err(|problem| {
-                Error::Request(format!("{}: example {}: {problem}", options.name, row + 1))
-            })?;
-            sentences.push((ids, line.label as i32));
+            let name = &set.class_names[line.label];
+            let label = classes.iter().position(|class| class == name);
+            labels.push(label.ok_or_else(|| {
+                Error::Request(format!(
+                    "{}: class {name:?} is none of those that the model was trained on: {}",
+                    lines.place(*row as usize),
+                    classes.join(", ")
+                ))
+            })? as i32);
+            texts.push(line.text);
         }
-        Ok(Arc::new(Sentences {
-            sentences,
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let ids = reader
+            .encode_all(&texts, max_length)
+            .map_err(|(at, problem)| {
+                let place = lines.place(chosen[at] as usize);
+                Error::Request(format!("{}: {place}: {problem}", options.name))
+            })?;
+        Ok(Arc::new(Rows {
+            sentences: ids.into_iter().zip(labels).collect(),
             lines: lines.clone(),
             chosen,
-            language: language.clone(),
+            meaning: meaning.clone(),
             longest: max_length,
+            pad,
         }))
     };
     let other = |lines: Option<&LabelledLines>, part: Option<Vec<u32>>| match (lines, part) {
@@ -198,18 +198,39 @@ pub(super) fn open(
         (None, Some(part)) => source(&set.train, part).map(Some),
         (None, None) => Ok(None),
     };
+    let (train, valid, test) = (
+        source(&set.train, train)?,
+        other(set.valid.as_ref(), held)?,
+        other(set.test.as_ref(), tested)?,
+    );
+    let codec = SentenceClasses {
+        text,
+        max_length,
+        classes,
+        pad,
+        problem_type: Head::default(),
+    };
     Ok(Data {
-        facts: Facts::Sentences {
-            set: options.name.clone(),
-            vocabulary,
-            classes: set.class_names.len(),
-        },
-        codec,
-        train: source(&set.train, train)?,
-        valid: other(set.valid.as_ref(), held)?,
-        test: other(set.test.as_ref(), tested)?,
+        set: options.name.clone(),
+        codec: Arc::new(codec),
+        train,
+        valid,
+        test,
         warnings,
     })
+}
+
+/// The words of the training examples, by frequency.
+fn learned_words(
+    options: &LabelledOptions,
+    set: &LabelledSet,
+    train: &[u32],
+) -> Result<Text, Error> {
+    let sentences: Vec<&str> = set.train.sentences().collect();
+    let sentences = train.iter().map(|at| sentences[*at as usize]);
+    let words = WordVocabulary::build(sentences, options.max_words, options.min_count);
+    let words = words.map_err(unreadable)?.to_lines();
+    Ok(Text::Words { words })
 }
 
 /// The rows to train, test and validate on, of the training file.
@@ -245,25 +266,21 @@ fn divide(
     ))
 }
 
-/// What makes token ids of a sentence.
-type Encode = Box<dyn Fn(&str) -> Result<Vec<u32>, String>>;
-
-struct Sentences {
+struct Rows {
     sentences: Vec<(Vec<u32>, i32)>,
     /// What the sentences were made of, for the sum of the contents.
     lines: LabelledLines,
     /// The rows that belong to this split.
     chosen: Vec<u32>,
     /// What gives ids and labels their meaning: the vocabulary or tokenizer, and the classes.
-    language: Arc<str>,
+    meaning: Arc<str>,
     /// Tokens that the model takes at most.
     longest: usize,
+    /// The token that fills shorter ones.
+    pad: u32,
 }
 
-/// Batches are padded to a multiple of this, so that a GPU compiles few shapes.
-const PAD_TO_MULTIPLE: usize = 8;
-
-impl Source for Sentences {
+impl Source for Rows {
     fn len(&self) -> usize {
         self.sentences.len()
     }
@@ -274,7 +291,7 @@ impl Source for Sentences {
         add: &mut dyn FnMut(&[u8]),
     ) -> Result<(), SourceError> {
         if examples.start == 0 {
-            add(self.language.as_bytes());
+            add(self.meaning.as_bytes());
         }
         for row in &self.chosen[examples] {
             let line = self.lines.get(*row as usize)?;
@@ -286,19 +303,13 @@ impl Source for Sentences {
     }
 
     fn batch(&self, indices: &[u32], _: Option<Pass>) -> Result<Batch, SourceError> {
-        let chosen: Vec<&(Vec<u32>, i32)> = indices
+        let chosen: Vec<(&[u32], i32)> = indices
             .iter()
-            .map(|index| &self.sentences[*index as usize])
+            .map(|index| {
+                let (ids, label) = &self.sentences[*index as usize];
+                (ids.as_slice(), *label)
+            })
             .collect();
-        let longest = chosen.iter().map(|(ids, _)| ids.len()).max().unwrap_or(0);
-        let t = longest.next_multiple_of(PAD_TO_MULTIPLE).min(self.longest);
-        let input = pad(chosen.iter().map(|(ids, _)| ids.as_slice()), t);
-        let labels: Vec<i32> = chosen.iter().map(|(_, label)| *label).collect();
-        let b = labels.len();
-        Ok(Batch {
-            input,
-            target: TensorData::new(labels, [b]),
-            scored: None,
-        })
+        Ok(sentence_batch(&chosen, self.longest, self.pad))
     }
 }

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::data::dataset::Dataset;
-use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use zoo_codec::image::Color;
+use zoo_codec::image::{Color, Preprocessing};
 use zoo_images::{Augment, FolderOptions, ImageFolder, ImageSet, SetInfo};
+use zoo_tasks::Pictures;
+use zoo_tasks::classify::{ImageClasses, image_batch};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, DidYouMean, Pass, Source, SourceError, Stamp, nearest};
 
-use super::{Codec, Data, Facts, contents, normalise, options, refuse, split, unreadable};
+use super::{Asked, Data, contents, options, refuse, split, unreadable};
 use crate::error::{Error, chain};
 
 // b batch, c channels, h height, w width
@@ -70,8 +71,17 @@ impl Default for ImageOptions {
 }
 
 /// Opens a set of images.
-pub(super) fn open(set: &SetInfo, table: &Table, directory: &Path) -> Result<Data, Error> {
-    let options: ImageOptions = options(table, set.name)?;
+pub(super) fn open(
+    set: &SetInfo,
+    table: &Table,
+    directory: &Path,
+    asked: Asked<'_>,
+) -> Result<Data, Error> {
+    let mut options: ImageOptions = options(table, set.name)?;
+    if let Some(kept) = asked.whole::<ImageClasses>() {
+        // The classes go by the names of the run, in its order, whatever the folder holds today.
+        options.classes.clone_from(&kept.classes);
+    }
     let folder = FolderOptions {
         size: options.size,
         color: options.color,
@@ -110,6 +120,13 @@ fn assemble(
 ) -> Result<Data, Error> {
     let shape = opened.train.shape();
     let (mean, std) = normalisation(&options, shape)?;
+    let pictures = Pictures {
+        shape,
+        mean,
+        std,
+        preprocessing: None,
+    };
+    let preprocessing = pictures.preprocessing();
     check_augmentation(&options, shape)?;
     split::check_validation(options.validation, opened.valid.is_some())?;
     let (has_valid, has_test) = (opened.valid.is_some(), opened.test.is_some());
@@ -148,8 +165,7 @@ fn assemble(
             set: set.clone(),
             examples,
             classes: chosen.clone(),
-            mean: mean.clone(),
-            std: std.clone(),
+            preprocessing: preprocessing.clone(),
             augment: Augment {
                 crop_padding: options.crop_padding,
                 horizontal_flip: options.horizontal_flip,
@@ -168,20 +184,11 @@ fn assemble(
         .map(|label| train.classes()[*label].clone())
         .collect();
     Ok(Data {
-        facts: Facts::Images {
-            set: options.name.clone(),
-            shape,
-            classes: classes.len(),
-        },
+        set: options.name.clone(),
         valid: other(opened.valid).or_else(|| held.map(|held| source(&train, held))),
         test: other(opened.test).or_else(|| tested.map(|tested| source(&train, tested))),
         train: source(&train, kept),
-        codec: Codec::Images {
-            shape,
-            mean,
-            std,
-            classes,
-        },
+        codec: Arc::new(ImageClasses::new(pictures, classes)),
         warnings,
     })
 }
@@ -274,8 +281,7 @@ struct Images {
     examples: Vec<u32>,
     /// The set's labels of our classes.
     classes: Vec<usize>,
-    mean: Vec<f32>,
-    std: Vec<f32>,
+    preprocessing: Preprocessing,
     augment: Augment,
     /// How the files of a folder are read.
     folder: FolderOptions,
@@ -318,7 +324,7 @@ impl Source for Images {
             let example = self.examples[index as usize];
             let image = self.set.get(example as usize)?;
             let start = pixels.len();
-            normalise(&image.pixels, &self.mean, &self.std, &mut pixels);
+            self.preprocessing.normalize(&image.pixels, &mut pixels);
             if let Some(pass) = pass {
                 let seed = derive(
                     pass.seed,
@@ -331,11 +337,6 @@ impl Source for Images {
             let class = self.classes.iter().position(|label| *label == image.label);
             labels.push(class.map_or(-1, |class| class as i32));
         }
-        let b = indices.len();
-        Ok(Batch {
-            input: TensorData::new(pixels, [b, c, h, w]),
-            target: TensorData::new(labels, [b]),
-            scored: None,
-        })
+        Ok(image_batch(pixels, [c, h, w], labels))
     }
 }

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::data::dataset::Dataset;
-use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use toml::Table;
+use zoo_codec::text::{Language, Text};
+use zoo_tasks::next_token::{Continuation, Stop, batch};
 use zoo_text::{Corpus, Location, SetInfo, Split, Tokens, Windows};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
-use super::{Codec, Data, Facts, needs_path, options, refuse, unreadable};
+use super::{Asked, Data, needs_path, options, refuse, unreadable};
 use crate::error::Error;
 use crate::language;
-use crate::registry::{Input, size};
+use crate::registry::size;
 
 // b batch, n scored targets
 
@@ -49,7 +50,7 @@ pub(super) fn open(
     set: &SetInfo,
     table: &Table,
     directory: &Path,
-    input: Input,
+    asked: Asked<'_>,
 ) -> Result<Data, Error> {
     let options: CharOptions = options(table, set.name)?;
     let corpus = match set.location {
@@ -63,73 +64,64 @@ pub(super) fn open(
         }
     }
     .map_err(unreadable)?;
-    let Input::Tokens { longest: context } = input else {
+    let Some(context) = asked.longest else {
         return Err(Error::Request(format!(
-            "data set {} gives text, but the model takes images; choose gpt",
+            "data set {} gives text, which the model does not take; choose gpt",
             options.name
         )));
     };
     let validates = options.valid_fraction > 0.0;
-    let (vocabulary, language, codec, train, valid) = match &options.tokenizer {
-        None => {
-            let windows = |split| corpus.windows(split, context).map_err(unreadable);
-            let codec = Codec::Chars {
-                chars: corpus.vocabulary.chars(),
-                stop: None,
-            };
-            let train = windows(Split::Train)?;
-            let valid = validates.then(|| windows(Split::Valid));
-            let language = corpus.vocabulary.chars();
-            (
-                corpus.vocabulary.len(),
-                language,
-                codec,
-                train,
-                valid.transpose()?,
-            )
-        }
-        Some(path) => {
-            let (text, tokenizer) = language::open(path).map_err(Error::Request)?;
-            let windows = |split: &str, part: &Tokens| {
-                let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
-                let ids = tokenizer.corpus(&part, size::check).map_err(|problem| {
-                    Error::Request(format!("{}: the {split} split: {problem}", options.name))
-                })?;
-                let count = ids.len();
-                Windows::new(Tokens::Wide(ids.into()), context).ok_or_else(|| {
-                    Error::Request(format!(
-                        "the {split} split of data set {} has {count} tokens; model.context = {context} \
-                         takes twice as many",
-                        options.name
-                    ))
-                })
-            };
-            let codec = Codec::Tokenizer {
-                tokenizer: text.clone(),
-                max_length: context,
-                classes: Vec::new(),
-                stop: Vec::new(),
-            };
-            let train = windows("train", &corpus.train)?;
-            let valid = validates.then(|| windows("valid", &corpus.valid));
-            let vocabulary = tokenizer.vocabulary();
-            (vocabulary, text, codec, train, valid.transpose()?)
-        }
+    let kept = asked.language();
+    let text = match (&options.tokenizer, &kept) {
+        (Some(path), _) => language::open(path).map_err(Error::Request)?,
+        (None, Some(kept)) => kept.text.clone(),
+        (None, None) => Text::Chars {
+            chars: corpus.vocabulary.chars(),
+        },
     };
-    let language: Arc<str> = language.into();
-    let source = |windows| -> Arc<dyn Source> {
-        Arc::new(Text {
-            windows,
-            language: language.clone(),
+    let reader = text.open().map_err(Error::Request)?;
+    let windows = |split: Split, name: &str, part: &Tokens| {
+        if kept.is_none() && options.tokenizer.is_none() {
+            return corpus.windows(split, context).map_err(unreadable);
+        }
+        let part = corpus.vocabulary.decode(&part.slice(0, part.len()));
+        let ids = encoded(&reader, &part).map_err(|problem| {
+            Error::Request(format!("{}: the {name} split: {problem}", options.name))
+        })?;
+        let count = ids.len();
+        Windows::new(Tokens::Wide(ids.into()), context).ok_or_else(|| {
+            Error::Request(format!(
+                "the {name} split of data set {} has {count} tokens; model.context = {context} \
+                 takes twice as many",
+                options.name
+            ))
         })
     };
+    let train = windows(Split::Train, "train", &corpus.train)?;
+    let valid = validates.then(|| windows(Split::Valid, "valid", &corpus.valid));
+    let valid = valid.transpose()?;
+    let meaning: Arc<str> = match &text {
+        Text::Chars { chars } => chars.as_str().into(),
+        Text::Tokenizer { tokenizer } => tokenizer.as_str().into(),
+        Text::Words { words } => words.as_str().into(),
+    };
+    let source = |windows| -> Arc<dyn Source> {
+        Arc::new(Running {
+            windows,
+            meaning: meaning.clone(),
+        })
+    };
+    let codec = Continuation {
+        text,
+        max_length: Some(context),
+        stop: kept
+            .map(|kept| kept.stop)
+            .filter(|stop| !stop.is_empty())
+            .map(Stop::Tokens),
+    };
     Ok(Data {
-        facts: Facts::Sequences {
-            set: options.name,
-            vocabulary,
-            length: context,
-        },
-        codec,
+        set: options.name,
+        codec: Arc::new(codec),
         train: source(train),
         valid: valid.map(source),
         test: None,
@@ -137,13 +129,21 @@ pub(super) fn open(
     })
 }
 
-struct Text {
-    windows: Windows,
-    /// What gives the ids their meaning: the characters, or the tokenizer.
-    language: Arc<str>,
+/// A long text in tokens.
+fn encoded(reader: &Language, text: &str) -> Result<Vec<u32>, String> {
+    match reader {
+        Language::Tokenizer(tokenizer) => tokenizer.corpus(text, size::check),
+        Language::Words(_) | Language::Chars(_) => reader.plain(text),
+    }
 }
 
-impl Source for Text {
+struct Running {
+    windows: Windows,
+    /// What gives the ids their meaning: the characters, or the tokenizer.
+    meaning: Arc<str>,
+}
+
+impl Source for Running {
     fn len(&self) -> usize {
         self.windows.len()
     }
@@ -154,7 +154,7 @@ impl Source for Text {
         add: &mut dyn FnMut(&[u8]),
     ) -> Result<(), SourceError> {
         if examples.start == 0 {
-            add(self.language.as_bytes());
+            add(self.meaning.as_bytes());
         }
         let (tokens, context) = (self.windows.tokens(), self.windows.context());
         // Up to the text's end, which only windows at other offsets reach.
@@ -182,11 +182,6 @@ impl Source for Text {
             input.extend(window.input.iter().map(|id| *id as i32));
             target.extend(window.target.iter().map(|id| *id as i32));
         }
-        let (b, n) = (indices.len(), target.len());
-        Ok(Batch {
-            input: TensorData::new(input, [b, context]),
-            target: TensorData::new(target, [n]),
-            scored: None,
-        })
+        Ok(batch(input, target, indices.len()))
     }
 }

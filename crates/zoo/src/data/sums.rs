@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use burn::data::dataset::Dataset;
-use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use zoo_codec::text::CharVocabulary;
+use zoo_codec::text::Text;
+use zoo_tasks::next_token::{Continuation, scored_batch};
 use zoo_text::{Split, Sums};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
-use super::{Codec, Data, Facts, split, unreadable};
+use super::{Data, split, unreadable};
 use crate::error::Error;
 
 // b batch, t time, n scored targets
@@ -54,15 +55,14 @@ pub(super) fn open(options: SumOptions) -> Result<Data, Error> {
         })
     };
     Ok(Data {
-        facts: Facts::Sequences {
-            set: options.name.clone(),
-            vocabulary: vocabulary.len(),
-            length: train.sequence_length() - 1,
-        },
-        codec: Codec::Chars {
-            chars: vocabulary.chars(),
+        set: options.name.clone(),
+        codec: Arc::new(Continuation {
+            text: Text::Chars {
+                chars: vocabulary.chars(),
+            },
+            max_length: Some(train.sequence_length() - 1),
             stop: None,
-        },
+        }),
         valid: held.map(|held| source(&train, held)),
         train: source(&train, kept),
         test: Some(source(&test, all(&test))),
@@ -95,11 +95,6 @@ impl Source for Problems {
                 scored.push((row * t + position) as i32);
             }
         }
-        let (b, n) = (indices.len(), target.len());
-        Ok(Batch {
-            input: TensorData::new(input, [b, t]),
-            target: TensorData::new(target, [n]),
-            scored: Some(TensorData::new(scored, [n])),
-        })
+        Ok(scored_batch(input, target, scored, indices.len()))
     }
 }

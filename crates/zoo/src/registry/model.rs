@@ -6,52 +6,90 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, TensorData};
 use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Table;
 use zoo_compare::spec::Spec;
 use zoo_compare::worker::{self, Converge};
-use zoo_train::rng::{Purpose, derive};
+use zoo_tasks::{AnyCodec, Continues, Room, Size, Upstream};
+use zoo_train::rng::{Purpose, Stream, derive};
 use zoo_train::{
-    Checkpoint, Event, Finetune, Fit, FitError, Helpers, Metrics, Recipe, Run, Source, number,
+    Batch, Checkpoint, Event, Examples, Finetune, Fit, FitError, Helpers, Judge, Metric, Metrics,
+    Recipe, Run, Source, Split, number,
 };
 use zoo_weights::golden::{Distance, Golden};
-use zoo_weights::{Loaded, Origin, WeightsError};
+use zoo_weights::{Loaded, Misfit, Origin, WeightsError};
 
 use super::ready::{Opened, Ready};
-use super::row::{Embedded, Forward, Input, Kind, ToHub, to_table};
+use super::row::{Architecture, to_table};
 use super::size;
 use crate::devices::{self, Selected};
 use crate::error::Error;
 use crate::summary::{Summary, SummaryError, summarize};
 use crate::trace::layer_outputs;
-use zoo_transformer::generate::Decoder;
 
 /// A configured model, not yet built.
 pub trait Model {
     /// The complete configuration, with the architecture as `name`.
     fn table(&self) -> Table;
-    /// What it is fed.
-    fn input(&self) -> Input;
-    /// Classes, or size of the vocabulary.
+    /// The name of its task.
+    fn task(&self) -> &'static str;
+    /// Takes the keys of a recipe's `[task]` table.
+    ///
+    /// # Errors
+    /// A key that the task does not have, or a value that does not fit.
+    fn set_task(&mut self, options: &Table) -> Result<(), String>;
+    /// Those keys, every default written out.
+    fn task_options(&self) -> Table;
+    /// What it is judged by, on a split like the one of `example`.
+    fn metrics(&self, example: &Batch) -> Vec<Metric>;
+    /// Reads how a run's inputs are read.
+    ///
+    /// # Errors
+    /// What is wrong with it, by key.
+    fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String>;
+    /// Whether it can learn from a data set that is read so.
+    ///
+    /// # Errors
+    /// What the model takes, what the data gives, and which key to change.
+    fn fit(&self, set: &str, codec: &dyn AnyCodec) -> Result<(), String>;
+    /// The most tokens that it sees at once, where it is one of texts.
+    fn longest(&self) -> Option<usize>;
+    /// Outputs for one answer: classes, the size of the vocabulary, the width of a vector.
     fn outputs(&self) -> usize;
-    /// Layers, shapes, parameters, multiply-adds for one input of a shape.
+    /// Whether it writes text token by token.
+    fn continues(&self) -> bool;
+    /// Whether a step on its usual input takes seconds.
+    fn is_large(&self) -> bool;
+    /// How inputs are read by what an origin says.
+    ///
+    /// # Errors
+    /// What it does not say, or a task that no origin has.
+    fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String>;
+    /// One made-up example whose pictures have this side; `None` if their size is not free.
+    ///
+    /// # Errors
+    /// A side that it does not take.
+    fn sized(&self, side: usize) -> Result<Option<Batch>, String>;
+    /// A batch of noise that it takes.
+    fn made_up(&self, size: Size, stream: &mut Stream) -> Batch;
+    /// A batch of inputs by name, `input` or `input.NAME`, without anything else.
+    fn batch_of(&self, inputs: Vec<(String, TensorData)>) -> Batch;
+    /// The columns of a batch that its forward pass reads.
+    fn inputs(&self) -> &'static [&'static str];
+    /// Layers, shapes, parameters, multiply-adds for one batch.
     ///
     /// # Errors
     /// A model too large for this machine, or a forward pass that could not be recorded.
-    fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError>;
-    /// What it maps to what.
-    fn kind(&self) -> Kind;
-    /// The shape of one input of the usual size, as a batch of one.
-    fn usual_shape(&self) -> Vec<usize>;
+    fn summary(&self, batch: &Batch) -> Result<Summary, SummaryError>;
     /// Its trained numbers, counted without drawing them.
     fn parameters(&self) -> usize;
-    /// Whether the machine could hold the model and `batch` inputs of a shape.
+    /// Whether the machine could hold the model and `batch` examples of the size of this one.
     ///
     /// # Errors
     /// What does not fit, its size, and what there is.
-    fn check_memory(&self, batch: usize, input: &[usize]) -> Result<(), Error>;
+    fn check_memory(&self, batch: usize, example: &Batch) -> Result<(), Error>;
     /// Writes the weights that a training with `seed` starts from.
     ///
     /// # Errors
@@ -73,7 +111,7 @@ pub trait Model {
     ///
     /// # Errors
     /// See [`FitError`].
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError>;
+    fn train(&self, training: Training<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError>;
     /// Builds it with weights from a file, by its origin's names or ours.
     ///
     /// # Errors
@@ -114,7 +152,7 @@ pub trait Model {
 }
 
 /// A training run, without the model.
-pub struct Job<'a> {
+pub struct Training<'a> {
     /// How to train.
     pub recipe: &'a Recipe,
     /// Training examples.
@@ -150,88 +188,112 @@ pub struct Outcome {
     pub samples_per_second: f64,
 }
 
-pub(super) struct Configured<C, M> {
-    pub(super) name: &'static str,
-    pub(super) init: fn(&C, &Device) -> M,
-    pub(super) forward: Forward<M>,
-    pub(super) input: Input,
-    pub(super) outputs: usize,
-    pub(super) embedded: Option<Embedded<M>>,
-    pub(super) origin: Origin,
-    pub(super) head: Vec<String>,
-    pub(super) library: Option<&'static str>,
-    pub(super) to_hub: Option<ToHub<C>>,
+pub(super) struct Configured<C: 'static, M> {
+    pub(super) row: Architecture<C, M>,
+    pub(super) room: Arc<dyn Room<M>>,
     pub(super) config: C,
 }
 
 impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     fn table(&self) -> Table {
         let mut table = to_table(&self.config);
-        table.insert("name".into(), self.name.into());
+        table.insert("name".into(), self.row.name.into());
         table
     }
 
-    fn input(&self) -> Input {
-        self.input
+    fn task(&self) -> &'static str {
+        self.room.name()
+    }
+
+    fn set_task(&mut self, options: &Table) -> Result<(), String> {
+        // Nobody else has it before the model is built.
+        let room = Arc::get_mut(&mut self.room).ok_or("the task is in use")?;
+        room.configure(options)
+    }
+
+    fn task_options(&self) -> Table {
+        self.room.options()
+    }
+
+    fn metrics(&self, example: &Batch) -> Vec<Metric> {
+        self.room.metrics(example)
+    }
+
+    fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
+        self.room.codec(kept)
+    }
+
+    fn fit(&self, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
+        self.room.fit(self.row.name, set, codec)
+    }
+
+    fn longest(&self) -> Option<usize> {
+        self.room.longest()
     }
 
     fn outputs(&self) -> usize {
-        self.outputs
+        self.room.outputs()
     }
 
-    fn summary(&self, shape: &[usize]) -> Result<Summary, SummaryError> {
+    fn continues(&self) -> bool {
+        self.room.continues().is_some()
+    }
+
+    fn is_large(&self) -> bool {
+        self.room.is_large()
+    }
+
+    fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
+        self.room.upstream(says)
+    }
+
+    fn sized(&self, side: usize) -> Result<Option<Batch>, String> {
+        self.room.sized(side)
+    }
+
+    fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {
+        self.room.made_up(size, stream)
+    }
+
+    fn batch_of(&self, inputs: Vec<(String, TensorData)>) -> Batch {
+        let examples = inputs.first().map_or(0, |(_, data)| data.shape()[0]);
+        let names = self.room.inputs();
+        let inputs = inputs.into_iter();
+        inputs.fold(Batch::new(examples), |batch, (name, data)| {
+            let name = name.strip_prefix("input.").unwrap_or(names[0]).to_owned();
+            batch.with(name, data)
+        })
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        self.room.inputs()
+    }
+
+    fn summary(&self, batch: &Batch) -> Result<Summary, SummaryError> {
         let host = host().map_err(SummaryError::Model)?;
         let model = self.build(&host).map_err(SummaryError::Model)?;
-        let images = |shape: &[usize], device: &Device| {
-            Tensor::<4>::zeros([shape[0], shape[1], shape[2], shape[3]], device)
-        };
-        // No token is padding.
-        let tokens =
-            |shape: &[usize], device: &Device| Tensor::<2, Int>::ones([shape[0], shape[1]], device);
-        match self.forward {
-            Forward::Images(forward) => {
-                summarize(model, |model, device| forward(model, images(shape, device)))
-            }
-            Forward::Maps(forward) => {
-                summarize(model, |model, device| forward(model, images(shape, device)))
-            }
-            Forward::Sentences(forward) => {
-                summarize(model, |model, device| forward(model, tokens(shape, device)))
-            }
-            Forward::Decoder(forward, _) | Forward::Pairs(forward, _) => {
-                summarize(model, |model, device| forward(model, tokens(shape, device)))
-            }
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        self.forward.kind()
-    }
-
-    fn usual_shape(&self) -> Vec<usize> {
-        match self.input {
-            // An image whose values are all features; a row of them has the same count.
-            Input::Features(features) => vec![1, 1, 1, features],
-            Input::Image([c, h, w]) => vec![1, c, h, w],
-            Input::AnyImage {
-                channels, usual, ..
-            } => vec![1, channels, usual, usual],
-            Input::Tokens { longest } => vec![1, longest],
-        }
+        summarize(model, |model, device| {
+            self.room.output(model, batch.clone(), device)
+        })
     }
 
     fn parameters(&self) -> usize {
         // Any device will do: nothing is drawn.
         host().map_or(0, |host| {
-            zoo_weights::parameters(&(self.init)(&self.config, &host))
+            zoo_weights::parameters(&(self.row.init)(&self.config, &host))
         })
     }
 
-    fn check_memory(&self, batch: usize, input: &[usize]) -> Result<(), Error> {
+    fn check_memory(&self, batch: usize, example: &Batch) -> Result<(), Error> {
         self.build(&host()?)?;
-        let what = format!("a batch of {batch} inputs of {input:?}");
-        let numbers = size::numbers(input).saturating_mul(batch as u128);
-        size::check(&what, numbers).map_err(Error::Request)
+        let columns = self.inputs().iter().filter_map(|name| example.column(name));
+        let shapes: Vec<&[usize]> = columns.map(|data| &data.shape()[1..]).collect();
+        let what = format!("a batch of {batch} inputs of {shapes:?}");
+        let numbers = shapes
+            .iter()
+            .map(|shape| size::numbers(shape))
+            .sum::<u128>();
+        size::check(&what, numbers.saturating_mul(batch as u128)).map_err(Error::Request)
     }
 
     fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error> {
@@ -252,48 +314,54 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         let mut model = self.build(&device).map_err(|error| error.to_string())?;
         zoo_weights::load(&mut model, &folder.join(&spec.weights), &Origin::default())
             .map_err(|error| error.to_string())?;
-        let forward = self.forward;
+        let room = &*self.room;
+        let output = |model: &M, batch: Batch, device: &Device| room.output(model, batch, device);
+        let continues = room.continues();
+        let cached = |model: &M, batch: Batch, device: &Device| {
+            let continues = continues.expect("asked of a decoder only");
+            continues.cached(model, batch, device)
+        };
+        let steps = continues.map(stepping);
         let subject = worker::Subject {
             model,
             device,
             on_cpu: selected.kind == devices::Kind::Cpu,
-            task: &*forward.task(&spec.task.config),
-            forward: &|model: &M, input| forward.run(model, input),
-            layers: &|model: &M, input, device| {
+            task: room,
+            inputs: room.inputs(),
+            forward: &output,
+            layers: &|model: &M, batch: Batch, device: &Device| {
                 // A clone would share running statistics with the copy that moves away.
                 layer_outputs(model.valid(), device, |model, device| {
-                    forward.run(model, worker::Input::new(input, device))
+                    room.output(model, batch, device)
                 })
             },
-            decode: match forward {
-                Forward::Decoder(_, decoder) => Some((
-                    &move |model: &M, device: &Device, prompt: &[u32]| {
-                        decoder(model, device).logits(prompt)
-                    },
-                    &move |model, device| greedy(decoder(model, device)),
-                )),
-                _ => None,
-            },
+            decode: (steps.as_ref()).map(|steps| {
+                (
+                    &cached as worker::Decode<'_, M>,
+                    steps as worker::NextToken<'_, M>,
+                )
+            }),
             converge,
         };
         worker::serve(spec, folder, subject, requests, worker::to_stdout)
     }
 
-    fn train(&self, job: Job<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
-        let model = self.initial(job.recipe.train.seed, job.weights);
+    fn train(&self, training: Training<'_>) -> Result<(Box<dyn Ready>, Outcome), FitError> {
+        let plan = &training.recipe.train;
+        let model = self.initial(plan.seed, training.weights);
         let model = model.map_err(|error| FitError::Model(error.to_string()))?;
-        let task = self.forward.task(&job.recipe.task);
+        let judge = |valid| Box::new(Split::new(valid, plan)) as Box<dyn Judge<M>>;
         let fit = Fit {
-            recipe: job.recipe,
-            task: &*task,
-            train: job.train,
-            valid: job.valid,
-            device: job.device,
-            helpers: job.helpers,
-            run: job.run,
-            resume: job.resume,
-            stop: job.stop,
-            watch: job.watch,
+            recipe: training.recipe,
+            task: &*self.room,
+            feed: Box::new(Examples::new(training.train)),
+            judge: training.valid.map(judge),
+            device: training.device,
+            helpers: training.helpers,
+            run: training.run,
+            resume: training.resume,
+            stop: training.stop,
+            watch: training.watch,
         };
         let fitted = fit.train(model)?;
         let outcome = Outcome {
@@ -303,12 +371,12 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
             samples_per_second: fitted.spent.samples as f64
                 / fitted.spent.training_seconds.max(1e-9),
         };
-        Ok((self.ready(fitted.model, job.device), outcome))
+        Ok((self.ready(fitted.model, training.device), outcome))
     }
 
     fn load(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = self.build(device)?;
-        let loaded = zoo_weights::load_except(&mut model, path, &self.origin, &|_| false)?;
+        let loaded = zoo_weights::load_except(&mut model, path, &self.origin(), &|_| false)?;
         tell(&loaded);
         Ok(self.ready(model.valid(), device))
     }
@@ -316,7 +384,7 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
     fn load_without_biases(&self, path: &Path, device: &Device) -> Result<Box<dyn Ready>, Error> {
         let mut model = self.build(device)?;
         let is_bias = |name: &str| name.ends_with(".bias");
-        zoo_weights::load_except(&mut model, path, &self.origin, &is_bias)?;
+        zoo_weights::load_except(&mut model, path, &self.origin(), &is_bias)?;
         Ok(self.ready(model.valid(), device))
     }
 
@@ -340,18 +408,26 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
 
     fn against(&self, golden: &Golden, device: &Device, trains: bool) -> Result<Distance, Error> {
         let model = self.build(device)?;
-        let forward = self.forward;
-        let rows = move |model: &M, input| forward.rows(model, input);
-        Ok(golden.compare(model, &self.origin, device, &rows, trains)?)
+        let rows = |model: &M, columns: Vec<(String, TensorData)>, device: &Device| {
+            self.room.rows(model, self.batch_of(columns), device)
+        };
+        Ok(golden.compare(model, &self.origin(), device, &rows, trains)?)
     }
 
     fn library(&self) -> Option<&'static str> {
-        self.library
+        (self.row.library)(&self.config)
     }
 
     fn to_hub(&self) -> Option<Result<Json, String>> {
-        self.to_hub.map(|write| write(&self.config))
+        self.row.hub.map(|hub| (hub.write)(&self.config))
     }
+}
+
+/// A greedy continuation, from a state of its own each time.
+fn stepping<'c, M>(
+    continues: &'c dyn Continues<M>,
+) -> impl for<'m> Fn(&'m M, &'m Device) -> Option<Box<dyn FnMut() + 'm>> + 'c {
+    move |model, device| continues.steps(model, device)
 }
 
 /// Says what was read where a file holds more than the weights, or calls them otherwise.
@@ -367,24 +443,18 @@ fn host() -> Result<Device, Error> {
     Ok(host.device)
 }
 
-/// Continues a text by the likeliest token, one each call.
-fn greedy<'a>(mut decoder: Decoder<'a>) -> Box<dyn FnMut() + 'a> {
-    let mut token = 0;
-    Box::new(move || {
-        let logits = decoder.next(&[token]);
-        let likeliest = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-        token = likeliest.map_or(0, |(token, _)| token as u32);
-    })
-}
-
 impl<C, M: Module + 'static> Configured<C, M> {
+    fn origin(&self) -> Origin {
+        (self.row.origin)(&self.config)
+    }
+
     /// The model, of which Burn has drawn nothing yet, unless it is too large to be drawn here.
     fn build(&self, device: &Device) -> Result<M, Error> {
-        let model = (self.init)(&self.config, device);
+        let model = (self.row.init)(&self.config, device);
         let leaves = zoo_weights::leaves(&model).into_iter();
         let each = leaves.map(|leaf| size::numbers(&leaf.shape));
         let numbers = each.fold(0, u128::saturating_add);
-        let what = format!("the weights of this {}, {numbers} numbers,", self.name);
+        let what = format!("the weights of this {}, {numbers} numbers,", self.row.name);
         size::check_weights(&what, numbers).map_err(Error::Request)?;
         Ok(model)
     }
@@ -401,19 +471,26 @@ impl<C, M: Module + 'static> Configured<C, M> {
         Ok(model)
     }
 
-    /// Loads weights to go on from: a head of another size stays as it was drawn.
+    /// Loads weights to go on from: a head of another size stays as it was drawn, and a table of
+    /// tokens keeps the rows that both have.
     fn start_from(&self, model: &mut M, path: &Path) -> Result<Loaded, WeightsError> {
-        zoo_weights::load_except(model, path, &self.origin, &|path| {
-            self.head.iter().any(|start| path.starts_with(start))
+        let head = (self.row.head)(&self.config);
+        zoo_weights::load_adapting(model, path, &self.origin(), &|path| {
+            let mut adapted = self.row.adapts.iter();
+            let adapted = adapted.find(|(start, _)| path.starts_with(start));
+            match adapted {
+                Some((_, misfit)) => *misfit,
+                None if head.iter().any(|start| path.starts_with(start)) => Misfit::Keep,
+                None => Misfit::Refuse,
+            }
         })
     }
 
     fn ready(&self, model: M, device: &Device) -> Box<dyn Ready> {
         Box::new(Opened {
             model,
-            forward: self.forward,
-            embedded: self.embedded,
-            origin: self.origin.clone(),
+            room: self.room.clone(),
+            origin: self.origin(),
             device: device.clone(),
         })
     }

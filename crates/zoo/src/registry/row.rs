@@ -1,200 +1,18 @@
-//! A row of the table of models: what joins a configuration, a module and its forward function, and
-//! hides their types.
+//! A row of the table of models: what joins a configuration, a module and its task, and hides their
+//! types.
+
+use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::Device;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 use toml::Table;
-use zoo_compare::worker;
-use zoo_train::{
-    Classify, DidYouMean, NextToken, Task, TaskConfig, brief, check_keys, fields_of, from_table,
-    nearest,
-};
-use zoo_transformer::generate::Decoder;
-use zoo_weights::{Origin, golden};
+use zoo_tasks::Room;
+use zoo_train::{DidYouMean, brief, check_keys, fields_of, from_table, nearest};
+use zoo_weights::{Misfit, Origin};
 
 use super::model::{Configured, Model};
-use crate::data::Facts;
-
-// b batch, c channels, h height, w width, t time, k classes or vocabulary
-
-/// What a model is fed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// Images of any shape with this many values in all.
-    Features(usize),
-    /// Images of exactly this shape, channels, height, width.
-    Image([usize; 3]),
-    /// Images of any size.
-    AnyImage {
-        /// Channels.
-        channels: usize,
-        /// Height and width in the paper.
-        usual: usize,
-        /// The least height and width that a map is left of.
-        least: usize,
-    },
-    /// Token ids.
-    Tokens {
-        /// Most of them.
-        longest: usize,
-    },
-}
-
-/// What a model maps to what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Images `[b, c, h, w]` to logits `[b, k]`.
-    Images,
-    /// Images `[b, c, h, w]` to logits of every pixel `[b, k, h, w]`.
-    Maps,
-    /// Padded token ids `[b, t]` to logits, or an embedding, `[b, k]`.
-    Sentences,
-    /// Token ids `[b, t]` to logits of each next token `[b, t, k]`.
-    Decoder,
-    /// A source and a target, side by side in `[b, 2t]`, to logits of each next target token
-    /// `[b, t, k]`.
-    Pairs,
-}
-
-impl Kind {
-    /// The shape of the output for an input of a shape.
-    pub fn output(self, input: &[usize], outputs: usize) -> Vec<usize> {
-        match self {
-            Self::Images | Self::Sentences => vec![input[0], outputs],
-            Self::Maps => vec![input[0], outputs, input[2], input[3]],
-            Self::Decoder => vec![input[0], input[1], outputs],
-            Self::Pairs => vec![input[0], input[1] / 2, outputs],
-        }
-    }
-
-    /// How many targets an input of a shape has: rows of logits.
-    pub fn targets(self, input: &[usize]) -> usize {
-        self.output(input, 1).iter().product()
-    }
-}
-
-/// A model's forward pass, by what it maps to what.
-pub enum Forward<M> {
-    /// Images `[b, c, h, w]` to logits `[b, k]`.
-    Images(fn(&M, Tensor<4>) -> Tensor<2>),
-    /// Images `[b, c, h, w]` to logits of every pixel `[b, k, h, w]`.
-    Maps(fn(&M, Tensor<4>) -> Tensor<4>),
-    /// Padded token ids `[b, t]` to logits, or an embedding, `[b, k]`.
-    Sentences(fn(&M, Tensor<2, Int>) -> Tensor<2>),
-    /// Token ids `[b, t]` to logits `[b, t, k]`, and how to continue a text token by token.
-    Decoder(
-        fn(&M, Tensor<2, Int>) -> Tensor<3>,
-        for<'a> fn(&'a M, &'a Device) -> Decoder<'a>,
-    ),
-    /// A source and a target, side by side in `[b, 2t]`, to logits of each next target token
-    /// `[b, t, k]`; and the same, the target token by token through the cache.
-    Pairs(
-        fn(&M, Tensor<2, Int>) -> Tensor<3>,
-        fn(&M, Tensor<2, Int>) -> Tensor<3>,
-    ),
-}
-
-impl<M> Forward<M> {
-    /// What it maps to what.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Images(_) => Kind::Images,
-            Self::Maps(_) => Kind::Maps,
-            Self::Sentences(_) => Kind::Sentences,
-            Self::Decoder(..) => Kind::Decoder,
-            Self::Pairs(..) => Kind::Pairs,
-        }
-    }
-
-    /// Logits, flattened, and their shape.
-    ///
-    /// # Panics
-    /// If the model is not fed this kind of input: the batches of a comparison come from its data.
-    pub(super) fn run(self, model: &M, input: worker::Input) -> (Tensor<1>, Vec<usize>) {
-        use worker::Input::{Images, Tokens};
-        fn flat<const D: usize>(logits: Tensor<D>) -> (Tensor<1>, Vec<usize>) {
-            let shape = logits.dims().to_vec();
-            (logits.flatten(0, D - 1), shape)
-        }
-        match (self, input) {
-            (Self::Images(forward), Images(images)) => flat(forward(model, images)),
-            (Self::Maps(forward), Images(images)) => flat(forward(model, images)),
-            (Self::Sentences(forward), Tokens(tokens)) => flat(forward(model, tokens)),
-            (Self::Decoder(forward, _) | Self::Pairs(forward, _), Tokens(tokens)) => {
-                flat(forward(model, tokens))
-            }
-            _ => panic!("images for a model of text, or text for one of images"),
-        }
-    }
-
-    /// Logits as rows `[n, k]`.
-    ///
-    /// # Panics
-    /// If the model is not fed this kind of input.
-    pub(super) fn rows(self, model: &M, input: golden::Input) -> Tensor<2> {
-        use golden::Input::{Images, Tokens};
-        match (self, input) {
-            (Self::Images(forward), Images(images)) => forward(model, images),
-            (Self::Maps(forward), Images(images)) => pixels(forward(model, images)),
-            (Self::Sentences(forward), Tokens(tokens)) => forward(model, tokens),
-            (Self::Decoder(forward, _) | Self::Pairs(forward, _), Tokens(tokens)) => {
-                forward(model, tokens).flatten(0, 1)
-            }
-            _ => panic!("images for a model of text, or text for one of images"),
-        }
-    }
-
-    /// What is learned with it.
-    pub(super) fn task(self, config: &TaskConfig) -> Box<dyn Task<M>>
-    where
-        M: Module + 'static,
-    {
-        let config = config.clone();
-        match self {
-            Self::Images(forward) => Box::new(Classify::new(forward, config)),
-            Self::Maps(forward) => {
-                let rows = move |model: &M, images| pixels(forward(model, images));
-                Box::new(Classify::new(rows, config))
-            }
-            Self::Sentences(forward) => Box::new(Classify::new(forward, config)),
-            Self::Decoder(forward, _) | Self::Pairs(forward, _) => {
-                Box::new(NextToken::new(forward, config))
-            }
-        }
-    }
-}
-
-/// Maps `[b, k, h, w]` to a row for each pixel `[b·h·w, k]`.
-fn pixels(maps: Tensor<4>) -> Tensor<2> {
-    let [b, k, h, w] = maps.dims();
-    maps.permute([0, 2, 3, 1]).reshape([b * h * w, k])
-}
-
-impl<M> Clone for Forward<M> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<M> Copy for Forward<M> {}
-
-/// A model of tokens, entered behind its embedding.
-pub struct Embedded<M> {
-    /// Token ids `[b, t]` to vectors `[b, t, c]`.
-    pub embed: fn(&M, Tensor<2, Int>) -> Tensor<3>,
-    /// These vectors and the token ids to logits `[b, k]`: of the class, or of the next token.
-    pub logits: fn(&M, Tensor<3>, Tensor<2, Int>) -> Tensor<2>,
-}
-
-impl<M> Clone for Embedded<M> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<M> Copy for Embedded<M> {}
 
 /// A configuration in the form of its origin, or why it has none there.
 pub type ToHub<C> = fn(&C) -> Result<Json, String>;
@@ -210,7 +28,7 @@ pub struct Hub<C> {
 }
 
 /// One architecture of the table. A table of one's own may have rows too: every field is plain.
-pub struct Row<C: 'static, M> {
+pub struct Architecture<C: 'static, M> {
     /// The architecture's name.
     pub name: &'static str,
     /// The crate it is in.
@@ -225,25 +43,55 @@ pub struct Row<C: 'static, M> {
     pub validate: fn(&C) -> Result<(), String>,
     /// Builds the model, with fresh weights.
     pub init: fn(&C, &Device) -> M,
-    /// The forward pass.
-    pub forward: Forward<M>,
-    /// What it is fed.
-    pub input: fn(&C) -> Input,
-    /// Configuration keys that the data decides where the recipe does not.
-    pub from_data: fn(&Facts) -> Table,
-    /// Classes, size of the vocabulary, or width of an embedding.
-    pub outputs: fn(&C) -> usize,
-    /// For models of tokens.
-    pub embedded: Option<Embedded<M>>,
+    /// What it learns.
+    pub task: fn(&C) -> Box<dyn Room<M>>,
     /// What its weights are called where it comes from.
     pub origin: fn(&C) -> Origin,
     /// Paths of the tensors that a new number of outputs makes anew begin with one of these.
     pub head: fn(&C) -> Vec<String>,
+    /// What is done with tensors that a file has in another shape, by how their paths begin: rows of
+    /// tokens that both have are kept, positions are interpolated.
+    pub adapts: &'static [(&'static str, Misfit)],
     /// The PyPI package that has the original, under the preset's name or by the hub's configuration.
     pub library: fn(&C) -> Option<&'static str>,
     /// Its configuration on the Hugging Face hub, where that has one of its own.
     pub hub: Option<Hub<C>>,
 }
+
+impl<C: 'static, M> Architecture<C, M> {
+    /// A row that says nothing. The first eight fields are every row's own.
+    pub const BARE: Self = Self {
+        name: "",
+        family: "",
+        about: "",
+        presets: Vec::new,
+        tiny: || unreachable!("a row says what is tiny"),
+        validate: |_| Ok(()),
+        init: |_, _| unreachable!("a row says how a model is built"),
+        task: |_| unreachable!("a row says what is learned"),
+        origin: |_| Origin::default(),
+        head: |_| Vec::new(),
+        adapts: &[],
+        library: |_| None,
+        hub: None,
+    };
+}
+
+impl<C> Clone for Hub<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Hub<C> {}
+
+impl<C: 'static, M> Clone for Architecture<C, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C: 'static, M> Copy for Architecture<C, M> {}
 
 /// A row without its types.
 pub trait Entry: Sync {
@@ -255,7 +103,8 @@ pub trait Entry: Sync {
     fn about(&self) -> &'static str;
     /// The names of its presets; the first is the default.
     fn presets(&self) -> Vec<&'static str>;
-    /// A model from a preset with `overlay` laid over it, and the data's keys below that.
+    /// A model from a preset with `overlay` laid over it, and below that what the data decides: of
+    /// the keys of `decided` those that the model has.
     ///
     /// # Errors
     /// An unknown key, or a value that does not fit.
@@ -263,7 +112,7 @@ pub trait Entry: Sync {
         &self,
         preset: &str,
         overlay: &Table,
-        facts: Option<&Facts>,
+        decided: &Table,
     ) -> Result<Box<dyn Model>, String>;
     /// The configuration for tests.
     fn tiny(&self) -> Box<dyn Model>;
@@ -276,7 +125,7 @@ pub trait Entry: Sync {
     fn of_hub(&self, config: &Json) -> Option<Result<Box<dyn Model>, String>>;
 }
 
-impl<C, M> Entry for Row<C, M>
+impl<C, M> Entry for Architecture<C, M>
 where
     C: Clone + Serialize + DeserializeOwned + 'static,
     M: Module + 'static,
@@ -301,7 +150,7 @@ where
         &self,
         preset: &str,
         overlay: &Table,
-        facts: Option<&Facts>,
+        decided: &Table,
     ) -> Result<Box<dyn Model>, String> {
         let presets = (self.presets)();
         let Some((_, config)) = presets.iter().find(|(name, _)| *name == preset) else {
@@ -314,29 +163,17 @@ where
                 names.join(", ")
             ));
         };
-        check_keys(overlay, "model", self.name, fields_of::<C>())?;
+        let known = fields_of::<C>();
+        check_keys(overlay, "model", self.name, known)?;
         let mut table = to_table(config);
-        table.extend(facts.map(self.from_data).unwrap_or_default());
+        let decided = decided
+            .iter()
+            .filter(|(key, _)| known.contains(&key.as_str()));
+        table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));
         table.extend(overlay.clone());
         let config: C = from_table(table, "model")?;
         (self.validate)(&config)?;
-        let configured = self.configured(config);
-        if let Some(facts) = facts {
-            let what = match self.forward.kind() {
-                Kind::Maps => Some("a class for each pixel"),
-                Kind::Pairs => Some("pairs of texts"),
-                Kind::Images | Kind::Sentences | Kind::Decoder => None,
-            };
-            if let Some(what) = what {
-                return Err(format!(
-                    "model {} learns from {what}, which no data set here has; train it from a \
-                     program of your own, as examples/own-model does",
-                    self.name
-                ));
-            }
-            facts.fit(self.name, configured.input, configured.outputs)?;
-        }
-        Ok(Box::new(configured))
+        Ok(Box::new(self.configured(config)))
     }
 
     fn tiny(&self) -> Box<dyn Model> {
@@ -359,19 +196,11 @@ where
     }
 }
 
-impl<C, M> Row<C, M> {
+impl<C, M> Architecture<C, M> {
     fn configured(&self, config: C) -> Configured<C, M> {
         Configured {
-            name: self.name,
-            init: self.init,
-            forward: self.forward,
-            input: (self.input)(&config),
-            outputs: (self.outputs)(&config),
-            embedded: self.embedded,
-            origin: (self.origin)(&config),
-            head: (self.head)(&config),
-            library: (self.library)(&config),
-            to_hub: self.hub.as_ref().map(|hub| hub.write),
+            row: *self,
+            room: Arc::from((self.task)(&config)),
             config,
         }
     }

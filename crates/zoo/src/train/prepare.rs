@@ -3,17 +3,17 @@
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use zoo_train::{Bands, Change, METRIC_NAMES, RECIPE_FILE, Recipe};
+use zoo_train::{Bands, Change, Metric, RECIPE_FILE, Recipe};
 
 use crate::cli::TrainArgs;
 use crate::data::{self, Data};
 use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
-use crate::hub::TOKENIZER_FILE;
+use crate::fitting;
 use crate::output;
 use crate::pretrained;
 use crate::recipes::{self, RECIPES};
-use crate::registry::{self, Model};
+use crate::registry::Model;
 use crate::resume;
 use crate::saved::Config;
 
@@ -81,27 +81,22 @@ pub(super) fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepare
         recipe = recipes::read(&recipe_name, &changes)?;
     }
     let (selected, helpers) = open_devices(args, folder)?;
-    // Model and data need each other: the data its window length, the model its vocabulary.
-    let input = registry::configure(&recipe.model, None)
-        .map_err(wrong)?
-        .input();
     let directory = data::directory(args.data_dir.as_deref())?;
     data::keep_split(&mut recipe.data, recipe.train.seed, data::SPLIT_SEED);
-    let data = data::open(&recipe.data, &directory, input)?;
+    let (data, model) = fitting::fit(&recipe, &directory)?;
     data.warn();
-    let model = registry::configure(&recipe.model, Some(&data.facts)).map_err(wrong)?;
     // Lest what was trained could not be opened.
-    let config = Config {
-        model: model.table(),
-        codec: data.codec.clone(),
-        problem_type: None,
-    };
+    let config = Config::new(&*model, &*data.codec);
     let written = serde_json::to_string(&config).map_err(Error::failed)?;
-    let opened = Config::parse(&written).and_then(|config| config.configure());
+    let opened = Config::parse(&written).and_then(|config| config.open());
     opened.map_err(wrong)?;
-    let batch = recipe.train.batch_size.max(recipe.train.eval_batch_size);
-    let fits = model.check_memory(batch, &data.facts.least_input());
-    fits.map_err(|error| wrong(error.to_string()))?;
+    // One that cannot be read is found when all are.
+    let example = data.train.batch(&[0], None).ok();
+    if let Some(example) = &example {
+        let batch = recipe.train.batch_size.max(recipe.train.eval_batch_size);
+        let fits = model.check_memory(batch, example);
+        fits.map_err(|error| wrong(error.to_string()))?;
+    }
     if data.valid.is_none()
         && (recipe.train.patience.is_some() || recipe.train.validate_every_steps.is_some())
     {
@@ -112,9 +107,11 @@ pub(super) fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepare
             key.unwrap_or(&"validation")
         )));
     }
-    recipe.check_length(data.train.len()).map_err(wrong)?;
-    if args.check {
-        check_claims(bands.iter().flatten(), &data).map_err(wrong)?;
+    let steps_per_epoch = recipe.train.steps_per_epoch(&*data.train);
+    recipe.check_length(steps_per_epoch).map_err(wrong)?;
+    if let (true, Some(example)) = (args.check, &example) {
+        let metrics = model.metrics(example);
+        check_claims(bands.iter().flatten(), &data, &metrics).map_err(wrong)?;
     }
     let weights = match args.resume {
         None => start_weights(&recipe, &*model, &directory)?,
@@ -135,6 +132,7 @@ pub(super) fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepare
         stamps,
         recipe: Recipe {
             model: resolved,
+            task: model.task_options(),
             ..recipe
         },
         model,
@@ -149,18 +147,20 @@ pub(super) fn prepare(args: &TrainArgs, folder: Option<&Path>) -> Result<Prepare
 fn check_claims<'a>(
     claims: impl Iterator<Item = (&'a String, &'a [f64; 2])>,
     data: &Data,
+    metrics: &[Metric],
 ) -> Result<(), String> {
+    let is_known = |name| Metric::find(metrics, name).is_some();
     for (claim, _) in claims {
         let is_there = match claim.split_once('.') {
-            Some(("test", name)) => data.test.is_some() && METRIC_NAMES.contains(&name),
-            Some(("valid", name)) => data.valid.is_some() && METRIC_NAMES.contains(&name),
+            Some(("test", name)) => data.test.is_some() && is_known(name),
+            Some(("valid", name)) => data.valid.is_some() && is_known(name),
             _ => false,
         };
         if !is_there {
             return Err(format!(
                 "[expect] claims {claim:?}, which this run will not have; there are {} of the splits that \
                  the data has, such as test.accuracy",
-                METRIC_NAMES.join(", ")
+                Metric::names(metrics)
             ));
         }
     }
@@ -181,22 +181,6 @@ pub(super) fn start_weights(
         .as_str()
         .ok_or_else(|| Error::request("model.weights must be text"))?;
     let path = pretrained::find_file(given, directory)?;
-    let folder = if path.is_dir() {
-        Some(&*path)
-    } else {
-        path.parent()
-    };
-    let tokenizer = folder.map(|folder| folder.join(TOKENIZER_FILE));
-    if let (Some(tokenizer), false) = (
-        tokenizer.filter(|tokenizer| tokenizer.is_file()),
-        recipe.data.contains_key("tokenizer"),
-    ) {
-        return Err(Error::Request(format!(
-            "model.weights = {given:?}: its tokens are those of a tokenizer; read the data by it, with \
-             --set data.tokenizer={}",
-            tokenizer.display()
-        )));
-    }
     let anew = model.new_head(&path)?;
     if !anew.is_empty() {
         eprintln!("{given}: a new head of another size: {}", anew.join(", "));

@@ -12,6 +12,8 @@
 //! | [`Codec`] | how inputs and outputs are read; kept in a run's folder |
 //! | [`classify`] | one class of several, of pictures or of sentences |
 //! | [`next_token`] | the next token of a text |
+//! | [`segment`] | a class for every pixel of a picture |
+//! | [`regress`] | numbers from numbers |
 //! | [`embed`] | sentences as vectors |
 
 pub mod buckets;
@@ -24,7 +26,9 @@ mod means;
 pub mod metrics;
 pub mod next_token;
 mod pictures;
+pub mod regress;
 mod room;
+pub mod segment;
 mod sentences;
 
 pub use codec::{AnyCodec, Codec, Reading};

@@ -12,6 +12,7 @@
 //! | [`Codec`] | how inputs and outputs are read; kept in a run's folder |
 //! | [`classify`] | one class of several, of pictures or of sentences |
 //! | [`next_token`] | the next token of a text |
+//! | [`translate`] | a text in another language |
 //! | [`embed`] | sentences as vectors |
 
 pub mod buckets;
@@ -26,6 +27,7 @@ pub mod next_token;
 mod pictures;
 mod room;
 mod sentences;
+pub mod translate;
 
 pub use codec::{AnyCodec, Codec, Reading};
 pub use explain::{Attribution, integrated_gradients};

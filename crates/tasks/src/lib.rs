@@ -13,6 +13,8 @@
 //! | [`classify`] | one class of several, of pictures or of sentences |
 //! | [`next_token`] | the next token of a text |
 //! | [`translate`] | a text in another language |
+//! | [`segment`] | a class for every pixel of a picture |
+//! | [`regress`] | numbers from numbers |
 //! | [`embed`] | sentences as vectors |
 
 pub mod buckets;
@@ -25,7 +27,9 @@ mod means;
 pub mod metrics;
 pub mod next_token;
 mod pictures;
+pub mod regress;
 mod room;
+pub mod segment;
 mod sentences;
 pub mod translate;
 

@@ -408,11 +408,12 @@ class Worker:
 
     def load_batches(self):
         """On the device and in the compute type from the start, so that no step pays for it."""
-        batches = [{} for _ in range(self.spec["num_batches"])]
+        batches = [{} for _ in self.spec["shapes"]]
+        names = {"images": "input", "tokens": "input", "targets": "target"}
         for name, tensor in read_tensors(self.folder / self.spec["batches"]).items():
             key, i = name.split(".")
             dtype = self.dtype if tensor.is_floating_point() else torch.int64
-            batches[int(i)][key] = tensor.to(self.device, dtype)
+            batches[int(i)][names.get(key, key)] = tensor.to(self.device, dtype)
         return batches
 
     def load_model(self):
@@ -452,7 +453,7 @@ class Worker:
 
     def loss(self, logits, batch):
         """crates/train/src/task.rs: the mean over the scored targets `[n]`."""
-        task, target = self.spec["task"], batch["target"]
+        task, target = self.spec["task"]["options"], batch["target"]
         logits = logits.flatten(0, -2)  # [b, k] or [b·t, k]
         if "scored" in batch:
             logits = logits.index_select(0, batch["scored"])  # [n, k]

@@ -3,7 +3,7 @@
 //! A row joins a configuration, a module and its forward function, all plain items of a model
 //! crate; [`Entry`] hides their types, so that commands need not know them.
 
-mod decoder;
+mod decoding;
 mod model;
 pub mod published;
 mod ready;
@@ -35,8 +35,8 @@ use zoo_transformer::llama::{self, Llama, LlamaConfig, hugging_face::HfLlama, re
 use zoo_transformer::vit::{Vit, VitConfig};
 use zoo_weights::{Misfit, Origin};
 
-pub(crate) use decoder::check_sampling;
-use decoder::decoder;
+pub(crate) use decoding::check_sampling;
+pub use decoding::decoder;
 pub use model::{Model, Outcome, Training};
 pub use ready::Ready;
 pub use row::{Architecture, Entry, Hub, ToHub};

@@ -40,7 +40,7 @@ fn write_hub(root: &Path, name: &str, keys: &[(&str, toml::Value)]) {
     for (key, value) in keys {
         table.insert((*key).to_owned(), value.clone());
     }
-    let model = registry::configure(&table, None).unwrap();
+    let model = registry::configure(&table, &toml::Table::new()).unwrap();
     let config = model.to_hub().unwrap().unwrap();
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
@@ -408,7 +408,7 @@ fn the_base_of_rotary_positions_is_used_wherever_it_stands() {
 fn the_pooling_of_a_vision_transformer_is_read() {
     let read = |architecture: &str, pooling: &str| {
         let config = json!({"architecture": architecture, "model_args": {"global_pool": pooling}});
-        zoo::Config::of_origin(Path::new("."), &config.to_string())
+        zoo::of_origin(Path::new("."), &config.to_string())
             .map(|_| ())
             .map_err(|problem| problem.to_string())
     };
@@ -429,7 +429,7 @@ fn what_timm_would_build_otherwise_is_refused_by_its_key() {
     let config = |key: &str, value: &Value| {
         let mut config = json!({"architecture": "resnet18", "num_classes": 2});
         config[key] = value.clone();
-        zoo::Config::of_origin(Path::new("."), &config.to_string())
+        zoo::of_origin(Path::new("."), &config.to_string())
             .map(|_| ())
             .map_err(|problem| problem.to_string())
     };

@@ -239,7 +239,7 @@ fn a_sentence_encoders_folder_embeds_and_a_classifiers_classifies() {
 
     let mut table = tiny("bert").table();
     table.insert("head".into(), "sentence_embedding".into());
-    let model = registry::configure(&table, None).unwrap();
+    let model = registry::configure(&table, &toml::Table::new()).unwrap();
     let folder = root.path().join("sentences");
     fs::create_dir_all(&folder).unwrap();
     fs::write(

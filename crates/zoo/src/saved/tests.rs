@@ -43,7 +43,7 @@ fn what_an_origin_claims_is_refused_before_anything_is_set_aside() {
         let mut config = json!({ "architecture": "resnet18", "num_classes": 2,
             "input_size": [3, 32, 32], "mean": [0.5, 0.5, 0.5] });
         config[key] = value;
-        Config::of_origin(Path::new("."), &config.to_string())
+        of_origin(Path::new("."), &config.to_string())
     };
     open("num_classes", json!(3)).unwrap();
     for (key, value) in [
@@ -63,7 +63,7 @@ fn a_codec_of_other_inputs_than_the_models_is_refused() {
         let codec = format!(
             r#"{{"kind": "images", "shape": {shape}, "mean": [0], "std": [1], "classes": {classes}}}"#
         );
-        parse(&codec).unwrap().configure().map(|_| ())
+        parse(&codec).unwrap().open().map(|_| ())
     };
     let digits = r#"["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]"#;
     images("[1, 28, 28]", digits).unwrap();
@@ -77,7 +77,7 @@ fn a_codec_of_other_inputs_than_the_models_is_refused() {
             r#"{{"model": {{"name": "encoder", "vocab_size": {vocabulary}, "num_classes": 1, "max_length": 8}},
             "codec": {{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": {max_length}, "classes": ["a"]}}}}"#
         );
-        Config::parse(&config).unwrap().configure().map(|_| ())
+        Config::parse(&config).unwrap().open().map(|_| ())
     };
     words(8, 3).unwrap();
     let error = words(9, 3).unwrap_err();
@@ -94,7 +94,7 @@ const TOKENIZER: &str = r#"{"version": "1.0", "truncation": null, "padding": nul
 /// A configuration of a model and a codec, opened.
 fn open(model: &Json, codec: &Json) -> Result<(), String> {
     let config = json!({ "model": model, "codec": codec }).to_string();
-    Config::parse(&config)?.configure().map(|_| ())
+    Config::parse(&config)?.open().map(|_| ())
 }
 
 #[test]
@@ -271,9 +271,9 @@ fn a_configuration_of_millions_is_refused_with_the_number() {
 fn an_origin_has_names_for_its_classes_or_not_too_many() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), TOKENIZER).unwrap();
-    let read = |config: Json| {
-        let config = Config::of_origin(folder.path(), &config.to_string())?;
-        config.configure().map(|_| config.codec.classes().len())
+    let read = |config: Json| -> Result<usize, String> {
+        let (_, codec) = of_origin(folder.path(), &config.to_string())?;
+        Ok(codec.classes().len())
     };
     let bert = |key: &str, value: Json| {
         let mut config = json!({ "model_type": "bert", "vocab_size": 3, "hidden_size": 4,

@@ -9,6 +9,7 @@ pub mod published;
 mod ready;
 mod row;
 pub(crate) mod size;
+mod translator;
 
 use burn::tensor::{Int, Tensor};
 use serde::{Serialize, de::DeserializeOwned};
@@ -24,6 +25,7 @@ use zoo_tasks::classify::{Embedded, Images, Sentences};
 use zoo_tasks::embed::Embed;
 use zoo_tasks::next_token::NextToken;
 use zoo_tasks::segment::Segment;
+use zoo_tasks::translate::Translate;
 use zoo_tasks::{PictureInput, TextInput};
 use zoo_train::{DidYouMean, brief, nearest};
 use zoo_transformer::bert::{self, Bert, BertConfig, hugging_face::HfBert};
@@ -372,6 +374,19 @@ pub static MODELS: &[&dyn Entry] = &[
             read: from_hub::<BertConfig, HfBert>,
             write: to_hub::<BertConfig, HfBert>,
         }),
+        ..Architecture::BARE
+    },
+    &Architecture::<EncoderDecoderConfig, EncoderDecoder> {
+        name: "encoder-decoder",
+        family: "transformer",
+        about: "the transformer of Vaswani et al. 2017, to translate",
+        presets: EncoderDecoderConfig::presets,
+        tiny: EncoderDecoderConfig::tiny,
+        validate: EncoderDecoderConfig::validate,
+        init: EncoderDecoderConfig::init,
+        task: |config| Translate::room(translator::FUNCTIONS, translator::input(config)),
+        origin: |config| origin(config, EncoderDecoderConfig::origin_name),
+        head: |_| named(&["embedding.", "target_embedding.", "output."]),
         ..Architecture::BARE
     },
 ];

@@ -461,13 +461,13 @@ class Worker:
         return Training(self)
 
     def loss(self, logits, batch):
-        """crates/train/src/task.rs: the mean over the scored targets `[n]`."""
-        task, target = self.spec["task"]["options"], batch["targets"]
+        """crates/tasks/src/loss.rs: the mean over the scored targets `[n]`."""
+        options, target = self.spec["task"]["options"], batch["targets"]
         logits = logits.flatten(0, -2)  # [b, k] or [b·t, k]
         if "scored" in batch:
             logits = logits.index_select(0, batch["scored"])  # [n, k]
-        if task["loss"].replace("-", "_") == "cross_entropy":
-            return F.cross_entropy(logits, target, label_smoothing=task["label_smoothing"])
+        if options["loss"] == "cross-entropy":
+            return F.cross_entropy(logits, target, label_smoothing=options["label_smoothing"])
         return F.mse_loss(logits, F.one_hot(target, logits.shape[-1]).to(logits.dtype))
 
     def synchronize(self):

@@ -266,7 +266,7 @@ fn training_goes_on_to_the_same_bits() {
                 [optimizer]\nname = \"adam\"\nlearning_rate = 0.05";
     let recipe = Recipe::parse("test", text, &[]).unwrap();
     let (room, plane, device) = (room(), Arc::new(Plane::new()), Device::flex());
-    let mut train = |name: &str, resume: Option<&Checkpoint>| {
+    let train = |name: &str, resume: Option<&Checkpoint>| {
         let mut run = Run::create(folder.path(), name, Origin::default()).unwrap();
         let fit = Fit {
             recipe: &recipe,

@@ -262,7 +262,7 @@ fn what_is_made_up_can_be_learned_and_judged() {
 #[test]
 fn training_goes_on_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    let text = "[train]\nsteps = 8\nbatch_size = 10\nbest = \"mse\"\ncheckpoint_every_steps = 3\n\
+    let text = "[train]\nsteps = 8\nbatch_size = 10\nbest = \"mse\"\ncheckpoint_every_steps = 3\nkeep_checkpoints = 9\n\
                 [optimizer]\nname = \"adam\"\nlearning_rate = 0.05";
     let recipe = Recipe::parse("test", text, &[]).unwrap();
     let (room, plane, device) = (room(), Arc::new(Plane::new()), Device::flex());

@@ -95,7 +95,7 @@ fn batch(masks: &[u8], pixels: Vec<f32>) -> Batch {
 /// The loss, and the gradient of the weights.
 fn learned(batch: Batch) -> (f32, Vec<f32>) {
     let device = Device::flex().autodiff();
-    let model = Net::new(&device);
+    let model = Net::new(&Device::flex()).train();
     let loss = room().loss(&model, batch, &device);
     let gradients = loss.backward();
     let gradient = model.conv.weight.grad(&gradients).unwrap();

@@ -313,9 +313,6 @@ pub fn difference(a: &Folder, b: &Folder) -> Vec<Section> {
         };
         Some(format!("{run}: {RECIPE_FILE}: {problem}"))
     });
-    let best = recipes
-        .each_ref()
-        .map(|recipe| chosen_by(recipe.as_ref().ok()));
     let mut recipe = section(
         "recipe",
         recipes.map(|recipe| flatten(&recipe.unwrap_or_default())),
@@ -326,7 +323,6 @@ pub fn difference(a: &Folder, b: &Folder) -> Vec<Section> {
         recipe.problem = unread;
     }
     let data = [a, b].map(|run| texts(&run.record.data_sha256));
-    let [best_a, best_b] = best;
     vec![
         recipe,
         section("environment", [a, b].map(|run| environment(&run.record))),

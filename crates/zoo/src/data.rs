@@ -15,6 +15,7 @@ use crate::paths;
 
 mod contents;
 mod labelled;
+mod pairs;
 mod pictures;
 mod running;
 mod split;
@@ -165,9 +166,7 @@ pub fn open(table: &Table, directory: &Path, asked: Asked<'_>) -> Result<Data, E
     match set.kind {
         SetKind::Characters => running::open(set, table, directory, asked),
         SetKind::Sums => sums::open(options(table, set.name)?),
-        SetKind::Pairs => Err(Error::Request(format!(
-            "data set {name} is of translations, which no task here learns yet"
-        ))),
+        SetKind::Pairs => pairs::open(set, table, directory, asked),
         SetKind::Labelled(format) => labelled::open(set, format, table, directory, asked),
     }
 }

@@ -63,7 +63,7 @@ impl Config {
     /// # Errors
     /// An unknown key, a value that does not fit, or a codec that could not read an input.
     pub fn open(&self) -> Result<Opened, String> {
-        let model = registry::configure(&self.model, &toml::Table::new())?;
+        let mut model = registry::configure(&self.model, &toml::Table::new())?;
         let codec = model
             .codec(&self.codec)
             .map_err(|problem| format!("codec: {problem}"))?;
@@ -80,7 +80,7 @@ impl Config {
 /// not read an input.
 pub fn of_origin(folder: &Path, config: &str) -> Result<Opened, String> {
     let config = hub::parse(config)?;
-    let (model, codec) = hub::read(folder, &config)?;
+    let (mut model, codec) = hub::read(folder, &config)?;
     codec.check()?;
     model.fit("of the folder", &*codec)?;
     Ok((model, codec))

@@ -48,6 +48,9 @@ pub struct Continuation {
     /// What ends a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
+    /// None: earlier versions wrote down that there are none.
+    #[serde(default, skip_serializing)]
+    classes: Vec<String>,
 }
 
 /// What ends a text.
@@ -61,6 +64,16 @@ pub enum Stop {
 }
 
 impl Continuation {
+    /// Texts that are read so, of `max_length` tokens in training.
+    pub fn new(text: Text, max_length: Option<usize>, stop: Option<Stop>) -> Self {
+        Self {
+            text,
+            max_length,
+            stop,
+            classes: Vec::new(),
+        }
+    }
+
     /// The tokens that end a text.
     pub fn stops(&self, language: &Language) -> Vec<u32> {
         match &self.stop {
@@ -80,8 +93,22 @@ impl Codec for Continuation {
         if self.max_length == Some(0) {
             return Err("codec.max_length = 0: must be 1 or more".into());
         }
-        let Text::Chars { chars } = &self.text else {
-            return Ok(()); // Read with the model, against which its ids are held.
+        if !self.classes.is_empty() {
+            return Err(format!(
+                "codec.classes has {} names; texts that are continued have no classes",
+                self.classes.len()
+            ));
+        }
+        let chars = match &self.text {
+            Text::Chars { chars } => chars,
+            // Read with the model, against which its ids are held.
+            Text::Tokenizer { .. } => return Ok(()),
+            Text::Words { .. } => {
+                return Err(
+                    "codec.kind = \"words\": texts are continued by characters or a tokenizer"
+                        .into(),
+                );
+            }
         };
         self.text.open()?;
         match &self.stop {
@@ -343,12 +370,9 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
     }
 
     fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec = Continuation {
-            text: says.text.ok_or("text needs the folder's tokenizer")?,
-            max_length: says.max_length,
-            stop: Some(Stop::Tokens(says.stop)),
-        };
-        Ok(Arc::new(codec))
+        let text = says.text.ok_or("text needs the folder's tokenizer")?;
+        let stop = Some(Stop::Tokens(says.stop));
+        Ok(Arc::new(Continuation::new(text, says.max_length, stop)))
     }
 
     fn inputs(&self) -> &'static [&'static str] {

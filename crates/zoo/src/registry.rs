@@ -24,6 +24,7 @@ use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
 use zoo_tasks::classify::{Embedded, Images, Sentences};
 use zoo_tasks::embed::Embed;
 use zoo_tasks::next_token::NextToken;
+use zoo_tasks::segment::Segment;
 use zoo_tasks::translate::Translate;
 use zoo_tasks::{PictureInput, TextInput};
 use zoo_train::{DidYouMean, brief, nearest};
@@ -210,6 +211,26 @@ pub static MODELS: &[&dyn Entry] = &[
         origin: |config| origin(config, EfficientNetConfig::origin_name),
         head: |_| named(&["classifier."]),
         library: |_| Some("torchvision"),
+        ..Architecture::BARE
+    },
+    &Architecture::<UNetConfig, UNet> {
+        name: "unet",
+        family: "cnn",
+        about: "U-Net, a class for each pixel (Ronneberger et al. 2015)",
+        presets: UNetConfig::presets,
+        tiny: UNetConfig::tiny,
+        validate: UNetConfig::validate,
+        init: UNetConfig::init,
+        task: |config| {
+            let input = PictureInput::AnySize {
+                channels: config.in_channels,
+                usual: 256,
+                least: config.least_side(),
+            };
+            Segment::room(UNet::forward, input, config.num_classes)
+        },
+        origin: |config| origin(config, UNetConfig::origin_name),
+        head: |_| named(&["outc."]),
         ..Architecture::BARE
     },
     &Architecture::<VitConfig, Vit> {

@@ -56,7 +56,10 @@ impl Codec for SentenceClasses {
         // A tokenizer is read with the model, against which its ids are held.
         match &self.text {
             Text::Words { .. } => self.text.open().map(drop),
-            _ => Ok(()),
+            Text::Tokenizer { .. } => Ok(()),
+            Text::Chars { .. } => Err(
+                "codec.kind = \"chars\": sentences are classified by words or a tokenizer".into(),
+            ),
         }
     }
 

@@ -78,7 +78,8 @@ pub(super) fn open(
     asked: Asked<'_>,
 ) -> Result<Data, Error> {
     let mut options: ImageOptions = options(table, set.name)?;
-    if let Some(kept) = asked.whole::<ImageClasses>() {
+    let kept = asked.whole::<ImageClasses>();
+    if let Some(kept) = kept {
         // The classes go by the names of the run, in its order, whatever the folder holds today.
         options.classes.clone_from(&kept.classes);
     }
@@ -109,7 +110,22 @@ pub(super) fn open(
             }
         }
     };
+    if let Some(kept) = kept {
+        check_trained(&options.name, &kept.classes, opened.train.classes())?;
+    }
     assemble(options, folder, opened)
+}
+
+/// Whether the data has the classes that a model was trained on.
+fn check_trained(set: &str, trained: &[String], known: &[String]) -> Result<(), Error> {
+    match trained.iter().find(|class| !known.contains(class)) {
+        None => Ok(()),
+        Some(class) => Err(Error::Request(format!(
+            "data set {set} has no class {class:?}, which the model was trained on; it has: {}; bring back \
+             the data of then",
+            known.join(", ")
+        ))),
+    }
 }
 
 /// Divides the images into splits, and says how they become batches.

@@ -120,7 +120,7 @@ impl Fetched {
     /// A source that does not say what a model of its kind needs.
     pub fn open(&self) -> Result<Opened, String> {
         let (entry, preset) = registry::find(&self.preset)?;
-        let model = entry.configure(preset, &Table::new(), &Table::new())?;
+        let mut model = entry.configure(preset, &Table::new(), &Table::new())?;
         let says = self.says.as_ref();
         let preprocessing = says.and_then(|says| says.preprocessing.clone());
         let pictures = preprocessing.map(|table| {

@@ -13,6 +13,7 @@
 //! | [`classify`] | one class of several, of pictures or of sentences |
 //! | [`next_token`] | the next token of a text |
 //! | [`embed`] | sentences as vectors |
+//! | [`transcribe`] | speech as text |
 
 pub mod buckets;
 pub mod classify;
@@ -26,6 +27,7 @@ pub mod next_token;
 mod pictures;
 mod room;
 mod sentences;
+pub mod transcribe;
 
 pub use codec::{AnyCodec, Codec, Reading};
 pub use explain::{Attribution, integrated_gradients};

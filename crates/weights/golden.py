@@ -2,8 +2,8 @@
 
 A script builds a small instance in PyTorch, by the origin's own code wherever a package has it, and
 calls `write`. The file holds, by the
-origin's names: `weight.*` (the whole state dict), `input`, `target`, the `output` in evaluation,
-`grad.*` (of the loss in training, for every parameter), and the `losses` of ten steps of SGD.
+origin's names: `weight.*` (the whole state dict), `input` (or `input.NAME` for each of several),
+`target`, the `output` in evaluation, `grad.*` (of the loss in training, for every parameter), and the `losses` of ten steps of SGD.
 Dropout and stochastic depth must be off, so that no chance is left in training.
 """
 
@@ -43,9 +43,17 @@ def rows(output):
     return output.reshape(-1, output.shape[-1])
 
 
+def named(input):
+    """The inputs by their names in the file."""
+    if isinstance(input, dict):
+        return {f"input.{name}": tensor for name, tensor in input.items()}
+    return {"input": input}
+
+
 def write(script, model, config, input, *, library, learning_rate=0.05, forward=None, variant="", seed=1):
     """Writes `<script's stem><variant>.safetensors` beside the script.
 
+    `input` is a tensor, or tensors by the names of a task's columns where there are several.
     `config` is the `[model]` table of a recipe, `forward(model, input)` gives the logits where
     `model(input)` does not, `library` names the origin with its version.
     """
@@ -80,7 +88,7 @@ def write(script, model, config, input, *, library, learning_rate=0.05, forward=
     tensors = {
         **weights,
         **gradients,
-        "input": input,
+        **named(input),
         "target": target,
         "output": output,
         "losses": torch.tensor(losses, dtype=torch.float64),

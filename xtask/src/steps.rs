@@ -18,8 +18,8 @@ const CPU_BACKENDS: &[&str] = &["--features", "zoo/ndarray,zoo/remote"];
 /// Where an adapter must be there, its code is checked beside that of the others.
 const EVERY_BACKEND: &[&str] = &["--features", "zoo/ndarray,zoo/remote,zoo/wgpu"];
 
-/// The examples' programs take few steps: what is optimised in full for a training of hours would
-/// be compiled anew for them, with their own features of Burn.
+/// For programs that take few steps: what is optimised in full for a training of hours takes minutes
+/// to compile.
 const QUICK_BUILD: &[&str] = &[
     "--config",
     "profile.release.package.burn-flex.opt-level=1",
@@ -47,7 +47,7 @@ pub(crate) fn test(mut args: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     let mut steps = Steps::default();
-    add_tests(&mut steps, wgpu);
+    add_tests(&mut steps, wgpu, &[]);
     steps.conclude()
 }
 
@@ -130,7 +130,8 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
     let mut rustdoc = at_root(&["doc", "--release", "--workspace", "--no-deps"]);
     rustdoc.args(features).env("RUSTDOCFLAGS", "-D warnings");
     steps.cargo("rustdoc", &mut rustdoc);
-    add_tests(&mut steps, false);
+    // Tests take few steps.
+    add_tests(&mut steps, false, QUICK_BUILD);
     steps.conclude()
 }
 
@@ -161,12 +162,28 @@ fn add_dependencies(steps: &mut Steps) {
     }
 }
 
-fn add_tests(steps: &mut Steps, wgpu: bool) {
+/// All tests in one build, with wgpu's where it is asked for: its crates are most of Burn's again, and
+/// are not compiled beside a second copy of the others.
+fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
     let root = root();
-    steps.cargo(
-        "tests on the CPU backends",
-        at_root(&["test", "--release", "--workspace", "--no-fail-fast"]).args(CPU_BACKENDS),
-    );
+    let wgpu = wgpu || wgpu_required();
+    let (title, features) = match wgpu {
+        true => ("tests on every backend", EVERY_BACKEND),
+        false => ("tests on the CPU backends", CPU_BACKENDS),
+    };
+    let mut test = at_root(&["test", "--release", "--workspace", "--no-fail-fast"]);
+    test.args(features).args(config);
+    if wgpu {
+        // A full search for the fastest kernels takes minutes on a software device.
+        test.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
+        if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+            // Software Vulkan complains about its absence.
+            let folder = root.join("target/xdg-runtime");
+            let _ = zoo_files::Folder::make(&folder);
+            test.env("XDG_RUNTIME_DIR", folder);
+        }
+    }
+    steps.cargo(title, &mut test);
     if let Some(manifest) = examples(&root) {
         // `test` builds the examples' programs as well.
         let mut test = at_root(&[
@@ -179,27 +196,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool) {
         test.arg(manifest).args(QUICK_BUILD);
         steps.cargo("examples", share_target(&mut test, &root));
     }
-    if wgpu || wgpu_required() {
-        let mut test = at_root(&[
-            "test",
-            "--profile",
-            "gpu-test",
-            "--package",
-            "zoo",
-            "--features",
-            "wgpu",
-        ]);
-        test.args(["--test", "wgpu", "--", "--nocapture"]);
-        // A full search for the fastest kernels takes minutes on a software device.
-        test.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
-        if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-            // Software Vulkan complains about its absence.
-            let folder = root.join("target/xdg-runtime");
-            let _ = zoo_files::Folder::make(&folder);
-            test.env("XDG_RUNTIME_DIR", folder);
-        }
-        steps.cargo("tests on wgpu", &mut test);
-    } else {
+    if !wgpu {
         steps.skip(
             "tests on wgpu",
             &format!(

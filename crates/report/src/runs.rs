@@ -326,7 +326,6 @@ pub fn difference(a: &Folder, b: &Folder) -> Vec<Section> {
         recipe.problem = unread;
     }
     let data = [a, b].map(|run| texts(&run.record.data_sha256));
-    let [best_a, best_b] = best;
     vec![
         recipe,
         section("environment", [a, b].map(|run| environment(&run.record))),

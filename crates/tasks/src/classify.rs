@@ -67,14 +67,19 @@ impl Head {
                     .into(),
             );
         }
-        let is_control = |name: &&String| name.chars().any(char::is_control);
-        match classes.iter().find(is_control) {
-            None => Ok(()),
-            Some(name) => Err(format!(
-                "codec.classes: {:?} holds a control character",
-                zoo_train::brief(name)
-            )),
-        }
+        check_names("codec.classes", classes)
+    }
+}
+
+/// Refuses names that could steer a terminal.
+pub(crate) fn check_names(key: &str, names: &[String]) -> Result<(), String> {
+    let is_control = |name: &&String| name.chars().any(char::is_control);
+    match names.iter().find(is_control) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "{key}: {:?} holds a control character",
+            zoo_train::brief(name)
+        )),
     }
 }
 

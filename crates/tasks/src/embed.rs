@@ -36,15 +36,21 @@ pub struct SentenceVectors {
     /// The token that fills shorter sentences.
     #[serde(default)]
     pub pad: u32,
+    /// None: earlier versions wrote down that there are none.
+    #[serde(default, skip_serializing)]
+    classes: Vec<String>,
 }
 
 impl Codec for SentenceVectors {
     const TASK: &'static str = "embed sentences";
 
     fn check(&self) -> Result<(), String> {
-        match self.max_length {
-            0 => Err("codec.max_length = 0: must be 1 or more".into()),
-            _ => Ok(()),
+        match (self.max_length, self.classes.len()) {
+            (0, _) => Err("codec.max_length = 0: must be 1 or more".into()),
+            (_, 0) => Ok(()),
+            (_, count) => Err(format!(
+                "codec.classes has {count} names; a vector has no classes"
+            )),
         }
     }
 
@@ -146,6 +152,7 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
             text: says.text.ok_or("text needs the folder's tokenizer")?,
             max_length: says.max_length.unwrap_or(self.input.longest),
             pad: self.input.pad.unwrap_or_default(),
+            classes: Vec::new(),
         };
         Ok(Arc::new(codec))
     }

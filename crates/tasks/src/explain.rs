@@ -78,7 +78,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(feature = "flex")]
     fn values_add_up_to_what_the_input_changed() {
         let device = Device::flex();
         let data = |values: [f32; 3]| TensorData::from([values]);

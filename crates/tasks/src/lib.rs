@@ -12,6 +12,9 @@
 //! | [`Codec`] | how inputs and outputs are read; kept in a run's folder |
 //! | [`classify`] | one class of several, of pictures or of sentences |
 //! | [`next_token`] | the next token of a text |
+//! | [`translate`] | a text in another language |
+//! | [`segment`] | a class for every pixel of a picture |
+//! | [`regress`] | numbers from numbers |
 //! | [`embed`] | sentences as vectors |
 //! | [`transcribe`] | speech as text |
 
@@ -25,9 +28,12 @@ mod means;
 pub mod metrics;
 pub mod next_token;
 mod pictures;
+pub mod regress;
 mod room;
+pub mod segment;
 mod sentences;
 pub mod transcribe;
+pub mod translate;
 
 pub use codec::{AnyCodec, Codec, Reading};
 pub use explain::{Attribution, integrated_gradients};

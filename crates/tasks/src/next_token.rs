@@ -23,7 +23,7 @@ use crate::room::{
     Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Upstream, Writing,
     Written, flat,
 };
-use crate::sentences::{TextInput, ids, row};
+use crate::sentences::{SAME_SUMS, TextInput, furthest, ids, row};
 
 // b batch, t time, k vocabulary, n scored targets
 
@@ -48,6 +48,9 @@ pub struct Continuation {
     /// What ends a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
+    /// None: earlier versions wrote down that there are none.
+    #[serde(default, skip_serializing)]
+    classes: Vec<String>,
 }
 
 /// What ends a text.
@@ -61,6 +64,16 @@ pub enum Stop {
 }
 
 impl Continuation {
+    /// Texts that are read so, of `max_length` tokens in training.
+    pub fn new(text: Text, max_length: Option<usize>, stop: Option<Stop>) -> Self {
+        Self {
+            text,
+            max_length,
+            stop,
+            classes: Vec::new(),
+        }
+    }
+
     /// The tokens that end a text.
     pub fn stops(&self, language: &Language) -> Vec<u32> {
         match &self.stop {
@@ -80,8 +93,22 @@ impl Codec for Continuation {
         if self.max_length == Some(0) {
             return Err("codec.max_length = 0: must be 1 or more".into());
         }
-        let Text::Chars { chars } = &self.text else {
-            return Ok(()); // Read with the model, against which its ids are held.
+        if !self.classes.is_empty() {
+            return Err(format!(
+                "codec.classes has {} names; texts that are continued have no classes",
+                self.classes.len()
+            ));
+        }
+        let chars = match &self.text {
+            Text::Chars { chars } => chars,
+            // Read with the model, against which its ids are held.
+            Text::Tokenizer { .. } => return Ok(()),
+            Text::Words { .. } => {
+                return Err(
+                    "codec.kind = \"words\": texts are continued by characters or a tokenizer"
+                        .into(),
+                );
+            }
         };
         self.text.open()?;
         match &self.stop {
@@ -343,12 +370,9 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
     }
 
     fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec = Continuation {
-            text: says.text.ok_or("text needs the folder's tokenizer")?,
-            max_length: says.max_length,
-            stop: Some(Stop::Tokens(says.stop)),
-        };
-        Ok(Arc::new(codec))
+        let text = says.text.ok_or("text needs the folder's tokenizer")?;
+        let stop = Some(Stop::Tokens(says.stop));
+        Ok(Arc::new(Continuation::new(text, says.max_length, stop)))
     }
 
     fn inputs(&self) -> &'static [&'static str] {
@@ -494,11 +518,10 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
                     let whole = forward(model, Tensor::from_data(tokens.clone(), device));
                     let whole: Vec<f64> = whole.into_data().iter::<f64>().collect();
                     let cached = decoder(model, device).logits(&ids(&tokens));
-                    let pairs = cached.iter::<f64>().zip(whole);
-                    let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-                    match most <= 1e-4 {
-                        true => Ok(()),
-                        false => Err(format!("the cache is {most} from the full pass")),
+                    let cached: Vec<f64> = cached.iter::<f64>().collect();
+                    match furthest(&cached, &whole) {
+                        most if most <= SAME_SUMS => Ok(()),
+                        most => Err(format!("the cache is {most:e} from the full pass")),
                     }
                 }),
             },
@@ -506,30 +529,35 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
     }
 }
 
-/// A later token changes no output before it.
+/// A token changes the outputs from its position on, and none before it.
 fn no_look_into_the_future<M: 'static>(
     forward: fn(&M, Tensor<2, Int>) -> Tensor<3>,
     vocab_size: usize,
 ) -> Promise<M> {
+    /// Of what must not move at all; rounding may differ where products are cut otherwise.
+    const BOUND: f64 = 1e-6;
     let holds = move |model: &M, batch: &Batch, device: &Device| {
-        let mut tokens = ids(&batch.rows(1).take("tokens"));
-        let t = tokens.len();
+        let tokens = ids(&batch.rows(1).take("tokens"));
         let output = |tokens: &[u32]| -> Vec<f64> {
             let logits = forward(model, Tensor::from_data(row(tokens), device));
-            let logits = logits.narrow(1, 0, t - 1).into_data();
-            logits.iter::<f64>().collect()
+            logits.into_data().iter::<f64>().collect()
         };
         let before = output(&tokens);
-        tokens[t - 1] = (tokens[t - 1] + 1) % vocab_size as u32;
-        let after = output(&tokens);
-        let pairs = before.iter().zip(&after);
-        let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        match most == 0.0 {
-            true => Ok(()),
-            false => Err(format!(
-                "the last token moves an output before it by {most}"
-            )),
+        let each = before.len() / tokens.len();
+        for changed in 0..tokens.len() {
+            let mut other = tokens.clone();
+            other[changed] = (other[changed] + 1) % vocab_size as u32;
+            let after = output(&other);
+            let seen = changed * each;
+            let past = furthest(&before[..seen], &after[..seen]);
+            if past > BOUND {
+                return Err(format!("token {changed} moved earlier logits by {past:e}"));
+            }
+            if furthest(&before[seen..], &after[seen..]) <= BOUND {
+                return Err(format!("token {changed} moved nothing"));
+            }
         }
+        Ok(())
     };
     Promise {
         about: "no look into the future",

@@ -85,6 +85,10 @@ pub trait Room<M>: Task<M> {
     /// What the model takes, what the data gives, and which key to change.
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String>;
 
+    /// Keeps how outputs are read, where its metrics are of that, such as words; called with a codec
+    /// that [fits](Self::fit).
+    fn set_codec(&mut self, _codec: &dyn AnyCodec) {}
+
     /// Answers what a person asks, one answer an input, as long as `say` wants more.
     ///
     /// # Errors

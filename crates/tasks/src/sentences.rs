@@ -118,6 +118,21 @@ pub(crate) fn joined(pieces: Vec<String>, values: Vec<f32>) -> (Vec<String>, Vec
     together
 }
 
+/// Rounding: the same sums in another order.
+pub(crate) const SAME_SUMS: f64 = 2e-5;
+
+/// The largest difference of two outputs; infinite where it cannot be told.
+pub(crate) fn furthest(a: &[f64], b: &[f64]) -> f64 {
+    if a.len() != b.len() {
+        return f64::INFINITY;
+    }
+    let pairs = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    pairs.fold(0.0, |most: f64, one| match one.is_nan() {
+        true => f64::INFINITY,
+        false => most.max(one),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //! losses of a few steps of plain SGD.
 //!
 //! The numbers are in a safetensors file as `golden.py` beside this crate writes it: `weight.*` and
-//! `grad.*` by the origin's names, `input`, `target`, `output` and `losses`.
+//! `grad.*` by the origin's names, `input` or `input.NAME`, `target`, `output` and `losses`.
 
 use std::path::Path;
 
@@ -61,8 +61,12 @@ impl Golden {
     /// A file that cannot be read, or lacks one of the numbers.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let tensors = Tensors::open(path)?;
+        let mut there = vec![("input", tensors.names().any(is_input))];
         for name in ["target", "output", "losses"] {
-            if tensors.shape(name).is_none() {
+            there.push((name, tensors.shape(name).is_some()));
+        }
+        for (name, is_there) in there {
+            if !is_there {
                 return Err(WeightsError::read(
                     path,
                     format!("golden numbers need {name}"),
@@ -222,20 +226,14 @@ impl Golden {
         Ok(worst)
     }
 
-    /// The inputs, in host memory.
+    /// The inputs, in host memory and in the order of their names.
     ///
     /// # Errors
-    /// Numbers that cannot be read, or none.
+    /// Numbers that cannot be read.
     pub fn inputs(&self) -> Result<Inputs, WeightsError> {
-        let names = self.tensors.names();
-        let is_input = |name: &String| *name == "input" || name.starts_with("input.");
-        let names = names
-            .into_iter()
-            .map(|name| name.to_string())
-            .filter(is_input);
-        names
-            .map(|name| Ok((name.clone(), self.tensors.get(&name)?)))
-            .collect()
+        let names = self.tensors.names().filter(|name| is_input(name));
+        let data = |name: &str| Ok((name.to_owned(), self.tensors.get(name)?));
+        names.map(data).collect()
     }
 
     fn inputs_in(&self, dtype: DType) -> Result<Inputs, WeightsError> {
@@ -247,6 +245,10 @@ impl Golden {
         }
         Ok(inputs)
     }
+}
+
+fn is_input(name: &str) -> bool {
+    name == "input" || name.starts_with("input.")
 }
 
 fn floats(data: TensorData) -> Vec<f64> {
@@ -270,6 +272,34 @@ fn difference(a: &[f64], b: &[f64], scale: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_inputs_go_by_their_names_and_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("golden.safetensors");
+        let write = |names: &[&str]| {
+            let shape = vec![1];
+            let view = || {
+                safetensors::tensor::TensorView::new(
+                    safetensors::Dtype::F64,
+                    shape.clone(),
+                    &[0; 8],
+                )
+            };
+            let tensors = names.iter().map(|name| (*name, view().unwrap()));
+            safetensors::serialize_to_file(tensors, None, &path).unwrap();
+            Golden::open(&path)
+        };
+        let golden = write(&["input.b", "input.a", "inputs", "target", "output", "losses"]);
+        let inputs = golden.unwrap().inputs_in(DType::F32).unwrap();
+        let names: Vec<&str> = inputs.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["input.a", "input.b"]);
+        assert!(inputs.iter().all(|(_, data)| data.dtype() == DType::F32));
+        let error = write(&["inputs", "target", "output", "losses"])
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("need input"), "{error}");
+    }
 
     #[test]
     fn what_is_not_finite_or_not_there_is_infinitely_far() {

@@ -17,13 +17,15 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use zoo_cnn::{LeNet, LeNetConfig};
 use zoo_mlp::MlpConfig;
+use zoo_tasks::PictureInput;
+use zoo_tasks::classify::{Images, image_batch};
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Classify, Event, Fit, Helpers, OptimizerConfig, Origin, Pass, Plan, Recipe, Run, Source,
-    SourceError, TaskConfig,
+    Batch, Event, Examples, Fit, Helpers, OptimizerConfig, Origin, Pass, Plan, Recipe, Run, Source,
+    SourceError,
 };
 
 /// As the `zoo` program has it.
@@ -32,6 +34,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH_SIZE: usize = 64;
 const BATCHES: usize = 50;
+const SHAPE: [usize; 3] = [1, 28, 28];
+const CLASSES: usize = 10;
 const LEARNING_RATE: f64 = 0.01;
 const ROUNDS: usize = 30;
 
@@ -130,9 +134,9 @@ impl<M: Module + 'static> Bench<M> {
         let cross_entropy = CrossEntropyLossConfig::new().init(&device);
         let mut last = f32::NAN;
         for step in 0..self.steps {
-            let batch = batches[step % batches.len()].clone();
-            let images = Tensor::<4>::from_data(batch.input, &device);
-            let classes = Tensor::<1, Int>::from_data(batch.target, &device);
+            let mut batch = batches[step % batches.len()].clone();
+            let images: Tensor<4> = batch.float("images", &device);
+            let classes: Tensor<1, Int> = batch.int("targets", &device);
             let loss = cross_entropy.forward((self.forward)(&model, images), classes);
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             last = loss.into_scalar::<f32>();
@@ -169,9 +173,9 @@ impl<M: Module + 'static> Bench<M> {
         let began = Instant::now();
         let fit = Fit {
             recipe: &recipe,
-            task: &Classify::new(self.forward, TaskConfig::default()),
-            train: Arc::new(InTurn::new(batches.clone())),
-            valid: None,
+            task: &Images::new(self.forward, PictureInput::Exactly(SHAPE), CLASSES),
+            feed: Box::new(Examples::new(Arc::new(InTurn::new(batches.clone())))),
+            judge: None,
             device,
             helpers: Helpers::default(),
             run: run.as_mut(),
@@ -219,12 +223,10 @@ fn random_batch(seed: u64) -> Batch {
     let mut stream = Stream::new(seed);
     let mut pixel = || stream.below(1000) as f32 / 500.0 - 1.0;
     let pixels: Vec<f32> = (0..BATCH_SIZE * 28 * 28).map(|_| pixel()).collect();
-    let classes: Vec<i32> = (0..BATCH_SIZE).map(|_| stream.below(10) as i32).collect();
-    Batch {
-        input: TensorData::new(pixels, [BATCH_SIZE, 1, 28, 28]),
-        target: TensorData::new(classes, [BATCH_SIZE]),
-        scored: None,
-    }
+    let classes: Vec<i32> = (0..BATCH_SIZE)
+        .map(|_| stream.below(CLASSES) as i32)
+        .collect();
+    image_batch(pixels, SHAPE, classes)
 }
 
 /// Least, median and greatest.

@@ -19,15 +19,15 @@ use std::time::Instant;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::json;
 use zoo_cnn::{ConvNet, ConvNetConfig, ResNet, ResNetConfig, Shortcut, Stem};
 use zoo_compare::machine::peak_resident_bytes;
 use zoo_mlp::MlpConfig;
-use zoo_train::{
-    Batch, Classify, Input, NextToken, OptimizerConfig, OptimizerName, Task, TaskConfig, number,
-    trainable,
-};
+use zoo_tasks::classify::{Images, image_batch};
+use zoo_tasks::next_token::{self, NextToken};
+use zoo_tasks::{PictureInput, Room, TextInput};
+use zoo_train::{Batch, OptimizerConfig, OptimizerName, number, trainable};
 use zoo_transformer::gpt::{Gpt, GptConfig, Output};
 
 /// As the `zoo` program has it.
@@ -200,37 +200,38 @@ impl Bench<'_> {
     ) {
         let mut draw = Generator(BATCHES_SEED);
         let b = self.batch_size;
-        let batches = (0..BATCHES).map(|_| Batch {
-            input: TensorData::new(draw.floats(b * c * h * w), [b, c, h, w]),
-            target: TensorData::new(draw.integers(b, CLASSES), [b]),
-            scored: None,
+        let batches = (0..BATCHES).map(|_| {
+            let pixels = draw.floats(b * c * h * w);
+            image_batch(pixels, [c, h, w], draw.integers(b, CLASSES))
         });
         let batches: Vec<Batch> = batches.collect();
-        let task = Classify::new(forward, TaskConfig::default());
-        self.measure(model, &task, forward, &batches, optimizer);
+        let room = Images::room(forward, PictureInput::Exactly([c, h, w]), CLASSES);
+        self.measure(model, &*room, &batches, optimizer);
     }
 
     /// A decoder, on sequences as long as its context.
     fn tokens(&self, config: &GptConfig, optimizer: &OptimizerConfig) {
         let mut draw = Generator(BATCHES_SEED);
         let (b, t) = (self.batch_size, config.context);
-        let batches = (0..BATCHES).map(|_| Batch {
-            input: TensorData::new(draw.integers(b * t, config.vocab_size), [b, t]),
-            target: TensorData::new(draw.integers(b * t, config.vocab_size), [b * t]),
-            scored: None,
+        let batches = (0..BATCHES).map(|_| {
+            let tokens = draw.integers(b * t, config.vocab_size);
+            next_token::batch(tokens, draw.integers(b * t, config.vocab_size), b)
         });
         let batches: Vec<Batch> = batches.collect();
-        let task = NextToken::new(Gpt::forward, TaskConfig::default());
-        let model = config.init(self.device);
-        let forward: fn(&Gpt, Tensor<2, Int>) -> Tensor<3> = Gpt::forward;
-        self.measure(model, &task, forward, &batches, optimizer);
+        let input = TextInput {
+            longest: t,
+            vocab_size: config.vocab_size,
+            pad: None,
+        };
+        let no_cache = |_: &Gpt, _: &Device| unreachable!("nothing is decoded here");
+        let room = NextToken::room(Gpt::forward, no_cache, None, input);
+        self.measure(config.init(self.device), &*room, &batches, optimizer);
     }
 
-    fn measure<M: Module, I: Input, const D: usize>(
+    fn measure<M: Module>(
         &self,
         model: M,
-        task: &dyn Task<M>,
-        forward: fn(&M, I) -> Tensor<D>,
+        room: &dyn Room<M>,
         batches: &[Batch],
         optimizer: &OptimizerConfig,
     ) {
@@ -240,11 +241,11 @@ impl Bench<'_> {
                 let model = model.train();
                 (
                     trainable(&model),
-                    self.train(model, task, batches, optimizer),
+                    self.train(model, room, batches, optimizer),
                 )
             }
             Mode::Infer(_) => {
-                let seen = self.infer(&model, forward, batches);
+                let seen = self.infer(&model, room, batches);
                 (trainable(&model.train()), seen)
             }
         };
@@ -272,7 +273,7 @@ impl Bench<'_> {
     fn train<M: Module>(
         &self,
         model: M,
-        task: &dyn Task<M>,
+        room: &dyn Room<M>,
         batches: &[Batch],
         config: &OptimizerConfig,
     ) -> Seen {
@@ -282,7 +283,7 @@ impl Bench<'_> {
             batches,
             (model, optimizer),
             |(model, mut optimizer), batch| {
-                let loss = task.loss(&model, batch, &device);
+                let loss = room.loss(&model, batch, &device);
                 let gradients = GradientsParams::from_grads(loss.backward(), &model);
                 let loss = loss.into_scalar::<f32>();
                 let model = optimizer.step(config.learning_rate, model, gradients);
@@ -292,16 +293,10 @@ impl Bench<'_> {
     }
 
     /// A forward pass on the plain device, until its first logit is read.
-    fn infer<M, I: Input, const D: usize>(
-        &self,
-        model: &M,
-        forward: fn(&M, I) -> Tensor<D>,
-        batches: &[Batch],
-    ) -> Seen {
+    fn infer<M>(&self, model: &M, room: &dyn Room<M>, batches: &[Batch]) -> Seen {
         self.time(batches, (), |(), batch| {
-            let logits = forward(model, I::from_data(batch.input, self.device));
-            let first = logits.slice([0; D].map(|first| first..1));
-            ((), first.into_scalar::<f32>())
+            let (logits, _) = room.output(model, batch, self.device);
+            ((), logits.slice([0..1]).into_scalar::<f32>())
         })
     }
 

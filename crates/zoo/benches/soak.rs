@@ -10,8 +10,8 @@
 use std::error::Error;
 use std::path::Path;
 
-use zoo::registry::{Job, configure};
-use zoo::{data, devices, recipes};
+use zoo::registry::Training;
+use zoo::{devices, fitting, recipes};
 use zoo_compare::machine::resident_bytes;
 use zoo_train::{Change, Event, Helpers, Origin, Run};
 
@@ -58,16 +58,14 @@ fn run(recipe: &str, steps: usize, root: &Path) -> Result<Vec<f64>, Box<dyn Erro
     let mut recipe = recipes::read(recipe, &[Change::new("train.steps", steps as i64)])?;
     recipe.train.log_every_steps = 1;
     let device = devices::open("flex")?.device;
-    let input = configure(&recipe.model, None)?.input();
-    let data = data::open(&recipe.data, root, input)?;
-    let model = configure(&recipe.model, Some(&data.facts))?;
+    let (data, model) = fitting::fit(&recipe, root)?;
     let origin = Origin {
         recipe: recipe.clone(),
         ..Origin::default()
     };
     let mut folder = Run::create(root, &recipe.name, origin)?;
     let mut seen = Vec::new();
-    model.train(Job {
+    model.train(Training {
         recipe: &recipe,
         train: data.train,
         valid: data.valid,

@@ -13,12 +13,12 @@ use flate2::{Compression, Crc};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use serde_json::json;
-use zoo::data::Codec;
+use toml::Table;
 use zoo::registry::configure;
 use zoo_mlp::{Activation, MlpConfig};
 use zoo_train::{
-    BestSoFar, Event, Manifest, Metrics, OptimizerConfig, OptimizerName, Outcome, Progress, Record,
-    Resumed, Spent, State, number,
+    BestSoFar, Event, Manifest, Metric, Metrics, OptimizerConfig, OptimizerName, Outcome, Progress,
+    Record, Resumed, Spent, State, Unit, number,
 };
 use zoo_weights::Origin;
 
@@ -276,50 +276,31 @@ pub fn manifest() -> Vec<Vec<u8>> {
 }
 
 pub fn config() -> Vec<Vec<u8>> {
-    let classes = vec!["no".to_owned(), "yes".to_owned()];
+    let classes = ["no", "yes"];
     let codecs = [
         (
             "name = 'lenet'\nnum_classes = 2",
-            Codec::Images {
-                shape: [1, 28, 28],
-                mean: vec![0.5],
-                std: vec![0.25],
-                classes: classes.clone(),
-            },
+            json!({ "kind": "images", "shape": [1, 28, 28], "mean": [0.5], "std": [0.25],
+                "classes": classes }),
         ),
         (
             "name = 'encoder'\nvocab_size = 3\nnum_classes = 2",
-            Codec::Words {
-                words: "<pad>\n<unk>\nthe\n".into(),
-                max_length: 8,
-                classes: classes.clone(),
-            },
+            json!({ "kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": 8,
+                "classes": classes }),
         ),
         (
             "name = 'gpt'\nvocab_size = 3",
-            Codec::Chars {
-                chars: "abc".into(),
-                stop: Some('c'),
-            },
+            json!({ "kind": "chars", "chars": "abc", "stop": "c" }),
         ),
         (
             "name = 'bert'\npreset = 'bert-tiny'\nvocab_size = 7\nmax_length = 8\nnum_classes = 2",
-            Codec::Tokenizer {
-                tokenizer: TOKENIZER.into(),
-                max_length: 8,
-                classes: classes.clone(),
-                stop: vec![6],
-            },
+            json!({ "kind": "tokenizer", "tokenizer": TOKENIZER, "max_length": 8,
+                "classes": classes, "stop": [6] }),
         ),
     ];
     let configs = codecs.map(|(model, codec)| {
-        let model = configure(&model.parse().unwrap(), None).unwrap().table();
-        serde_json::to_vec_pretty(&zoo::Config {
-            model,
-            codec,
-            problem_type: None,
-        })
-        .unwrap()
+        let model = configure(&model.parse().unwrap(), &Table::new()).unwrap();
+        serde_json::to_vec_pretty(&json!({ "model": model.table(), "codec": codec })).unwrap()
     });
     configs.into()
 }
@@ -345,6 +326,7 @@ pub fn record() -> Vec<Vec<u8>> {
             at: "2026-01-01T00:00:30Z".into(),
             changed: vec!["data".into()],
         }],
+        metrics: vec![Metric::higher("accuracy", Unit::Share)],
         result: Some(Outcome {
             metrics: metrics(),
             steps: 9,
@@ -393,6 +375,7 @@ pub fn events() -> Vec<Vec<u8>> {
             total_steps: 9,
             steps_per_epoch: 3,
             parameters: 8,
+            metrics: vec![Metric::lower("loss", Unit::Nats)],
         },
         Event::Step {
             step: 1,

@@ -543,7 +543,7 @@ fn recipe(bytes: &[u8]) -> bool {
         // As text, since NaN is not equal to itself.
         assert_eq!(again.to_toml(), written);
         recipe.train.total_steps(60_000);
-        taken(configure(&recipe.model, None));
+        taken(configure(&recipe.model, &toml::Table::new()));
         true
     })
 }
@@ -609,11 +609,12 @@ fn config(bytes: &[u8]) -> bool {
         let written = serde_json::to_string(&config).unwrap();
         let again = zoo::Config::parse(&written).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), written);
-        let model = taken(config.configure());
-        model.is_some_and(|model| {
+        let opened = taken(config.open());
+        opened.is_some_and(|(model, _)| {
             // What a run folder is given is what comes back from it.
             let table = model.table();
-            assert_eq!(configure(&table, None).unwrap().table(), table);
+            let again = configure(&table, &toml::Table::new()).unwrap();
+            assert_eq!(again.table(), table);
             true
         })
     })
@@ -793,12 +794,14 @@ fn origin(bytes: &[u8]) -> bool {
         return false;
     };
     let folder = folder(&[("tokenizer.json", seeds::TOKENIZER.as_bytes())]);
-    let config = taken(zoo::Config::of_origin(folder.path(), text));
-    config.is_some_and(|config| {
+    let opened = taken(zoo::of_origin(folder.path(), text));
+    opened.is_some_and(|(model, codec)| {
+        // What is read of an origin is what an import of it opens to.
+        let config = zoo::Config::new(&*model, &*codec);
         let written = serde_json::to_string(&config).unwrap();
         let again = zoo::Config::parse(&written).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), written);
-        taken(config.configure());
+        again.open().unwrap();
         true
     })
 }

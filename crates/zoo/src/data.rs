@@ -15,8 +15,11 @@ use crate::paths;
 
 mod contents;
 mod labelled;
+mod numbers;
+mod pairs;
 mod pictures;
 mod running;
+mod scenes;
 mod split;
 mod sums;
 
@@ -116,7 +119,17 @@ pub fn sets() -> Vec<SetRow> {
         about: set.summary,
         built_in: set.location == zoo_text::Location::BuiltIn,
     });
-    images.chain(text).collect()
+    let scenes = zoo_images::SCENE_SETS.iter().map(|set| SetRow {
+        name: set.name,
+        about: set.about,
+        built_in: set.built_in,
+    });
+    let numbers = zoo_tables::SETS.iter().map(|set| SetRow {
+        name: set.name,
+        about: set.about,
+        built_in: true,
+    });
+    images.chain(scenes).chain(text).chain(numbers).collect()
 }
 
 /// The data directory: the given one, else `ZOO_DATA_DIR`, else the platform's cache folder.
@@ -153,6 +166,12 @@ pub fn open(table: &Table, directory: &Path, asked: Asked<'_>) -> Result<Data, E
     if let Ok(set) = zoo_images::find(name) {
         return pictures::open(set, table, directory, asked);
     }
+    if let Ok(set) = zoo_images::find_scenes(name) {
+        return scenes::open(set, table, directory);
+    }
+    if zoo_tables::SETS.iter().any(|set| set.name == name) {
+        return numbers::open(options(table, name)?);
+    }
     let Some(set) = zoo_text::find(name) else {
         let known: Vec<&str> = sets().iter().map(|set| set.name).collect();
         let guess = DidYouMean(nearest(name, known.iter().copied()));
@@ -165,9 +184,7 @@ pub fn open(table: &Table, directory: &Path, asked: Asked<'_>) -> Result<Data, E
     match set.kind {
         SetKind::Characters => running::open(set, table, directory, asked),
         SetKind::Sums => sums::open(options(table, set.name)?),
-        SetKind::Pairs => Err(Error::Request(format!(
-            "data set {name} is of translations, which no task here learns yet"
-        ))),
+        SetKind::Pairs => pairs::open(set, table, directory, asked),
         SetKind::Labelled(format) => labelled::open(set, format, table, directory, asked),
     }
 }

@@ -99,7 +99,12 @@ pub fn run(args: &EvalArgs) -> Result<(), Error> {
             source.len(),
             saved.backend,
             if args.int8 { ", 8-bit weights" } else { "" },
-            describe(&metrics)
+            describe(
+                &metrics,
+                &saved
+                    .ready
+                    .metrics(&source.batch(&[0], None).map_err(Error::failed)?)
+            )
         );
     }
     Ok(())

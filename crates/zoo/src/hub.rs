@@ -214,7 +214,25 @@ fn pictures(model: &dyn Model, folder: &Path, config: &Json) -> Result<Pictures,
 /// A configuration of timm's with the size of the pictures, which its presets know where it does not
 /// say.
 fn timm_config(model: &dyn Model, config: &Json) -> Result<Json, String> {
+    /// What else stands beside it, which is read elsewhere.
+    const OTHERS: [&str; 12] = [
+        "architecture",
+        "num_classes",
+        "num_labels",
+        "label_names",
+        "label_descriptions",
+        "id2label",
+        "label2id",
+        "problem_type",
+        "in_chans",
+        "in_channels",
+        "img_size",
+        "image_size",
+    ];
     let mut config = config.clone();
+    if let Some(keys) = config.as_object_mut() {
+        keys.retain(|key, _| !OTHERS.contains(&key.as_str()));
+    }
     let says = |config: &Json| {
         config.get("input_size").is_some()
             || config
@@ -304,7 +322,9 @@ pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, St
         let Pictures {
             shape, mean, std, ..
         } = pictures;
-        config["pretrained_cfg"] = json!({ "input_size": shape, "mean": mean, "std": std });
+        // Of a run of ours, pictures are brought to the size, whatever their proportions.
+        config["pretrained_cfg"] = json!({ "input_size": shape, "mean": mean, "std": std,
+            "crop_pct": 1.0, "crop_mode": "squash", "interpolation": "bilinear" });
         config["in_chans"] = json!(shape[0]);
         if table.contains_key("image_size") {
             config["img_size"] = json!(shape[1]);

@@ -33,7 +33,7 @@ mod doctor;
 mod error;
 mod eval;
 mod exchange;
-mod fitting;
+pub mod fitting;
 mod hub;
 mod insight;
 mod language;
@@ -68,7 +68,7 @@ use std::panic::PanicHookInfo;
 use clap::Parser;
 use cli::{Cli, Command};
 pub use error::Error;
-pub use saved::Config;
+pub use saved::{Config, of_origin};
 pub use summary::{Summary, SummaryError};
 pub use trace::layer_outputs;
 

@@ -320,7 +320,7 @@ class Training:
         """Forward and backward on this step's batch; gives the loss."""
         batch = self.worker.batches[self.step % len(self.worker.batches)]
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.worker.loss(self.forward(batch["input"]), batch)
+        loss = self.worker.loss(self.forward(batch[self.worker.input]), batch)
         loss.backward()
         return loss
 
@@ -333,6 +333,14 @@ class Training:
         self.optimizer.step()
         self.step += 1
 
+
+# The column that the forward pass reads, by the name of the task.
+INPUTS = {
+    "classify images": "images",
+    "classify sentences": "tokens",
+    "continue text": "tokens",
+    "embed sentences": "tokens",
+}
 
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 DTYPES = {**FLOATS, "I64": torch.int64, "I32": torch.int32}
@@ -373,6 +381,7 @@ class Worker:
         self.spec = spec = json.loads(path.read_text())
         self.folder, self.compile_models = path.parent, compile_models
         self.require("model", spec["model"]["name"], MODELS)
+        self.require("task", spec["task"]["name"], INPUTS)
         self.require("dtype", spec["dtype"].upper(), FLOATS)
         self.require("device", spec["device"], ["cpu", "cuda"])
         if spec["model"].get("dropout", 0):
@@ -384,6 +393,7 @@ class Worker:
             torch.set_num_threads(spec["threads"])
         self.dtype, self.device = FLOATS[spec["dtype"].upper()], torch.device(spec["device"])
         self.on_gpu = self.device.type == "cuda"
+        self.input = INPUTS[spec["task"]["name"]]
         self.batches = self.load_batches()
         answers = self.agree, self.time, self.profile, self.limit, self.cost
         self.commands = {answer.__name__: answer for answer in answers}
@@ -408,9 +418,9 @@ class Worker:
 
     def load_batches(self):
         """On the device and in the compute type from the start, so that no step pays for it."""
-        batches = [{} for _ in range(self.spec["num_batches"])]
+        batches = [{} for _ in self.spec["shapes"]]
         for name, tensor in read_tensors(self.folder / self.spec["batches"]).items():
-            key, i = name.split(".")
+            key, i = name.rsplit(".", 1)
             dtype = self.dtype if tensor.is_floating_point() else torch.int64
             batches[int(i)][key] = tensor.to(self.device, dtype)
         return batches
@@ -434,7 +444,7 @@ class Worker:
         # Made for exact shapes, unless the batches differ among themselves: one version for each
         # batch size that is timed, where PyTorch would give up after eight.
         torch._dynamo.config.recompile_limit = 64
-        shapes = {batch["input"].shape for batch in self.batches}
+        shapes = {batch[self.input].shape for batch in self.batches}
         return torch.compile(model, dynamic=False if len(shapes) == 1 else None)
 
     @functools.cached_property
@@ -451,13 +461,13 @@ class Worker:
         return Training(self)
 
     def loss(self, logits, batch):
-        """crates/train/src/task.rs: the mean over the scored targets `[n]`."""
-        task, target = self.spec["task"], batch["target"]
+        """crates/tasks/src/loss.rs: the mean over the scored targets `[n]`."""
+        options, target = self.spec["task"]["options"], batch["targets"]
         logits = logits.flatten(0, -2)  # [b, k] or [b·t, k]
         if "scored" in batch:
             logits = logits.index_select(0, batch["scored"])  # [n, k]
-        if task["loss"].replace("-", "_") == "cross_entropy":
-            return F.cross_entropy(logits, target, label_smoothing=task["label_smoothing"])
+        if options["loss"] == "cross-entropy":
+            return F.cross_entropy(logits, target, label_smoothing=options["label_smoothing"])
         return F.mse_loss(logits, F.one_hot(target, logits.shape[-1]).to(logits.dtype))
 
     def synchronize(self):
@@ -472,7 +482,7 @@ class Worker:
         """What both sides must agree on. The gradients written are the first training step's."""
         if perturb is not None:
             raise Unsupported("perturbed weights: the peer computes with the given ones only")
-        out, examples, model = pathlib.Path(out), self.batches[0]["input"], self.model
+        out, examples, model = pathlib.Path(out), self.batches[0][self.input], self.model
 
         emit("phase", name="forward")
         start = time.perf_counter()
@@ -548,7 +558,7 @@ class Worker:
 
     def infer(self, batch):
         """One forward pass of `batch` examples."""
-        forward, examples = self.forward, self.batches[0]["input"]
+        forward, examples = self.forward, self.batches[0][self.input]
         examples = examples[torch.arange(batch, device=self.device) % len(examples)]
 
         def iterate():
@@ -580,7 +590,7 @@ class Worker:
 
     def profile(self):
         """The median time from each layer's start to the next one's, in eager evaluation."""
-        model, examples, starts, seconds = self.model, self.batches[0]["input"], [], {}
+        model, examples, starts, seconds = self.model, self.batches[0][self.input], [], {}
 
         def note(path, *_):
             self.synchronize()

@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
 use serde_json::json;
-use zoo_fetch::{Size, Source};
+use toml::Table;
+use zoo_codec::image::Preprocessing;
+use zoo_fetch::{Size, Source, Weights};
 use zoo_print::columns::{self, Cell};
+use zoo_tasks::{Pictures, Upstream};
 use zoo_train::{DidYouMean, nearest};
 
 use crate::cli::{SourceAction, WeightsArgs};
 use crate::error::Error;
 use crate::progress::print_json;
+use crate::saved::Opened;
 use crate::sources::{self, Command};
 use crate::{data, registry};
 
@@ -104,6 +108,41 @@ pub struct Fetched {
     pub file: PathBuf,
     /// What they are of.
     pub preset: String,
+    /// What their source says of them.
+    pub says: Option<Weights>,
+}
+
+impl Fetched {
+    /// Their model, and how its inputs are read, where nothing beside the weights says so: as their
+    /// source does.
+    ///
+    /// # Errors
+    /// A source that does not say what a model of its kind needs.
+    pub fn open(&self) -> Result<Opened, String> {
+        let (entry, preset) = registry::find(&self.preset)?;
+        let mut model = entry.configure(preset, &Table::new(), &Table::new())?;
+        let says = self.says.as_ref();
+        let preprocessing = says.and_then(|says| says.preprocessing.clone());
+        let pictures = preprocessing.map(|table| {
+            let preprocessing: Preprocessing = table
+                .try_into()
+                .map_err(|error| format!("weights.preprocessing: {error}"))?;
+            Pictures::new(preprocessing)
+        });
+        let classes = says.and_then(|says| zoo_hub::classes::names(says.classes.as_deref()?));
+        let codec = model.upstream(Upstream {
+            pictures: pictures.transpose()?,
+            classes: classes
+                .unwrap_or_default()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            ..Upstream::default()
+        })?;
+        codec.check()?;
+        model.fit("of the weights", &*codec)?;
+        Ok((model, codec))
+    }
 }
 
 /// The weights of that name, where `run` is no folder but the name of a source.
@@ -124,6 +163,7 @@ pub(crate) fn fetched(run: &Path) -> Result<Option<Fetched>, Error> {
         file: find_file(name, &directory)?,
         folder: source.folder(&directory.join(FOLDER)),
         preset: preset.to_owned(),
+        says: source.weights.clone(),
     }))
 }
 

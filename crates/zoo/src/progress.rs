@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use zoo_train::{Event, Metrics};
+use zoo_train::{Event, Metric, Metrics, Unit};
 
 use crate::bar::Bar;
 use crate::output;
@@ -21,6 +21,8 @@ pub enum Progress {
 pub struct Human {
     bar: Bar,
     total_steps: usize,
+    /// What the model is judged by.
+    metrics: Vec<Metric>,
     /// The step of the last line that was printed for want of a bar.
     printed: usize,
     /// When the data is mentioned next, while it is being read.
@@ -42,6 +44,7 @@ impl Progress {
         Self::Human(Human {
             bar: Bar::new("{wide_bar:.cyan} {pos}/{len} {msg} eta {eta}"),
             total_steps: 0,
+            metrics: Vec::new(),
             printed: 0,
             due: None,
         })
@@ -95,8 +98,10 @@ impl Human {
                 step,
                 total_steps,
                 parameters,
+                metrics,
                 ..
             } => {
+                self.metrics.clone_from(metrics);
                 self.total_steps = *total_steps;
                 self.printed = *step;
                 self.bar.set_length(*total_steps as u64);
@@ -148,7 +153,7 @@ impl Human {
                 let mark = if *best { ", best so far" } else { "" };
                 self.bar.say(&format!(
                     "step {step}: validation {}{mark}",
-                    describe(metrics)
+                    describe(metrics, &self.metrics)
                 ));
             }
             Event::Checkpoint { .. } => {}
@@ -164,13 +169,15 @@ impl Human {
     }
 }
 
-/// Metrics in a line: shares as percentages, the rest as numbers.
-pub fn describe(metrics: &Metrics) -> String {
+/// Metrics in a line, each in the unit that its definition states: shares as percentages. A name is
+/// that of a definition, with or without its split.
+pub fn describe(metrics: &Metrics, definitions: &[Metric]) -> String {
     let one = |(name, value): (&String, &f64)| {
         let short = name.rsplit('.').next().unwrap_or(name);
+        let unit = Metric::find(definitions, short).map(|metric| metric.unit);
         let name = name.replace(['.', '_'], " ");
-        match short {
-            "accuracy" | "exact_match" => format!("{name} {:.2} %", value * 100.0),
+        match unit {
+            Some(Unit::Share) => format!("{name} {:.2} %", value * 100.0),
             _ => format!("{name} {value:.4}"),
         }
     };
@@ -182,11 +189,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_metric_is_shown_in_the_unit_of_its_definition() {
+        let metrics = [("test.words", 0.5), ("test.hits", 0.5)];
+        let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into();
+        let hits = [Metric::higher("hits", Unit::Share)];
+        let line = describe(&metrics, &hits);
+        assert_eq!(line, "test hits 50.00 %, test words 0.5000");
+    }
+
+    #[test]
     fn a_run_has_about_twenty_lines_however_often_its_steps_are_logged() {
         let lines = |total_steps: usize, log_every: usize, from: usize| {
             let mut human = Human {
                 bar: Bar::hidden(),
                 total_steps,
+                metrics: Vec::new(),
                 printed: from,
                 due: None,
             };

@@ -37,6 +37,9 @@ pub const RECIPES: &[(&str, &str)] = &[
     recipe!("transformer", "gpt-sums"),
     recipe!("transformer", "gpt-shakespeare"),
     recipe!("transformer", "encoder-sst2"),
+    recipe!("transformer", "translate-numbers"),
+    recipe!("transformer", "transformer-multi30k"),
+    recipe!("transformer", "transformer-multi30k-gpu"),
 ];
 
 /// The changes of `--set KEY=VALUE`, where `weights` is short for `model.weights`: the key that

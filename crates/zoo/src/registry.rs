@@ -3,12 +3,13 @@
 //! A row joins a configuration, a module and its forward function, all plain items of a model
 //! crate; [`Entry`] hides their types, so that commands need not know them.
 
-mod decoder;
+mod decoding;
 mod model;
 pub mod published;
 mod ready;
 mod row;
 pub(crate) mod size;
+mod translator;
 
 use burn::tensor::{Int, Tensor};
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,6 +24,8 @@ use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
 use zoo_tasks::classify::{Embedded, Images, Sentences};
 use zoo_tasks::embed::Embed;
 use zoo_tasks::next_token::NextToken;
+use zoo_tasks::segment::Segment;
+use zoo_tasks::translate::Translate;
 use zoo_tasks::{PictureInput, TextInput};
 use zoo_train::{DidYouMean, brief, nearest};
 use zoo_transformer::bert::{self, Bert, BertConfig, hugging_face::HfBert};
@@ -33,8 +36,8 @@ use zoo_transformer::llama::{self, Llama, LlamaConfig, hugging_face::HfLlama, re
 use zoo_transformer::vit::{Vit, VitConfig};
 use zoo_weights::{Misfit, Origin};
 
-pub(crate) use decoder::check_sampling;
-use decoder::decoder;
+pub(crate) use decoding::check_sampling;
+pub use decoding::decoder;
 pub use model::{Model, Outcome, Training};
 pub use ready::Ready;
 pub use row::{Architecture, Entry, Hub, ToHub};
@@ -210,6 +213,26 @@ pub static MODELS: &[&dyn Entry] = &[
         library: |_| Some("torchvision"),
         ..Architecture::BARE
     },
+    &Architecture::<UNetConfig, UNet> {
+        name: "unet",
+        family: "cnn",
+        about: "U-Net, a class for each pixel (Ronneberger et al. 2015)",
+        presets: UNetConfig::presets,
+        tiny: UNetConfig::tiny,
+        validate: UNetConfig::validate,
+        init: UNetConfig::init,
+        task: |config| {
+            let input = PictureInput::AnySize {
+                channels: config.in_channels,
+                usual: 256,
+                least: config.least_side(),
+            };
+            Segment::room(UNet::forward, input, config.num_classes)
+        },
+        origin: |config| origin(config, UNetConfig::origin_name),
+        head: |_| named(&["outc."]),
+        ..Architecture::BARE
+    },
     &Architecture::<VitConfig, Vit> {
         name: "vit",
         family: "transformer",
@@ -351,6 +374,19 @@ pub static MODELS: &[&dyn Entry] = &[
             read: from_hub::<BertConfig, HfBert>,
             write: to_hub::<BertConfig, HfBert>,
         }),
+        ..Architecture::BARE
+    },
+    &Architecture::<EncoderDecoderConfig, EncoderDecoder> {
+        name: "encoder-decoder",
+        family: "transformer",
+        about: "the transformer of Vaswani et al. 2017, to translate",
+        presets: EncoderDecoderConfig::presets,
+        tiny: EncoderDecoderConfig::tiny,
+        validate: EncoderDecoderConfig::validate,
+        init: EncoderDecoderConfig::init,
+        task: |config| Translate::room(translator::FUNCTIONS, translator::input(config)),
+        origin: |config| origin(config, EncoderDecoderConfig::origin_name),
+        head: |_| named(&["embedding.", "target_embedding.", "output."]),
         ..Architecture::BARE
     },
 ];

@@ -222,7 +222,7 @@ pub fn say_finished(args: &TrainArgs, folder: &Path, record: &Record) -> Option<
     if args.json {
         print_json(&finish);
     } else {
-        println!("{}", describe(&result.metrics));
+        println!("{}", describe(&result.metrics, &record.metrics));
         println!("run folder: {}", folder.display());
     }
     if !args.quiet {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use zoo_codec::text::MOST_TOKENIZER_BYTES;
 use zoo_tasks::AnyCodec;
 use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run, brief_problem};
@@ -63,7 +63,7 @@ impl Config {
     /// # Errors
     /// An unknown key, a value that does not fit, or a codec that could not read an input.
     pub fn open(&self) -> Result<Opened, String> {
-        let model = registry::configure(&self.model, &toml::Table::new())?;
+        let mut model = registry::configure(&self.model, &toml::Table::new())?;
         let codec = model
             .codec(&self.codec)
             .map_err(|problem| format!("codec: {problem}"))?;
@@ -80,7 +80,7 @@ impl Config {
 /// not read an input.
 pub fn of_origin(folder: &Path, config: &str) -> Result<Opened, String> {
     let config = hub::parse(config)?;
-    let (model, codec) = hub::read(folder, &config)?;
+    let (mut model, codec) = hub::read(folder, &config)?;
     codec.check()?;
     model.fit("of the folder", &*codec)?;
     Ok((model, codec))
@@ -146,11 +146,9 @@ impl Saved {
         let folder = fetched.as_ref().map_or(run, |fetched| &fetched.folder);
         let path = folder.join(CONFIG_FILE);
         let text = match (read_config(folder), &fetched) {
-            (Ok(text), _) => text,
+            (Ok(text), _) => Some(text),
             // Weights alone: what they are of is known.
-            (Err(error), Some(fetched)) if error.kind() == ErrorKind::NotFound => {
-                json!({ "architecture": fetched.preset }).to_string()
-            }
+            (Err(error), Some(_)) if error.kind() == ErrorKind::NotFound => None,
             (Err(error), _) => {
                 return Err(Error::Request(format!(
                     "{}: {error}; RUN must be the folder of a finished run, such as \
@@ -161,15 +159,21 @@ impl Saved {
             }
         };
         let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
-        let ((mut model, codec), weights) = if hub::is_origins(&text).map_err(wrong)? {
-            let opened = of_origin(folder, &text).map_err(wrong)?;
-            (
-                opened,
-                fetched.map_or_else(|| run.to_owned(), |fetched| fetched.file),
-            )
-        } else {
-            let opened = Config::parse(&text).and_then(|config| config.open());
-            (opened.map_err(wrong)?, run.join(MODEL_FILE))
+        let ((mut model, codec), weights) = match (&text, &fetched) {
+            (Some(text), _) if hub::is_origins(text).map_err(wrong)? => {
+                let opened = of_origin(folder, text).map_err(wrong)?;
+                let file = fetched.as_ref().map(|fetched| fetched.file.clone());
+                (opened, file.unwrap_or_else(|| run.to_owned()))
+            }
+            (Some(text), _) => {
+                let opened = Config::parse(text).and_then(|config| config.open());
+                (opened.map_err(wrong)?, run.join(MODEL_FILE))
+            }
+            (None, Some(fetched)) => {
+                let wrong = |problem| Error::Request(format!("{}: {problem}", run.display()));
+                (fetched.open().map_err(wrong)?, fetched.file.clone())
+            }
+            (None, None) => return Err(wrong("is not there".into())),
         };
         if let (Some(record), false) = (resume::read_record(run), weights.exists()) {
             return Err(Error::Request(format!(

@@ -141,7 +141,7 @@ fn train_in(args: &TrainArgs, folder: Option<&Path>, is_last: bool) -> Result<bo
     sinks.event(&finish);
     sinks.say_lost();
     progress.event(&finish);
-    report(args, &prepared, &finish);
+    report(args, &prepared, &record.metrics, &finish);
     check(args, &prepared, &finish)?;
     Ok(true)
 }

@@ -397,7 +397,7 @@ fn a_wrong_request_is_refused_with_what_to_do_and_leaves_nothing() {
         ),
         (
             &["train", "gpt-sums", "--set", "data={name=\"glyphs\"}"],
-            &["takes text", "1x28x28"],
+            &["learns to continue text", "to classify images"],
         ),
         (
             &["train", "mlp-glyphs", "--set", "data={name=\"sums\"}"],

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use zoo::data::{self, Data};
-use zoo::{recipes, registry};
+use zoo::{fitting, recipes};
 use zoo_train::Change;
 
 mod common;
@@ -25,8 +25,8 @@ fn open(recipe: &str, directory: &Path, changes: &[&str]) -> Result<Data, String
         .map(|it| Change::parse(it).unwrap())
         .collect();
     let recipe = recipes::read(recipe, &changes).map_err(|error| error.to_string())?;
-    let input = registry::configure(&recipe.model, None).unwrap().input();
-    data::open(&recipe.data, directory, input).map_err(|error| error.to_string())
+    let fitted = fitting::fit(&recipe, directory).map_err(|error| error.to_string())?;
+    Ok(fitted.0)
 }
 
 fn sums(data: &Data) -> BTreeMap<String, String> {
@@ -552,8 +552,7 @@ fn runs_of_before_the_key_validate_on_what_their_seed_drew() {
     let valid = |seed: u64, split_seed: u64| {
         let mut recipe = recipes::read("lenet-glyphs", &[]).unwrap();
         data::keep_split(&mut recipe.data, seed, split_seed);
-        let input = registry::configure(&recipe.model, None).unwrap().input();
-        sums(&data::open(&recipe.data, folder.path(), input).unwrap())["valid"].clone()
+        sums(&fitting::fit(&recipe, folder.path()).unwrap().0)["valid"].clone()
     };
     assert_ne!(valid(7, 7), valid(7, 1));
     assert_eq!(valid(7, 1), valid(1, 9), "the usual seed needs no key");

@@ -21,9 +21,11 @@ use zoo_compare::report::{
     Column, FailureKind, Outcome, Pace, Reference, Subject as Row, Verdict, Work,
 };
 use zoo_compare::spec::{Dtype, Reply, Spec, SpecTask};
-use zoo_compare::worker::{Input, Subject, serve, to_stdout, write_batches};
+use zoo_compare::worker::{Subject, serve, to_stdout, write_batches};
+use zoo_tasks::classify::Images;
+use zoo_tasks::{LossOptions, PictureInput};
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Classify, OptimizerConfig, TaskConfig};
+use zoo_train::{Batch, OptimizerConfig};
 use zoo_weights::Origin;
 
 const SIDE: usize = 4;
@@ -165,26 +167,20 @@ fn worker() {
         driver: None,
     });
     let forward = forward_of(fault);
-    let run = move |net: &Net, input: Input| {
-        let Input::Images(images) = input else {
-            panic!("images only")
-        };
-        let logits = forward(net, images);
-        let shape = logits.dims().to_vec();
-        (logits.flatten(0, 1), shape)
-    };
+    let input = PictureInput::Exactly([1, SIDE, SIDE]);
+    let room = Images::room(forward, input, CLASSES);
+    let run = |net: &Net, batch: Batch, device: &Device| room.output(net, batch, device);
     let mut model = Net::new(&device);
     zoo_weights::load(&mut model, &folder.join(&spec.weights), &Origin::default()).unwrap();
     let subject = Subject {
         model,
         device: device.clone(),
         on_cpu: true,
-        task: &Classify::new(forward, TaskConfig::default()),
+        task: &*room,
+        inputs: room.inputs(),
         forward: &run,
-        layers: &|net: &Net, input, device| {
-            zoo::layer_outputs(net.valid(), device, |net, device| {
-                run(net, Input::new(input, device))
-            })
+        layers: &|net: &Net, batch, device| {
+            zoo::layer_outputs(net.valid(), device, |net, device| run(net, batch, device))
         },
         decode: None,
         converge: None,
@@ -237,14 +233,12 @@ fn prepared(folder: &Path) -> Prepared {
                 .map(|_| stream.below(2000) as f32 / 1000.0 - 1.0)
                 .collect();
             let labels: Vec<i64> = (0..BATCH).map(|_| stream.below(CLASSES) as i64).collect();
-            Batch {
-                input: TensorData::new(pixels, [BATCH, 1, SIDE, SIDE]),
-                target: TensorData::new(labels, [BATCH]),
-                scored: None,
-            }
+            Batch::new(BATCH)
+                .with("images", TensorData::new(pixels, [BATCH, 1, SIDE, SIDE]))
+                .with("targets", TensorData::new(labels, [BATCH]))
         })
         .collect();
-    write_batches(&folder.join("batches.safetensors"), &batches).unwrap();
+    let shapes = write_batches(&folder.join("batches.safetensors"), &batches).unwrap();
     Prepared {
         subject: Row {
             name: "net".into(),
@@ -265,15 +259,15 @@ fn prepared(folder: &Path) -> Prepared {
             subject: "net".into(),
             model: serde_json::Value::Null,
             task: SpecTask {
-                kind: "classify".into(),
-                config: TaskConfig::default(),
+                name: "classify images".into(),
+                options: LossOptions::default().table(),
             },
             optimizer: OptimizerConfig::default(),
             clip_norm: None,
             rates: vec![0.05; STEPS],
             weights: "weights.safetensors".into(),
             batches: "batches.safetensors".into(),
-            num_batches: BATCHES,
+            shapes,
             dtype: Dtype::F32,
             threads: None,
             device: String::new(),

@@ -124,7 +124,7 @@ fn a_model_that_computes_something_else_is_found_out() {
             table.insert(key.into(), value).is_some(),
             "{stem} has {key}"
         );
-        let model = registry::configure(&table, None).unwrap();
+        let model = registry::configure(&table, &toml::Table::new()).unwrap();
         model.against(&golden, &device, true).unwrap()
     };
     // Tanh for ReLU, the exact GELU for its approximation, one head for two.

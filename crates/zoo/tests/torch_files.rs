@@ -155,7 +155,7 @@ fn checkpoints() -> Tensors {
 }
 
 fn configured(model: Value) -> Box<dyn Model> {
-    registry::configure(&toml::Table::try_from(model).unwrap(), None).unwrap()
+    registry::configure(&toml::Table::try_from(model).unwrap(), &toml::Table::new()).unwrap()
 }
 
 fn gpt(bias: bool, heads: usize) -> Box<dyn Model> {
@@ -178,7 +178,7 @@ fn distance(model: &dyn Model, path: &Path, there: &Tensors, name: &str) -> f64 
     let device = devices::open("flex").unwrap().device;
     let ready = model.load(path, &device);
     let ready = ready.unwrap_or_else(|error| panic!("{error}"));
-    let logits = ready.output(there.get("input").unwrap());
+    let logits = ready.output(model.batch_of(vec![("input".into(), there.get("input").unwrap())]));
     let expected = there.get(&format!("{name}.output")).unwrap();
     assert_eq!(logits.shape(), expected.shape());
     let pairs = logits.iter::<f64>().zip(expected.iter::<f64>());

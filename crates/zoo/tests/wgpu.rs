@@ -250,11 +250,13 @@ fn eight_bit_weights_compute_as_on_flex() {
         // `fresh` draws on the host: the same weights on both.
         let output = |backend: &str, quantized: bool| -> Vec<f64> {
             let device = devices::open(backend).unwrap().device;
-            let mut ready = entry.tiny().fresh(1, &device).unwrap();
+            let model = entry.tiny();
+            let mut ready = model.fresh(1, &device).unwrap();
             if quantized {
                 ready = ready.quantized().unwrap();
             }
-            ready.output(input.clone()).iter::<f64>().collect()
+            let batch = model.batch_of(vec![("input".into(), input.clone())]);
+            ready.output(batch).iter::<f64>().collect()
         };
         let [here, there] = ["flex", "wgpu"].map(|backend| output(backend, true));
         let distance = |a: &[f64], b: &[f64]| {

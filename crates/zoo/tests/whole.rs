@@ -353,7 +353,7 @@ fn hub_folder(root: &Path, name: &str, tokenizer: &str, changes: &[(&str, i64)])
     for (key, value) in changes {
         table.insert((*key).to_owned(), (*value).into());
     }
-    let model = registry::configure(&table, None).unwrap();
+    let model = registry::configure(&table, &toml::Table::new()).unwrap();
     let config = model.to_hub().unwrap().unwrap();
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();

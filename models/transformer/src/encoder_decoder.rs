@@ -259,22 +259,6 @@ impl EncoderDecoder {
         self.logits(self.decode(target, &memory, None, |_| ()), b)
     }
 
-    /// [`forward`](Self::forward) for callers that know one tensor of tokens: the first half of
-    /// `tokens [b, 2n]` is the source, the second the target -> `logits [b, n, vocab]`.
-    ///
-    /// # Panics
-    /// If the number of positions is odd, or `n` exceeds `max_length`.
-    pub fn forward_joined(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let [_, both] = tokens.dims();
-        assert!(
-            both.is_multiple_of(2),
-            "a source and a target of one length side by side, got {both} positions"
-        );
-        let [source, target] =
-            [0, 1].map(|half| tokens.clone().narrow(1, half * both / 2, both / 2));
-        self.forward(source, target)
-    }
-
     /// Reads `source [b, s]` once, for any number of calls of
     /// [`forward_cached`](Self::forward_cached).
     ///

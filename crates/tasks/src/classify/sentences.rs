@@ -22,7 +22,7 @@ use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, Upstream, flat};
 use crate::sentences::{
-    PAD_TO_MULTIPLE, TextInput, check_no_file, ids, joined, pad, row, unpadded,
+    PAD_TO_MULTIPLE, SAME_SUMS, TextInput, check_no_file, furthest, ids, joined, pad, row, unpadded,
 };
 
 // b batch, t time, c channels, k classes
@@ -56,7 +56,10 @@ impl Codec for SentenceClasses {
         // A tokenizer is read with the model, against which its ids are held.
         match &self.text {
             Text::Words { .. } => self.text.open().map(drop),
-            _ => Ok(()),
+            Text::Tokenizer { .. } => Ok(()),
+            Text::Chars { .. } => Err(
+                "codec.kind = \"chars\": sentences are classified by words or a tokenizer".into(),
+            ),
         }
     }
 
@@ -369,27 +372,28 @@ pub(crate) fn padding_changes_nothing<M: 'static>(
     forward: fn(&M, Tensor<2, Int>) -> Tensor<2>,
     pad_token: Option<u32>,
 ) -> Promise<M> {
-    /// As PyTorch's masks: the sums are of the same terms, in another order.
-    const BOUND: f64 = 1e-4;
     let holds = move |model: &M, batch: &Batch, device: &Device| {
         let Some(pad_token) = pad_token else {
             return Ok(());
         };
-        let tokens = batch.rows(1).take("tokens");
-        let short = ids(&tokens);
-        let short = &short[..short.len().div_ceil(2)];
+        let tokens = ids(&batch.rows(1).take("tokens"));
+        let sentence = &tokens[..tokens.len().saturating_sub(2).max(1)];
         let output = |row: TensorData| -> Vec<f64> {
             let logits = forward(model, Tensor::from_data(row, device));
             logits.into_data().iter::<f64>().collect()
         };
-        let alone = output(row(short));
-        let padded = output(pad(std::iter::once(short), tokens.shape()[1], pad_token));
-        let pairs = alone.iter().zip(&padded);
-        let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        match most <= BOUND {
-            true => Ok(()),
-            false => Err(format!("padding moves an output by {most}")),
+        let alone = output(row(sentence));
+        for t in sentence.len() + 1..=tokens.len() {
+            let padded = output(pad(std::iter::once(sentence), t, pad_token));
+            let most = furthest(&alone, &padded);
+            if most > SAME_SUMS {
+                let pads = t - sentence.len();
+                return Err(format!(
+                    "{pads} padded positions moved the output by {most:e}"
+                ));
+            }
         }
+        Ok(())
     };
     Promise {
         about: "padding changes nothing",

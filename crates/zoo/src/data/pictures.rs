@@ -70,6 +70,16 @@ impl Default for ImageOptions {
     }
 }
 
+impl ImageOptions {
+    fn augment(&self) -> Augment {
+        Augment {
+            crop_padding: self.crop_padding,
+            horizontal_flip: self.horizontal_flip,
+            cutout: self.cutout,
+        }
+    }
+}
+
 /// Opens a set of images.
 pub(super) fn open(
     set: &SetInfo,
@@ -78,7 +88,8 @@ pub(super) fn open(
     asked: Asked<'_>,
 ) -> Result<Data, Error> {
     let mut options: ImageOptions = options(table, set.name)?;
-    if let Some(kept) = asked.whole::<ImageClasses>() {
+    let kept = asked.whole::<ImageClasses>();
+    if let Some(kept) = kept {
         // The classes go by the names of the run, in its order, whatever the folder holds today.
         options.classes.clone_from(&kept.classes);
     }
@@ -109,7 +120,22 @@ pub(super) fn open(
             }
         }
     };
+    if let Some(kept) = kept {
+        check_trained(&options.name, &kept.classes, opened.train.classes())?;
+    }
     assemble(options, folder, opened)
+}
+
+/// Whether the data has the classes that a model was trained on.
+fn check_trained(set: &str, trained: &[String], known: &[String]) -> Result<(), Error> {
+    match trained.iter().find(|class| !known.contains(class)) {
+        None => Ok(()),
+        Some(class) => Err(Error::Request(format!(
+            "data set {set} has no class {class:?}, which the model was trained on; it has: {}; bring back \
+             the data of then",
+            known.join(", ")
+        ))),
+    }
 }
 
 /// Divides the images into splits, and says how they become batches.
@@ -119,7 +145,7 @@ fn assemble(
     opened: ImageFolder,
 ) -> Result<Data, Error> {
     let shape = opened.train.shape();
-    let (mean, std) = normalisation(&options, shape)?;
+    let (mean, std) = normalisation(&options.name, [&options.mean, &options.std], shape)?;
     let pictures = Pictures {
         shape,
         mean,
@@ -127,7 +153,7 @@ fn assemble(
         preprocessing: None,
     };
     let preprocessing = pictures.preprocessing();
-    check_augmentation(&options, shape)?;
+    check_augmentation(&options.augment(), shape)?;
     split::check_validation(options.validation, opened.valid.is_some())?;
     let (has_valid, has_test) = (opened.valid.is_some(), opened.test.is_some());
     let fraction = split::test_fraction(options.test_fraction, has_valid, has_test)?;
@@ -166,11 +192,7 @@ fn assemble(
             examples,
             classes: chosen.clone(),
             preprocessing: preprocessing.clone(),
-            augment: Augment {
-                crop_padding: options.crop_padding,
-                horizontal_flip: options.horizontal_flip,
-                cutout: options.cutout,
-            },
+            augment: options.augment(),
             folder: folder.clone(),
         })
     };
@@ -194,50 +216,51 @@ fn assemble(
 }
 
 /// Mean and standard deviation for each channel.
-fn normalisation(options: &ImageOptions, shape: [usize; 3]) -> Result<(Vec<f32>, Vec<f32>), Error> {
+pub(super) fn normalisation(
+    set: &str,
+    [mean, std]: [&[f32]; 2],
+    shape: [usize; 3],
+) -> Result<(Vec<f32>, Vec<f32>), Error> {
     let by_channel = |key: &str, values: &[f32]| match values.len() {
         1 => Ok(vec![values[0]; shape[0]]),
         count if count == shape[0] => Ok(values.to_vec()),
         count => Err(Error::Request(format!(
-            "data.{key} has {count} numbers, images of {} have {} channels",
-            options.name, shape[0]
+            "data.{key} has {count} numbers, images of {set} have {} channels",
+            shape[0]
         ))),
     };
     let refuse = |key: &str, values: &[f32], expected: &str| {
         Error::Request(format!("data.{key} = {values:?}: must hold {expected}"))
     };
-    if options.mean.iter().any(|mean| !mean.is_finite()) {
-        return Err(refuse("mean", &options.mean, "finite numbers"));
+    if mean.iter().any(|mean| !mean.is_finite()) {
+        return Err(refuse("mean", mean, "finite numbers"));
     }
     // So small that dividing by it is infinite is as good as 0.
     let divides = |std: &f32| *std > 0.0 && std.is_finite() && (1.0 / (255.0 * std)).is_finite();
-    if !options.std.iter().all(divides) {
-        return Err(refuse("std", &options.std, "finite numbers above 0"));
+    if !std.iter().all(divides) {
+        return Err(refuse("std", std, "finite numbers above 0"));
     }
-    let (mean, std) = (
-        by_channel("mean", &options.mean)?,
-        by_channel("std", &options.std)?,
-    );
+    let (mean, std) = (by_channel("mean", mean)?, by_channel("std", std)?);
     if let Some(at) = (0..mean.len()).find(|at| !(mean[*at] / std[*at]).is_finite()) {
         let problem = format!("finite numbers when divided by data.std, {}", std[at]);
-        return Err(refuse("mean", &options.mean, &problem));
+        return Err(refuse("mean", &mean, &problem));
     }
     Ok((mean, std))
 }
 
 /// What would leave nothing of an image.
-fn check_augmentation(options: &ImageOptions, [_, h, w]: [usize; 3]) -> Result<(), Error> {
+pub(super) fn check_augmentation(augment: &Augment, [_, h, w]: [usize; 3]) -> Result<(), Error> {
     let side = h.min(w);
     let refuse = |key: &str, value: usize, expected: &str| {
         Err(Error::Request(format!(
             "data.{key} = {value}: must be {expected} {side}, the shorter side of the {h}x{w} images"
         )))
     };
-    if options.crop_padding >= side && options.crop_padding > 0 {
-        return refuse("crop_padding", options.crop_padding, "below");
+    if augment.crop_padding >= side && augment.crop_padding > 0 {
+        return refuse("crop_padding", augment.crop_padding, "below");
     }
-    if options.cutout > side {
-        return refuse("cutout", options.cutout, "at most");
+    if augment.cutout > side {
+        return refuse("cutout", augment.cutout, "at most");
     }
     Ok(())
 }

@@ -111,14 +111,8 @@ pub(super) fn open(
             meaning: meaning.clone(),
         })
     };
-    let codec = Continuation {
-        text,
-        max_length: Some(context),
-        stop: kept
-            .map(|kept| kept.stop)
-            .filter(|stop| !stop.is_empty())
-            .map(Stop::Tokens),
-    };
+    let stop = kept.map(|kept| kept.stop).filter(|stop| !stop.is_empty());
+    let codec = Continuation::new(text, Some(context), stop.map(Stop::Tokens));
     Ok(Data {
         set: options.name,
         codec: Arc::new(codec),

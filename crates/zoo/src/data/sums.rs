@@ -56,13 +56,13 @@ pub(super) fn open(options: SumOptions) -> Result<Data, Error> {
     };
     Ok(Data {
         set: options.name.clone(),
-        codec: Arc::new(Continuation {
-            text: Text::Chars {
+        codec: Arc::new(Continuation::new(
+            Text::Chars {
                 chars: vocabulary.chars(),
             },
-            max_length: Some(train.sequence_length() - 1),
-            stop: None,
-        }),
+            Some(train.sequence_length() - 1),
+            None,
+        )),
         valid: held.map(|held| source(&train, held)),
         train: source(&train, kept),
         test: Some(source(&test, all(&test))),

@@ -49,11 +49,11 @@ pub trait Model {
     /// # Errors
     /// What is wrong with it, by key.
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String>;
-    /// Whether it can learn from a data set that is read so.
+    /// Whether it can learn from a data set that is read so; its metrics are of that from then on.
     ///
     /// # Errors
     /// What the model takes, what the data gives, and which key to change.
-    fn fit(&self, set: &str, codec: &dyn AnyCodec) -> Result<(), String>;
+    fn fit(&mut self, set: &str, codec: &dyn AnyCodec) -> Result<(), String>;
     /// The most tokens that it sees at once, where it is one of texts.
     fn longest(&self) -> Option<usize>;
     /// Outputs for one answer: classes, the size of the vocabulary, the width of a vector.
@@ -223,8 +223,11 @@ impl<C: Serialize, M: Module + 'static> Model for Configured<C, M> {
         self.room.codec(kept)
     }
 
-    fn fit(&self, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
-        self.room.fit(self.row.name, set, codec)
+    fn fit(&mut self, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
+        self.room.fit(self.row.name, set, codec)?;
+        let room = Arc::get_mut(&mut self.room).ok_or("the task is in use")?;
+        room.set_codec(codec);
+        Ok(())
     }
 
     fn longest(&self) -> Option<usize> {

@@ -1,11 +1,18 @@
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::*;
 
-fn parse(codec: &str) -> Result<Config, String> {
-    Config::parse(&format!(
-        r#"{{"model": {{"name": "mlp"}}, "codec": {codec}}}"#
-    ))
+/// A codec, read by the task of a model that has such.
+fn parse(codec: &str) -> Result<(), String> {
+    let name = match codec {
+        codec if codec.contains("images") => "mlp",
+        codec if codec.contains("words") => "encoder",
+        _ => "gpt",
+    };
+    let config = format!(r#"{{"model": {{"name": "{name}"}}, "codec": {codec}}}"#);
+    let config = Config::parse(&config)?;
+    let model = registry::configure(&config.model, &toml::Table::new())?;
+    model.codec(&config.codec)?.check()
 }
 
 #[test]
@@ -43,7 +50,7 @@ fn what_an_origin_claims_is_refused_before_anything_is_set_aside() {
         let mut config = json!({ "architecture": "resnet18", "num_classes": 2,
             "input_size": [3, 32, 32], "mean": [0.5, 0.5, 0.5] });
         config[key] = value;
-        Config::of_origin(Path::new("."), &config.to_string())
+        of_origin(Path::new("."), &config.to_string())
     };
     open("num_classes", json!(3)).unwrap();
     for (key, value) in [
@@ -63,21 +70,22 @@ fn a_codec_of_other_inputs_than_the_models_is_refused() {
         let codec = format!(
             r#"{{"kind": "images", "shape": {shape}, "mean": [0], "std": [1], "classes": {classes}}}"#
         );
-        parse(&codec).unwrap().configure().map(|_| ())
+        let config = format!(r#"{{"model": {{"name": "mlp"}}, "codec": {codec}}}"#);
+        Config::parse(&config).unwrap().open().map(|_| ())
     };
     let digits = r#"["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]"#;
     images("[1, 28, 28]", digits).unwrap();
     let error = images("[1, 28, 27]", digits).unwrap_err();
     assert!(error.contains("takes 784 values"), "{error}");
-    let error = images("[1, 28, 28]", r#"["0"]"#).unwrap_err();
+    let error = images("[1, 28, 28]", r#"["0", "1"]"#).unwrap_err();
     assert!(error.contains("has 10 outputs"), "{error}");
 
     let words = |max_length: usize, vocabulary: usize| {
         let config = format!(
-            r#"{{"model": {{"name": "encoder", "vocab_size": {vocabulary}, "num_classes": 1, "max_length": 8}},
-            "codec": {{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": {max_length}, "classes": ["a"]}}}}"#
+            r#"{{"model": {{"name": "encoder", "vocab_size": {vocabulary}, "num_classes": 2, "max_length": 8}},
+            "codec": {{"kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": {max_length}, "classes": ["a", "b"]}}}}"#
         );
-        Config::parse(&config).unwrap().configure().map(|_| ())
+        Config::parse(&config).unwrap().open().map(|_| ())
     };
     words(8, 3).unwrap();
     let error = words(9, 3).unwrap_err();
@@ -94,7 +102,7 @@ const TOKENIZER: &str = r#"{"version": "1.0", "truncation": null, "padding": nul
 /// A configuration of a model and a codec, opened.
 fn open(model: &Json, codec: &Json) -> Result<(), String> {
     let config = json!({ "model": model, "codec": codec }).to_string();
-    Config::parse(&config)?.configure().map(|_| ())
+    Config::parse(&config)?.open().map(|_| ())
 }
 
 #[test]
@@ -131,17 +139,17 @@ fn a_tokenizer_of_other_tokens_than_the_models_is_refused() {
         (
             with(&gpt, "vocab_size", json!(2)),
             tokenizer.clone(),
-            "ids up to 2",
+            "knows 2 tokens, but data set of the codec has 3",
         ),
         (
             gpt.clone(),
             with(&tokenizer, "tokenizer", json!(larger)),
-            "ids up to 3",
+            "has 4",
         ),
         (
             gpt.clone(),
             with(&tokenizer, "tokenizer", json!(added)),
-            "ids up to 3",
+            "has 4",
         ),
         (
             gpt.clone(),
@@ -151,7 +159,7 @@ fn a_tokenizer_of_other_tokens_than_the_models_is_refused() {
         (
             gpt.clone(),
             with(&tokenizer, "max_length", json!(9)),
-            "codec.max_length = 9",
+            "sequences of 9",
         ),
         (
             gpt.clone(),
@@ -171,9 +179,13 @@ fn a_tokenizer_of_other_tokens_than_the_models_is_refused() {
         (
             bert.clone(),
             tokenizer.clone(),
-            "0 names; the model has 2 classes",
+            "has 2 outputs, but data set of the codec has 0 classes",
         ),
-        (embedding, classifier.clone(), "2 names; the model has 0"),
+        (
+            embedding,
+            classifier.clone(),
+            "2 names; a vector has no classes",
+        ),
         (
             with(&bert, "pad_token", json!(1)),
             classifier.clone(),
@@ -187,7 +199,7 @@ fn a_tokenizer_of_other_tokens_than_the_models_is_refused() {
         (
             json!({ "name": "lenet" }),
             tokenizer,
-            "a tokenizer, which model.name = \"lenet\"",
+            "unknown variant `tokenizer`",
         ),
     ] {
         let error = open(&model, &codec).unwrap_err();
@@ -244,10 +256,10 @@ fn a_configuration_of_millions_is_refused_with_the_number() {
         "classes": digits });
     let widths = vec![784; 1_000_000];
     let error = open(&json!({ "name": "mlp", "widths": widths }), &images).unwrap_err();
-    assert!(error.contains("found 1000000"), "{error}");
+    assert!(error.contains("got 1000000"), "{error}");
     let words = json!({ "kind": "words", "words": "<pad>\n<unk>\nthe\n", "max_length": 8,
-        "classes": ["a"] });
-    let mut encoder = json!({ "name": "encoder", "vocab_size": 3, "num_classes": 1 });
+        "classes": ["a", "b"] });
+    let mut encoder = json!({ "name": "encoder", "vocab_size": 3, "num_classes": 2 });
     encoder["num_layers"] = json!(1_000_000);
     let error = open(&encoder, &words).unwrap_err();
     assert!(error.contains("got 1000000"), "{error}");
@@ -271,9 +283,9 @@ fn a_configuration_of_millions_is_refused_with_the_number() {
 fn an_origin_has_names_for_its_classes_or_not_too_many() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), TOKENIZER).unwrap();
-    let read = |config: Json| {
-        let config = Config::of_origin(folder.path(), &config.to_string())?;
-        config.configure().map(|_| config.codec.classes().len())
+    let read = |config: Json| -> Result<usize, String> {
+        let (_, codec) = of_origin(folder.path(), &config.to_string())?;
+        Ok(codec.classes().len())
     };
     let bert = |key: &str, value: Json| {
         let mut config = json!({ "model_type": "bert", "vocab_size": 3, "hidden_size": 4,
@@ -287,7 +299,7 @@ fn an_origin_has_names_for_its_classes_or_not_too_many() {
     for (config, part) in [
         (timm(1 << 17), "classes"),
         (bert("num_labels", json!(1_u64 << 40)), "num_classes"),
-        (bert("eos_token_id", json!(3)), "ends with token 3"),
+        (bert("eos_token_id", json!(3)), "no such token"),
         (
             bert("eos_token_id", json!("x".repeat(1000))),
             "eos_token_id",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use zoo_train::{Event, Metrics};
+use zoo_train::{Event, Metric, Metrics};
 
 use super::prepare::{Prepared, changes};
 use crate::cli::TrainArgs;
@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::progress::describe;
 use crate::runs::REPORT_FILE;
 
-/// The result, for people.
-pub(super) fn report(args: &TrainArgs, prepared: &Prepared, finish: &Event) {
+/// The result, for people, of the metrics that are `defined` so.
+pub(super) fn report(args: &TrainArgs, prepared: &Prepared, defined: &[Metric], finish: &Event) {
     let Event::Finish {
         run,
         metrics,
@@ -31,7 +31,7 @@ pub(super) fn report(args: &TrainArgs, prepared: &Prepared, finish: &Event) {
     } else {
         ""
     };
-    println!("{}", describe(metrics));
+    println!("{}", describe(metrics, defined));
     println!("{steps} steps{early} in {wall_seconds:.1} s, {samples_per_second:.0} samples/s");
     // The claim is about the recipe as it is.
     if args.check || changes(args).is_ok_and(|changes| changes.is_empty()) {

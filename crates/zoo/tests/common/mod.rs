@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
-use zoo::registry::{Job, Model, configure};
-use zoo::{data, devices, recipes};
+use toml::Table;
+use zoo::registry::{Model, Training, configure};
+use zoo::{devices, fitting, recipes};
 use zoo_train::{Change, Event, Helpers};
 use zoo_weights::golden::Golden;
 
@@ -46,7 +47,7 @@ pub fn golden_files() -> Vec<PathBuf> {
 /// The model that golden numbers are of.
 pub fn golden_model(golden: &Golden) -> Box<dyn Model> {
     let json: serde_json::Value = serde_json::from_str(golden.model()).unwrap();
-    configure(&toml::Table::try_from(json).unwrap(), None).unwrap()
+    configure(&Table::try_from(json).unwrap(), &Table::new()).unwrap()
 }
 
 /// The loss of every step of a recipe on a backend. Initial weights and batches depend on the seed
@@ -71,11 +72,9 @@ pub fn losses(
     all.push(Change::new("train.log_every_steps", 1));
     let recipe = recipes::read(recipe, &all).unwrap();
     let device = devices::open(backend).unwrap().device;
-    let input = configure(&recipe.model, None).unwrap().input();
-    let data = data::open(&recipe.data, directory, input).unwrap();
-    let model = configure(&recipe.model, Some(&data.facts)).unwrap();
+    let (data, model) = fitting::fit(&recipe, directory).unwrap();
     let mut losses = Vec::new();
-    let job = Job {
+    let training = Training {
         recipe: &recipe,
         train: data.train,
         valid: None,
@@ -91,7 +90,8 @@ pub fn losses(
             }
         },
     };
-    model.train(job).unwrap_or_else(|error| panic!("{error}"));
+    let trained = model.train(training);
+    trained.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(losses.len(), steps);
     losses
 }

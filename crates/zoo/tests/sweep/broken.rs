@@ -4,11 +4,12 @@ use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
-use toml::Table;
-use zoo::registry::{Forward, Input, Row};
-use zoo_transformer::generate::{Cache, CachedDecoder, ContextFull, Decoder};
+use zoo::registry::{Architecture, decoder};
+use zoo_tasks::classify::{self, Embedded};
+use zoo_tasks::next_token::NextToken;
+use zoo_tasks::{PictureInput, Room, TextInput};
+use zoo_transformer::generate::{Cache, CachedDecoder, ContextFull};
 use zoo_transformer::gpt::GptConfig;
-use zoo_weights::Origin;
 
 const CLASSES: usize = 4;
 const VOCABULARY: usize = 11;
@@ -148,54 +149,55 @@ const fn images(
     about: &'static str,
     fault: fn() -> Config,
     presets: fn() -> Vec<(&'static str, Config)>,
-) -> Row<Config, Images> {
-    Row {
+) -> Architecture<Config, Images> {
+    Architecture {
         name: "broken",
         family: "broken",
         about,
         presets,
         tiny: fault,
-        validate: |_| Ok(()),
         init: Images::new,
-        forward: Forward::Images(Images::forward),
-        input: |_| Input::Image([1, 6, 6]),
-        from_data: |_| Table::new(),
-        outputs: |_| CLASSES,
-        embedded: None,
-        origin: |_| Origin::default(),
-        head: |_| Vec::new(),
-        library: |_| None,
-        hub: None,
+        task: |_| {
+            let input = PictureInput::Exactly([1, 6, 6]);
+            classify::Images::room(Images::forward, input, CLASSES)
+        },
+        ..Architecture::BARE
     }
 }
 
 const fn tokens(
     about: &'static str,
     fault: fn() -> Config,
-    forward: Forward<Tokens>,
-) -> Row<Config, Tokens> {
-    Row {
+    task: fn(&Config) -> Box<dyn Room<Tokens>>,
+) -> Architecture<Config, Tokens> {
+    Architecture {
         name: "broken",
         family: "broken",
         about,
-        presets: Vec::new,
         tiny: fault,
-        validate: |_| Ok(()),
         init: Tokens::new,
-        forward,
-        input: |_| Input::Tokens { longest: LENGTH },
-        from_data: |_| Table::new(),
-        outputs: |_| VOCABULARY,
-        embedded: None,
-        origin: |_| Origin::default(),
-        head: |_| Vec::new(),
-        library: |_| None,
-        hub: None,
+        task,
+        ..Architecture::BARE
     }
 }
 
-const DECODER: Forward<Tokens> =
-    Forward::Decoder(Tokens::forward, |model, device| Decoder::new(model, device));
+const INPUT: TextInput = TextInput {
+    longest: LENGTH,
+    vocab_size: VOCABULARY,
+    pad: Some(0),
+};
+
+fn continues(_: &Config) -> Box<dyn Room<Tokens>> {
+    NextToken::room(Tokens::forward, decoder::<Tokens>, None, INPUT)
+}
+
+fn classifies(_: &Config) -> Box<dyn Room<Tokens>> {
+    let embedded = Embedded {
+        embed: |model: &Tokens, tokens| model.embedding.forward(tokens),
+        logits: |model, x, _| model.fc.forward(x.mean_dim(1).squeeze_dim(1)),
+    };
+    classify::Sentences::room(Tokens::classify, embedded, INPUT, VOCABULARY)
+}
 
 macro_rules! broken {
     ($kind:ident, $about:literal, $fault:ident, $last:expr) => {
@@ -209,26 +211,28 @@ macro_rules! broken {
     };
 }
 
-pub static SHAPE: Row<Config, Images> = broken!(images, "a class too few", Shape, Vec::new);
-pub static INFINITE: Row<Config, Images> = broken!(
+pub static SHAPE: Architecture<Config, Images> =
+    broken!(images, "a class too few", Shape, Vec::new);
+pub static INFINITE: Architecture<Config, Images> = broken!(
     images,
     "a division by the deviation of a black image",
     Infinite,
     Vec::new
 );
-pub static IDLE: Row<Config, Images> = broken!(images, "a layer that nothing uses", Idle, Vec::new);
-pub static DETACHED: Row<Config, Images> =
+pub static IDLE: Architecture<Config, Images> =
+    broken!(images, "a layer that nothing uses", Idle, Vec::new);
+pub static DETACHED: Architecture<Config, Images> =
     broken!(images, "logits cut off from the graph", Detached, Vec::new);
-pub static BATCH_MEAN: Row<Config, Images> = broken!(
+pub static BATCH_MEAN: Architecture<Config, Images> = broken!(
     images,
     "the mean of the batch in every example",
     BatchMean,
     Vec::new
 );
-pub static UNSAVED: Row<Config, Images> =
+pub static UNSAVED: Architecture<Config, Images> =
     broken!(images, "a bias outside of the module", Unsaved, Vec::new);
 /// Its presets bear the names of published models.
-pub static PARAMETERS: Row<Config, Images> =
+pub static PARAMETERS: Architecture<Config, Images> =
     broken!(images, "another number of parameters", Parameters, || vec![
         (
             "resnet18",
@@ -237,7 +241,7 @@ pub static PARAMETERS: Row<Config, Images> =
             }
         )
     ]);
-pub static MULTIPLY_ADDS: Row<Config, Images> = broken!(
+pub static MULTIPLY_ADDS: Architecture<Config, Images> = broken!(
     images,
     "LeNet's parameters with fewer multiply-adds",
     MultiplyAdds,
@@ -248,12 +252,9 @@ pub static MULTIPLY_ADDS: Row<Config, Images> = broken!(
         }
     )]
 );
-pub static FUTURE: Row<Config, Tokens> =
-    broken!(tokens, "a decoder that sees the future", Future, DECODER);
-pub static CACHE: Row<Config, Tokens> = broken!(tokens, "a cache that forgets", Cache, DECODER);
-pub static PADDING: Row<Config, Tokens> = broken!(
-    tokens,
-    "padding that counts",
-    Padding,
-    Forward::Sentences(Tokens::classify)
-);
+pub static FUTURE: Architecture<Config, Tokens> =
+    broken!(tokens, "a decoder that sees the future", Future, continues);
+pub static CACHE: Architecture<Config, Tokens> =
+    broken!(tokens, "a cache that forgets", Cache, continues);
+pub static PADDING: Architecture<Config, Tokens> =
+    broken!(tokens, "padding that counts", Padding, classifies);

@@ -51,18 +51,11 @@ fn examples_of_a_batch_do_not_see_each_other() {
 }
 
 #[test]
-fn decoders_do_not_see_the_future() {
-    sweep(checks::causal, &[&broken::FUTURE]);
-}
-
-#[test]
-fn padding_changes_nothing() {
-    sweep(checks::padding, &[&broken::PADDING]);
-}
-
-#[test]
-fn decoding_through_the_cache_equals_the_full_pass() {
-    sweep(checks::cached, &[&broken::CACHE]);
+fn what_a_task_asks_of_its_models_holds() {
+    sweep(
+        checks::promises,
+        &[&broken::FUTURE, &broken::PADDING, &broken::CACHE],
+    );
 }
 
 #[test]

@@ -195,24 +195,6 @@ fn hidden_states_are_those_of_the_forward_pass() {
 }
 
 #[test]
-fn joined_is_source_and_target_side_by_side() {
-    let device = Device::flex();
-    let model = lively(tiny(Embeddings::Shared).init(&device));
-    let [source, target] = batch(&device);
-    let target = target.narrow(1, 0, 5);
-    let joined = model.forward_joined(Tensor::cat(vec![source.clone(), target.clone()], 1));
-    assert_eq!(values(joined), values(model.forward(source, target)));
-}
-
-#[test]
-#[should_panic(expected = "side by side, got 5 positions")]
-fn joined_halves_are_equal() {
-    let device = Device::flex();
-    let model = tiny(Embeddings::Shared).init(&device);
-    let _ = model.forward_joined(Tensor::ones([1, 5], &device));
-}
-
-#[test]
 fn more_padding_changes_nothing() {
     let device = Device::flex();
     let model = lively(tiny(Embeddings::Shared).init(&device));

@@ -50,8 +50,8 @@ class EncoderDecoder(nn.Module):
         positions = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
         return self.embedding(tokens) * math.sqrt(width) + positions
 
-    def forward(self, tokens):
-        source, target = tokens.chunk(2, dim=1)
+    def forward(self, inputs):
+        source, target = inputs["sources"], inputs["prefixes"]
         padding = source == self.pad_token
         memory = self.encoder(self.embed(source), src_key_padding_mask=padding)
         ahead = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool).triu(1)
@@ -63,12 +63,13 @@ class EncoderDecoder(nn.Module):
 
 torch.manual_seed(0)
 model = golden.randomise(EncoderDecoder(CONFIG))
-tokens = torch.tensor(
-    [
-        # Three sources of different lengths, and their targets, which start with 1.
-        [5, 3, 8, 11, 2, 9, 1, 4, 7, 7, 10, 3],
-        [6, 9, 4, 2, 0, 0, 1, 8, 3, 11, 5, 6],
-        [10, 7, 0, 0, 0, 0, 1, 9, 2, 0, 0, 0],
-    ]
-)
-golden.write(__file__, model, CONFIG, tokens, library=f"torch {torch.__version__}", learning_rate=0.02)
+# Three sources of different lengths, and their targets, which start with 1.
+inputs = {
+    "sources": torch.tensor(
+        [[5, 3, 8, 11, 2, 9], [6, 9, 4, 2, 0, 0], [10, 7, 0, 0, 0, 0]],
+    ),
+    "prefixes": torch.tensor(
+        [[1, 4, 7, 7, 10, 3], [1, 8, 3, 11, 5, 6], [1, 9, 2, 0, 0, 0]],
+    ),
+}
+golden.write(__file__, model, CONFIG, inputs, library=f"torch {torch.__version__}", learning_rate=0.02)

@@ -6,10 +6,7 @@ use zoo_tasks::next_token::Decode;
 use zoo_transformer::generate::{self, CachedDecoder, Decoder};
 
 /// How a model is continued from.
-pub(super) fn decoder<'a, M: CachedDecoder>(
-    model: &'a M,
-    device: &'a Device,
-) -> Box<dyn Decode + 'a> {
+pub fn decoder<'a, M: CachedDecoder>(model: &'a M, device: &'a Device) -> Box<dyn Decode + 'a> {
     Box::new(Cached(Decoder::new(model, device)))
 }
 

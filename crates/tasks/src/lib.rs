@@ -16,6 +16,7 @@
 //! | [`segment`] | a class for every pixel of a picture |
 //! | [`regress`] | numbers from numbers |
 //! | [`embed`] | sentences as vectors |
+//! | [`transcribe`] | speech as text |
 
 pub mod buckets;
 pub mod classify;
@@ -31,6 +32,7 @@ pub mod regress;
 mod room;
 pub mod segment;
 mod sentences;
+pub mod transcribe;
 pub mod translate;
 
 pub use codec::{AnyCodec, Codec, Reading};

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use crate::batch::Batch;
+use crate::exhibit::Part;
 
 /// Why a batch could not be assembled.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -70,6 +71,14 @@ pub trait Source: Send + Sync {
             }
         }
         Ok(())
+    }
+
+    /// An example as a person hears or sees it, where its columns do not tell: a sound.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read.
+    fn shown(&self, _example: usize) -> Result<Vec<Part>, SourceError> {
+        Ok(Vec::new())
     }
 
     /// What tells that the examples are those of an earlier time, without reading them; `None` where

@@ -20,6 +20,7 @@ mod pairs;
 mod pictures;
 mod running;
 mod scenes;
+mod sounds;
 mod split;
 mod sums;
 
@@ -129,7 +130,13 @@ pub fn sets() -> Vec<SetRow> {
         about: set.about,
         built_in: true,
     });
-    images.chain(scenes).chain(text).chain(numbers).collect()
+    let sounds = zoo_audio::SETS.iter().map(|set| SetRow {
+        name: set.name,
+        about: set.about,
+        built_in: set.built_in,
+    });
+    let texts = text.chain(sounds).chain(numbers);
+    images.chain(scenes).chain(texts).collect()
 }
 
 /// The data directory: the given one, else `ZOO_DATA_DIR`, else the platform's cache folder.
@@ -171,6 +178,9 @@ pub fn open(table: &Table, directory: &Path, asked: Asked<'_>) -> Result<Data, E
     }
     if zoo_tables::SETS.iter().any(|set| set.name == name) {
         return numbers::open(options(table, name)?);
+    }
+    if let Ok(set) = zoo_audio::find(name) {
+        return sounds::open(set, table, directory, asked);
     }
     let Some(set) = zoo_text::find(name) else {
         let known: Vec<&str> = sets().iter().map(|set| set.name).collect();

@@ -17,8 +17,8 @@ use serde_json::Value as Json;
 use toml::{Table, Value};
 use zoo_cnn::{
     ConvNeXt, ConvNeXtConfig, ConvNet, ConvNetConfig, EfficientNet, EfficientNetConfig, LeNet,
-    LeNetConfig, MobileNetV2, MobileNetV2Config, ResNet, ResNetConfig, Stem, UNet, UNetConfig, Vgg,
-    VggConfig,
+    LeNetConfig, MobileNetV2, MobileNetV2Config, QuartzNet, QuartzNetConfig, ResNet, ResNetConfig,
+    Stem, UNet, UNetConfig, Vgg, VggConfig,
 };
 use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
 use zoo_tasks::classify::{Embedded, Images, Sentences};
@@ -26,6 +26,7 @@ use zoo_tasks::embed::Embed;
 use zoo_tasks::next_token::NextToken;
 use zoo_tasks::regress::Regress;
 use zoo_tasks::segment::Segment;
+use zoo_tasks::transcribe::{SpeechInput, Transcribe};
 use zoo_tasks::translate::Translate;
 use zoo_tasks::{PictureInput, TextInput};
 use zoo_train::{DidYouMean, brief, nearest};
@@ -244,6 +245,25 @@ pub static MODELS: &[&dyn Entry] = &[
         },
         origin: |config| origin(config, UNetConfig::origin_name),
         head: |_| named(&["outc."]),
+        ..Architecture::BARE
+    },
+    &Architecture::<QuartzNetConfig, QuartzNet> {
+        name: "quartznet",
+        family: "cnn",
+        about: "QuartzNet, speech as text (Kriman et al. 2019)",
+        presets: QuartzNetConfig::presets,
+        tiny: QuartzNetConfig::tiny,
+        validate: QuartzNetConfig::validate,
+        init: QuartzNetConfig::init,
+        task: |config| {
+            let input = SpeechInput {
+                bands: config.in_channels,
+                stride: config.stem.stride,
+                num_classes: config.num_classes,
+            };
+            Transcribe::room(QuartzNet::forward, input)
+        },
+        head: |_| named(&["classes."]),
         ..Architecture::BARE
     },
     &Architecture::<VitConfig, Vit> {

@@ -1,5 +1,7 @@
 //! Sound files as people have them, and features and resampling against torchaudio's.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use std::f64::consts::PI;
 
 use serde::Deserialize;

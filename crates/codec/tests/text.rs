@@ -1,5 +1,7 @@
 //! What a run keeps to read and show text.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use serde_json::json;
 use zoo_codec::text::{Language, PAD, Text, subwords};
 

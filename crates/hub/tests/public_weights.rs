@@ -1,6 +1,8 @@
 //! Every file of `models/*/sources` that is of a classifier of pictures says how its pictures are
 //! prepared and what its outputs are called.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

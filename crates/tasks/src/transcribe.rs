@@ -433,7 +433,7 @@ impl<M: Module + 'static> Room<M> for Transcribe<M> {
         // Every second one is shorter than the batch.
         let lengths: Vec<i32> = (0..b).map(|row| (t - row % 2 * t / 4) as i32).collect();
         // Between two equal characters is a blank.
-        let fit = ((t - t / 4).div_ceil(stride) + 1) / 2;
+        let fit = (t - t / 4).div_ceil(stride).div_ceil(2);
         let u = MADE_UP_CHARACTERS.min(fit).max(1);
         let character = |_| 1 + stream.below(num_classes - 1) as i32;
         let targets: Vec<i32> = (0..b * u).map(character).collect();

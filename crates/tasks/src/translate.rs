@@ -41,6 +41,12 @@ const SAMPLES: usize = 12;
 /// The logits `[b, t, k]` after each token of `prefixes [b, t]`, for `sources [b, s]`.
 pub type Forward<M> = fn(&M, Tensor<2, Int>, Tensor<2, Int>) -> Tensor<3>;
 
+/// A translation each, in tokens, or why there is none.
+pub type Found = Result<Vec<Vec<u32>>, String>;
+
+/// How a model finds the translations of `sources [b, s]`.
+pub type Searches<M> = fn(&M, Tensor<2, Int>, &Search) -> Found;
+
 /// What a model of this task does.
 pub struct Functions<M> {
     /// All positions at once.
@@ -48,7 +54,7 @@ pub struct Functions<M> {
     /// The same, token by token through the cache.
     pub cached: Forward<M>,
     /// The translations of `sources [b, s]`, without the tokens around them.
-    pub search: fn(&M, Tensor<2, Int>, &Search) -> Result<Vec<Vec<u32>>, String>,
+    pub search: Searches<M>,
 }
 
 impl<M> Clone for Functions<M> {

@@ -1,5 +1,7 @@
 //! What the sets promise, on recordings that the tests write.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use std::collections::HashSet;
 use std::error::Error;
 use std::fs;

@@ -1,5 +1,7 @@
 //! Sentences and their translations.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;

@@ -120,7 +120,7 @@ impl Adapt {
             Self::Positions { from, to, .. } => {
                 format!("{path}: {from}x{from} positions interpolated to {to}x{to}")
             }
-            Self::Channels { from, to } if to == 1 => {
+            Self::Channels { from, to: 1 } => {
                 format!("{path}: {from} input channels summed to 1")
             }
             Self::Channels { from, to } => {

@@ -1,5 +1,7 @@
 //! What the networks promise, on tiny shapes and random data.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod convnet;
 mod convnext;
 mod efficientnet;

@@ -18,6 +18,8 @@ pub(crate) struct Record {
     pub(crate) family: String,
     /// By `split.metric`.
     pub(crate) metrics: BTreeMap<String, f64>,
+    /// What each metric counts, by its name without the split: `share`, `nats`, `plain`.
+    pub(crate) units: BTreeMap<String, String>,
     /// Optimizer steps done.
     pub(crate) steps: u64,
     /// Time in all, in seconds.
@@ -66,6 +68,8 @@ impl Record {
             name: name.to_owned(),
             family: family.to_owned(),
             metrics: values(&json["metrics"], Value::as_f64).ok_or(lacks("metrics"))?,
+            units: values(&json["units"], |value| value.as_str().map(str::to_owned))
+                .ok_or(lacks("units"))?,
             steps: json["steps"].as_u64().ok_or(lacks("steps"))?,
             wall_seconds: number("wall_seconds")?,
             samples_per_second: number("samples_per_second")?,
@@ -102,6 +106,7 @@ impl Record {
         let json = json!({
             "name": recipe.name,
             "metrics": result["metrics"],
+            "units": units(&run["metrics"]),
             "steps": result["steps"],
             "stopped_early": result["stopped_early"],
             "wall_seconds": result["wall_seconds"],
@@ -154,6 +159,13 @@ fn is_public(key: &str, value: &Value) -> bool {
     let telling = ["host", "user", "folder", "path", "dir", "revision"];
     let is_path = |word: &str| word.starts_with(['/', '~']) || word.contains('\\');
     !telling.iter().any(|word| key.contains(word)) && !value.split_whitespace().any(is_path)
+}
+
+/// The units of a run's definitions of metrics, by name.
+fn units(definitions: &Value) -> Map<String, Value> {
+    let definitions = definitions.as_array().into_iter().flatten();
+    let unit = |one: &Value| Some((one["name"].as_str()?.to_owned(), one["unit"].clone()));
+    definitions.filter_map(unit).collect()
 }
 
 /// An object whose values are all of one kind.

@@ -313,9 +313,6 @@ pub fn difference(a: &Folder, b: &Folder) -> Vec<Section> {
         };
         Some(format!("{run}: {RECIPE_FILE}: {problem}"))
     });
-    let best = recipes
-        .each_ref()
-        .map(|recipe| chosen_by(recipe.as_ref().ok()));
     let mut recipe = section(
         "recipe",
         recipes.map(|recipe| flatten(&recipe.unwrap_or_default())),

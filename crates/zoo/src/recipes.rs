@@ -27,6 +27,7 @@ macro_rules! recipe {
 pub const RECIPES: &[(&str, &str)] = &[
     recipe!("mlp", "mlp-glyphs"),
     recipe!("mlp", "mlp-mnist"),
+    recipe!("mlp", "mlp-friedman"),
     recipe!("cnn", "lenet-mnist"),
     recipe!("cnn", "lenet-glyphs"),
     recipe!("cnn", "finetune-head"),
@@ -37,6 +38,8 @@ pub const RECIPES: &[(&str, &str)] = &[
     recipe!("cnn", "quartznet-morse"),
     recipe!("cnn", "quartznet-yesno"),
     recipe!("cnn", "quartznet-digits"),
+    recipe!("cnn", "unet-scenes"),
+    recipe!("cnn", "unet-camvid"),
     recipe!("transformer", "gpt-sums"),
     recipe!("transformer", "gpt-shakespeare"),
     recipe!("transformer", "encoder-sst2"),

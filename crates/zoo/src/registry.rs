@@ -24,6 +24,7 @@ use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
 use zoo_tasks::classify::{Embedded, Images, Sentences};
 use zoo_tasks::embed::Embed;
 use zoo_tasks::next_token::NextToken;
+use zoo_tasks::regress::Regress;
 use zoo_tasks::segment::Segment;
 use zoo_tasks::transcribe::{SpeechInput, Transcribe};
 use zoo_tasks::translate::Translate;
@@ -61,6 +62,18 @@ pub static MODELS: &[&dyn Entry] = &[
                 config.num_classes(),
             )
         },
+        head: |config| vec![format!("layers.{}.", config.widths.len() - 2)],
+        ..Architecture::BARE
+    },
+    &Architecture::<MlpConfig, Mlp> {
+        name: "regressor",
+        family: "mlp",
+        about: "multilayer perceptron that answers with numbers",
+        presets: || vec![("mlp_friedman", MlpConfig::mlp_friedman())],
+        tiny: MlpConfig::tiny,
+        validate: MlpConfig::validate,
+        init: MlpConfig::init,
+        task: |config| Regress::room(Mlp::forward, config.input_features(), config.num_classes()),
         head: |config| vec![format!("layers.{}.", config.widths.len() - 2)],
         ..Architecture::BARE
     },

@@ -1,7 +1,8 @@
 //! A model of your own, trained by the zoo's loop.
 //!
-//! The loop asks for four things: a model (any Burn module), a forward function, examples that can
-//! be asked for by index ([`Source`]), and a [`Recipe`]. Here they are a small perceptron and the
+//! The loop asks for four things: a model (any Burn module), a task, examples that can be asked for by
+//! index ([`Source`]), and a [`Recipe`]. The task is the zoo's classification; `own-task` beside this
+//! example brings one of its own. The others are a small perceptron and the
 //! two spirals of Lang and Witbrock (1988), which wind round each other three times: no straight
 //! line helps, and a network has to bend its border all the way in.
 //!
@@ -16,7 +17,11 @@ use std::sync::Arc;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
-use zoo_train::{Batch, Classify, Event, Fit, Fitted, Helpers, Pass, Recipe, Source, SourceError};
+use zoo_tasks::PictureInput;
+use zoo_tasks::classify::{Images, image_batch};
+use zoo_train::{
+    Batch, Event, Examples, Fit, Fitted, Helpers, Pass, Recipe, Source, SourceError, Split,
+};
 
 /// Whatever is not said here has the zoo's default.
 const RECIPE: &str = r#"
@@ -47,10 +52,10 @@ impl Net {
         }
     }
 
-    /// `points [b, 2]` -> `logits [b, 2]`
-    fn forward(&self, points: Tensor<2>) -> Tensor<2> {
+    /// `points [b, 1, 1, 2]`, pictures of two pixels to the task -> `logits [b, 2]`
+    fn forward(&self, points: Tensor<4>) -> Tensor<2> {
         let [first, second, last] = &self.layers;
-        let x = relu(first.forward(points));
+        let x = relu(first.forward(points.flatten(1, 3)));
         let x = relu(second.forward(x));
         last.forward(x)
     }
@@ -85,11 +90,7 @@ impl Source for Spirals {
     fn batch(&self, indices: &[u32], _: Option<Pass>) -> Result<Batch, SourceError> {
         let points: Vec<f32> = indices.iter().flat_map(|&i| self.point(i)).collect();
         let spirals: Vec<i32> = indices.iter().map(|&i| (i % 2) as i32).collect();
-        Ok(Batch {
-            input: TensorData::new(points, [indices.len(), 2]),
-            target: TensorData::new(spirals, [indices.len()]),
-            scored: None,
-        })
+        Ok(image_batch(points, [1, 1, 2], spirals))
     }
 }
 
@@ -98,11 +99,12 @@ fn train(watch: &mut dyn FnMut(&Event)) -> Result<Fitted<Net>, Box<dyn Error>> {
     let recipe = Recipe::parse("two-spirals", RECIPE, &[])?;
     let device = Device::flex();
     device.seed(recipe.train.seed); // The loop seeds its steps; the first weights are ours.
+    let valid = Arc::new(Spirals { shift: 0.5 });
     let fit = Fit {
         recipe: &recipe,
-        task: &Classify::new(Net::forward, recipe.task.clone()),
-        train: Arc::new(Spirals { shift: 0.0 }),
-        valid: Some(Arc::new(Spirals { shift: 0.5 })),
+        task: &Images::new(Net::forward, PictureInput::Features(2), 2),
+        feed: Box::new(Examples::new(Arc::new(Spirals { shift: 0.0 }))),
+        judge: Some(Box::new(Split::new(valid, &recipe.train))),
         device: &device,
         helpers: Helpers::default(), // More devices here would share every batch.
         run: None,                   // A `Run` here would write metrics and checkpoints.

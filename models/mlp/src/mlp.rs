@@ -64,6 +64,14 @@ impl MlpConfig {
         }
     }
 
+    /// Ten numbers to one, for Friedman's first problem (Friedman 1991): 4,929 parameters.
+    pub fn mlp_friedman() -> Self {
+        Self {
+            widths: vec![10, 64, 64, 1],
+            ..Self::intro()
+        }
+    }
+
     /// Small enough for tests: 16 features, two hidden layers, four classes; 344 parameters.
     pub fn tiny() -> Self {
         Self {

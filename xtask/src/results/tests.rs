@@ -107,6 +107,10 @@ fn run_json(accuracy: f64) -> Value {
         "zoo": "0.1.0",
         "burn": "0.22.1",
         "data_sha256": {"train": "abc"},
+        "metrics": [
+            {"name": "loss", "better": "lower", "unit": "nats"},
+            {"name": "accuracy", "better": "higher", "unit": "share"},
+        ],
         "environment": {
             "processor": "AMD EPYC 7B13 64-Core Processor", "cores": "2",
             "hostname": "box", "revision": "somewhere else",
@@ -123,7 +127,7 @@ fn run_json(accuracy: f64) -> Value {
 fn tables_are_what_the_records_say() {
     let workspace = Workspace::new();
     assert_eq!(workspace.violations(), [""; 0]);
-    let row = "| `tiny` | a test | not measured | 84 to 88 % |  |  |  |\n";
+    let row = "| `tiny` | a test | not measured | 0.84 to 0.88 |  |  |  |\n";
     assert!(workspace.read("README.md").contains(row));
 
     let workspace = Workspace::measured();

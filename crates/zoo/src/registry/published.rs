@@ -78,6 +78,11 @@ pub static SIZES: &[Size] = &[
         [0.000_101_632, 0.0],
         "784·128 + 128·10 and its biases",
     ),
+    count(
+        "mlp_friedman",
+        4_929,
+        "704 + 4,160 + 65: weights and biases of its layers",
+    ),
     by_fvcore("mixer_s16_224", 18_528_264, 3.79, 17 * 196 * 512),
     size("mixer_b16_224", 59_880_472, [12.6, 0.05], TIMM),
     size(
@@ -109,6 +114,11 @@ pub static SIZES: &[Size] = &[
         "unet",
         31_037_698,
         "figure 1 with padding and batch norm, counted in PyTorch",
+    ),
+    count(
+        "unet_narrow",
+        1_080_946,
+        "a quarter of the channels, nearest, counted in PyTorch",
     ),
     count(
         "unet_nearest",

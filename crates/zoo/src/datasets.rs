@@ -28,6 +28,8 @@ const SOURCES: &[&str] = &[
     source!("images", "cifar10"),
     source!("text", "tinyshakespeare"),
     source!("text", "sst2"),
+    source!("audio", "yesno"),
+    source!("audio", "spoken-digits"),
 ];
 
 /// Does what was asked for each data set in turn.

@@ -296,7 +296,7 @@ impl Bench<'_> {
     fn infer<M>(&self, model: &M, room: &dyn Room<M>, batches: &[Batch]) -> Seen {
         self.time(batches, (), |(), batch| {
             let (logits, _) = room.output(model, batch, self.device);
-            ((), logits.slice([0..1]).into_scalar::<f32>())
+            ((), logits.narrow(0, 0, 1).into_scalar::<f32>())
         })
     }
 

@@ -25,6 +25,7 @@ use zoo_train::{brief, brief_problem};
 
 use crate::language;
 use crate::registry::{self, MODELS, Model};
+use crate::saved::Opened;
 
 pub(crate) use zoo_hub::MOST_CONFIG_BYTES;
 pub use zoo_hub::tokenizer_config::TOKENIZER_FILE;
@@ -57,7 +58,7 @@ pub fn parse(config: &str) -> Result<Json, String> {
 ///
 /// # Errors
 /// An architecture that is not here, or a value that cannot be represented.
-pub fn read(folder: &Path, config: &Json) -> Result<(Box<dyn Model>, Arc<dyn AnyCodec>), String> {
+pub fn read(folder: &Path, config: &Json) -> Result<Opened, String> {
     let model = model(config)?;
     let codec = codec(&*model, folder, config)?;
     Ok((model, codec))

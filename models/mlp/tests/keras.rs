@@ -5,7 +5,10 @@
 //! in another order differ by about 1e-6 a step and Adam divides small numbers by small ones. The
 //! script says why Adam's epsilon is smaller than Keras's own.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests may unwrap as tests do"
+)]
 
 use burn::module::{Param, ParamId};
 use burn::optim::GradientsParams;

@@ -273,7 +273,7 @@ pub struct Selected {
 }
 
 impl Selected {
-    /// What [`open`] opens it by.
+    /// What [`open`](crate::devices::open) opens it by.
     pub fn spec(&self) -> String {
         match (self.kind, self.index) {
             (Kind::Remote, _) => format!("{REMOTE}:{}", self.name),

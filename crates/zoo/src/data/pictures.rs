@@ -131,9 +131,8 @@ fn check_trained(set: &str, trained: &[String], known: &[String]) -> Result<(), 
     match trained.iter().find(|class| !known.contains(class)) {
         None => Ok(()),
         Some(class) => Err(Error::Request(format!(
-            "data set {set} has no class {class:?}, which the model was trained on; it has: {}; bring back \
-             the data of then",
-            known.join(", ")
+            "data set {set} has no class {class:?}, which the model was trained on; it has {known:?}; bring \
+             back the data of then"
         ))),
     }
 }

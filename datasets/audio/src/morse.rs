@@ -1,14 +1,14 @@
 //! Made-up words in Morse code: tones of a pitch, tempo and unsteady hand that are drawn for each
 //! recording, under noise and beside another sender's faint tone. The built-in set.
 //!
-//! Letters of three marks at most are used, so that a small network learns them in a minute; many
+//! Eight letters of three marks at most are used, so that a small network learns them in a minute; some
 //! begin like others, so that one that hears marks but not letters gets words wrong.
 
 use crate::draws::{Draws, Part};
 use crate::{AudioOptions, AudioSet, Items, Splits, Utterance};
 
 /// Letters and their marks.
-const CODE: [(char, &str); 14] = [
+const CODE: [(char, &str); 8] = [
     ('e', "."),
     ('t', "-"),
     ('i', ".."),
@@ -16,12 +16,6 @@ const CODE: [(char, &str); 14] = [
     ('n', "-."),
     ('m', "--"),
     ('s', "..."),
-    ('u', "..-"),
-    ('r', ".-."),
-    ('w', ".--"),
-    ('d', "-.."),
-    ('k', "-.-"),
-    ('g', "--."),
     ('o', "---"),
 ];
 const RATE: u32 = 8000;
@@ -49,12 +43,12 @@ struct Difficulty {
 const DIFFICULTY: Difficulty = Difficulty {
     words: [1, 2, 3],
     letters: [2, 3, 4],
-    dot_seconds: [0.035, 0.06],
-    unsteady: 0.2,
-    pitch_hertz: [400.0, 1200.0],
+    dot_seconds: [0.05, 0.06],
+    unsteady: 0.1,
+    pitch_hertz: [500.0, 800.0],
     loudness: [0.1, 0.5],
-    noise: [0.1, 0.8],
-    other: [0.0, 0.2],
+    noise: [0.05, 0.3],
+    other: [0.0, 0.1],
 };
 
 /// Recordings of one split.

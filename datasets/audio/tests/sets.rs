@@ -225,9 +225,9 @@ fn morse_is_the_set_that_results_were_measured_on() {
         assert!(utterance.samples.iter().all(|sample| sample.abs() < 4.0));
     }
     let known = [
-        0x001f_c1a7_5157_124c,
-        0x3ee7_c2df_adbe_aa4a,
-        0x06ab_6751_63be_58b0,
+        0xd744_9457_a6d4_d584,
+        0xf3ba_0401_8a1c_a421,
+        0x6f0a_e5af_af74_9a69,
     ];
     assert_eq!(sums, known, "found {sums:#x?}");
 }

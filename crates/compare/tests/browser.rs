@@ -244,7 +244,7 @@ fn errors_of_a_page_are_seen() {
             .any(|line| line.contains("seen"))
     );
     // The page's own policy refuses what it would request.
-    let request = "new Image().src = 'data:image/gif;base64,AAAA'";
+    let request = "new Image().src = 'http://127.0.0.1:9/a.gif'";
     let address = format!(
         "file://{}",
         browser.write("page.html", &page(), request).display()

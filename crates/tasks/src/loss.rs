@@ -86,3 +86,32 @@ impl LossOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_task_table_may_hold_is_told() {
+        let read = |text: &str| LossOptions::read(&text.parse().unwrap());
+        for (text, part) in [
+            (
+                "label_smoothing = 1",
+                "task.label_smoothing = 1: must be in 0..1",
+            ),
+            ("label_smoothing = -0.1", "must be in 0..1"),
+            (
+                "label_smoothing = 0.1\nloss = 'mean-squared-error'",
+                "needs task.loss = \"cross-entropy\"",
+            ),
+            ("loss = 'hinge'", "task.loss"),
+            ("lable_smoothing = 0", "did you mean label_smoothing"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        let options = read("label_smoothing = 0.1").unwrap();
+        assert_eq!(options.plain().label_smoothing, 0.0);
+        assert_eq!(LossOptions::read(&options.table()).unwrap(), options);
+    }
+}

@@ -749,10 +749,6 @@ mod tests {
             ),
             ("schedule.end_factor=0.5", "unknown key schedule.end_factor"),
             (
-                "task.label_smoothing=1",
-                "task.label_smoothing = 1: must be in 0..1",
-            ),
-            (
                 "train.clip_norm=-1",
                 "train.clip_norm = -1: must be above 0",
             ),

@@ -387,7 +387,7 @@ fn without_names_of_classes_or_folders_nothing_opens() {
         &published.unwrap_err(),
         &[
             "found no folder of camvid-small",
-            "sources/camvid-small.toml",
+            "made/camvid-small.toml",
             "ZOO_DATA_DIR",
         ],
     );

@@ -152,6 +152,9 @@ fn of_recipe(
     data.warn();
     let mut model = registry::without_chance(&*configured).map_err(wrong)?;
     model.set_task(&recipe.task).map_err(wrong)?;
+    if let Ok(example) = data.train.batch(&[0], None) {
+        model.check_memory(recipe.train.batch_size, &example)?;
+    }
     let batches = first_batches(&*data.train, recipe.train.batch_size, steps, seed)
         .map_err(|error| wrong(format!("reading the data failed: {error}")))?;
     let total_steps = (recipe.train).total_steps(recipe.train.steps_per_epoch(&*data.train));

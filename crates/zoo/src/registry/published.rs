@@ -125,6 +125,22 @@ pub static SIZES: &[Size] = &[
         17_263_042,
         "the same with half the channels below, counted in PyTorch",
     ),
+    count("quartznet-small", 28_901, "its layers, counted"),
+    count(
+        "quartznet5x5",
+        6_713_181,
+        "Kriman et al. 2019, table 1: 6.7M",
+    ),
+    count(
+        "quartznet10x5",
+        12_818_781,
+        "Kriman et al. 2019, table 1: 12.8M",
+    ),
+    count(
+        "quartznet15x5",
+        18_924_381,
+        "Kriman et al. 2019, table 1: 18.9M",
+    ),
     by_fvcore("vit_tiny_patch16_224", 5_717_416, 1.26, 25 * 197 * 192),
     by_fvcore("vit_small_patch16_224", 22_050_664, 4.61, 25 * 197 * 384),
     size(

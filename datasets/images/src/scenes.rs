@@ -238,7 +238,7 @@ fn check_made(name: &str, folder: &Path) -> Result<(), ImageError> {
         what: format!("folder of {name}"),
         looked_for: vec![folder.into()],
         next: format!(
-            "make it as datasets/images/sources/{name}.toml says, or name the folder that holds \
+            "make it as datasets/images/made/{name}.toml says, or name the folder that holds \
              {name}/ with --data-dir or ZOO_DATA_DIR"
         ),
     })

@@ -73,7 +73,7 @@ fn models_and_batches_that_no_memory_holds_are_refused() {
         ),
         (
             &["show", "resnet18", "--size", "18446744073709551615"],
-            &["an input of", "bytes"],
+            &["images of 16384 or fewer"],
         ),
         // Single values beyond any use are named with their range.
         (

@@ -95,7 +95,7 @@ const PRINTING: [&str; 4] = ["println!", "print!", "eprintln!", "eprint!"];
 /// Files that may name the streams themselves: the doors of the programs, what looks whether there is
 /// a stream at all, and a worker's line to the driver that started it.
 const DOORS: [&str; 4] = [
-    "crates/zoo/src/output.rs",
+    "crates/program/src/output.rs",
     "crates/zoo/src/main.rs",
     "crates/compare/src/worker.rs",
     "xtask/src/output.rs",
@@ -111,7 +111,9 @@ fn prints_past_the_doors(path: &str, line: &str) -> bool {
         return false;
     }
     // Both have macros of their own by these names.
-    let is_program = path.starts_with("crates/zoo/src/") || path.starts_with("xtask/src/");
+    let is_program = path.starts_with("crates/zoo/src/")
+        || path.starts_with("crates/program/src/")
+        || path.starts_with("xtask/src/");
     let word = |name: &str| {
         let is_name = |c: char| c.is_alphanumeric() || "_\"".contains(c);
         let mut places = code.match_indices(name).map(|(at, _)| &code[..at]);
@@ -248,7 +250,7 @@ mod tests {
             ),
             ("crates/zoo/src/a.rs", format!("writeln!({stream})"), true),
             (
-                "crates/zoo/src/output.rs",
+                "crates/program/src/output.rs",
                 format!("writeln!({stream})"),
                 false,
             ),

@@ -134,6 +134,12 @@ const RULES: &[Rule] = &[
         backends: false,
     },
     Rule {
+        crates: "crates/program",
+        ours: &["crates/*"],
+        outside: Outside::Not(&[]),
+        backends: true,
+    },
+    Rule {
         crates: "crates/zoo",
         ours: &["crates/*", "models/*", "datasets/*"],
         outside: Outside::Not(&[]),
@@ -303,6 +309,8 @@ mod tests {
             ("crates/fetch", external("burn")),
             ("crates/fetch", external("burn-core")),
             ("crates/fetch", ours("zoo-images", "datasets/images")),
+            ("crates/program", ours("zoo-mlp", "models/mlp")),
+            ("crates/program", ours("zoo-text", "datasets/text")),
             ("crates/zoo", ours("xtask", "xtask")),
             ("xtask", external("burn")),
             ("xtask", ours("zoo", "crates/zoo")),
@@ -331,6 +339,7 @@ mod tests {
             ("crates/compare", ours("zoo-train", "crates/train")),
             ("crates/fetch", external("ureq")),
             ("xtask", ours("zoo-files", "crates/files")),
+            ("crates/program", ours("zoo-tasks", "crates/tasks")),
             ("crates/zoo", ours("zoo-mlp", "models/mlp")),
             ("xtask", external("lexopt")),
         ];

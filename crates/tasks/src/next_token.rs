@@ -158,6 +158,11 @@ pub trait Decode {
     fn logits(&mut self, tokens: &[u32]) -> TensorData;
     /// The logits after the last of these tokens.
     fn next(&mut self, tokens: &[u32]) -> Vec<f32>;
+    /// Whether a token could be chosen so.
+    ///
+    /// # Errors
+    /// `KEY: …`, of the value that does not fit.
+    fn check(&self, sampling: &Sampling) -> Result<(), String>;
     /// Goes on from a prompt until a token stops it, or `take` has enough.
     ///
     /// # Errors
@@ -587,6 +592,11 @@ impl<M: Module + 'static> Continues<M> for NextToken<M> {
         let mut stop = codec.stops(&language);
         stop.extend(stops(writing.stop, &language).map_err(asked)?);
         let mut decoder = (self.decoder)(model, device);
+        // `top_k: …` is `--top-k: …` here.
+        (decoder.check(&writing.sampling)).map_err(|problem| match problem.split_once(':') {
+            Some((key, rest)) => asked(format!("--{}:{rest}", key.replace('_', "-"))),
+            None => asked(problem),
+        })?;
         let context = decoder.context();
         if prompt.len() > context {
             (writing.warn)(&format!(

@@ -10,9 +10,10 @@
 use std::error::Error;
 use std::path::Path;
 
-use zoo::registry::Training;
-use zoo::{devices, fitting, recipes};
+use zoo::ZOO;
 use zoo_compare::machine::resident_bytes;
+use zoo_program::registry::Training;
+use zoo_program::{devices, fitting, recipes};
 use zoo_train::{Change, Event, Helpers, Origin, Run};
 
 /// The program's own allocator: what is measured is what users get.
@@ -55,10 +56,10 @@ fn peak(bytes: &[f64]) -> f64 {
 
 /// Resident bytes after each of the run's steps.
 fn run(recipe: &str, steps: usize, root: &Path) -> Result<Vec<f64>, Box<dyn Error>> {
-    let mut recipe = recipes::read(recipe, &[Change::new("train.steps", steps as i64)])?;
+    let mut recipe = recipes::read(&ZOO, recipe, &[Change::new("train.steps", steps as i64)])?;
     recipe.train.log_every_steps = 1;
     let device = devices::open("flex")?.device;
-    let (data, model) = fitting::fit(&recipe, root)?;
+    let (data, model) = fitting::fit(&ZOO, &recipe, root)?;
     let origin = Origin {
         recipe: recipe.clone(),
         ..Origin::default()

@@ -14,7 +14,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use serde_json::json;
 use toml::Table;
-use zoo::registry::configure;
+use zoo::ZOO;
 use zoo_mlp::{Activation, MlpConfig};
 use zoo_train::{
     BestSoFar, Event, Manifest, Metric, Metrics, OptimizerConfig, OptimizerName, Outcome, Progress,
@@ -223,7 +223,7 @@ pub fn recipe() -> Vec<Vec<u8>> {
                  clip_norm = 1\n[optimizer]\nname = \"adam\"\nbeta_1 = 0.5\n[schedule]\n\
                  name = \"step\"\nmilestones = [0.5]\n[expect]\nmachine = 'm'\nminutes = 1\n\
                  metrics = { 'test.loss' = [0, 1] }\nshort = { steps = 1, metrics = {} }\n";
-    let zoo = zoo::recipes::RECIPES.iter().map(|(_, text)| *text);
+    let zoo = ZOO.recipes().map(|(_, text)| text);
     zoo.chain([kinds])
         .map(|text| text.as_bytes().to_vec())
         .collect()
@@ -299,7 +299,9 @@ pub fn config() -> Vec<Vec<u8>> {
         ),
     ];
     let configs = codecs.map(|(model, codec)| {
-        let model = configure(&model.parse().unwrap(), &Table::new()).unwrap();
+        let model = ZOO
+            .configure(&model.parse().unwrap(), &Table::new())
+            .unwrap();
         serde_json::to_vec_pretty(&json!({ "model": model.table(), "codec": codec })).unwrap()
     });
     configs.into()

@@ -16,7 +16,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use peakmem_alloc::{PeakMemAlloc, PeakMemAllocTrait};
 use tempfile::TempDir;
-use zoo::registry::configure;
+use zoo::ZOO;
 use zoo_codec::image::{Color, Interpolation};
 use zoo_codec::text::{CharVocabulary, Language, Streaming, Tokenizer, WordVocabulary};
 use zoo_compare::report::Report;
@@ -543,7 +543,7 @@ fn recipe(bytes: &[u8]) -> bool {
         // As text, since NaN is not equal to itself.
         assert_eq!(again.to_toml(), written);
         recipe.train.total_steps(60_000);
-        taken(configure(&recipe.model, &toml::Table::new()));
+        taken(ZOO.configure(&recipe.model, &toml::Table::new()));
         true
     })
 }
@@ -604,16 +604,16 @@ fn config(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else {
         return false;
     };
-    let config = taken(zoo::Config::parse(text));
+    let config = taken(zoo_program::Config::parse(text));
     config.is_some_and(|config| {
         let written = serde_json::to_string(&config).unwrap();
-        let again = zoo::Config::parse(&written).unwrap();
+        let again = zoo_program::Config::parse(&written).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), written);
-        let opened = taken(config.open());
+        let opened = taken(config.open(&ZOO));
         opened.is_some_and(|(model, _)| {
             // What a run folder is given is what comes back from it.
             let table = model.table();
-            let again = configure(&table, &toml::Table::new()).unwrap();
+            let again = ZOO.configure(&table, &toml::Table::new()).unwrap();
             assert_eq!(again.table(), table);
             true
         })
@@ -794,14 +794,14 @@ fn origin(bytes: &[u8]) -> bool {
         return false;
     };
     let folder = folder(&[("tokenizer.json", seeds::TOKENIZER.as_bytes())]);
-    let opened = taken(zoo::of_origin(folder.path(), text));
+    let opened = taken(zoo_program::of_origin(&ZOO, folder.path(), text));
     opened.is_some_and(|(model, codec)| {
         // What is read of an origin is what an import of it opens to.
-        let config = zoo::Config::new(&*model, &*codec);
+        let config = zoo_program::Config::new(&*model, &*codec);
         let written = serde_json::to_string(&config).unwrap();
-        let again = zoo::Config::parse(&written).unwrap();
+        let again = zoo_program::Config::parse(&written).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), written);
-        again.open().unwrap();
+        again.open(&ZOO).unwrap();
         true
     })
 }

@@ -1,19 +1,12 @@
-//! Which data sets exist, and how their items become batches: the table that joins `datasets/*` to
-//! the loop.
+//! Which data sets exist: one row each, and a file for each kind of data, which makes a task's examples
+//! of what a crate of `datasets/` opens.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
 use toml::Table;
-use zoo_tasks::{AnyCodec, Reading};
-use zoo_text::SetKind;
-use zoo_train::{DidYouMean, Source, brief, check_keys, fields_of, from_table, nearest};
+use zoo_program::data::{Asked, Data, DataSet, Kept, options};
+use zoo_program::error::{Error, chain};
 
-use crate::error::{Error, chain};
-use crate::paths;
-
-mod contents;
 mod labelled;
 mod numbers;
 mod pairs;
@@ -24,197 +17,187 @@ mod sounds;
 mod split;
 mod sums;
 
-pub use split::SEED as SPLIT_SEED;
-
-// b batch, c channels, h height, w width, t time
-
-/// An opened data set: a task's examples, and how they are read.
-pub struct Data {
-    /// Its name, for messages.
-    pub set: String,
-    /// How inputs are read and outputs shown; it says what a model must fit.
-    pub codec: Arc<dyn AnyCodec>,
-    /// Training examples.
-    pub train: Arc<dyn Source>,
-    /// Examples that choose the best model.
-    pub valid: Option<Arc<dyn Source>>,
-    /// Examples that the result is reported on.
-    pub test: Option<Arc<dyn Source>>,
-    /// What is odd about the files, a sentence each, to be told once.
-    pub warnings: Vec<String>,
+macro_rules! source {
+    ($modality:literal, $name:literal) => {
+        Some(include_str!(concat!(
+            "../../../datasets/",
+            $modality,
+            "/sources/",
+            $name,
+            ".toml"
+        )))
+    };
 }
 
-/// What is known before the data is opened.
-#[derive(Clone, Copy, Default)]
-pub struct Asked<'a> {
-    /// The most tokens that the model sees at once, as the recipe says.
-    pub longest: Option<usize>,
-    /// How a trained model reads: today's data is read so, too.
-    pub kept: Option<Kept<'a>>,
-}
+const PICTURES: DataSet = DataSet {
+    had_no_split_seed: true,
+    open: pictures::open,
+    ..DataSet::BARE
+};
 
-/// What of a trained model's codec today's data is read by.
-#[derive(Clone, Copy)]
-pub enum Kept<'a> {
-    /// All of it, to measure that model.
-    Whole(&'a dyn AnyCodec),
-    /// What gives its tokens their meaning, to train it on.
-    Language(&'a dyn AnyCodec),
-}
+const SCENES: DataSet = DataSet {
+    open: scenes::open,
+    ..DataSet::BARE
+};
 
-impl Asked<'_> {
-    /// The codec of a trained model, all of it, if it is of this type.
-    fn whole<C: 'static>(&self) -> Option<&C> {
-        match self.kept {
-            Some(Kept::Whole(codec)) => codec.any().downcast_ref(),
-            _ => None,
-        }
-    }
+const RUNNING: DataSet = DataSet {
+    open: running::open,
+    ..DataSet::BARE
+};
 
-    /// How the codec of a trained model reads text, if it does.
-    fn language(&self) -> Option<Reading<'_>> {
-        match self.kept? {
-            Kept::Whole(codec) | Kept::Language(codec) => codec.text(),
-        }
-    }
-}
+const LABELLED: DataSet = DataSet {
+    open: labelled::open,
+    ..DataSet::BARE
+};
 
-impl Data {
-    /// Tells the warnings.
-    pub(crate) fn warn(&self) {
-        for warning in &self.warnings {
-            eprintln!("warning: {warning}");
-        }
-    }
-}
+const PAIRS: DataSet = DataSet {
+    open: pairs::open,
+    ..DataSet::BARE
+};
 
-impl std::fmt::Debug for Data {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Data")
-            .field("set", &self.set)
-            .field("task", &self.codec.task())
-            .finish_non_exhaustive()
-    }
-}
+const SOUNDS: DataSet = DataSet {
+    open: sounds::open,
+    ..DataSet::BARE
+};
 
-/// A line of `list datasets`.
-#[derive(Clone, Debug, Serialize)]
-pub struct SetRow {
-    /// The name in `data.name`.
-    pub name: &'static str,
-    /// One line about it.
-    pub about: &'static str,
-    /// Whether it needs no files.
-    pub built_in: bool,
-}
-
-/// Every data set.
-pub fn sets() -> Vec<SetRow> {
-    let images = zoo_images::SETS.iter().map(|set| SetRow {
-        name: set.name,
-        about: set.about,
-        built_in: set.source == zoo_images::Source::Glyphs,
-    });
-    let text = zoo_text::SETS.iter().map(|set| SetRow {
-        name: set.name,
-        about: set.summary,
-        built_in: set.location == zoo_text::Location::BuiltIn,
-    });
-    let scenes = zoo_images::SCENE_SETS.iter().map(|set| SetRow {
-        name: set.name,
-        about: set.about,
-        built_in: set.built_in,
-    });
-    let numbers = zoo_tables::SETS.iter().map(|set| SetRow {
-        name: set.name,
-        about: set.about,
+/// Every data set, in the order to list them.
+pub static SETS: &[DataSet] = &[
+    DataSet {
+        name: "glyphs",
+        about: "digits drawn by a seeded generator, distorted and noisy",
         built_in: true,
-    });
-    let sounds = zoo_audio::SETS.iter().map(|set| SetRow {
-        name: set.name,
-        about: set.about,
-        built_in: set.built_in,
-    });
-    let texts = text.chain(sounds).chain(numbers);
-    images.chain(scenes).chain(texts).collect()
-}
-
-/// The data directory: the given one, else `ZOO_DATA_DIR`, else the platform's cache folder.
-///
-/// # Errors
-/// A path that is empty, or in another user's home folder.
-pub fn directory(given: Option<&Path>) -> Result<PathBuf, Error> {
-    let cache = || {
-        dirs::cache_dir()
-            .unwrap_or_else(std::env::temp_dir)
-            .join("burn-zoo")
-    };
-    let variable = || {
-        std::env::var_os("ZOO_DATA_DIR")
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    match (given, variable()) {
-        (Some(folder), _) => paths::absolute("--data-dir", folder),
-        (None, Some(folder)) => paths::absolute("ZOO_DATA_DIR", &folder),
-        (None, None) => Ok(cache()),
-    }
-}
-
-/// Opens the data set of a recipe's `[data]` table.
-///
-/// # Errors
-/// An unknown set or key, or data that cannot be read.
-pub fn open(table: &Table, directory: &Path, asked: Asked<'_>) -> Result<Data, Error> {
-    let name = table
-        .get("name")
-        .and_then(toml::Value::as_str)
-        .ok_or_else(|| Error::request("data.name is missing: which data set?"))?;
-    if let Ok(set) = zoo_images::find(name) {
-        return pictures::open(set, table, directory, asked);
-    }
-    if let Ok(set) = zoo_images::find_scenes(name) {
-        return scenes::open(set, table, directory);
-    }
-    if zoo_tables::SETS.iter().any(|set| set.name == name) {
-        return numbers::open(options(table, name)?);
-    }
-    if let Ok(set) = zoo_audio::find(name) {
-        return sounds::open(set, table, directory, asked);
-    }
-    let Some(set) = zoo_text::find(name) else {
-        let known: Vec<&str> = sets().iter().map(|set| set.name).collect();
-        let guess = DidYouMean(nearest(name, known.iter().copied()));
-        return Err(Error::Request(format!(
-            "unknown data set {:?}{guess}; known: {}",
-            brief(name),
-            known.join(", ")
-        )));
-    };
-    match set.kind {
-        SetKind::Characters => running::open(set, table, directory, asked),
-        SetKind::Sums => sums::open(options(table, set.name)?),
-        SetKind::Pairs => pairs::open(set, table, directory, asked),
-        SetKind::Labelled(format) => labelled::open(set, format, table, directory, asked),
-    }
-}
-
-/// Writes down what draws the validation images of a run whose `train.seed` is not the usual one,
-/// where its recipe does not say: `split_seed`. Runs of before that key drew them by `train.seed`,
-/// and are known by not having it.
-pub fn keep_split(table: &mut Table, train_seed: u64, split_seed: u64) {
-    let name = table.get("name").and_then(toml::Value::as_str);
-    if train_seed != SPLIT_SEED && name.is_some_and(|name| zoo_images::find(name).is_ok()) {
-        let seed = toml::Value::Integer(split_seed as i64);
-        table.entry("split_seed").or_insert(seed);
-    }
-}
-
-fn options<T: for<'de> Deserialize<'de>>(table: &Table, name: &str) -> Result<T, Error> {
-    check_keys(table, "data", &format!("data set {name}"), fields_of::<T>())
-        .map_err(Error::Request)?;
-    from_table(table.clone(), "data").map_err(Error::Request)
-}
+        ..PICTURES
+    },
+    DataSet {
+        name: "mnist",
+        about: "handwritten digits (LeCun, Cortes & Burges)",
+        source: source!("images", "mnist"),
+        ..PICTURES
+    },
+    DataSet {
+        name: "fashion-mnist",
+        about: "clothes in MNIST's format (Xiao, Rasul & Vollgraf 2017)",
+        source: source!("images", "fashion-mnist"),
+        ..PICTURES
+    },
+    DataSet {
+        name: "cifar10",
+        about: "small colour photographs (Krizhevsky 2009), binary version",
+        source: source!("images", "cifar10"),
+        ..PICTURES
+    },
+    DataSet {
+        name: "cifar10-folder",
+        about: "CIFAR-10 or a part of it as an image folder",
+        ..PICTURES
+    },
+    DataSet {
+        name: "image-folder",
+        about: "any PNG and JPEG files laid out as <class>/*, or as ImageNet is: {train,valid,test}/<class>/*",
+        ..PICTURES
+    },
+    DataSet {
+        name: "shapes",
+        about: "overlapping shapes drawn by a seeded generator, shaded and noisy",
+        built_in: true,
+        ..SCENES
+    },
+    DataSet {
+        name: "camvid-small",
+        about: "street scenes (Brostow et al. 2009) as in SegNet's tutorial, brought to 160x120",
+        ..SCENES
+    },
+    DataSet {
+        name: "mask-folder",
+        about: "your own pictures in images/ and PNG masks in masks/, or train/ and trainannot/, val/ …",
+        ..SCENES
+    },
+    DataSet {
+        name: "tinyshakespeare",
+        about: "the 40,000 lines of Shakespeare of char-rnn, as characters",
+        source: source!("text", "tinyshakespeare"),
+        ..RUNNING
+    },
+    DataSet {
+        name: "chars",
+        about: "any UTF-8 text file, as characters",
+        ..RUNNING
+    },
+    DataSet {
+        name: "sums",
+        about: "additions such as 12+34=640 (answer reversed), built in",
+        built_in: true,
+        open: sums::open,
+        ..DataSet::BARE
+    },
+    DataSet {
+        name: "sst2",
+        about: "sentences of film reviews, negative or positive",
+        source: source!("text", "sst2"),
+        ..LABELLED
+    },
+    DataSet {
+        name: "tsv",
+        about: "texts with a class between tabs: a file, or a folder of train.tsv, valid.tsv, test.tsv",
+        ..LABELLED
+    },
+    DataSet {
+        name: "csv",
+        about: "texts with a class between commas: a file, or a folder of train.csv, valid.csv, test.csv",
+        ..LABELLED
+    },
+    DataSet {
+        name: "jsonl",
+        about: "texts with a class as JSON lines: a file, or a folder of train.jsonl, valid.jsonl, test.jsonl",
+        ..LABELLED
+    },
+    DataSet {
+        name: "multi30k-en-de",
+        about: "descriptions of photographs in English and German",
+        ..PAIRS
+    },
+    DataSet {
+        name: "numbers",
+        about: "numbers in words, from English to German, built in",
+        built_in: true,
+        ..PAIRS
+    },
+    DataSet {
+        name: "pairs",
+        about: "texts and their translations: two files whose lines belong together, or a TSV of two columns",
+        ..PAIRS
+    },
+    DataSet {
+        name: "morse",
+        about: "made-up words in Morse code under noise, 1,000 to train and 200 to test",
+        built_in: true,
+        ..SOUNDS
+    },
+    DataSet {
+        name: "yesno",
+        about: "eight words a recording, each yes or no, of one speaker; 30 to train and 30 to test",
+        source: source!("audio", "yesno"),
+        ..SOUNDS
+    },
+    DataSet {
+        name: "spoken-digits",
+        about: "numbers of 2 to 5 digits, joined from clips of one speaker",
+        source: source!("audio", "spoken-digits"),
+        ..SOUNDS
+    },
+    DataSet {
+        name: "audio-folder",
+        about: "your own recordings: train, valid and test as tables or folders",
+        ..SOUNDS
+    },
+    DataSet {
+        name: "friedman1",
+        about: "made-up regression with noise (Friedman 1991): 10 inputs, of which 5 matter",
+        built_in: true,
+        open: numbers::open,
+        ..DataSet::BARE
+    },
+];
 
 /// Refuses keys that a set would ignore.
 fn refuse(table: &Table, set: &str, keys: &[&str], why: &str) -> Result<(), Error> {

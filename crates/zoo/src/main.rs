@@ -27,7 +27,10 @@ fn look_at_stdout() {
 
 fn main() -> ExitCode {
     compute_on_this_thread();
-    ExitCode::from(zoo::run(!NO_STDOUT.load(Ordering::Relaxed)))
+    ExitCode::from(zoo_program::run(
+        &zoo::ZOO,
+        !NO_STDOUT.load(Ordering::Relaxed),
+    ))
 }
 
 /// More threads than any machine has cores for; each takes memory.

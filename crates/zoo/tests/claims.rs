@@ -13,8 +13,8 @@ use std::path::Path;
 
 use common::{fail, succeed};
 use serde_json::{Value, json};
-use zoo::devices;
-use zoo::registry::{self, MODELS};
+use zoo::ZOO;
+use zoo_program::devices;
 
 /// Letters as tokens, with spaces between them.
 fn tokenizer() -> String {
@@ -35,12 +35,16 @@ fn tokenizer() -> String {
 fn write_hub(root: &Path, name: &str, keys: &[(&str, toml::Value)]) {
     let folder = root.join("hub");
     fs::create_dir_all(&folder).unwrap();
-    let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
+    let entry = ZOO
+        .models
+        .iter()
+        .find(|entry| entry.name() == name)
+        .unwrap();
     let mut table = entry.tiny().table();
     for (key, value) in keys {
         table.insert((*key).to_owned(), value.clone());
     }
-    let model = registry::configure(&table, &toml::Table::new()).unwrap();
+    let model = ZOO.configure(&table, &toml::Table::new()).unwrap();
     let config = model.to_hub().unwrap().unwrap();
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer()).unwrap();
@@ -423,7 +427,7 @@ fn the_base_of_rotary_positions_is_used_wherever_it_stands() {
 fn the_pooling_of_a_vision_transformer_is_read() {
     let read = |architecture: &str, pooling: &str| {
         let config = json!({"architecture": architecture, "model_args": {"global_pool": pooling}});
-        zoo::of_origin(Path::new("."), &config.to_string())
+        zoo_program::of_origin(&ZOO, Path::new("."), &config.to_string())
             .map(|_| ())
             .map_err(|problem| problem.to_string())
     };
@@ -444,7 +448,7 @@ fn what_timm_would_build_otherwise_is_refused_by_its_key() {
     let config = |key: &str, value: &Value| {
         let mut config = json!({"architecture": "resnet18", "num_classes": 2});
         config[key] = value.clone();
-        zoo::of_origin(Path::new("."), &config.to_string())
+        zoo_program::of_origin(&ZOO, Path::new("."), &config.to_string())
             .map(|_| ())
             .map_err(|problem| problem.to_string())
     };

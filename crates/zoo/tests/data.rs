@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use zoo::data::{self, Data};
-use zoo::{fitting, recipes};
+use zoo::ZOO;
+use zoo_program::data::Data;
+use zoo_program::{fitting, recipes};
 use zoo_train::Change;
 
 mod common;
@@ -24,8 +25,8 @@ fn open(recipe: &str, directory: &Path, changes: &[&str]) -> Result<Data, String
         .iter()
         .map(|it| Change::parse(it).unwrap())
         .collect();
-    let recipe = recipes::read(recipe, &changes).map_err(|error| error.to_string())?;
-    let fitted = fitting::fit(&recipe, directory).map_err(|error| error.to_string())?;
+    let recipe = recipes::read(&ZOO, recipe, &changes).map_err(|error| error.to_string())?;
+    let fitted = fitting::fit(&ZOO, &recipe, directory).map_err(|error| error.to_string())?;
     Ok(fitted.0)
 }
 
@@ -560,9 +561,9 @@ fn runs_of_before_the_key_validate_on_what_their_seed_drew() {
     let recipe = fs::read_to_string(&path).unwrap();
     assert!(recipe.contains("split_seed = 1"), "{recipe}");
     let valid = |seed: u64, split_seed: u64| {
-        let mut recipe = recipes::read("lenet-glyphs", &[]).unwrap();
-        data::keep_split(&mut recipe.data, seed, split_seed);
-        sums(&fitting::fit(&recipe, folder.path()).unwrap().0)["valid"].clone()
+        let mut recipe = recipes::read(&ZOO, "lenet-glyphs", &[]).unwrap();
+        ZOO.keep_split(&mut recipe.data, seed, split_seed);
+        sums(&fitting::fit(&ZOO, &recipe, folder.path()).unwrap().0)["valid"].clone()
     };
     assert_ne!(valid(7, 7), valid(7, 1));
     assert_eq!(valid(7, 1), valid(1, 9), "the usual seed needs no key");

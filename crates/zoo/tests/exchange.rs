@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 
 use common::{fail, succeed, write_folder};
 use serde_json::{Value, json};
-use zoo::devices;
-use zoo::registry::{self, MODELS, Model};
+use zoo::ZOO;
+use zoo_program::devices;
+use zoo_program::registry::Model;
 use zoo_weights::Tensors;
 
 /// Letters and the space as tokens, one a byte, and a stop.
@@ -41,7 +42,11 @@ fn tokenizer() -> String {
 }
 
 fn tiny(name: &str) -> Box<dyn Model> {
-    let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
+    let entry = ZOO
+        .models
+        .iter()
+        .find(|entry| entry.name() == name)
+        .unwrap();
     entry.tiny()
 }
 
@@ -239,7 +244,7 @@ fn a_sentence_encoders_folder_embeds_and_a_classifiers_classifies() {
 
     let mut table = tiny("bert").table();
     table.insert("head".into(), "sentence_embedding".into());
-    let model = registry::configure(&table, &toml::Table::new()).unwrap();
+    let model = ZOO.configure(&table, &toml::Table::new()).unwrap();
     let folder = root.path().join("sentences");
     fs::create_dir_all(&folder).unwrap();
     fs::write(

@@ -180,7 +180,7 @@ fn worker() {
         inputs: room.inputs(),
         forward: &run,
         layers: &|net: &Net, batch, device| {
-            zoo::layer_outputs(net.valid(), device, |net, device| run(net, batch, device))
+            zoo_program::layer_outputs(net.valid(), device, |net, device| run(net, batch, device))
         },
         decode: None,
         converge: None,

@@ -12,8 +12,9 @@ use std::path::Path;
 
 use common::{golden_files, golden_model};
 use toml::Table;
-use zoo::devices;
-use zoo::registry::{self, Entry, MODELS};
+use zoo::ZOO;
+use zoo_program::devices;
+use zoo_program::registry::Entry;
 use zoo_weights::Tensors;
 use zoo_weights::golden::Golden;
 
@@ -80,7 +81,7 @@ fn every_architecture_has_small_golden_numbers_and_the_script_that_made_them() {
         let file = |end: &str| folder.join(format!("{}.{end}", entry.name())).is_file();
         file("json") && file("py")
     };
-    for entry in MODELS {
+    for entry in ZOO.models {
         assert!(
             seen.contains(entry.name()) || in_text(*entry),
             "{} has no golden numbers",
@@ -132,7 +133,7 @@ fn a_model_that_computes_something_else_is_found_out() {
             table.insert(key.into(), value).is_some(),
             "{stem} has {key}"
         );
-        let model = registry::configure(&table, &toml::Table::new()).unwrap();
+        let model = ZOO.configure(&table, &toml::Table::new()).unwrap();
         model.against(&golden, &device, true).unwrap()
     };
     // Tanh for ReLU, the exact GELU for its approximation, one head for two.

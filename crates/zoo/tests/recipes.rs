@@ -8,7 +8,8 @@
 mod common;
 
 use common::{fail, real_data, succeed};
-use zoo::{data, recipes};
+use zoo::ZOO;
+use zoo_program::recipes;
 
 /// The recipes without an `[expect.short]`: they ask for a GPU, or minutes for the first result that
 /// is any better than chance.
@@ -21,12 +22,10 @@ fn the_short_tier_of_every_recipe_keeps_its_claim() {
     let base = ["train", "lenet-glyphs", "--check", "--no-report", "--quiet"];
     succeed(folder.path(), &base);
     let mut ran = Vec::new();
-    for (name, _) in recipes::RECIPES {
-        let recipe = recipes::read(name, &[]).unwrap();
+    for (name, _) in ZOO.recipes() {
+        let recipe = recipes::read(&ZOO, name, &[]).unwrap();
         let set = recipe.data["name"].as_str().unwrap();
-        let built_in = data::sets()
-            .iter()
-            .any(|row| row.name == set && row.built_in);
+        let built_in = ZOO.data.iter().any(|row| row.name == set && row.built_in);
         let claims = !recipe.about.ends_with("no claim yet");
         assert_eq!(
             recipe.expect.is_some(),
@@ -38,7 +37,7 @@ fn the_short_tier_of_every_recipe_keeps_its_claim() {
         };
         assert_eq!(
             expect.short.is_none(),
-            LONG.contains(name),
+            LONG.contains(&name),
             "{name} needs an [expect.short], or a reason above why it has none"
         );
         if expect.short.is_none() {
@@ -59,7 +58,7 @@ fn the_short_tier_of_every_recipe_keeps_its_claim() {
             "{name}: {}",
             succeed(folder.path(), &command).replace('\n', "; ")
         );
-        ran.push(*name);
+        ran.push(name);
     }
     assert!(
         ran.contains(&"mlp-glyphs") && ran.contains(&"gpt-sums"),

@@ -16,20 +16,20 @@ use burn::tensor::TensorData;
 use common::{golden_files, golden_model};
 use serde_json::{Value, json};
 use torch_save::{Py, dict, floats, save, save_old};
-use zoo::devices;
-use zoo::pretrained::SOURCES;
-use zoo::registry::{self, Model};
+use zoo::ZOO;
 use zoo_fetch::Source;
+use zoo_program::devices;
+use zoo_program::registry::Model;
 use zoo_weights::Tensors;
 use zoo_weights::golden::Golden;
 
 /// The architectures that public weights are of.
 fn architectures() -> BTreeSet<&'static str> {
-    let presets = SOURCES
-        .iter()
+    let presets = ZOO
+        .weights()
         .map(|(_, text)| Source::parse(text).unwrap().weights.unwrap().preset);
     presets
-        .map(|preset| registry::find(&preset).unwrap().0.name())
+        .map(|preset| ZOO.model(&preset).unwrap().0.name())
         .collect()
 }
 
@@ -155,7 +155,8 @@ fn checkpoints() -> Tensors {
 }
 
 fn configured(model: Value) -> Box<dyn Model> {
-    registry::configure(&toml::Table::try_from(model).unwrap(), &toml::Table::new()).unwrap()
+    ZOO.configure(&toml::Table::try_from(model).unwrap(), &toml::Table::new())
+        .unwrap()
 }
 
 fn gpt(bias: bool, heads: usize) -> Box<dyn Model> {

@@ -14,8 +14,8 @@ use std::path::Path;
 
 use burn::tensor::TensorData;
 use common::{golden_files, golden_model, largest_difference, losses};
-use zoo::devices;
-use zoo::registry::MODELS;
+use zoo::ZOO;
+use zoo_program::devices;
 use zoo_weights::golden::Golden;
 
 const BOUND: f64 = 1e-3;
@@ -246,7 +246,11 @@ fn eight_bit_weights_compute_as_on_flex() {
         ("mlp", TensorData::new(vec![2.0_f32; 16], [1, 1, 1, 16])),
         ("gpt", TensorData::new(vec![1_i64, 5, 9, 2], [1, 4])),
     ] {
-        let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
+        let entry = ZOO
+            .models
+            .iter()
+            .find(|entry| entry.name() == name)
+            .unwrap();
         // `fresh` draws on the host: the same weights on both.
         let output = |backend: &str, quantized: bool| -> Vec<f64> {
             let device = devices::open(backend).unwrap().device;

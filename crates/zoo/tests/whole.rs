@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use common::{fail, succeed, write_folder, zoo};
 use serde_json::{Value, json};
-use zoo::devices;
-use zoo::registry::{self, MODELS};
+use zoo::ZOO;
+use zoo_program::devices;
 use zoo_report::insight::Insight;
 use zoo_train::{Example, Exhibit, Part, Record, State};
 
@@ -345,7 +345,11 @@ fn sentence_pieces() -> String {
 fn hub_folder(root: &Path, name: &str, tokenizer: &str, changes: &[(&str, i64)]) {
     let folder = root.join("hub");
     fs::create_dir_all(&folder).unwrap();
-    let entry = MODELS.iter().find(|entry| entry.name() == name).unwrap();
+    let entry = ZOO
+        .models
+        .iter()
+        .find(|entry| entry.name() == name)
+        .unwrap();
     let mut table = entry.tiny().table();
     let file: Value = serde_json::from_str(tokenizer).unwrap();
     let known = file["model"]["vocab"].as_object().unwrap().len();
@@ -353,7 +357,7 @@ fn hub_folder(root: &Path, name: &str, tokenizer: &str, changes: &[(&str, i64)])
     for (key, value) in changes {
         table.insert((*key).to_owned(), (*value).into());
     }
-    let model = registry::configure(&table, &toml::Table::new()).unwrap();
+    let model = ZOO.configure(&table, &toml::Table::new()).unwrap();
     let config = model.to_hub().unwrap().unwrap();
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();

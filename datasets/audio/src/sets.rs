@@ -10,8 +10,6 @@ use crate::{AudioError, Splits, digits, folder, morse, yesno};
 pub struct SetInfo {
     /// What a recipe calls it.
     pub name: &'static str,
-    /// What it is, in a line.
-    pub about: &'static str,
     /// Samples in a second, where all of its recordings have the same.
     pub rate: Option<u32>,
     /// Whether it needs no file.
@@ -23,28 +21,24 @@ pub struct SetInfo {
 pub const SETS: &[SetInfo] = &[
     SetInfo {
         name: "morse",
-        about: "made-up words in Morse code under noise, 1,000 to train and 200 to test",
         rate: Some(8000),
         built_in: true,
         open: |_, options| Ok(morse::open(options)),
     },
     SetInfo {
         name: "yesno",
-        about: "eight words a recording, each yes or no, of one speaker; 30 to train and 30 to test",
         rate: Some(8000),
         built_in: false,
         open: yesno::open,
     },
     SetInfo {
         name: "spoken-digits",
-        about: "numbers of 2 to 5 digits, joined from clips of one speaker",
         rate: Some(8000),
         built_in: false,
         open: digits::open,
     },
     SetInfo {
         name: "audio-folder",
-        about: "your own recordings: train, valid and test as tables or folders",
         rate: None,
         built_in: false,
         open: |data_dir, options| {

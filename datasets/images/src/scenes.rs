@@ -30,8 +30,6 @@ pub struct Scene {
 pub struct SceneInfo {
     /// The name in recipes and on the command line, and of the set's folder in the data directory.
     pub name: &'static str,
-    /// What the pictures show, in half a line.
-    pub about: &'static str,
     /// The names of the classes by label; empty where the options decide.
     pub classes: &'static [&'static str],
     /// What masks call void.
@@ -61,7 +59,6 @@ const STREET: &[&str] = &[
 pub const SCENE_SETS: &[SceneInfo] = &[
     SceneInfo {
         name: "shapes",
-        about: "overlapping shapes drawn by a seeded generator, shaded and noisy",
         classes: drawn::CLASSES,
         void: None,
         scenes: Some(drawn::SCENES),
@@ -69,7 +66,6 @@ pub const SCENE_SETS: &[SceneInfo] = &[
     },
     SceneInfo {
         name: "camvid-small",
-        about: "street scenes (Brostow et al. 2009) as in SegNet's tutorial, brought to 160x120",
         classes: STREET,
         void: Some(11),
         scenes: Some([367, 101, 233]),
@@ -77,7 +73,6 @@ pub const SCENE_SETS: &[SceneInfo] = &[
     },
     SceneInfo {
         name: "mask-folder",
-        about: "your own pictures in images/ and PNG masks in masks/, or train/ and trainannot/, val/ …",
         classes: &[],
         void: None,
         scenes: None,

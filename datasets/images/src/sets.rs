@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 pub struct SetInfo {
     /// The name in recipes and on the command line, and of the set's folder in the data directory.
     pub name: &'static str,
-    /// What the images show, in half a line.
-    pub about: &'static str,
     /// `[channels, height, width]`; `None` where files and options decide.
     pub shape: Option<[usize; 3]>,
     /// The names of the classes by label; empty where the folders decide.
@@ -68,7 +66,6 @@ const CIFAR10_CLASSES: &[&str] = &[
 pub const SETS: &[SetInfo] = &[
     SetInfo {
         name: "glyphs",
-        about: "digits drawn by a seeded generator, distorted and noisy",
         shape: Some([1, glyphs::SIDE, glyphs::SIDE]),
         classes: DIGITS,
         images: Some([glyphs::TRAIN_IMAGES, glyphs::TEST_IMAGES]),
@@ -76,7 +73,6 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "mnist",
-        about: "handwritten digits (LeCun, Cortes & Burges)",
         shape: Some([1, 28, 28]),
         classes: DIGITS,
         images: Some([60_000, 10_000]),
@@ -84,7 +80,6 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "fashion-mnist",
-        about: "clothes in MNIST's format (Xiao, Rasul & Vollgraf 2017)",
         shape: Some([1, 28, 28]),
         classes: CLOTHES,
         images: Some([60_000, 10_000]),
@@ -92,7 +87,6 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "cifar10",
-        about: "small colour photographs (Krizhevsky 2009), binary version",
         shape: Some([3, 32, 32]),
         classes: CIFAR10_CLASSES,
         images: Some([50_000, 10_000]),
@@ -100,7 +94,6 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "cifar10-folder",
-        about: "CIFAR-10 or a part of it as an image folder",
         shape: Some([3, 32, 32]),
         classes: CIFAR10_CLASSES,
         images: None,
@@ -108,7 +101,6 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "image-folder",
-        about: "any PNG and JPEG files laid out as <class>/*, or as ImageNet is: {train,valid,test}/<class>/*",
         shape: None,
         classes: &[],
         images: None,

@@ -43,8 +43,6 @@ pub enum TableError {
 pub struct SetInfo {
     /// The name in recipes and on the command line.
     pub name: &'static str,
-    /// What the numbers are, in half a line.
-    pub about: &'static str,
     /// Number of examples to train, validate and test with.
     pub examples: [usize; 3],
     open: fn() -> Splits,
@@ -53,7 +51,6 @@ pub struct SetInfo {
 /// Every set that [`open`] knows.
 pub const SETS: &[SetInfo] = &[SetInfo {
     name: "friedman1",
-    about: "made-up regression with noise (Friedman 1991): 10 inputs, of which 5 matter",
     examples: friedman::EXAMPLES,
     open: friedman::open,
 }];

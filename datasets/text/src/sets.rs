@@ -88,8 +88,6 @@ pub struct PublishedFile {
 pub struct SetInfo {
     /// The name used in recipes and on the command line.
     pub name: &'static str,
-    /// One line about it.
-    pub summary: &'static str,
     /// What its items are.
     pub kind: SetKind,
     /// Where it comes from.
@@ -103,7 +101,6 @@ pub const SETS: &[SetInfo] = &[
     // Karpathy 2015.
     SetInfo {
         name: "tinyshakespeare",
-        summary: "the 40,000 lines of Shakespeare of char-rnn, as characters",
         kind: SetKind::Characters,
         location: Location::Published(&[PublishedFile {
             path: "tinyshakespeare/input.txt",
@@ -113,14 +110,12 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "chars",
-        summary: "any UTF-8 text file, as characters",
         kind: SetKind::Characters,
         location: Location::Own,
         classes: &[],
     },
     SetInfo {
         name: "sums",
-        summary: "additions such as 12+34=640 (answer reversed), built in",
         kind: SetKind::Sums,
         location: Location::BuiltIn,
         classes: &[],
@@ -128,7 +123,6 @@ pub const SETS: &[SetInfo] = &[
     // Socher et al. 2013.
     SetInfo {
         name: "sst2",
-        summary: "sentences of film reviews, negative or positive",
         kind: SetKind::Labelled(Format::Tsv),
         location: Location::Published(&[
             PublishedFile {
@@ -148,21 +142,18 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "tsv",
-        summary: "texts with a class between tabs: a file, or a folder of train.tsv, valid.tsv, test.tsv",
         kind: SetKind::Labelled(Format::Tsv),
         location: Location::Own,
         classes: &[],
     },
     SetInfo {
         name: "csv",
-        summary: "texts with a class between commas: a file, or a folder of train.csv, valid.csv, test.csv",
         kind: SetKind::Labelled(Format::Csv),
         location: Location::Own,
         classes: &[],
     },
     SetInfo {
         name: "jsonl",
-        summary: "texts with a class as JSON lines: a file, or a folder of train.jsonl, valid.jsonl, test.jsonl",
         kind: SetKind::Labelled(Format::JsonLines),
         location: Location::Own,
         classes: &[],
@@ -170,7 +161,6 @@ pub const SETS: &[SetInfo] = &[
     // Elliott et al. 2016; the test of 2016.
     SetInfo {
         name: "multi30k-en-de",
-        summary: "descriptions of photographs in English and German",
         kind: SetKind::Pairs,
         location: Location::Published(&[
             PublishedFile {
@@ -202,14 +192,12 @@ pub const SETS: &[SetInfo] = &[
     },
     SetInfo {
         name: "numbers",
-        summary: "numbers in words, from English to German, built in",
         kind: SetKind::Pairs,
         location: Location::BuiltIn,
         classes: &[],
     },
     SetInfo {
         name: "pairs",
-        summary: "texts and their translations: two files whose lines belong together, or a TSV of two columns",
         kind: SetKind::Pairs,
         location: Location::Own,
         classes: &[],
@@ -262,7 +250,6 @@ mod tests {
         let names: HashSet<_> = SETS.iter().map(|set| set.name).collect();
         assert_eq!(names.len(), SETS.len());
         for set in SETS {
-            assert!(!set.summary.is_empty());
             assert_eq!(find(set.name), Some(set));
         }
     }

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_codec::text::{Text, WordVocabulary};
 use zoo_tasks::classify::{Head, SentenceClasses, sentence_batch};
-use zoo_text::{Column, Format, LabelledLines, LabelledSet, Location, RowOptions, SetInfo};
+use zoo_text::{Column, Format, LabelledLines, LabelledSet, Location, RowOptions, SetKind};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
 use super::{Asked, Data, needs_path, options, refuse, split, unreadable};
-use crate::error::Error;
-use crate::language;
+use zoo_program::Error;
+use zoo_program::language;
 
 // b batch, t time
 
@@ -89,12 +89,15 @@ impl ColumnKey {
 
 /// Opens a set of texts in classes.
 pub(super) fn open(
-    set: &SetInfo,
-    format: Format,
+    name: &str,
     table: &Table,
     directory: &Path,
     asked: Asked<'_>,
 ) -> Result<Data, Error> {
+    let set = zoo_text::find(name).ok_or_else(|| Error::failed(name))?;
+    let SetKind::Labelled(format) = set.kind else {
+        return Err(Error::failed(name));
+    };
     let options: LabelledOptions = options(table, set.name)?;
     if format != Format::Tsv {
         refuse(

@@ -1,15 +1,17 @@
 //! Numbers from numbers.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::Dataset;
 use serde::{Deserialize, Serialize};
+use toml::Table;
 use zoo_tables::NumberSet;
 use zoo_tasks::regress::{Number, Numbers};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
-use super::{Data, unreadable};
-use crate::error::Error;
+use super::{Asked, Data, options, unreadable};
+use zoo_program::Error;
 
 /// `[data]` of a recipe of numbers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -19,7 +21,8 @@ pub(super) struct Options {
 }
 
 /// Opens a set of numbers.
-pub(super) fn open(options: Options) -> Result<Data, Error> {
+pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<Data, Error> {
+    let options: Options = options(table, name)?;
     let opened = zoo_tables::open(&options.name).map_err(unreadable)?;
     let rows = 0..opened.train.len();
     let rows = rows

@@ -11,8 +11,8 @@ use zoo_text::{Location, PairSet, SetInfo};
 use zoo_train::Source;
 
 use super::{Asked, Data, needs_path, options, refuse, split, unreadable};
-use crate::error::Error;
-use crate::language;
+use zoo_program::Error;
+use zoo_program::language;
 
 /// `[data]` of a translation recipe.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,11 +57,12 @@ impl Default for PairOptions {
 
 /// Opens a set of translations.
 pub(super) fn open(
-    set: &SetInfo,
+    name: &str,
     table: &Table,
     directory: &Path,
     asked: Asked<'_>,
 ) -> Result<Data, Error> {
+    let set = zoo_text::find(name).ok_or_else(|| Error::failed(name))?;
     let options: PairOptions = options(table, set.name)?;
     let (pairs, languages) = read(set, table, &options, directory)?;
     let Some(longest) = asked.longest else {

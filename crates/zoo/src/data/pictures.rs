@@ -8,14 +8,15 @@ use burn::data::dataset::Dataset;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_codec::image::{Color, Preprocessing};
-use zoo_images::{Augment, FolderOptions, ImageFolder, ImageSet, SetInfo};
+use zoo_images::{Augment, FolderOptions, ImageFolder, ImageSet};
 use zoo_tasks::Pictures;
 use zoo_tasks::classify::{ImageClasses, image_batch};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, DidYouMean, Pass, Source, SourceError, Stamp, nearest};
 
-use super::{Asked, Data, contents, options, refuse, split, unreadable};
-use crate::error::{Error, chain};
+use super::{Asked, Data, options, refuse, split, unreadable};
+use zoo_program::Error;
+use zoo_program::error::chain;
 
 // b batch, c channels, h height, w width
 
@@ -82,11 +83,12 @@ impl ImageOptions {
 
 /// Opens a set of images.
 pub(super) fn open(
-    set: &SetInfo,
+    name: &str,
     table: &Table,
     directory: &Path,
     asked: Asked<'_>,
 ) -> Result<Data, Error> {
+    let set = zoo_images::find(name).map_err(unreadable)?;
     let mut options: ImageOptions = options(table, set.name)?;
     let kept = asked.whole::<ImageClasses>();
     if let Some(kept) = kept {
@@ -335,7 +337,7 @@ impl Source for Images {
             Some((self.set.path(example)?, self.set.label(example)))
         });
         let files: Vec<_> = files.collect::<Option<_>>()?;
-        contents::stamp(files.into_iter(), &(self.set.shape(), &self.folder))
+        zoo_program::data::stamp(files.into_iter(), &(self.set.shape(), &self.folder))
     }
 
     fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError> {

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_codec::text::{Language, Text};
 use zoo_tasks::next_token::{Continuation, Stop, batch};
-use zoo_text::{Corpus, Location, SetInfo, Split, Tokens, Windows};
+use zoo_text::{Corpus, Location, Split, Tokens, Windows};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
 use super::{Asked, Data, needs_path, options, refuse, unreadable};
-use crate::error::Error;
-use crate::language;
-use crate::registry::size;
+use zoo_program::Error;
+use zoo_program::language;
+use zoo_program::registry::size;
 
 // b batch, n scored targets
 
@@ -47,11 +47,12 @@ impl Default for CharOptions {
 
 /// Opens a text to continue.
 pub(super) fn open(
-    set: &SetInfo,
+    name: &str,
     table: &Table,
     directory: &Path,
     asked: Asked<'_>,
 ) -> Result<Data, Error> {
+    let set = zoo_text::find(name).ok_or_else(|| Error::failed(name))?;
     let options: CharOptions = options(table, set.name)?;
     let corpus = match set.location {
         Location::Own => {

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use burn::data::dataset::Dataset;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use zoo_images::{Augment, SceneInfo, SceneOptions, SceneSet, VOID};
+use zoo_images::{Augment, SceneOptions, SceneSet, VOID};
 use zoo_tasks::Pictures;
 use zoo_tasks::segment::PixelClasses;
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
 use super::pictures::{check_augmentation, normalisation};
-use super::{Data, options, refuse, unreadable};
-use crate::error::{Error, chain};
+use super::{Asked, Data, options, refuse, unreadable};
+use zoo_program::Error;
+use zoo_program::error::chain;
 
 /// `[data]` of a recipe of scenes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,7 +58,13 @@ impl Default for Options {
 }
 
 /// Opens a set of scenes.
-pub(super) fn open(set: &SceneInfo, table: &Table, directory: &Path) -> Result<Data, Error> {
+pub(super) fn open(
+    name: &str,
+    table: &Table,
+    directory: &Path,
+    _: Asked<'_>,
+) -> Result<Data, Error> {
+    let set = zoo_images::find_scenes(name).map_err(unreadable)?;
     let options: Options = options(table, set.name)?;
     let how = SceneOptions {
         size: options.size,

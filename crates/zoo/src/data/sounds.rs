@@ -12,7 +12,8 @@ use zoo_tasks::transcribe::{LONGEST_SECONDS, Recordings, Tightest, Transcription
 use zoo_train::{Source, SourceError, check_keys, fields_of, from_table};
 
 use super::{Asked, Data, Kept, needs_path, options, refuse, split, unreadable};
-use crate::error::{Error, chain};
+use zoo_program::Error;
+use zoo_program::error::chain;
 
 /// Samples in a second, of a set whose recordings may differ and where nothing else is said.
 const USUAL_RATE: u32 = 16_000;
@@ -69,11 +70,12 @@ impl SoundOptions {
 
 /// Opens a set of recordings.
 pub(super) fn open(
-    set: &SetInfo,
+    name: &str,
     table: &Table,
     directory: &Path,
     asked: Asked<'_>,
 ) -> Result<Data, Error> {
+    let set = zoo_audio::find(name).map_err(unreadable)?;
     let options: SoundOptions = options(table, set.name)?;
     let is_folder = !set.built_in && set.rate.is_none();
     let path = match is_folder {

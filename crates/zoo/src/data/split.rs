@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use zoo_train::rng::{Purpose, derive, permutation};
 
-use crate::error::Error;
+use zoo_program::Error;
 
-/// `data.split_seed` unless a recipe says otherwise.
-pub const SEED: u64 = 1;
+pub use zoo_program::data::SPLIT_SEED as SEED;
+
 /// `data.test_fraction` where nothing is held out by name.
 const TEST_FRACTION: f64 = 0.2;
 /// Classes that a warning names at most.

@@ -1,17 +1,19 @@
 //! Addition problems, which the program makes itself.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::data::dataset::Dataset;
 use serde::{Deserialize, Serialize};
+use toml::Table;
 use zoo_codec::text::CharVocabulary;
 use zoo_codec::text::Text;
 use zoo_tasks::next_token::{Continuation, scored_batch};
 use zoo_text::{Split, Sums};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
-use super::{Data, split, unreadable};
-use crate::error::Error;
+use super::{Asked, Data, options, split, unreadable};
+use zoo_program::Error;
 
 // b batch, t time, n scored targets
 
@@ -40,7 +42,8 @@ impl Default for SumOptions {
 }
 
 /// Makes the problems.
-pub(super) fn open(options: SumOptions) -> Result<Data, Error> {
+pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<Data, Error> {
+    let options: SumOptions = options(table, name)?;
     let seed = options.split_seed;
     let open = |split| Sums::new(options.digits, split, seed).map_err(unreadable);
     let (train, test) = (open(Split::Train)?, open(Split::Test)?);

@@ -8,8 +8,9 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
 use toml::Table;
-use zoo::registry::{Model, Training, configure};
-use zoo::{devices, fitting, recipes};
+use zoo::ZOO;
+use zoo_program::registry::{Model, Training};
+use zoo_program::{devices, fitting, recipes};
 use zoo_train::{Change, Event, Helpers};
 use zoo_weights::golden::Golden;
 
@@ -47,7 +48,8 @@ pub fn golden_files() -> Vec<PathBuf> {
 /// The model that golden numbers are of.
 pub fn golden_model(golden: &Golden) -> Box<dyn Model> {
     let json: serde_json::Value = serde_json::from_str(golden.model()).unwrap();
-    configure(&Table::try_from(json).unwrap(), &Table::new()).unwrap()
+    ZOO.configure(&Table::try_from(json).unwrap(), &Table::new())
+        .unwrap()
 }
 
 /// The loss of every step of a recipe on a backend. Initial weights and batches depend on the seed
@@ -70,9 +72,9 @@ pub fn losses(
         .collect();
     all.push(Change::new("train.steps", steps as i64));
     all.push(Change::new("train.log_every_steps", 1));
-    let recipe = recipes::read(recipe, &all).unwrap();
+    let recipe = recipes::read(&ZOO, recipe, &all).unwrap();
     let device = devices::open(backend).unwrap().device;
-    let (data, model) = fitting::fit(&recipe, directory).unwrap();
+    let (data, model) = fitting::fit(&ZOO, &recipe, directory).unwrap();
     let mut losses = Vec::new();
     let training = Training {
         recipe: &recipe,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, TensorData};
 use toml::Table;
-use zoo::devices;
-use zoo::registry::{Entry, Model, Ready, Training, published};
+use zoo_program::devices;
+use zoo_program::registry::{Entry, Model, Ready, Training};
 use zoo_tasks::Size;
 use zoo_train::rng::Stream;
 use zoo_train::{
@@ -256,8 +256,8 @@ pub fn save_and_load(entry: &dyn Entry) -> Result<(), String> {
 pub fn published(entry: &dyn Entry) -> Result<(), String> {
     for preset in entry.presets() {
         let model = entry.configure(preset, &Table::new(), &Table::new())?;
-        let Some(size) = published::find(preset) else {
-            return Err(format!("{preset} is not in the table of published sizes"));
+        let Some(size) = entry.sizes().iter().find(|size| size.preset == preset) else {
+            return Err(format!("{preset} has no published size in its row"));
         };
         let parameters = model.parameters();
         expect(parameters == size.parameters, || {

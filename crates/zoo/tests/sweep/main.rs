@@ -9,11 +9,13 @@ mod broken;
 mod checks;
 
 use checks::Check;
-use zoo::registry::{Entry, MODELS};
+use zoo::ZOO;
+use zoo_program::registry::Entry;
 
 /// Runs one check over the whole table, and over the models that fail it on purpose.
 fn sweep(check: Check, broken: &[&dyn Entry]) {
-    let failed: Vec<String> = MODELS
+    let failed: Vec<String> = ZOO
+        .models
         .iter()
         .filter_map(|entry| Some(format!("{}: {}", entry.name(), check(*entry).err()?)))
         .collect();

@@ -1,0 +1,347 @@
+//! Folders as the Hugging Face hub has them: `config.json` in the origin's form, weights,
+//! `tokenizer.json`.
+//!
+//! Architectures of `transformers` have a configuration of their own (`model_type`). Those of timm
+//! and torchvision are called by a name (`architecture`), with the number of classes and how images
+//! are normalised beside it, as timm's folders have it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use toml::{Table, Value};
+use zoo_codec::text::Text;
+use zoo_hub::config::CONFIG_FILE;
+use zoo_hub::generation::generation;
+use zoo_hub::head::{Head, HeadKind};
+use zoo_hub::ids::check_ids;
+use zoo_hub::preprocessor;
+use zoo_hub::sentence::{Pooling, sentence};
+use zoo_hub::{HubError, Settings, timm, unread};
+use zoo_tasks::{AnyCodec, Pictures, Size, Upstream, classify};
+use zoo_train::rng::Stream;
+use zoo_train::{brief, brief_problem};
+
+use crate::language;
+use crate::registry::Model;
+use crate::rows::Zoo;
+use crate::saved::Opened;
+
+pub(crate) use zoo_hub::MOST_CONFIG_BYTES;
+pub use zoo_hub::tokenizer_config::TOKENIZER_FILE;
+
+/// Whoever opens a folder names its `config.json`; of another file, the error does.
+fn said(error: HubError) -> String {
+    match error.file == CONFIG_FILE {
+        true => error.problem,
+        false => error.to_string(),
+    }
+}
+
+/// Whether the text of a `config.json` is in an origin's form, rather than ours.
+///
+/// # Errors
+/// Text that is no JSON object.
+pub fn is_origins(config: &str) -> Result<bool, String> {
+    zoo_hub::config::is_origins(config).map_err(said)
+}
+
+/// The text of an origin's `config.json`.
+///
+/// # Errors
+/// Text that is no JSON, or more than a configuration needs.
+pub fn parse(config: &str) -> Result<Json, String> {
+    zoo_hub::parse(CONFIG_FILE, config).map_err(said)
+}
+
+/// The model and the codec of a folder from the hub.
+///
+/// # Errors
+/// An architecture that is not here, or a value that cannot be represented.
+pub fn read(zoo: &Zoo, folder: &Path, config: &Json) -> Result<Opened, String> {
+    let model = model(zoo, config)?;
+    let codec = codec(&*model, folder, config)?;
+    Ok((model, codec))
+}
+
+/// The model of a `config.json` in an origin's form.
+///
+/// # Errors
+/// An architecture that is not here, or a value that cannot be represented.
+pub fn model(zoo: &Zoo, config: &Json) -> Result<Box<dyn Model>, String> {
+    match config.get("architecture").and_then(Json::as_str) {
+        Some(name) => named(zoo, name, config),
+        None => configured(zoo, config),
+    }
+}
+
+/// An architecture that `transformers` configures.
+fn configured(zoo: &Zoo, config: &Json) -> Result<Box<dyn Model>, String> {
+    let found = zoo.models.iter().find_map(|entry| entry.of_hub(config));
+    // What is quoted of a file may be long.
+    let model = found
+        .map(|model| model.map_err(brief_problem))
+        .unwrap_or_else(|| {
+            let known = zoo.models.iter().filter_map(|entry| entry.model_type());
+            Err(format!(
+                "model_type = {}: not here; there are: {}",
+                brief(config.get("model_type").unwrap_or(&Json::Null)),
+                known.collect::<Vec<_>>().join(", ")
+            ))
+        })?;
+    unread::check(Settings::new(CONFIG_FILE, config)).map_err(said)?;
+    Ok(model)
+}
+
+/// A preset by its name at timm or torchvision.
+fn named(zoo: &Zoo, name: &str, config: &Json) -> Result<Box<dyn Model>, String> {
+    // timm appends how the weights were trained: `resnet50.a1_in1k`.
+    let preset = name.split('.').next().unwrap_or(name);
+    let (entry, preset) = zoo
+        .model(preset)
+        .map_err(|problem| format!("architecture: {problem}"))?;
+    let settings = Settings::new(CONFIG_FILE, config);
+    let facts = timm::timm(settings).map_err(said)?;
+    let known = entry
+        .configure(preset, &Table::new(), &Table::new())?
+        .table();
+    if !known.contains_key("global_pool") {
+        facts.check_pooling(settings, "avg").map_err(said)?;
+    }
+    let image_size = match facts.image_size {
+        Some([height, width]) if height != width && known.contains_key("image_size") => {
+            return Err(format!(
+                "img_size: expected a square, got {height} x {width}"
+            ));
+        }
+        size => size.map(|[side, _]| side),
+    };
+    let given = [
+        ("num_classes", facts.num_classes),
+        ("in_channels", facts.in_channels),
+        ("image_size", image_size),
+    ];
+    let given = given
+        .into_iter()
+        .filter(|(key, _)| known.contains_key(*key));
+    let overlay = given.filter_map(|(key, value)| {
+        let value = value?.try_into().unwrap_or(i64::MAX);
+        Some((key.to_owned(), Value::Integer(value)))
+    });
+    let mut overlay: Table = overlay.collect();
+    if let (Some(pool), true) = (&facts.global_pool, known.contains_key("global_pool")) {
+        overlay.insert("global_pool".into(), Value::String(pool.clone()));
+    }
+    entry.configure(preset, &overlay, &Table::new())
+}
+
+/// What transformers does to pictures.
+const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
+
+/// Far more than any set of images has classes, or any tokenizer tokens.
+const MOST_OUTPUTS: usize = 1 << 22;
+
+fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Arc<dyn AnyCodec>, String> {
+    let outputs = model.outputs();
+    if outputs > MOST_OUTPUTS {
+        return Err(format!(
+            "{outputs} outputs: more than {MOST_OUTPUTS} classes or tokens are not read"
+        ));
+    }
+    let settings = Settings::new(CONFIG_FILE, config);
+    let Some(longest) = model.longest() else {
+        return model.upstream(Upstream {
+            pictures: Some(pictures(model, folder, config)?),
+            classes: timm::labels(settings, outputs).map_err(said)?,
+            ..Upstream::default()
+        });
+    };
+    let path = folder.join(TOKENIZER_FILE);
+    let tokenizer = language::read(&path).map_err(|error| {
+        format!(
+            "{}: {error}; text needs the folder's tokenizer",
+            path.display()
+        )
+    })?;
+    let text = Text::Tokenizer { tokenizer };
+    let vocabulary = (text.open())
+        .map_err(|problem| format!("{TOKENIZER_FILE}: {problem}"))?
+        .vocabulary();
+    let facts = generation(folder, settings).map_err(said)?;
+    let rows = model.table().get("vocab_size").and_then(Value::as_integer);
+    if let Some(rows) = rows {
+        check_ids(vocabulary, &facts.all(), rows as usize).map_err(said)?;
+    }
+    let table = model.table();
+    let is_embedding = table.get("head").and_then(Value::as_str) == Some("sentence_embedding");
+    let has_classes = table.contains_key("num_classes") && !is_embedding;
+    let head = has_classes.then(|| Head::read(settings, outputs).map_err(said));
+    let head = head.transpose()?;
+    let sentence_length = match is_embedding {
+        true => sentence_length(folder, outputs)?,
+        false => None,
+    };
+    model.upstream(Upstream {
+        text: Some(text),
+        max_length: Some(longest.min(sentence_length.unwrap_or(longest))),
+        stop: facts.stop_ids(),
+        head: head
+            .as_ref()
+            .map_or_else(Default::default, |head| match head.kind {
+                HeadKind::SingleLabel => classify::Head::SingleLabelClassification,
+                HeadKind::MultiLabel => classify::Head::MultiLabelClassification,
+                HeadKind::Regression => classify::Head::Regression,
+            }),
+        classes: head.map_or_else(Vec::new, |head| head.labels),
+        ..Upstream::default()
+    })
+}
+
+/// What is done to pictures, as the folder says: `preprocessor_config.json` of transformers, or timm's
+/// `pretrained_cfg`; where it says nothing, as the origin's library does by itself.
+fn pictures(model: &dyn Model, folder: &Path, config: &Json) -> Result<Pictures, String> {
+    let path = folder.join(PREPROCESSOR_FILE);
+    let preprocessing = match zoo_files::read_text(&path, preprocessor::MAX_BYTES) {
+        Ok(text) => preprocessor::transformers(&text)
+            .map_err(|error| format!("{PREPROCESSOR_FILE}: {error}"))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            preprocessor::timm(&timm_config(model, config)?.to_string())
+                .map_err(|error| error.to_string())?
+        }
+        Err(error) => return Err(format!("{PREPROCESSOR_FILE}: {error}")),
+    };
+    Pictures::new(preprocessing)
+}
+
+/// A configuration of timm's with the size of the pictures, which its presets know where it does not
+/// say.
+fn timm_config(model: &dyn Model, config: &Json) -> Result<Json, String> {
+    /// What else stands beside it, which is read elsewhere.
+    const OTHERS: [&str; 12] = [
+        "architecture",
+        "num_classes",
+        "num_labels",
+        "label_names",
+        "label_descriptions",
+        "id2label",
+        "label2id",
+        "problem_type",
+        "in_chans",
+        "in_channels",
+        "img_size",
+        "image_size",
+    ];
+    let mut config = config.clone();
+    if let Some(keys) = config.as_object_mut() {
+        keys.retain(|key, _| !OTHERS.contains(&key.as_str()));
+    }
+    let says = |config: &Json| {
+        config.get("input_size").is_some()
+            || config
+                .get("pretrained_cfg")
+                .is_some_and(|pretrained| pretrained.get("input_size").is_some())
+    };
+    if !says(&config) {
+        let usual = Size {
+            examples: 1,
+            most_side: None,
+            most_length: None,
+        };
+        let batch = model.made_up(usual, &mut Stream::new(0));
+        let shape = batch
+            .column(model.inputs()[0])
+            .map(|data| data.shape().to_vec());
+        let Some([_, c, h, w]) = shape.as_deref() else {
+            return Err("neither text nor images".into());
+        };
+        config["input_size"] = json!([c, h, w]);
+    }
+    Ok(config)
+}
+
+/// The most tokens of a sentence, where the folder says. A vector here is the mean over the tokens, brought
+/// to length 1: a folder that says something else is refused, for its vectors would be others.
+fn sentence_length(folder: &Path, width: usize) -> Result<Option<usize>, String> {
+    let Some(facts) = sentence(folder, width).map_err(said)? else {
+        return Ok(None);
+    };
+    if facts.pooling != Pooling::Mean {
+        return Err(format!("{}: expected the mean", facts.pooling_key));
+    }
+    if !facts.normalise {
+        return Err("modules.json: expected Normalize, which is computed here".into());
+    }
+    if facts.lower_case {
+        return Err("sentence_bert_config.json: do_lower_case: expected false".into());
+    }
+    Ok(facts.max_length)
+}
+
+/// A model's `config.json` in the form of its origin.
+///
+/// # Errors
+/// A configuration that has no name there.
+pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, String> {
+    if let Some(config) = model.to_hub() {
+        let mut config = config?;
+        if let (Some(codec), Json::Object(config)) = (codec, &mut config)
+            && let Some(head) = codec.head()
+        {
+            let head = Head {
+                kind: match head {
+                    classify::Head::SingleLabelClassification => HeadKind::SingleLabel,
+                    classify::Head::MultiLabelClassification => HeadKind::MultiLabel,
+                    classify::Head::Regression => HeadKind::Regression,
+                },
+                labels: codec.classes().to_vec(),
+            };
+            config.extend(head.write());
+        }
+        if let Some(reading) = codec.and_then(AnyCodec::text) {
+            if let [token] = *reading.stop {
+                config["eos_token_id"] = json!(token);
+            } else if !reading.stop.is_empty() {
+                config["eos_token_id"] = json!(reading.stop);
+            }
+        }
+        return Ok(config);
+    }
+    let table = model.table();
+    let preset = model.preset_but(&FREE).ok_or_else(|| {
+        let name = table
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        format!(
+            "no preset of {name} has this configuration, so it has no name at its origin; \
+             --format safetensors writes the weights alone"
+        )
+    })?;
+    let mut config = json!({ "architecture": preset, "num_classes": model.outputs() });
+    if let Some(codec) = codec
+        && let Some(pictures) = codec.pictures()
+    {
+        let Pictures {
+            shape, mean, std, ..
+        } = pictures;
+        // Of a run of ours, pictures are brought to the size, whatever their proportions.
+        config["pretrained_cfg"] = json!({ "input_size": shape, "mean": mean, "std": std,
+            "crop_pct": 1.0, "crop_mode": "squash", "interpolation": "bilinear" });
+        config["in_chans"] = json!(shape[0]);
+        if table.contains_key("image_size") {
+            config["img_size"] = json!(shape[1]);
+        }
+        config["label_names"] = json!(codec.classes());
+    }
+    Ok(config)
+}
+
+/// Keys in which a model may differ from the preset whose name it bears.
+const FREE: [&str; 5] = [
+    "num_classes",
+    "in_channels",
+    "image_size",
+    "dropout",
+    "stochastic_depth",
+];

@@ -1,0 +1,209 @@
+//! A finished run, opened for use: what eval, predict and sample share.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use zoo_codec::text::MOST_TOKENIZER_BYTES;
+use zoo_tasks::AnyCodec;
+use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run, brief_problem};
+
+use crate::devices;
+use crate::error::Error;
+use crate::hub;
+use crate::pretrained;
+use crate::registry::{Model, Ready};
+use crate::resume;
+use crate::rows::Zoo;
+
+/// The file that says how a run's weights are used.
+pub const CONFIG_FILE: &str = "config.json";
+
+/// What `config.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// The complete model configuration, with the architecture as `name`.
+    pub model: toml::Table,
+    /// How its input and output are read, in the form of its task.
+    pub codec: Json,
+    /// What runs of earlier versions say that a classifier's outputs are: the codec says it now.
+    #[serde(default, skip_serializing)]
+    problem_type: Option<Json>,
+}
+
+/// A model, and how its inputs are read.
+pub type Opened = (Box<dyn Model>, Arc<dyn AnyCodec>);
+
+impl Config {
+    /// What is kept of a model and a codec.
+    pub fn new(model: &dyn Model, codec: &dyn AnyCodec) -> Self {
+        Self {
+            model: model.table(),
+            codec: codec.json(),
+            problem_type: None,
+        }
+    }
+
+    /// Reads a configuration's text.
+    ///
+    /// # Errors
+    /// Text that is no configuration.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        check_length(text)?;
+        let mut config: Self = serde_json::from_str(text).map_err(brief_problem)?;
+        if let (Some(kind), Json::Object(codec)) = (config.problem_type.take(), &mut config.codec) {
+            codec.entry("problem_type").or_insert(kind);
+        }
+        Ok(config)
+    }
+
+    /// The model and its codec, which must fit each other.
+    ///
+    /// # Errors
+    /// An unknown key, a value that does not fit, or a codec that could not read an input.
+    pub fn open(&self, zoo: &Zoo) -> Result<Opened, String> {
+        let mut model = zoo.configure(&self.model, &toml::Table::new())?;
+        let codec = model
+            .codec(&self.codec)
+            .map_err(|problem| format!("codec: {problem}"))?;
+        codec.check()?;
+        model.fit("of the codec", &*codec)?;
+        Ok((model, codec))
+    }
+}
+
+/// The text of an origin's `config.json`, with what lies beside it in `folder`, opened.
+///
+/// # Errors
+/// An architecture that is not here, a value that cannot be represented, or a codec that could
+/// not read an input.
+pub fn of_origin(zoo: &Zoo, folder: &Path, config: &str) -> Result<Opened, String> {
+    let config = hub::parse(config)?;
+    let (mut model, codec) = hub::read(zoo, folder, &config)?;
+    codec.check()?;
+    model.fit("of the folder", &*codec)?;
+    Ok((model, codec))
+}
+
+/// The text of a folder's `config.json`.
+///
+/// # Errors
+/// A file that cannot be read, or is larger than any configuration.
+pub(crate) fn read_config(folder: &Path) -> io::Result<String> {
+    let most = hub::MOST_CONFIG_BYTES + 2 * MOST_TOKENIZER_BYTES;
+    zoo_files::read_text(&folder.join(CONFIG_FILE), most)
+}
+
+/// A configuration becomes a tree of many times its size: the tokenizer's text, which stays text, is
+/// the one part of it that may be large. Written down, a text may be twice as long.
+fn check_length(config: &str) -> Result<(), String> {
+    #[derive(Default, Deserialize)]
+    struct Large {
+        #[serde(default)]
+        codec: Text,
+    }
+    #[derive(Default, Deserialize)]
+    struct Text {
+        #[serde(default)]
+        tokenizer: String,
+    }
+    let (length, most) = (config.len(), hub::MOST_CONFIG_BYTES as usize);
+    if length <= most {
+        return Ok(());
+    }
+    let large: Large = serde_json::from_str(config).map_err(brief_problem)?;
+    match length - most > 2 * large.codec.tokenizer.len() {
+        true => Err(format!(
+            "{length} bytes: a configuration of more than {most}, its tokenizer aside, is not read"
+        )),
+        false => Ok(()),
+    }
+}
+
+/// A model from a run folder, or from a folder of the Hugging Face hub, ready on a device.
+pub struct Saved {
+    /// The resolved recipe, where a training made the model.
+    pub recipe: Option<Recipe>,
+    /// The model's configuration.
+    pub model: Box<dyn Model>,
+    /// The model with its weights.
+    pub ready: Box<dyn Ready>,
+    /// How input and output are read.
+    pub codec: Arc<dyn AnyCodec>,
+    /// The backend it runs on.
+    pub backend: &'static str,
+}
+
+impl Saved {
+    /// Opens a folder on a backend (`NAME[:INDEX]`), by default the default one.
+    ///
+    /// # Errors
+    /// A folder that is neither a finished run nor one from the hub, or a backend that does not
+    /// work.
+    pub fn open(zoo: &Zoo, run: &Path, backend: Option<&str>) -> Result<Self, Error> {
+        let fetched = pretrained::fetched(zoo, run)?;
+        let folder = fetched.as_ref().map_or(run, |fetched| &fetched.folder);
+        let path = folder.join(CONFIG_FILE);
+        let text = match (read_config(folder), &fetched) {
+            (Ok(text), _) => Some(text),
+            // Weights alone: what they are of is known.
+            (Err(error), Some(_)) if error.kind() == ErrorKind::NotFound => None,
+            (Err(error), _) => {
+                return Err(Error::Request(format!(
+                    "{}: {error}; RUN must be the folder of a finished run, such as \
+                     runs/mlp-glyphs-flex-1, a folder from the Hugging Face hub, or the name of \
+                     fetched weights",
+                    path.display()
+                )));
+            }
+        };
+        let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
+        let ((mut model, codec), weights) = match (&text, &fetched) {
+            (Some(text), _) if hub::is_origins(text).map_err(wrong)? => {
+                let opened = of_origin(zoo, folder, text).map_err(wrong)?;
+                let file = fetched.as_ref().map(|fetched| fetched.file.clone());
+                (opened, file.unwrap_or_else(|| run.to_owned()))
+            }
+            (Some(text), _) => {
+                let opened = Config::parse(text).and_then(|config| config.open(zoo));
+                (opened.map_err(wrong)?, run.join(MODEL_FILE))
+            }
+            (None, Some(fetched)) => {
+                let wrong = |problem| Error::Request(format!("{}: {problem}", run.display()));
+                (fetched.open(zoo).map_err(wrong)?, fetched.file.clone())
+            }
+            (None, None) => return Err(wrong("is not there".into())),
+        };
+        if let (Some(record), false) = (resume::read_record(run), weights.exists()) {
+            return Err(Error::Request(format!(
+                "{}: this run has no {MODEL_FILE}: it is {}; train --resume {} brings it to its end",
+                run.display(),
+                resume::state(run, &record, Run::is_locked(run)),
+                run.display()
+            )));
+        }
+        let recipe = run.join(RECIPE_FILE);
+        let recipe: Option<Recipe> = match zoo_files::read_text(&recipe, MOST_RECIPE_BYTES) {
+            Ok(text) => Some(Recipe::parse(&recipe.display().to_string(), &text, &[])?),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(Error::Request(format!("{}: {error}", recipe.display())));
+            }
+        };
+        let selected =
+            devices::open(backend.unwrap_or(devices::default_name())).map_err(Error::request)?;
+        if let Some(recipe) = &recipe {
+            model.set_task(&recipe.task).map_err(wrong)?;
+        }
+        let ready = model.load(&weights, &selected.device)?;
+        Ok(Self {
+            recipe,
+            model,
+            ready,
+            codec,
+            backend: selected.backend.name,
+        })
+    }
+}

@@ -94,18 +94,11 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         return help_or_refuse(arg);
     }
     let root = root();
-    // One pass over all that there is: what is behind the feature `wgpu` is unseen otherwise.
-    let features = if wgpu_required() {
-        EVERY_BACKEND
-    } else {
-        CPU_BACKENDS
-    };
-    let mut workspaces = vec![("", root.join("Cargo.toml"), features)];
-    let no_features: &[&str] = &[];
-    workspaces.extend(examples(&root).map(|manifest| (" of the examples", manifest, no_features)));
+    let mut manifests = vec![("", root.join("Cargo.toml"))];
+    manifests.extend(examples(&root).map(|manifest| (" of the examples", manifest)));
 
     let mut steps = Steps::default();
-    for (of, manifest, _) in &workspaces {
+    for (of, manifest) in &manifests {
         let mut format = at_root(&["fmt", "--all", "--check", "--manifest-path"]);
         steps.cargo(&format!("format{of}"), format.arg(manifest));
     }
@@ -115,20 +108,16 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         check_house_rules,
     );
     add_dependencies(&mut steps);
-    for (of, manifest, features) in &workspaces {
-        // In release, to share build scripts and procedural macros with the tests.
-        let mut clippy = at_root(&["clippy", "--release", "--workspace", "--all-targets"]);
-        share_target(&mut clippy, &root)
-            .arg("--manifest-path")
-            .arg(manifest);
-        steps.cargo(
-            &format!("clippy{of}"),
-            clippy.args(*features).args(["--", "-D", "warnings"]),
-        );
-    }
+    // What is behind the feature `wgpu` is left to the tests, which compile it: in clippy it would be
+    // a second reading of a thousand crates. So are the examples, whose Burn is another one.
+    let mut clippy = at_root(&["clippy", "--release", "--workspace", "--all-targets"]);
+    clippy.args(CPU_BACKENDS).args(["--", "-D", "warnings"]);
+    steps.cargo("clippy", &mut clippy);
     // With the same features, so that what clippy has read is not read again.
     let mut rustdoc = at_root(&["doc", "--release", "--workspace", "--no-deps"]);
-    rustdoc.args(features).env("RUSTDOCFLAGS", "-D warnings");
+    rustdoc
+        .args(CPU_BACKENDS)
+        .env("RUSTDOCFLAGS", "-D warnings");
     steps.cargo("rustdoc", &mut rustdoc);
     // Tests take few steps.
     add_tests(&mut steps, false, QUICK_BUILD);

@@ -2,6 +2,7 @@
 //! `lengths [b]` in frames, `targets [b, u]` and `target_lengths [b]` in characters. What is behind a
 //! recording's or a text's end is 0.
 
+mod augment;
 mod decoding;
 mod recordings;
 
@@ -23,6 +24,7 @@ use zoo_train::{
     brief_problem, check_keys, fields_of, from_table,
 };
 
+pub use augment::SpecAugment;
 pub use decoding::SPACE;
 pub use recordings::{Recordings, Tightest, Utterances};
 

@@ -11,9 +11,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use zoo_codec::sound::{Extractor, Features, Sound};
 use zoo_codec::text::Language;
+use zoo_train::rng::{Purpose, Stream, derive};
 use zoo_train::{Batch, Exhibit, Part, Pass, Source, SourceError};
 
-use super::{Transcription, batch, chain, decoding};
+use super::{SpecAugment, Transcription, batch, chain, decoding};
 
 /// Bytes of features of a split that are kept: nine hours of 40 bands every 10 ms. What is beyond is
 /// computed whenever a batch asks for it.
@@ -88,6 +89,7 @@ pub struct Recordings {
     extractor: Extractor,
     examples: Vec<Recording>,
     tightest: Option<Tightest>,
+    augment: SpecAugment,
 }
 
 /// What is kept of a recording.
@@ -114,6 +116,7 @@ impl Recordings {
             extractor,
             examples: Vec::with_capacity(utterances.len()),
             tightest: None,
+            augment: SpecAugment::default(),
             utterances,
         };
         opened.examples = opened.read_all(&language)?;
@@ -126,6 +129,12 @@ impl Recordings {
             opened.tightest = Tightest::of(opened.tightest, Some(tightest));
         }
         Ok(opened)
+    }
+
+    /// With parts of what is trained on covered.
+    #[must_use]
+    pub fn augmented(self, augment: SpecAugment) -> Self {
+        Self { augment, ..self }
     }
 
     /// The recording with the fewest frames for its text.
@@ -194,14 +203,19 @@ impl Source for Recordings {
         self.examples.len()
     }
 
-    fn batch(&self, indices: &[u32], _: Option<Pass>) -> Result<Batch, SourceError> {
+    fn batch(&self, indices: &[u32], pass: Option<Pass>) -> Result<Batch, SourceError> {
         let mut computed = Vec::with_capacity(indices.len());
         for index in indices {
             let kept = &self.examples[*index as usize].features;
-            computed.push(match kept {
+            let mut features = match kept {
                 Some(features) => Cow::Borrowed(features),
                 None => Cow::Owned(self.compute(*index as usize)?),
-            });
+            };
+            if let Some(Pass { seed, epoch }) = pass.filter(|_| self.augment.is_on()) {
+                let seed = derive(seed, Purpose::Example, &[epoch, u64::from(*index)]);
+                (self.augment).apply(features.to_mut(), &mut Stream::new(seed));
+            }
+            computed.push(features);
         }
         let features: Vec<&Features> = computed.iter().map(AsRef::as_ref).collect();
         let text = |index: &u32| &*self.examples[*index as usize].text;

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_audio::{AudioOptions, AudioSet, SetInfo};
 use zoo_codec::sound::{LogMel, Sound};
-use zoo_tasks::transcribe::{LONGEST_SECONDS, Recordings, Tightest, Transcription, Utterances};
+use zoo_tasks::transcribe::{
+    LONGEST_SECONDS, Recordings, SpecAugment, Tightest, Transcription, Utterances,
+};
 use zoo_train::{Source, SourceError, check_keys, fields_of, from_table};
 
 use super::{Asked, Data, Kept, needs_path, options, refuse, split, unreadable};
@@ -30,6 +32,12 @@ struct SoundOptions {
     features: Table,
     /// The longest recording that is read.
     longest_seconds: f64,
+    /// Masks over frames while training, and the most frames of one: SpecAugment.
+    time_masks: usize,
+    time_mask: usize,
+    /// Masks over bands while training, and the most bands of one.
+    band_masks: usize,
+    band_mask: usize,
     /// Share of the training recordings that choose the best model, where the set has none for it.
     valid_fraction: f64,
     /// Decides which these are.
@@ -43,6 +51,10 @@ impl Default for SoundOptions {
             path: None,
             features: Table::new(),
             longest_seconds: LONGEST_SECONDS,
+            time_masks: 0,
+            time_mask: 0,
+            band_masks: 0,
+            band_mask: 0,
             valid_fraction: AudioOptions::default().valid_fraction,
             split_seed: split::SEED,
         }
@@ -50,6 +62,19 @@ impl Default for SoundOptions {
 }
 
 impl SoundOptions {
+    /// What is covered of the training recordings.
+    fn augment(&self, features: &LogMel) -> Result<SpecAugment, Error> {
+        let augment = SpecAugment {
+            time_masks: self.time_masks,
+            time_mask: self.time_mask,
+            band_masks: self.band_masks,
+            band_mask: self.band_mask,
+        };
+        let checked = augment.check(features.n_mels);
+        checked.map_err(|problem| Error::Request(format!("data.{problem}")))?;
+        Ok(augment)
+    }
+
     /// The features, at the rate that they or the set say.
     fn features(&self, set: &SetInfo) -> Result<LogMel, Error> {
         let place = "data.features";
@@ -112,15 +137,17 @@ pub(super) fn open(
     }
     zoo_tasks::Codec::check(&codec).map_err(Error::Request)?;
     let mut tightest = None;
-    let mut source = |split: Arc<dyn Utterances>| -> Result<Arc<dyn Source>, Error> {
-        let read = Recordings::open(split, &codec);
+    let augment = options.augment(&codec.features)?;
+    let mut source = |split: Arc<dyn Utterances>, augment| -> Result<Arc<dyn Source>, Error> {
+        let read = Recordings::open(split, &codec).map(|read| read.augmented(augment));
         let read = read.map_err(|error| Error::Request(chain(&*error)))?;
         tightest = Tightest::of(tightest.take(), read.tightest().cloned());
         Ok(Arc::new(read))
     };
-    let train = source(train)?;
-    let valid = valid.map(&mut source).transpose()?;
-    let test = test.map(&mut source).transpose()?;
+    let train = source(train, augment)?;
+    let mut whole = |split| source(split, SpecAugment::default());
+    let valid = valid.map(&mut whole).transpose()?;
+    let test = test.map(&mut whole).transpose()?;
     codec.tightest = tightest;
     Ok(Data {
         set: set.name.to_owned(),

@@ -1,12 +1,14 @@
 //! What a run keeps to read inputs and show outputs; it says what a model must fit, too.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use toml::Table;
 use zoo_codec::text::Text;
+use zoo_train::brief_problem;
 
 use crate::classify::Head;
 use crate::pictures::Pictures;
@@ -23,8 +25,10 @@ pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync 
     fn check(&self) -> Result<(), String>;
 
     /// Keys of a model's configuration that the data decides, where the model has them and the recipe
-    /// does not say: the number of classes, the size of the vocabulary.
-    fn decides(&self) -> Table;
+    /// does not say: the number of classes, the size of the vocabulary. This default decides nothing.
+    fn decides(&self) -> Table {
+        Table::new()
+    }
 
     /// Class names by label; none where there are no classes.
     fn classes(&self) -> &[String] {
@@ -53,10 +57,19 @@ pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync 
         }
         let (now, before) = (self.classes(), other.classes());
         Some(match now == before {
-            true => "vocabulary, size or normalisation differs".to_owned(),
+            true => format!("{} changed", changed_keys(self, other).join(" and ")),
             false => format!("classes were {before:?} and are {now:?}"),
         })
     }
+}
+
+/// The keys of which two codecs keep different values.
+fn changed_keys<C: Codec>(now: &C, before: &C) -> Vec<String> {
+    let (now, before) = (now.json(), before.json());
+    let keys = now.as_object().into_iter().flatten();
+    keys.filter(|(key, value)| before.get(key) != Some(value))
+        .map(|(key, _)| key.clone())
+        .collect()
 }
 
 /// How text is read.
@@ -97,6 +110,42 @@ pub trait AnyCodec: Send + Sync {
     fn difference(&self, other: &dyn AnyCodec) -> Option<String>;
     /// Itself, to be told by its type.
     fn any(&self) -> &dyn Any;
+}
+
+impl dyn AnyCodec + '_ {
+    /// Itself, as a task keeps it.
+    ///
+    /// # Errors
+    /// It is of another task.
+    pub fn of<C: Codec>(&self) -> Result<&C, String> {
+        let own = self.any().downcast_ref();
+        own.ok_or_else(|| "the codec is of another task".to_owned())
+    }
+
+    /// Itself, as the task of the model with the name `model` keeps it, where it is that of the data
+    /// set `set`: where [`Room::fit`](crate::Room::fit) begins.
+    ///
+    /// # Errors
+    /// The data set is of another task.
+    pub fn fitting<C: Codec>(&self, model: &str, set: &str) -> Result<&C, String> {
+        let own = self.any().downcast_ref();
+        own.ok_or_else(|| {
+            format!(
+                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
+                C::TASK,
+                self.task()
+            )
+        })
+    }
+}
+
+/// What a run kept, read as a task's codec: all that [`Room::codec`](crate::Room::codec) does.
+///
+/// # Errors
+/// What is wrong with it, by key.
+pub fn kept_as<C: Codec>(kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
+    let codec: C = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
+    Ok(Arc::new(codec))
 }
 
 impl<C: Codec> AnyCodec for C {

@@ -11,13 +11,10 @@ use serde_json::{Value as Json, json};
 use toml::Table;
 use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
-use zoo_train::{
-    Batch, EvalBatches, Exhibit, Metric, Metrics, Part, Section, SourceError, Tally, Task,
-    brief_problem,
-};
+use zoo_train::{Batch, Exhibit, Metric, Metrics, Part, Tally, Task};
 
 use crate::classify::{check_padding, padding_changes_nothing, read_sentence};
-use crate::codec::{AnyCodec, Codec, Reading};
+use crate::codec::{AnyCodec, Codec, Reading, kept_as};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, Upstream, flat};
@@ -165,10 +162,6 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
         flat((self.forward)(model, batch.int("tokens", device)))
     }
 
-    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
-        (self.forward)(model, batch.int("tokens", device))
-    }
-
     fn longest(&self) -> Option<usize> {
         Some(self.input.longest)
     }
@@ -184,8 +177,7 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
     }
 
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec: SentenceVectors = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
-        Ok(Arc::new(codec))
+        kept_as::<SentenceVectors>(kept)
     }
 
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
@@ -212,7 +204,7 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
         device: &Device,
         say: &mut dyn FnMut(Answer) -> bool,
     ) -> Result<(), AnswerError> {
-        let codec = own(codec).map_err(AnswerError::Input)?;
+        let codec = codec.of::<SentenceVectors>().map_err(AnswerError::Input)?;
         let language = codec.text.open().map_err(AnswerError::Input)?;
         let mut first: Option<Vec<f64>> = None;
         for input in question.inputs {
@@ -241,22 +233,7 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
         Ok(())
     }
 
-    fn examine(
-        &self,
-        _: &M,
-        _: &dyn AnyCodec,
-        _: &EvalBatches<'_>,
-        _: &Device,
-    ) -> Result<Vec<Section>, SourceError> {
-        Ok(Vec::new())
-    }
-
     fn promises(&self) -> Vec<Promise<M>> {
         vec![padding_changes_nothing(self.forward, self.input.pad)]
     }
-}
-
-fn own(codec: &dyn AnyCodec) -> Result<&SentenceVectors, String> {
-    let codec = codec.any().downcast_ref::<SentenceVectors>();
-    codec.ok_or_else(|| "the codec is of another task".to_owned())
 }

@@ -35,7 +35,7 @@ mod sentences;
 pub mod transcribe;
 pub mod translate;
 
-pub use codec::{AnyCodec, Codec, Reading};
+pub use codec::{AnyCodec, Codec, Reading, kept_as};
 pub use explain::{Attribution, integrated_gradients};
 pub use loss::{Loss, LossOptions};
 pub use means::Means;
@@ -45,3 +45,8 @@ pub use room::{
     Written, flat,
 };
 pub use sentences::{PAD_TO_MULTIPLE, TextInput, pad};
+/// What a room speaks of with others: options and configurations, and what is kept or answered.
+pub use {
+    serde_json::{Value as Json, json},
+    toml::Table,
+};

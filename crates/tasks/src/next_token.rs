@@ -12,11 +12,11 @@ use zoo_codec::text::{Language, Streaming, Text};
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Part, Section, Source,
-    SourceError, Tally, Task, brief_problem,
+    SourceError, Tally, Task,
 };
 
 use crate::classify::{Embedded, attributions, shown, with_answer};
-use crate::codec::{AnyCodec, Codec, Reading};
+use crate::codec::{AnyCodec, Codec, Reading, kept_as};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::room::{
@@ -388,10 +388,6 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
         flat((self.forward)(model, batch.int("tokens", device)))
     }
 
-    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
-        (self.forward)(model, batch.int("tokens", device)).flatten(0, 1)
-    }
-
     fn longest(&self) -> Option<usize> {
         Some(self.input.longest)
     }
@@ -410,18 +406,11 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
     }
 
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec: Continuation = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
-        Ok(Arc::new(codec))
+        kept_as::<Continuation>(kept)
     }
 
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
-        let Some(codec) = codec.any().downcast_ref::<Continuation>() else {
-            return Err(format!(
-                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
-                Continuation::TASK,
-                codec.task()
-            ));
-        };
+        let codec = codec.fitting::<Continuation>(model, set)?;
         if let Some(length) = codec
             .max_length
             .filter(|length| *length > self.input.longest)
@@ -472,7 +461,7 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
         split: &EvalBatches<'_>,
         device: &Device,
     ) -> Result<Vec<Section>, SourceError> {
-        let codec = own(codec)?;
+        let codec = codec.of::<Continuation>()?;
         let language = codec.text.open()?;
         let source = split.source;
         let mut sections = vec![self.samples(model, &language, source, device)?];
@@ -580,7 +569,7 @@ impl<M: Module + 'static> Continues<M> for NextToken<M> {
         say: &mut dyn FnMut(&str) -> bool,
     ) -> Result<Written, AnswerError> {
         let asked = |problem: String| AnswerError::Input(problem);
-        let codec = own(codec).map_err(asked)?;
+        let codec = codec.of::<Continuation>().map_err(asked)?;
         let language = codec.text.open().map_err(asked)?;
         let prompt = (language.prompt(writing.prompt))
             .map_err(|problem| AnswerError::Input(format!("--prompt: {problem}")))?;
@@ -666,9 +655,4 @@ fn stops(texts: &[String], language: &Language) -> Result<Vec<u32>, String> {
         }
     };
     texts.iter().map(stop).collect()
-}
-
-fn own(codec: &dyn AnyCodec) -> Result<&Continuation, String> {
-    let codec = codec.any().downcast_ref::<Continuation>();
-    codec.ok_or_else(|| "the codec is of another task".to_owned())
 }

@@ -9,15 +9,14 @@ use burn::nn::loss::{MseLoss, Reduction};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use toml::Table;
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Example, Exhibit, Label, Line, Metric, Metrics, Part, Section, SourceError,
-    Tally, Task, Unit, brief, brief_problem,
+    Tally, Task, Unit, brief,
 };
 
 use crate::classify::check_names;
-use crate::codec::{AnyCodec, Codec};
+use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::metrics::regression::Regression;
 use crate::room::{Answer, AnswerError, Question, Room, Size, flat};
 
@@ -167,10 +166,6 @@ impl Codec for Numbers {
         Ok(())
     }
 
-    fn decides(&self) -> Table {
-        Table::new()
-    }
-
     fn difference(&self, other: &Self) -> Option<String> {
         let names = |numbers: &[Number]| -> Vec<String> {
             numbers.iter().map(|number| number.name.clone()).collect()
@@ -308,21 +303,6 @@ impl<M: Module + 'static> Room<M> for Regress<M> {
         Numbers::TASK
     }
 
-    fn configure(&mut self, options: &Table) -> Result<(), String> {
-        match options.keys().next() {
-            None => Ok(()),
-            Some(key) => Err(format!(
-                "unknown key task.{}; a model to {} learns by mean squared error and has no options",
-                brief(key),
-                Numbers::TASK
-            )),
-        }
-    }
-
-    fn options(&self) -> Table {
-        Table::new()
-    }
-
     fn outputs(&self) -> usize {
         self.outputs
     }
@@ -333,10 +313,6 @@ impl<M: Module + 'static> Room<M> for Regress<M> {
 
     fn output(&self, model: &M, mut batch: Batch, device: &Device) -> (Tensor<1>, Vec<usize>) {
         flat(self.answers(model, &mut batch, device))
-    }
-
-    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
-        self.answers(model, &mut batch, device)
     }
 
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch {
@@ -358,18 +334,11 @@ impl<M: Module + 'static> Room<M> for Regress<M> {
     }
 
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec: Numbers = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
-        Ok(Arc::new(codec))
+        kept_as::<Numbers>(kept)
     }
 
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
-        let Some(codec) = codec.any().downcast_ref::<Numbers>() else {
-            return Err(format!(
-                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
-                Numbers::TASK,
-                codec.task()
-            ));
-        };
+        let codec = codec.fitting::<Numbers>(model, set)?;
         let (inputs, targets) = (codec.inputs.len(), codec.targets.len());
         if inputs != self.in_features {
             return Err(format!(
@@ -396,7 +365,7 @@ impl<M: Module + 'static> Room<M> for Regress<M> {
         device: &Device,
         say: &mut dyn FnMut(Answer) -> bool,
     ) -> Result<(), AnswerError> {
-        let codec = own(codec).map_err(AnswerError::Input)?;
+        let codec = codec.of::<Numbers>().map_err(AnswerError::Input)?;
         for input in question.inputs {
             let numbers = codec.read(input).map_err(AnswerError::Input)?;
             let answer = (self.forward)(model, Tensor::from_data(numbers, device)).into_data();
@@ -424,7 +393,7 @@ impl<M: Module + 'static> Room<M> for Regress<M> {
         split: &EvalBatches<'_>,
         device: &Device,
     ) -> Result<Vec<Section>, SourceError> {
-        let codec = own(codec)?;
+        let codec = codec.of::<Numbers>()?;
         let mut pairs: Vec<[f32; 2]> = Vec::new();
         split.each(|batch| pairs.extend(self.judged(model, batch, device).0))?;
         let mut curves = Section::new(
@@ -508,9 +477,4 @@ fn worst(codec: &Numbers, pairs: &[[f32; 2]]) -> Section {
         examples: vec![Example::new("").with("", table)],
         ..Section::new("Largest errors", "The answers furthest from the truth.")
     }
-}
-
-fn own(codec: &dyn AnyCodec) -> Result<&Numbers, String> {
-    let codec = codec.any().downcast_ref::<Numbers>();
-    codec.ok_or_else(|| "the codec is of another task".to_owned())
 }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use toml::Table;
 use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, EvalBatches, Part, Section, SourceError, Task};
+use zoo_train::{Batch, EvalBatches, Part, Section, SourceError, Task, brief};
 
 use crate::classify::Head;
 use crate::codec::AnyCodec;
@@ -20,14 +20,25 @@ pub trait Room<M>: Task<M> {
     /// The task's name, as its codec has it.
     fn name(&self) -> &'static str;
 
-    /// Takes the keys of a recipe's `[task]` table.
+    /// Takes the keys of a recipe's `[task]` table. This default has none.
     ///
     /// # Errors
     /// A key that the task does not have, or a value that does not fit.
-    fn configure(&mut self, options: &Table) -> Result<(), String>;
+    fn configure(&mut self, options: &Table) -> Result<(), String> {
+        match options.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(format!(
+                "unknown key task.{}; a model to {} has no options of its task",
+                brief(key),
+                self.name()
+            )),
+        }
+    }
 
     /// Those keys, every default written out.
-    fn options(&self) -> Table;
+    fn options(&self) -> Table {
+        Table::new()
+    }
 
     /// Outputs for one answer: classes, the size of the vocabulary, the width of a vector.
     fn outputs(&self) -> usize;
@@ -49,8 +60,12 @@ pub trait Room<M>: Task<M> {
     /// The model's output for a batch, flattened, and its shape.
     fn output(&self, model: &M, batch: Batch, device: &Device) -> (Tensor<1>, Vec<usize>);
 
-    /// The output as rows `[n, k]`, of which each is one answer.
-    fn rows(&self, model: &M, batch: Batch, device: &Device) -> Tensor<2>;
+    /// The output as rows `[n, k]`, of which each is one answer. This default takes those of an output
+    /// whose last axis is the answer's.
+    fn rows(&self, model: &M, batch: Batch, device: &Device) -> Tensor<2> {
+        let (output, _) = self.output(model, batch, device);
+        output.reshape([-1, self.outputs() as i32])
+    }
 
     /// The most tokens that the model sees at once, where it is one of texts.
     fn longest(&self) -> Option<usize> {
@@ -73,7 +88,7 @@ pub trait Room<M>: Task<M> {
     /// A batch of noise that the model takes: enough to compute on.
     fn made_up(&self, size: Size, stream: &mut Stream) -> Batch;
 
-    /// Reads what a run kept.
+    /// Reads what a run kept; [`kept_as`](crate::kept_as) does it.
     ///
     /// # Errors
     /// What is wrong with it, by key.
@@ -102,17 +117,19 @@ pub trait Room<M>: Task<M> {
         say: &mut dyn FnMut(Answer) -> bool,
     ) -> Result<(), AnswerError>;
 
-    /// What the model does with examples of a split, for a report.
+    /// What the model does with examples of a split, for a report. This default shows nothing.
     ///
     /// # Errors
     /// An example that cannot be read.
     fn examine(
         &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        split: &EvalBatches<'_>,
-        device: &Device,
-    ) -> Result<Vec<Section>, SourceError>;
+        _model: &M,
+        _codec: &dyn AnyCodec,
+        _split: &EvalBatches<'_>,
+        _device: &Device,
+    ) -> Result<Vec<Section>, SourceError> {
+        Ok(Vec::new())
+    }
 
     /// How it writes text token by token; `None` for a task that does not.
     fn continues(&self) -> Option<&dyn Continues<M>> {

@@ -11,11 +11,11 @@ use toml::Table;
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Part, Section, SourceError,
-    Tally, Task, Unit, brief_problem,
+    Tally, Task, Unit,
 };
 
 use crate::classify::check_names;
-use crate::codec::{AnyCodec, Codec};
+use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::loss::LossOptions;
 use crate::metrics::iou::Confusion;
 use crate::pictures::{PictureInput, Pictures, noise};
@@ -380,18 +380,11 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
     }
 
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec: PixelClasses = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
-        Ok(Arc::new(codec))
+        kept_as::<PixelClasses>(kept)
     }
 
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
-        let Some(codec) = codec.any().downcast_ref::<PixelClasses>() else {
-            return Err(format!(
-                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
-                PixelClasses::TASK,
-                codec.task()
-            ));
-        };
+        let codec = codec.fitting::<PixelClasses>(model, set)?;
         let [c, h, w] = codec.pictures.shape;
         match self.input {
             PictureInput::AnySize {
@@ -423,7 +416,7 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
         device: &Device,
         say: &mut dyn FnMut(Answer) -> bool,
     ) -> Result<(), AnswerError> {
-        let codec = own(codec).map_err(AnswerError::Input)?;
+        let codec = codec.of::<PixelClasses>().map_err(AnswerError::Input)?;
         for input in question.inputs {
             let image = codec.pictures.read(input).map_err(AnswerError::Input)?;
             let rows = pixels((self.forward)(model, Tensor::from_data(image, device)));
@@ -444,7 +437,7 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
         split: &EvalBatches<'_>,
         device: &Device,
     ) -> Result<Vec<Section>, SourceError> {
-        let codec = own(codec)?;
+        let codec = codec.of::<PixelClasses>()?;
         let mut whole = Confusion::new(self.num_classes);
         let mut ious = Vec::with_capacity(split.source.len());
         split.each(|mut batch| {
@@ -555,9 +548,4 @@ fn answer(input: &str, codec: &PixelClasses, answered: &[usize], top: usize) -> 
 
 fn per_cent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
-}
-
-fn own(codec: &dyn AnyCodec) -> Result<&PixelClasses, String> {
-    let codec = codec.any().downcast_ref::<PixelClasses>();
-    codec.ok_or_else(|| "the codec is of another task".to_owned())
 }

@@ -21,14 +21,14 @@ use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Exhibit, Metric, Metrics, Part, Section, SourceError, Tally, Task, Unit,
-    brief_problem, check_keys, fields_of, from_table,
+    check_keys, fields_of, from_table,
 };
 
 pub use augment::SpecAugment;
 pub use decoding::SPACE;
 pub use recordings::{Recordings, Tightest, Utterances};
 
-use crate::codec::{AnyCodec, Codec};
+use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::metrics::ctc_decode::{beam_search, greedy};
 use crate::metrics::wer::Edits;
 use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
@@ -415,10 +415,6 @@ impl<M: Module + 'static> Room<M> for Transcribe<M> {
         flat(self.logits(model, &mut batch, device))
     }
 
-    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
-        self.logits(model, &mut batch, device).flatten(0, 1)
-    }
-
     fn outputs(&self) -> usize {
         self.input.num_classes
     }
@@ -447,18 +443,11 @@ impl<M: Module + 'static> Room<M> for Transcribe<M> {
     }
 
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec: Transcription = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
-        Ok(Arc::new(codec))
+        kept_as::<Transcription>(kept)
     }
 
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
-        let Some(codec) = codec.any().downcast_ref::<Transcription>() else {
-            return Err(format!(
-                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
-                Transcription::TASK,
-                codec.task()
-            ));
-        };
+        let codec = codec.fitting::<Transcription>(model, set)?;
         let SpeechInput {
             bands,
             stride,
@@ -497,7 +486,7 @@ impl<M: Module + 'static> Room<M> for Transcribe<M> {
         device: &Device,
         say: &mut dyn FnMut(Answer) -> bool,
     ) -> Result<(), AnswerError> {
-        let codec = own(codec).map_err(AnswerError::Input)?;
+        let codec = codec.of::<Transcription>().map_err(AnswerError::Input)?;
         let language = codec.text.open().map_err(AnswerError::Input)?;
         for input in question.inputs {
             let (_, features) = codec.read(input).map_err(AnswerError::Input)?;
@@ -530,7 +519,7 @@ impl<M: Module + 'static> Room<M> for Transcribe<M> {
         split: &EvalBatches<'_>,
         device: &Device,
     ) -> Result<Vec<Section>, SourceError> {
-        let language = own(codec)?.text.open()?;
+        let language = codec.of::<Transcription>()?.text.open()?;
         let mut answers = Vec::with_capacity(split.source.len());
         split.each(|batch| answers.extend(self.transcribed(model, batch, device)))?;
         let edits: Vec<usize> = answers
@@ -612,11 +601,6 @@ fn padding_changes_nothing<M: 'static>(forward: Forward<M>, input: SpeechInput) 
         about: "padding changes nothing",
         holds: Box::new(holds),
     }
-}
-
-fn own(codec: &dyn AnyCodec) -> Result<&Transcription, String> {
-    let codec = codec.any().downcast_ref::<Transcription>();
-    codec.ok_or_else(|| "the codec is of another task".to_owned())
 }
 
 /// An error with its causes.

@@ -18,14 +18,14 @@ use zoo_codec::text::{Language, subwords};
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Example, Exhibit, Metric, Metrics, Part, Section, SourceError, Tally, Task,
-    Unit, brief_problem,
+    Unit,
 };
 
 pub use codec::Translation;
 pub use pairs::{Pairs, batch};
 
 use crate::classify::check_padding;
-use crate::codec::{AnyCodec, Codec};
+use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::means::Means;
 use crate::metrics::bleu::Bleu;
 use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
@@ -246,10 +246,6 @@ impl<M: Module + 'static> Room<M> for Translate<M> {
         flat(self.logits(model, &mut batch, device))
     }
 
-    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
-        self.logits(model, &mut batch, device).flatten(0, 1)
-    }
-
     fn longest(&self) -> Option<usize> {
         Some(self.input.text.longest)
     }
@@ -283,18 +279,11 @@ impl<M: Module + 'static> Room<M> for Translate<M> {
     }
 
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec: Translation = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
-        Ok(Arc::new(codec))
+        kept_as::<Translation>(kept)
     }
 
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
-        let Some(codec) = codec.any().downcast_ref::<Translation>() else {
-            return Err(format!(
-                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
-                Translation::TASK,
-                codec.task()
-            ));
-        };
+        let codec = codec.fitting::<Translation>(model, set)?;
         let (language, input) = (codec.open()?, self.input.text);
         if codec.max_length > input.longest {
             return Err(format!(
@@ -326,7 +315,7 @@ impl<M: Module + 'static> Room<M> for Translate<M> {
     }
 
     fn set_codec(&mut self, codec: &dyn AnyCodec) {
-        let codec = codec.any().downcast_ref::<Translation>();
+        let codec = codec.of::<Translation>().ok();
         self.writer = codec.and_then(|codec| {
             Some(Writer {
                 language: codec.open().ok()?,
@@ -343,7 +332,7 @@ impl<M: Module + 'static> Room<M> for Translate<M> {
         device: &Device,
         say: &mut dyn FnMut(Answer) -> bool,
     ) -> Result<(), AnswerError> {
-        let codec = own(codec).map_err(AnswerError::Input)?;
+        let codec = codec.of::<Translation>().map_err(AnswerError::Input)?;
         let language = codec.open().map_err(AnswerError::Input)?;
         for input in question.inputs {
             let source = read(codec, &language, input).map_err(AnswerError::Input)?;
@@ -372,7 +361,7 @@ impl<M: Module + 'static> Room<M> for Translate<M> {
         split: &EvalBatches<'_>,
         device: &Device,
     ) -> Result<Vec<Section>, SourceError> {
-        let codec = own(codec)?;
+        let codec = codec.of::<Translation>()?;
         let language = codec.open()?;
         let mut shown = Section::new(
             "Translations",
@@ -402,9 +391,4 @@ impl<M: Module + 'static> Room<M> for Translate<M> {
     fn promises(&self) -> Vec<Promise<M>> {
         promises::promises(self.functions, self.input.text)
     }
-}
-
-fn own(codec: &dyn AnyCodec) -> Result<&Translation, String> {
-    let codec = codec.any().downcast_ref::<Translation>();
-    codec.ok_or_else(|| "the codec is of another task".to_owned())
 }

@@ -10,12 +10,11 @@ use toml::Table;
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Example, Label, Metric, Metrics, Section, SourceError, Tally, Task,
-    brief_problem,
 };
 
 use super::{Head, answer, answered, attributions, confusion, mistakes, named, to_explain};
 use super::{with_answer, worst};
-use crate::codec::{AnyCodec, Codec};
+use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::explain::integrated_gradients;
 use crate::loss::LossOptions;
 use crate::means::Means;
@@ -227,10 +226,6 @@ impl<M: Module + 'static> Room<M> for Images<M> {
         flat(self.logits(model, &mut batch, device))
     }
 
-    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
-        self.logits(model, &mut batch, device)
-    }
-
     fn is_large(&self) -> bool {
         self.input.is_large()
     }
@@ -256,18 +251,11 @@ impl<M: Module + 'static> Room<M> for Images<M> {
     }
 
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec: ImageClasses = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
-        Ok(Arc::new(codec))
+        kept_as::<ImageClasses>(kept)
     }
 
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
-        let Some(codec) = codec.any().downcast_ref::<ImageClasses>() else {
-            return Err(format!(
-                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
-                ImageClasses::TASK,
-                codec.task()
-            ));
-        };
+        let codec = codec.fitting::<ImageClasses>(model, set)?;
         self.input.fit(model, set, codec.pictures.shape)?;
         match codec.classes.len() == self.num_classes {
             true => Ok(()),
@@ -289,7 +277,7 @@ impl<M: Module + 'static> Room<M> for Images<M> {
         device: &Device,
         say: &mut dyn FnMut(Answer) -> bool,
     ) -> Result<(), AnswerError> {
-        let codec = own(codec).map_err(AnswerError::Input)?;
+        let codec = codec.of::<ImageClasses>().map_err(AnswerError::Input)?;
         for input in question.inputs {
             let image = codec.pictures.read(input).map_err(AnswerError::Input)?;
             let logits = (self.forward)(model, Tensor::from_data(image, device));
@@ -308,7 +296,7 @@ impl<M: Module + 'static> Room<M> for Images<M> {
         split: &EvalBatches<'_>,
         device: &Device,
     ) -> Result<Vec<Section>, SourceError> {
-        let codec = own(codec)?;
+        let codec = codec.of::<ImageClasses>()?;
         let mut answers = Vec::with_capacity(split.source.len());
         split.each(|mut batch| {
             let labels: Vec<i64> = batch.take("targets").iter::<i64>().collect();
@@ -329,9 +317,4 @@ impl<M: Module + 'static> Room<M> for Images<M> {
         sections.push(attributions(explained));
         Ok(sections)
     }
-}
-
-fn own(codec: &dyn AnyCodec) -> Result<&ImageClasses, String> {
-    let codec = codec.any().downcast_ref::<ImageClasses>();
-    codec.ok_or_else(|| "the codec is of another task".to_owned())
 }

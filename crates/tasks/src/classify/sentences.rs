@@ -10,13 +10,12 @@ use toml::Table;
 use zoo_codec::text::{Language, Text};
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Section, SourceError, Tally,
-    Task, brief_problem,
+    Batch, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Section, SourceError, Tally, Task,
 };
 
 use super::{Head, answer, answered, attributions, confusion, mistakes, named, to_explain};
 use super::{with_answer, worst};
-use crate::codec::{AnyCodec, Codec, Reading};
+use crate::codec::{AnyCodec, Codec, Reading, kept_as};
 use crate::explain::integrated_gradients;
 use crate::loss::LossOptions;
 use crate::means::Means;
@@ -253,10 +252,6 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
         flat(self.logits(model, &mut batch, device))
     }
 
-    fn rows(&self, model: &M, mut batch: Batch, device: &Device) -> Tensor<2> {
-        self.logits(model, &mut batch, device)
-    }
-
     fn longest(&self) -> Option<usize> {
         Some(self.input.longest)
     }
@@ -272,18 +267,11 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
     }
 
     fn codec(&self, kept: &Json) -> Result<Arc<dyn AnyCodec>, String> {
-        let codec: SentenceClasses = serde_json::from_value(kept.clone()).map_err(brief_problem)?;
-        Ok(Arc::new(codec))
+        kept_as::<SentenceClasses>(kept)
     }
 
     fn fit(&self, model: &str, set: &str, codec: &dyn AnyCodec) -> Result<(), String> {
-        let Some(codec) = codec.any().downcast_ref::<SentenceClasses>() else {
-            return Err(format!(
-                "model {model} learns to {}, but data set {set} is to {}; choose another model or data",
-                SentenceClasses::TASK,
-                codec.task()
-            ));
-        };
+        let codec = codec.fitting::<SentenceClasses>(model, set)?;
         let language = codec.text.open()?;
         self.input.fit(language.vocabulary(), codec.max_length)?;
         check_padding(&language, self.input.pad, codec.pad)?;
@@ -307,7 +295,7 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
         device: &Device,
         say: &mut dyn FnMut(Answer) -> bool,
     ) -> Result<(), AnswerError> {
-        let codec = own(codec).map_err(AnswerError::Input)?;
+        let codec = codec.of::<SentenceClasses>().map_err(AnswerError::Input)?;
         let language = codec.text.open().map_err(AnswerError::Input)?;
         for input in question.inputs {
             let tokens = read(&language, input, codec.max_length).map_err(AnswerError::Input)?;
@@ -327,7 +315,7 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
         split: &EvalBatches<'_>,
         device: &Device,
     ) -> Result<Vec<Section>, SourceError> {
-        let codec = own(codec)?;
+        let codec = codec.of::<SentenceClasses>()?;
         let language = codec.text.open()?;
         let mut answers = Vec::with_capacity(split.source.len());
         split.each(|mut batch| {
@@ -460,9 +448,4 @@ pub(crate) fn shown(language: &Language, tokens: &[u32], values: Option<Vec<f32>
         separator: separator.into(),
         values,
     }
-}
-
-fn own(codec: &dyn AnyCodec) -> Result<&SentenceClasses, String> {
-    let codec = codec.any().downcast_ref::<SentenceClasses>();
-    codec.ok_or_else(|| "the codec is of another task".to_owned())
 }

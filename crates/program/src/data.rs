@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::paths;
 
 mod contents;
+pub mod split;
 
 pub use contents::stamp;
 

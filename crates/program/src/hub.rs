@@ -19,7 +19,7 @@ use zoo_hub::ids::check_ids;
 use zoo_hub::preprocessor;
 use zoo_hub::sentence::{Pooling, sentence};
 use zoo_hub::{HubError, Settings, timm, unread};
-use zoo_tasks::{AnyCodec, Pictures, Size, Upstream, classify};
+use zoo_tasks::{AnyCodec, Pictures, ProblemType, Size, Upstream};
 use zoo_train::rng::Stream;
 use zoo_train::{brief, brief_problem};
 
@@ -189,9 +189,9 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Arc<dyn AnyC
         head: head
             .as_ref()
             .map_or_else(Default::default, |head| match head.kind {
-                HeadKind::SingleLabel => classify::Head::SingleLabelClassification,
-                HeadKind::MultiLabel => classify::Head::MultiLabelClassification,
-                HeadKind::Regression => classify::Head::Regression,
+                HeadKind::SingleLabel => ProblemType::SingleLabelClassification,
+                HeadKind::MultiLabel => ProblemType::MultiLabelClassification,
+                HeadKind::Regression => ProblemType::Regression,
             }),
         classes: head.map_or_else(Vec::new, |head| head.labels),
         ..Upstream::default()
@@ -290,9 +290,9 @@ pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, St
         {
             let head = Head {
                 kind: match head {
-                    classify::Head::SingleLabelClassification => HeadKind::SingleLabel,
-                    classify::Head::MultiLabelClassification => HeadKind::MultiLabel,
-                    classify::Head::Regression => HeadKind::Regression,
+                    ProblemType::SingleLabelClassification => HeadKind::SingleLabel,
+                    ProblemType::MultiLabelClassification => HeadKind::MultiLabel,
+                    ProblemType::Regression => HeadKind::Regression,
                 },
                 labels: codec.classes().to_vec(),
             };

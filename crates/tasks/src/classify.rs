@@ -5,13 +5,13 @@ mod sentences;
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
-use serde::{Deserialize, Serialize};
 use zoo_train::{Example, Exhibit, Label, Part, Section, Unit};
 
 pub use images::{ImageClasses, Images, batch as image_batch};
-pub use sentences::{Embedded, SentenceClasses, Sentences, batch as sentence_batch};
-pub(crate) use sentences::{check_padding, padding_changes_nothing, read as read_sentence, shown};
+pub use sentences::{SentenceClasses, Sentences, batch as sentence_batch};
 
+use crate::explain::with_answer;
+use crate::problem_type::ProblemType;
 use crate::room::{Answer, AnswerError};
 
 /// Mistakes that are shown.
@@ -21,73 +21,11 @@ const MOST_CLASSES: usize = 2048;
 /// Inputs that are explained.
 const EXPLAINED: usize = 4;
 
-/// What the outputs of a classifier are, as `problem_type` of transformers has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Head {
-    /// One class of several: a softmax.
-    #[default]
-    SingleLabelClassification,
-    /// Each class by itself, any number of them at once: a sigmoid of each.
-    MultiLabelClassification,
-    /// Numbers, such as a score.
-    Regression,
-}
-
-impl Head {
-    /// Whether it is the usual one.
-    pub fn is_single(&self) -> bool {
-        *self == Self::SingleLabelClassification
-    }
-
-    /// What the logits `[k]` of one example say of each class, and in which unit.
-    fn read(self, logits: &[f64]) -> (Vec<f64>, Unit) {
-        let sigmoid = |logit: &f64| 1.0 / (1.0 + (-logit).exp());
-        match self {
-            Self::SingleLabelClassification => {
-                let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
-                let sum: f64 = powers.iter().sum();
-                (
-                    powers.iter().map(|power| power / sum).collect(),
-                    Unit::Share,
-                )
-            }
-            Self::MultiLabelClassification => (logits.iter().map(sigmoid).collect(), Unit::Share),
-            Self::Regression => (logits.to_vec(), Unit::Plain),
-        }
-    }
-
-    /// Holds a codec's classes against it.
-    fn check(self, classes: &[String]) -> Result<(), String> {
-        if self.is_single() && classes.len() == 1 {
-            return Err(
-                "one class (id2label, num_labels, num_classes): a softmax of one is 1 for any input; \
-                 problem_type says what the number is"
-                    .into(),
-            );
-        }
-        check_names("codec.classes", classes)
-    }
-}
-
-/// Refuses names that could steer a terminal.
-pub(crate) fn check_names(key: &str, names: &[String]) -> Result<(), String> {
-    let is_control = |name: &&String| name.chars().any(char::is_control);
-    match names.iter().find(is_control) {
-        None => Ok(()),
-        Some(name) => Err(format!(
-            "{key}: {:?} holds a control character",
-            zoo_train::brief(name)
-        )),
-    }
-}
-
 /// The answer to one input: the classes, the likeliest first.
 fn answer(
     input: &str,
     logits: Tensor<2>,
-    head: Head,
+    head: ProblemType,
     classes: &[String],
     top: usize,
 ) -> Result<Answer, AnswerError> {
@@ -230,52 +168,4 @@ fn mistakes<E>(
             "The wrong answers with the largest loss: of which the model was surest.",
         )
     })
-}
-
-/// An input, what the model took it for, and what it is.
-pub(crate) fn with_answer(about: String, input: Exhibit, answer: Label, truth: String) -> Example {
-    let labels = vec![answer];
-    Example::new(about)
-        .with("", input)
-        .with(Part::ANSWER, Exhibit::Labels { labels })
-        .with(Part::TRUTH, Exhibit::label(truth))
-}
-
-/// What a few outputs depend on.
-pub(crate) fn attributions(examples: Vec<Example>) -> Section {
-    Section {
-        examples,
-        ..Section::new(
-            "What an answer depends on",
-            "Integrated gradients (Sundararajan, Taly and Yan 2017) of the answer's log-probability: what \
-             is red speaks for the answer, what is blue against it.",
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn heads_say_what_transformers_says() {
-        let logits = [2.0, -1.0, 0.5];
-        let (shares, unit) = Head::SingleLabelClassification.read(&logits);
-        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12 && unit == Unit::Share);
-        let (each, unit) = Head::MultiLabelClassification.read(&logits);
-        assert!((each[0] - 0.880_797_077_977_882_3).abs() < 1e-12 && unit == Unit::Share);
-        assert!((each[1] - 0.268_941_421_369_995_1).abs() < 1e-12);
-        assert_eq!(
-            Head::Regression.read(&logits),
-            (logits.to_vec(), Unit::Plain)
-        );
-    }
-
-    #[test]
-    fn one_class_is_no_certainty() {
-        let one = ["only".to_owned()];
-        Head::SingleLabelClassification.check(&one).unwrap_err();
-        Head::Regression.check(&one).unwrap();
-        Head::MultiLabelClassification.check(&one).unwrap();
-    }
 }

@@ -10,8 +10,8 @@ use toml::Table;
 use zoo_codec::text::Text;
 use zoo_train::brief_problem;
 
-use crate::classify::Head;
 use crate::pictures::Pictures;
+use crate::problem_type::ProblemType;
 
 /// How a task's inputs are read and its outputs shown: all of it, so that a run needs nothing else.
 pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
@@ -36,7 +36,7 @@ pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync 
     }
 
     /// What the outputs are, where they are classes.
-    fn head(&self) -> Option<Head> {
+    fn head(&self) -> Option<ProblemType> {
         None
     }
 
@@ -60,6 +60,18 @@ pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync 
             true => format!("{} changed", changed_keys(self, other).join(" and ")),
             false => format!("classes were {before:?} and are {now:?}"),
         })
+    }
+}
+
+/// Refuses names that could steer a terminal.
+pub(crate) fn check_names(key: &str, names: &[String]) -> Result<(), String> {
+    let is_control = |name: &&String| name.chars().any(char::is_control);
+    match names.iter().find(is_control) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "{key}: {:?} holds a control character",
+            zoo_train::brief(name)
+        )),
     }
 }
 
@@ -99,7 +111,7 @@ pub trait AnyCodec: Send + Sync {
     /// [`Codec::classes`]
     fn classes(&self) -> &[String];
     /// [`Codec::head`]
-    fn head(&self) -> Option<Head>;
+    fn head(&self) -> Option<ProblemType>;
     /// [`Codec::pictures`]
     fn pictures(&self) -> Option<&Pictures>;
     /// [`Codec::text`]
@@ -165,7 +177,7 @@ impl<C: Codec> AnyCodec for C {
         Codec::classes(self)
     }
 
-    fn head(&self) -> Option<Head> {
+    fn head(&self) -> Option<ProblemType> {
         Codec::head(self)
     }
 

@@ -13,12 +13,11 @@ use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
 use zoo_train::{Batch, Exhibit, Metric, Metrics, Part, Tally, Task};
 
-use crate::classify::{check_padding, padding_changes_nothing, read_sentence};
 use crate::codec::{AnyCodec, Codec, Reading, kept_as};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, Upstream, flat};
-use crate::sentences::{TextInput, row};
+use crate::sentences::{TextInput, check_padding, padding_changes_nothing, read_sentence, row};
 
 // b batch, t time, c width
 

@@ -1,7 +1,9 @@
 //! What an output depends on: integrated gradients (Sundararajan, Taly and Yan 2017, equation 3).
 
+use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use zoo_train::{Example, Exhibit, Label, Part, Section};
 
 // k classes
 
@@ -70,6 +72,63 @@ pub fn integrated_gradients<const D: usize>(
         probability: at_input[output].exp(),
         values: values.into_data().iter::<f32>().collect(),
         log_probability: [at_baseline[output], at_input[output]],
+    }
+}
+
+/// A model of tokens, entered behind its embedding.
+pub struct Embedded<M> {
+    /// Token ids `[b, t]` to vectors `[b, t, c]`.
+    pub embed: fn(&M, Tensor<2, Int>) -> Tensor<3>,
+    /// These vectors and the token ids to logits `[b, k]`: of the class, or of the next token.
+    pub logits: fn(&M, Tensor<3>, Tensor<2, Int>) -> Tensor<2>,
+}
+
+impl<M> Clone for Embedded<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Embedded<M> {}
+
+impl<M: Module + 'static> Embedded<M> {
+    /// What each token counts for the likeliest output.
+    pub(crate) fn explain(&self, model: &M, tokens: &TensorData, device: &Device) -> Attribution {
+        // On an autodiff device, but as in evaluation: no dropout, no statistics of the batch.
+        let frozen = model.valid().train().freeze();
+        let on = |device: &Device| Tensor::<2, Int>::from_data(tokens.clone(), device);
+        let x = (self.embed)(model, on(device)); // [1, t, c]
+        let [_, t, c] = x.dims();
+        let nothing = TensorData::zeros::<f32, _>([1, t, c]);
+        let mut explained =
+            integrated_gradients::<3>(x.into_data(), nothing, device, |x: Tensor<3>| {
+                let tokens = on(&x.device()).repeat_dim(0, x.dims()[0]);
+                (self.logits)(&frozen, x, tokens)
+            });
+        let by_token = explained.values.chunks(c);
+        explained.values = by_token.map(|values| values.iter().sum()).collect();
+        explained
+    }
+}
+
+/// An input, what the model took it for, and what it is.
+pub(crate) fn with_answer(about: String, input: Exhibit, answer: Label, truth: String) -> Example {
+    let labels = vec![answer];
+    Example::new(about)
+        .with("", input)
+        .with(Part::ANSWER, Exhibit::Labels { labels })
+        .with(Part::TRUTH, Exhibit::label(truth))
+}
+
+/// What a few outputs depend on.
+pub(crate) fn attributions(examples: Vec<Example>) -> Section {
+    Section {
+        examples,
+        ..Section::new(
+            "What an answer depends on",
+            "Integrated gradients (Sundararajan, Taly and Yan 2017) of the answer's log-probability: what \
+             is red speaks for the answer, what is blue against it.",
+        )
     }
 }
 

@@ -28,6 +28,7 @@ mod means;
 pub mod metrics;
 pub mod next_token;
 mod pictures;
+mod problem_type;
 pub mod regress;
 mod room;
 pub mod segment;
@@ -36,10 +37,11 @@ pub mod transcribe;
 pub mod translate;
 
 pub use codec::{AnyCodec, Codec, Reading, kept_as};
-pub use explain::{Attribution, integrated_gradients};
+pub use explain::{Attribution, Embedded, integrated_gradients};
 pub use loss::{Loss, LossOptions};
 pub use means::Means;
 pub use pictures::{PictureInput, Pictures};
+pub use problem_type::ProblemType;
 pub use room::{
     Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Upstream, Writing,
     Written, flat,

@@ -15,15 +15,15 @@ use zoo_train::{
     SourceError, Tally, Task,
 };
 
-use crate::classify::{Embedded, attributions, shown, with_answer};
 use crate::codec::{AnyCodec, Codec, Reading, kept_as};
+use crate::explain::{Embedded, attributions, with_answer};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::room::{
     Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Upstream, Writing,
     Written, flat,
 };
-use crate::sentences::{SAME_SUMS, TextInput, furthest, ids, row};
+use crate::sentences::{SAME_SUMS, TextInput, furthest, ids, row, shown};
 
 // b batch, t time, k vocabulary, n scored targets
 

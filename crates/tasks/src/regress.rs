@@ -15,8 +15,7 @@ use zoo_train::{
     Tally, Task, Unit, brief,
 };
 
-use crate::classify::check_names;
-use crate::codec::{AnyCodec, Codec, kept_as};
+use crate::codec::{AnyCodec, Codec, check_names, kept_as};
 use crate::metrics::regression::Regression;
 use crate::room::{Answer, AnswerError, Question, Room, Size, flat};
 

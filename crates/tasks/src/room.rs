@@ -9,9 +9,9 @@ use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
 use zoo_train::{Batch, EvalBatches, Part, Section, SourceError, Task, brief};
 
-use crate::classify::Head;
 use crate::codec::AnyCodec;
 use crate::pictures::Pictures;
+use crate::problem_type::ProblemType;
 
 // b batch, n rows, k outputs
 
@@ -156,7 +156,7 @@ pub struct Upstream {
     /// What is done to pictures.
     pub pictures: Option<Pictures>,
     /// What the outputs are.
-    pub head: Head,
+    pub head: ProblemType,
     /// Class names by label.
     pub classes: Vec<String>,
 }

@@ -14,8 +14,7 @@ use zoo_train::{
     Tally, Task, Unit,
 };
 
-use crate::classify::check_names;
-use crate::codec::{AnyCodec, Codec, kept_as};
+use crate::codec::{AnyCodec, Codec, check_names, kept_as};
 use crate::loss::LossOptions;
 use crate::metrics::iou::Confusion;
 use crate::pictures::{PictureInput, Pictures, noise};

@@ -1,9 +1,11 @@
 //! What tasks of texts share: what a model takes, and rows of tokens filled up to one length.
 
-use burn::tensor::TensorData;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use zoo_codec::text::Language;
 use zoo_train::rng::Stream;
+use zoo_train::{Batch, Exhibit};
 
-use crate::room::Size;
+use crate::room::{Promise, Size};
 
 // b batch, t time
 
@@ -131,6 +133,101 @@ pub(crate) fn furthest(a: &[f64], b: &[f64]) -> f64 {
         true => f64::INFINITY,
         false => most.max(one),
     })
+}
+
+/// Padding behind a sentence changes no output of it.
+pub(crate) fn padding_changes_nothing<M: 'static>(
+    forward: fn(&M, Tensor<2, Int>) -> Tensor<2>,
+    pad_token: Option<u32>,
+) -> Promise<M> {
+    let holds = move |model: &M, batch: &Batch, device: &Device| {
+        let Some(pad_token) = pad_token else {
+            return Ok(());
+        };
+        let tokens = ids(&batch.rows(1).take("tokens"));
+        let sentence = &tokens[..tokens.len().saturating_sub(2).max(1)];
+        let output = |row: TensorData| -> Vec<f64> {
+            let logits = forward(model, Tensor::from_data(row, device));
+            logits.into_data().iter::<f64>().collect()
+        };
+        let alone = output(row(sentence));
+        for t in sentence.len() + 1..=tokens.len() {
+            let padded = output(pad(std::iter::once(sentence), t, pad_token));
+            let most = furthest(&alone, &padded);
+            if most > SAME_SUMS {
+                let pads = t - sentence.len();
+                return Err(format!(
+                    "{pads} padded positions moved the output by {most:e}"
+                ));
+            }
+        }
+        Ok(())
+    };
+    Promise {
+        about: "padding changes nothing",
+        holds: Box::new(holds),
+    }
+}
+
+/// Padding is not looked at, so no token that a text may have can be it.
+pub(crate) fn check_padding(
+    language: &Language,
+    model: Option<u32>,
+    codec: u32,
+) -> Result<(), String> {
+    let Some(model) = model else { return Ok(()) };
+    if model != codec {
+        return Err(format!(
+            "model.pad_token = {model}: shorter sentences are filled with token {codec} here"
+        ));
+    }
+    if language.is_unknown(model) {
+        return Err(format!(
+            "model.pad_token = {model} (pad_token_id): padding is not looked at, and in tokenizer.json \
+             this is the token of unknown words"
+        ));
+    }
+    Ok(())
+}
+
+/// A sentence's tokens.
+pub(crate) fn read_sentence(
+    language: &Language,
+    input: &str,
+    max_length: usize,
+) -> Result<Vec<u32>, String> {
+    check_no_file(input)?;
+    let ids = language.encode(input, max_length)?;
+    match ids.is_empty() {
+        true => Err(format!("{input:?} has no words")),
+        false => Ok(ids),
+    }
+}
+
+/// Tokens as a person reads them, with what each counts for.
+pub(crate) fn shown(language: &Language, tokens: &[u32], values: Option<Vec<f32>>) -> Exhibit {
+    let (pieces, separator, values) = match language {
+        Language::Tokenizer(_) => {
+            let counted = values.is_some();
+            let values = values.unwrap_or_else(|| vec![0.0; tokens.len()]);
+            let (pieces, values) = joined(language.pieces(tokens), values);
+            (pieces, "", if counted { values } else { Vec::new() })
+        }
+        Language::Words(_) | Language::Chars(_) => {
+            let one = |token: &u32| language.decode(&[*token]);
+            let separator = match language {
+                Language::Words(_) => " ",
+                _ => "",
+            };
+            let pieces = tokens.iter().map(one).collect();
+            (pieces, separator, values.unwrap_or_default())
+        }
+    };
+    Exhibit::Text {
+        pieces,
+        separator: separator.into(),
+        values,
+    }
 }
 
 #[cfg(test)]

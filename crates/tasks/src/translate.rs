@@ -24,12 +24,11 @@ use zoo_train::{
 pub use codec::Translation;
 pub use pairs::{Pairs, batch};
 
-use crate::classify::check_padding;
 use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::means::Means;
 use crate::metrics::bleu::Bleu;
 use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
-use crate::sentences::{TextInput, ids, row, unpadded};
+use crate::sentences::{TextInput, check_padding, ids, row, unpadded};
 use codec::read;
 use options::Options;
 

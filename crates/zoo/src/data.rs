@@ -14,7 +14,6 @@ mod pictures;
 mod running;
 mod scenes;
 mod sounds;
-mod split;
 mod sums;
 
 macro_rules! source {

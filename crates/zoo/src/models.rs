@@ -15,14 +15,14 @@ use zoo_cnn::{
 };
 use zoo_mlp::{Mixer, MixerConfig, Mlp, MlpConfig};
 use zoo_program::registry::{Architecture, Entry, Hub, Size};
-use zoo_tasks::classify::{Embedded, Images, Sentences};
+use zoo_tasks::classify::{Images, Sentences};
 use zoo_tasks::embed::Embed;
 use zoo_tasks::next_token::NextToken;
 use zoo_tasks::regress::Regress;
 use zoo_tasks::segment::Segment;
 use zoo_tasks::transcribe::{SpeechInput, Transcribe};
 use zoo_tasks::translate::Translate;
-use zoo_tasks::{PictureInput, TextInput};
+use zoo_tasks::{Embedded, PictureInput, TextInput};
 use zoo_transformer::bert::{self, Bert, BertConfig, hugging_face::HfBert};
 use zoo_transformer::encoder::{Encoder, EncoderConfig};
 use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};

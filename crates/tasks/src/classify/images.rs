@@ -12,10 +12,10 @@ use zoo_train::{
     Batch, EvalBatches, Example, Label, Metric, Metrics, Section, SourceError, Tally, Task,
 };
 
-use super::{Head, answer, answered, attributions, confusion, mistakes, named, to_explain};
-use super::{with_answer, worst};
+use super::worst;
+use super::{ProblemType, answer, answered, confusion, mistakes, named, to_explain};
 use crate::codec::{AnyCodec, Codec, kept_as};
-use crate::explain::integrated_gradients;
+use crate::explain::{attributions, integrated_gradients, with_answer};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::pictures::{PictureInput, Pictures, noise};
@@ -34,8 +34,8 @@ pub struct ImageClasses {
     /// Class names by label.
     pub classes: Vec<String>,
     /// What the outputs are.
-    #[serde(default, skip_serializing_if = "Head::is_single")]
-    pub problem_type: Head,
+    #[serde(default, skip_serializing_if = "ProblemType::is_single")]
+    pub problem_type: ProblemType,
 }
 
 /// The one value of a codec's `kind`.
@@ -52,7 +52,7 @@ impl ImageClasses {
             kind: Kind::Images,
             pictures,
             classes,
-            problem_type: Head::default(),
+            problem_type: ProblemType::default(),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Codec for ImageClasses {
         &self.classes
     }
 
-    fn head(&self) -> Option<Head> {
+    fn head(&self) -> Option<ProblemType> {
         Some(self.problem_type)
     }
 

@@ -7,21 +7,22 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use toml::Table;
-use zoo_codec::text::{Language, Text};
+use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Section, SourceError, Tally, Task,
+    Batch, EvalBatches, Example, Label, Metric, Metrics, Section, SourceError, Tally, Task,
 };
 
-use super::{Head, answer, answered, attributions, confusion, mistakes, named, to_explain};
-use super::{with_answer, worst};
+use super::worst;
+use super::{ProblemType, answer, answered, confusion, mistakes, named, to_explain};
 use crate::codec::{AnyCodec, Codec, Reading, kept_as};
-use crate::explain::integrated_gradients;
+use crate::explain::{Embedded, attributions, with_answer};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, Upstream, flat};
 use crate::sentences::{
-    PAD_TO_MULTIPLE, SAME_SUMS, TextInput, check_no_file, furthest, ids, joined, pad, row, unpadded,
+    PAD_TO_MULTIPLE, TextInput, check_padding, pad, padding_changes_nothing, read_sentence, row,
+    shown, unpadded,
 };
 
 // b batch, t time, c channels, k classes
@@ -40,8 +41,8 @@ pub struct SentenceClasses {
     #[serde(default)]
     pub pad: u32,
     /// What the outputs are.
-    #[serde(default, skip_serializing_if = "Head::is_single")]
-    pub problem_type: Head,
+    #[serde(default, skip_serializing_if = "ProblemType::is_single")]
+    pub problem_type: ProblemType,
 }
 
 impl Codec for SentenceClasses {
@@ -77,7 +78,7 @@ impl Codec for SentenceClasses {
         &self.classes
     }
 
-    fn head(&self) -> Option<Head> {
+    fn head(&self) -> Option<ProblemType> {
         Some(self.problem_type)
     }
 
@@ -106,47 +107,6 @@ pub fn batch(sentences: &[(&[u32], i32)], longest: usize, pad_token: u32) -> Bat
     Batch::new(b)
         .with("tokens", tokens)
         .with("targets", TensorData::new(labels, [b]))
-}
-
-/// A model of tokens, entered behind its embedding.
-pub struct Embedded<M> {
-    /// Token ids `[b, t]` to vectors `[b, t, c]`.
-    pub embed: fn(&M, Tensor<2, Int>) -> Tensor<3>,
-    /// These vectors and the token ids to logits `[b, k]`: of the class, or of the next token.
-    pub logits: fn(&M, Tensor<3>, Tensor<2, Int>) -> Tensor<2>,
-}
-
-impl<M> Clone for Embedded<M> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<M> Copy for Embedded<M> {}
-
-impl<M: Module + 'static> Embedded<M> {
-    /// What each token counts for the likeliest output.
-    pub(crate) fn explain(
-        &self,
-        model: &M,
-        tokens: &TensorData,
-        device: &Device,
-    ) -> crate::explain::Attribution {
-        // On an autodiff device, but as in evaluation: no dropout, no statistics of the batch.
-        let frozen = model.valid().train().freeze();
-        let on = |device: &Device| Tensor::<2, Int>::from_data(tokens.clone(), device);
-        let x = (self.embed)(model, on(device)); // [1, t, c]
-        let [_, t, c] = x.dims();
-        let nothing = TensorData::zeros::<f32, _>([1, t, c]);
-        let mut explained =
-            integrated_gradients::<3>(x.into_data(), nothing, device, |x: Tensor<3>| {
-                let tokens = on(&x.device()).repeat_dim(0, x.dims()[0]);
-                (self.logits)(&frozen, x, tokens)
-            });
-        let by_token = explained.values.chunks(c);
-        explained.values = by_token.map(|values| values.iter().sum()).collect();
-        explained
-    }
 }
 
 /// Classification by a model of sentences.
@@ -298,7 +258,8 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
         let codec = codec.of::<SentenceClasses>().map_err(AnswerError::Input)?;
         let language = codec.text.open().map_err(AnswerError::Input)?;
         for input in question.inputs {
-            let tokens = read(&language, input, codec.max_length).map_err(AnswerError::Input)?;
+            let tokens =
+                read_sentence(&language, input, codec.max_length).map_err(AnswerError::Input)?;
             let logits = (self.forward)(model, Tensor::from_data(row(&tokens), device));
             let head = codec.problem_type;
             if !say(answer(input, logits, head, &codec.classes, question.top)?) {
@@ -352,100 +313,5 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
     fn promises(&self) -> Vec<Promise<M>> {
         let (forward, pad_token) = (self.forward, self.input.pad);
         vec![padding_changes_nothing(forward, pad_token)]
-    }
-}
-
-/// Padding behind a sentence changes no output of it.
-pub(crate) fn padding_changes_nothing<M: 'static>(
-    forward: fn(&M, Tensor<2, Int>) -> Tensor<2>,
-    pad_token: Option<u32>,
-) -> Promise<M> {
-    let holds = move |model: &M, batch: &Batch, device: &Device| {
-        let Some(pad_token) = pad_token else {
-            return Ok(());
-        };
-        let tokens = ids(&batch.rows(1).take("tokens"));
-        let sentence = &tokens[..tokens.len().saturating_sub(2).max(1)];
-        let output = |row: TensorData| -> Vec<f64> {
-            let logits = forward(model, Tensor::from_data(row, device));
-            logits.into_data().iter::<f64>().collect()
-        };
-        let alone = output(row(sentence));
-        for t in sentence.len() + 1..=tokens.len() {
-            let padded = output(pad(std::iter::once(sentence), t, pad_token));
-            let most = furthest(&alone, &padded);
-            if most > SAME_SUMS {
-                let pads = t - sentence.len();
-                return Err(format!(
-                    "{pads} padded positions moved the output by {most:e}"
-                ));
-            }
-        }
-        Ok(())
-    };
-    Promise {
-        about: "padding changes nothing",
-        holds: Box::new(holds),
-    }
-}
-
-/// Padding is not looked at, so no token that a text may have can be it.
-pub(crate) fn check_padding(
-    language: &Language,
-    model: Option<u32>,
-    codec: u32,
-) -> Result<(), String> {
-    let Some(model) = model else { return Ok(()) };
-    if model != codec {
-        return Err(format!(
-            "model.pad_token = {model}: shorter sentences are filled with token {codec} here"
-        ));
-    }
-    if language.is_unknown(model) {
-        return Err(format!(
-            "model.pad_token = {model} (pad_token_id): padding is not looked at, and in tokenizer.json \
-             this is the token of unknown words"
-        ));
-    }
-    Ok(())
-}
-
-/// A sentence's tokens.
-pub(crate) fn read(
-    language: &Language,
-    input: &str,
-    max_length: usize,
-) -> Result<Vec<u32>, String> {
-    check_no_file(input)?;
-    let ids = language.encode(input, max_length)?;
-    match ids.is_empty() {
-        true => Err(format!("{input:?} has no words")),
-        false => Ok(ids),
-    }
-}
-
-/// Tokens as a person reads them, with what each counts for.
-pub(crate) fn shown(language: &Language, tokens: &[u32], values: Option<Vec<f32>>) -> Exhibit {
-    let (pieces, separator, values) = match language {
-        Language::Tokenizer(_) => {
-            let counted = values.is_some();
-            let values = values.unwrap_or_else(|| vec![0.0; tokens.len()]);
-            let (pieces, values) = joined(language.pieces(tokens), values);
-            (pieces, "", if counted { values } else { Vec::new() })
-        }
-        Language::Words(_) | Language::Chars(_) => {
-            let one = |token: &u32| language.decode(&[*token]);
-            let separator = match language {
-                Language::Words(_) => " ",
-                _ => "",
-            };
-            let pieces = tokens.iter().map(one).collect();
-            (pieces, separator, values.unwrap_or_default())
-        }
-    };
-    Exhibit::Text {
-        pieces,
-        separator: separator.into(),
-        values,
     }
 }

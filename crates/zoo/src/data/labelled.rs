@@ -8,12 +8,14 @@ use burn::data::dataset::Dataset;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 use zoo_codec::text::{Text, WordVocabulary};
-use zoo_tasks::classify::{Head, SentenceClasses, sentence_batch};
+use zoo_tasks::ProblemType;
+use zoo_tasks::classify::{SentenceClasses, sentence_batch};
 use zoo_text::{Column, Format, LabelledLines, LabelledSet, Location, RowOptions, SetKind};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
-use super::{Asked, Data, needs_path, options, refuse, split, unreadable};
+use super::{Asked, Data, needs_path, options, refuse, unreadable};
 use zoo_program::Error;
+use zoo_program::data::{SPLIT_SEED, split};
 use zoo_program::language;
 
 // b batch, t time
@@ -59,7 +61,7 @@ impl Default for LabelledOptions {
             quotes: None,
             test_fraction: None,
             validation: 0,
-            split_seed: split::SEED,
+            split_seed: SPLIT_SEED,
             max_words: 20_000,
             min_count: 2,
             max_length: 64,
@@ -211,7 +213,7 @@ pub(super) fn open(
         max_length,
         classes,
         pad,
-        problem_type: Head::default(),
+        problem_type: ProblemType::default(),
     };
     Ok(Data {
         set: options.name.clone(),

@@ -10,8 +10,9 @@ use zoo_tasks::translate::{Pairs, Translation};
 use zoo_text::{Location, PairSet, SetInfo};
 use zoo_train::Source;
 
-use super::{Asked, Data, needs_path, options, refuse, split, unreadable};
+use super::{Asked, Data, needs_path, options, refuse, unreadable};
 use zoo_program::Error;
+use zoo_program::data::SPLIT_SEED;
 use zoo_program::language;
 
 /// `[data]` of a translation recipe.
@@ -50,7 +51,7 @@ impl Default for PairOptions {
             tokenizer: None,
             max_length: 64,
             batch_tokens: None,
-            split_seed: split::SEED,
+            split_seed: SPLIT_SEED,
         }
     }
 }

@@ -14,8 +14,9 @@ use zoo_tasks::classify::{ImageClasses, image_batch};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, DidYouMean, Pass, Source, SourceError, Stamp, nearest};
 
-use super::{Asked, Data, options, refuse, split, unreadable};
+use super::{Asked, Data, options, refuse, unreadable};
 use zoo_program::Error;
+use zoo_program::data::{SPLIT_SEED, split};
 use zoo_program::error::chain;
 
 // b batch, c channels, h height, w width
@@ -63,7 +64,7 @@ impl Default for ImageOptions {
             classes: Vec::new(),
             test_fraction: None,
             validation: 0,
-            split_seed: split::SEED,
+            split_seed: SPLIT_SEED,
             crop_padding: 0,
             horizontal_flip: false,
             cutout: 0,

@@ -13,8 +13,9 @@ use zoo_tasks::transcribe::{
 };
 use zoo_train::{Source, SourceError, check_keys, fields_of, from_table};
 
-use super::{Asked, Data, Kept, needs_path, options, refuse, split, unreadable};
+use super::{Asked, Data, Kept, needs_path, options, refuse, unreadable};
 use zoo_program::Error;
+use zoo_program::data::SPLIT_SEED;
 use zoo_program::error::chain;
 
 /// Samples in a second, of a set whose recordings may differ and where nothing else is said.
@@ -56,7 +57,7 @@ impl Default for SoundOptions {
             band_masks: 0,
             band_mask: 0,
             valid_fraction: AudioOptions::default().valid_fraction,
-            split_seed: split::SEED,
+            split_seed: SPLIT_SEED,
         }
     }
 }

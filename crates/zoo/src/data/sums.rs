@@ -12,8 +12,9 @@ use zoo_tasks::next_token::{Continuation, scored_batch};
 use zoo_text::{Split, Sums};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
-use super::{Asked, Data, options, split, unreadable};
+use super::{Asked, Data, options, unreadable};
 use zoo_program::Error;
+use zoo_program::data::{SPLIT_SEED, split};
 
 // b batch, t time, n scored targets
 
@@ -36,7 +37,7 @@ impl Default for SumOptions {
             name: String::new(),
             digits: Sums::NUM_DIGITS,
             validation: 0,
-            split_seed: split::SEED,
+            split_seed: SPLIT_SEED,
         }
     }
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 
 use zoo_train::rng::{Purpose, derive, permutation};
 
-use zoo_program::Error;
-
-pub use zoo_program::data::SPLIT_SEED as SEED;
+use crate::error::Error;
 
 /// `data.test_fraction` where nothing is held out by name.
 const TEST_FRACTION: f64 = 0.2;

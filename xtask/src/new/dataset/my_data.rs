@@ -46,10 +46,16 @@ pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<
         )));
     }
     let mut stream = Stream::new(options.seed);
-    let mut split = |examples: usize| -> Vec<Row> { (0..examples).map(|_| made_up(&mut stream)).collect() };
+    let mut split =
+        |examples: usize| -> Vec<Row> { (0..examples).map(|_| made_up(&mut stream)).collect() };
     let [train, valid, test] = [examples, 500, 500].map(&mut split);
     // By what training has; the other splits are brought to the same.
-    let input = |at: usize| Number::fitted(format!("x{}", at + 1), train.iter().map(move |row| row.inputs[at]));
+    let input = |at: usize| {
+        Number::fitted(
+            format!("x{}", at + 1),
+            train.iter().map(move |row| row.inputs[at]),
+        )
+    };
     let target = Number::fitted("y", train.iter().map(|row| row.target));
     let codec = Numbers::new((0..INPUTS).map(input).collect(), vec![target]);
     let source = |rows: Vec<Row>| -> Arc<dyn Source> {

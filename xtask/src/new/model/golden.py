@@ -6,7 +6,8 @@ import sys
 import torch
 from torch import nn
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "crates/weights"))
+# In place of this folder, whose scripts may be named like modules.
+sys.path[0] = str(pathlib.Path(__file__).parents[4] / "crates/weights")
 import golden
 
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Table;
+use zoo_tasks::my_task::MyTaskCodec;
 use zoo_train::rng::Stream;
 use zoo_train::{Batch, Pass, Source, SourceError};
 
 use super::{Asked, Data, options};
 use zoo_program::Error;
-
-use crate::my_task::MyTaskCodec;
 
 /// `[data]` of a recipe.
 #[derive(Default, Deserialize)]
@@ -23,9 +22,9 @@ struct Options {
 /// Makes the examples.
 pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<Data, Error> {
     let options: Options = options(table, name)?;
-    let inputs = (1..=4).map(|number| format!("x{number}"));
     let codec = MyTaskCodec {
-        inputs: inputs.collect(),
+        inputs: ["x1", "x2", "x3", "x4"].map(str::to_owned).into(),
+        targets: vec!["y".to_owned()],
     };
     let mut stream = Stream::new(1);
     let mut split = |examples: usize| -> Arc<dyn Source> {

@@ -6,10 +6,11 @@ import sys
 import torch
 from torch import nn
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "crates/weights"))
+# In place of this folder, whose scripts may be named like modules.
+sys.path[0] = str(pathlib.Path(__file__).parents[4] / "crates/weights")
 import golden
 
-CONFIG = {"name": "my_task_mlp", "widths": [4, 16, 1], "activation": "relu", "dropout": 0.0}
+CONFIG = {"name": "my_task_mlp", "widths": [16, 12, 8, 4], "activation": "relu", "dropout": 0.0}
 
 
 class Mlp(nn.Module):
@@ -28,6 +29,6 @@ golden.write(
     __file__,
     golden.randomise(Mlp(CONFIG["widths"])),
     CONFIG,
-    torch.randn(8, 4),
+    torch.randn(8, 16),
     library=f"torch {torch.__version__}",
 )

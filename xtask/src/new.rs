@@ -147,8 +147,8 @@ fn find(name: &str) -> Result<&'static Kind, Failure> {
 /// Writes the files and rows below `root`, or nothing.
 fn write(root: &Path, kind: &Kind, name: &str) -> Result<(), Failure> {
     check_name(name)?;
-    check_words(kind, name)?;
     check_free(root, kind, name)?;
+    check_words(kind, name)?;
     // Everything is looked up before the first file is written.
     let new = kind.files.iter().map(|(path, text)| {
         let path = fill(kind, name, path);

@@ -172,7 +172,7 @@ fn all_kinds_go_together_formatted_and_without_samples() {
     let mut changed = BTreeMap::new();
     for of in KINDS.iter().map(|kind| kind.name) {
         // Where lines break depends on the length.
-        for name in [format!("z{of}"), format!("{of}_of_many_words_and_letters")] {
+        for name in [format!("z{of}"), format!("{of}_of_many_words_and_names")] {
             for (path, text) in made(copy.path(), of, &name) {
                 for sample in ["my_", "My", "my-", "my model", "my task", "my data"] {
                     assert!(!text.contains(sample), "{path}: {sample} was left");

@@ -174,8 +174,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "new",
-        arguments: "model NAME",
-        about: "write a crate for a model, which passes the sweep, and register it",
+        arguments: "model|dataset|task NAME",
+        about: "write the start of one, which trains and passes the sweep, and register it",
         action: Action::Own(new::command),
     },
     Command {

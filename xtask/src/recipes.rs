@@ -69,7 +69,8 @@ pub(crate) fn stems(folder: &Path, extension: &str) -> Result<Vec<String>, Failu
     Ok(stems.map(str::to_owned).collect())
 }
 
-fn entries(folder: &Path) -> Result<BTreeSet<String>, Failure> {
+/// What lies in a folder; nothing where there is none.
+pub(crate) fn entries(folder: &Path) -> Result<BTreeSet<String>, Failure> {
     if !folder.is_dir() {
         return Ok(BTreeSet::new());
     }

@@ -1,4 +1,4 @@
-//! PASCAL: two convolutions, the mean over all pixels, a linear classifier. (Here stand the claim,
+//! MyModel: two convolutions, the mean over all pixels, a linear classifier. (Here stand the claim,
 //! the source, and every departure from it.)
 //!
 //! Weights start as U(-k, k) with k = 1 / sqrt(fan-in), Burn's default and PyTorch's.
@@ -11,10 +11,10 @@ use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use zoo_kernels::{Activation, conv2d, linear, range};
 
-/// What a [`PASCAL`] is made of.
+/// What a [`MyModel`] is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PASCALConfig {
+pub struct MyModelConfig {
     /// Channels of an image, 1..=1024: 1 for grey, 3 for RGB.
     pub in_channels: usize,
     /// Channels inside, 1..=1024.
@@ -23,10 +23,10 @@ pub struct PASCALConfig {
     pub num_classes: usize,
 }
 
-impl PASCALConfig {
+impl MyModelConfig {
     /// Every preset by name, in the order to list them.
     pub fn presets() -> Vec<(&'static str, Self)> {
-        vec![("NAME_small", Self::small())]
+        vec![("my_model_small", Self::small())]
     }
 
     /// (Here stands the table of the paper.) 2,038 parameters.
@@ -63,7 +63,7 @@ impl PASCALConfig {
     /// # Panics
     ///
     /// If [`validate`](Self::validate) refuses the configuration.
-    pub fn init(&self, device: &Device) -> PASCAL {
+    pub fn init(&self, device: &Device) -> MyModel {
         if let Err(message) = self.validate() {
             panic!("{message}");
         }
@@ -72,7 +72,7 @@ impl PASCALConfig {
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
                 .init(device)
         };
-        PASCAL {
+        MyModel {
             conv1: conv(self.in_channels),
             conv2: conv(self.width),
             fc: LinearConfig::new(self.width, self.num_classes).init(device),
@@ -80,9 +80,9 @@ impl PASCALConfig {
     }
 }
 
-/// Two convolutions and a classifier; made by [`PASCALConfig::init`].
+/// Two convolutions and a classifier; made by [`MyModelConfig::init`].
 #[derive(Module, Debug)]
-pub struct PASCAL {
+pub struct MyModel {
     /// The first convolution, 3x3.
     pub conv1: Conv2d,
     /// The second, 3x3.
@@ -91,7 +91,7 @@ pub struct PASCAL {
     pub fc: Linear,
 }
 
-impl PASCAL {
+impl MyModel {
     /// `images [b, c, h, w]` -> `logits [b, classes]`, for any `h` and `w`
     ///
     /// # Panics

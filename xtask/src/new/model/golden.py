@@ -1,4 +1,4 @@
-"""PASCAL in torch.nn, tiny, with random weights: what the Rust model must compute."""
+"""MyModel in torch.nn, tiny, with random weights: what the Rust model must compute."""
 
 import pathlib
 import sys
@@ -6,11 +6,12 @@ import sys
 import torch
 from torch import nn
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "crates/weights"))
+# In place of this folder, whose scripts may be named like modules.
+sys.path[0] = str(pathlib.Path(__file__).parents[4] / "crates/weights")
 import golden
 
 
-class PASCAL(nn.Module):
+class MyModel(nn.Module):
     def __init__(self, width=8, classes=3):
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 3, padding=1)
@@ -26,8 +27,8 @@ class PASCAL(nn.Module):
 torch.manual_seed(1)
 golden.write(
     __file__,
-    golden.randomise(PASCAL()),
-    {"name": "NAME", "in_channels": 3, "width": 8, "num_classes": 3},
+    golden.randomise(MyModel()),
+    {"name": "my_model", "in_channels": 3, "width": 8, "num_classes": 3},
     torch.randn(3, 3, 16, 16),
     library=f"torch {torch.__version__}",
 )

@@ -18,17 +18,14 @@ const CPU_BACKENDS: &[&str] = &["--features", "zoo/ndarray,zoo/remote"];
 /// Where an adapter must be there, its code is checked beside that of the others.
 const EVERY_BACKEND: &[&str] = &["--features", "zoo/ndarray,zoo/remote,zoo/wgpu"];
 
-/// For programs that take few steps: what is optimised in full for a training of hours takes minutes
-/// to compile.
-const QUICK_BUILD: &[&str] = &[
-    "--config",
-    "profile.release.package.burn-flex.opt-level=1",
-    "--config",
-    "profile.release.package.burn-autodiff.opt-level=1",
-    "--config",
-    "profile.release.package.burn-backend.opt-level=1",
-    "--config",
-    "profile.release.package.burn-std.opt-level=1",
+/// For programs that take few steps, by cargo's configuration in this file.
+const QUICK_BUILD: &[&str] = &["--config", "xtask/quick-build.toml"];
+
+/// The same backends in the examples' workspace, which then shares what the tests have compiled.
+const EXAMPLES_BACKENDS: &[&str] = &["--features", "own-task/ndarray,own-task/remote"];
+const EXAMPLES_EVERY_BACKEND: &[&str] = &[
+    "--features",
+    "own-task/ndarray,own-task/remote,own-task/wgpu",
 ];
 
 /// Where deny.toml has the database of advisories put, a folder a repository.
@@ -156,9 +153,13 @@ fn add_dependencies(steps: &mut Steps) {
 fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
     let root = root();
     let wgpu = wgpu || wgpu_required();
-    let (title, features) = match wgpu {
-        true => ("tests on every backend", EVERY_BACKEND),
-        false => ("tests on the CPU backends", CPU_BACKENDS),
+    let (title, features, examples_features) = match wgpu {
+        true => (
+            "tests on every backend",
+            EVERY_BACKEND,
+            EXAMPLES_EVERY_BACKEND,
+        ),
+        false => ("tests on the CPU backends", CPU_BACKENDS, EXAMPLES_BACKENDS),
     };
     let mut test = at_root(&["test", "--release", "--workspace", "--no-fail-fast"]);
     test.args(features).args(config);
@@ -174,7 +175,8 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
     }
     steps.cargo(title, &mut test);
     if let Some(manifest) = examples(&root) {
-        // `test` builds the examples' programs as well.
+        // `test` builds the examples' programs as well. One profile with the tests before: what they have
+        // compiled is used again.
         let mut test = at_root(&[
             "test",
             "--release",
@@ -182,7 +184,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
             "--all-targets",
             "--manifest-path",
         ]);
-        test.arg(manifest).args(QUICK_BUILD);
+        test.arg(manifest).args(examples_features).args(config);
         steps.cargo("examples", share_target(&mut test, &root));
     }
     if !wgpu {

@@ -153,6 +153,7 @@ pub static SETS: &[DataSet] = &[
     DataSet {
         name: "multi30k-en-de",
         about: "descriptions of photographs in English and German",
+        source: source!("text", "multi30k-en-de"),
         ..PAIRS
     },
     DataSet {

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 #![cfg(feature = "flex")]
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use zoo::ZOO;
@@ -37,6 +39,33 @@ fn every_source_is_of_a_preset_and_states_its_licence() {
             assert!(secure, "{name}: {:?}", file.urls);
         }
     }
+}
+
+/// The names of the TOML files in a folder of each crate of a group: `models/*/recipes`.
+fn files(group: &str, folder: &str) -> BTreeSet<String> {
+    let group = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(group);
+    let folders = fs::read_dir(group).unwrap();
+    let folders = folders.map(|member| member.unwrap().path().join(folder));
+    let files = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names = names.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned));
+    names.collect()
+}
+
+#[test]
+fn every_recipe_and_every_source_that_is_written_is_in_a_row() {
+    let named = |rows: &mut dyn Iterator<Item = &'static str>| -> BTreeSet<String> {
+        rows.map(str::to_owned).collect()
+    };
+    let recipes = named(&mut ZOO.recipes().map(|(name, _)| name));
+    assert_eq!(recipes, files("models", "recipes"));
+    let weights = named(&mut ZOO.weights().map(|(name, _)| name));
+    assert_eq!(weights, files("models", "sources"));
+    let fetched = ZOO.data.iter().filter(|set| set.source.is_some());
+    let fetched = named(&mut fetched.map(|set| set.name));
+    assert_eq!(fetched, files("datasets", "sources"));
 }
 
 /// A prefix of a sum is no sum: what has no more of it is told, in the list and in its source.

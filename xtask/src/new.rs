@@ -21,87 +21,13 @@ use kinds::{KINDS, Kind, Place};
 const LONGEST: usize = 32;
 
 /// Names that Rust, cargo or every file has a meaning for.
-const RESERVED: &[&str] = &[
-    "abstract",
-    "alloc",
-    "as",
-    "async",
-    "await",
-    "become",
-    "bool",
-    "box",
-    "break",
-    "char",
-    "const",
-    "continue",
-    "core",
-    "crate",
-    "do",
-    "dyn",
-    "else",
-    "enum",
-    "extern",
-    "f32",
-    "f64",
-    "false",
-    "final",
-    "fn",
-    "for",
-    "gen",
-    "i128",
-    "i16",
-    "i32",
-    "i64",
-    "i8",
-    "if",
-    "impl",
-    "in",
-    "isize",
-    "let",
-    "lib",
-    "loop",
-    "macro",
-    "main",
-    "match",
-    "mod",
-    "move",
-    "mut",
-    "option",
-    "override",
-    "priv",
-    "proc_macro",
-    "pub",
-    "ref",
-    "result",
-    "return",
-    "self",
-    "static",
-    "std",
-    "str",
-    "string",
-    "struct",
-    "super",
-    "test",
-    "trait",
-    "true",
-    "try",
-    "type",
-    "typeof",
-    "u128",
-    "u16",
-    "u32",
-    "u64",
-    "u8",
-    "unsafe",
-    "unsized",
-    "use",
-    "usize",
-    "vec",
-    "virtual",
-    "where",
-    "while",
-    "yield",
-];
+const RESERVED: &str = "
+    abstract alloc as async await become bool box break char const continue core crate do dyn
+    else enum extern f32 f64 false final fn for gen i128 i16 i32 i64 i8 if impl in isize let
+    lib loop macro main match mod move mut option override priv proc_macro pub ref result
+    return self static std str string struct super test trait true try type typeof u128 u16
+    u32 u64 u8 unsafe unsized use usize vec virtual where while yield
+";
 
 pub(crate) fn command(mut args: lexopt::Parser) -> Result<(), Failure> {
     let words: Vec<OsString> = args
@@ -245,7 +171,7 @@ fn check_name(name: &str) -> Result<(), Failure> {
              has at most {LONGEST} characters, as in tiny_net2"
         )));
     }
-    if RESERVED.contains(&name) {
+    if RESERVED.split_whitespace().any(|word| word == name) {
         return Err(Failure::Request(format!(
             "{name}: means something to Rust; choose another name"
         )));

@@ -52,7 +52,7 @@ fn it_is_trained_measured_asked_and_shown() {
 
     // Chance alone is half a star; who always answers with the mean errs by more than one.
     let rmse = number(&printed(folder, &["eval", RUN, "--json"]), "rmse");
-    assert!((0.45..0.7).contains(&rmse), "{rmse}");
+    assert!((0.45..0.6).contains(&rmse), "{rmse}");
 
     let asked = printed(folder, &["predict", RUN, "user 7, film 12", "--json"]);
     let stars = number(&asked, "stars");

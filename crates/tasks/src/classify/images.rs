@@ -12,8 +12,7 @@ use zoo_train::{
     Batch, EvalBatches, Example, Label, Metric, Metrics, Section, SourceError, Tally, Task,
 };
 
-use super::worst;
-use super::{ProblemType, answer, answered, confusion, mistakes, named, to_explain};
+use super::{ProblemType, answer, answered, confusion, mistakes, named, to_explain, worst};
 use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::explain::{attributions, integrated_gradients, with_answer};
 use crate::loss::LossOptions;

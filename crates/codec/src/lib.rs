@@ -5,7 +5,9 @@
 
 pub mod image;
 mod panics;
+mod problem_type;
 pub mod sound;
 pub mod text;
 
 pub use panics::catch_panic;
+pub use problem_type::ProblemType;

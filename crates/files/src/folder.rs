@@ -230,7 +230,11 @@ impl Folder {
 
     fn empty_into(&self, other: &Self) -> io::Result<()> {
         for name in self.names()? {
-            self.handle.rename(&name, &other.handle, &name)?;
+            match (self.inner(&name), other.inner(&name)) {
+                // A folder takes no other's place: its files do.
+                (Ok(own), Ok(there)) => own.empty_into(&there)?,
+                _ => self.handle.rename(&name, &other.handle, &name)?,
+            }
         }
         other.handle.sync()
     }

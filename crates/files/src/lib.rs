@@ -155,6 +155,7 @@ mod tests {
         let fill = |text: &'static str| {
             move |part: &Folder| {
                 part.write("a", text.as_bytes())?;
+                part.make_inner("inner")?.write("c", text.as_bytes())?;
                 part.write("b", b"")
             }
         };
@@ -166,10 +167,15 @@ mod tests {
         assert!(names(folder.path()).is_empty());
 
         merge_folder(&path, fill("first")).unwrap();
-        write(&path.join("mine"), b"kept").unwrap();
+        for mine in ["mine", "inner/mine"] {
+            write(&path.join(mine), b"kept").unwrap();
+        }
         merge_folder(&path, fill("second")).unwrap();
-        assert_eq!(fs::read(path.join("a")).unwrap(), b"second");
-        assert_eq!(names(&path), ["a", "b", "mine"]);
+        for own in ["a", "inner/c"] {
+            assert_eq!(fs::read(path.join(own)).unwrap(), b"second");
+        }
+        assert_eq!(names(&path), ["a", "b", "inner", "mine"]);
+        assert_eq!(names(&path.join("inner")), ["c", "mine"]);
         assert_eq!(names(folder.path()), ["out"]);
         #[cfg(unix)]
         {

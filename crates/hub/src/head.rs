@@ -2,6 +2,7 @@
 //! `transformers` means them.
 
 use serde_json::{Map, Value as Json, json};
+use zoo_codec::ProblemType;
 use zoo_files::brief;
 
 use crate::{HubError, Settings};
@@ -12,42 +13,11 @@ const MOST_LABELS: usize = 1 << 22;
 /// Classes that a file need not name: each is given a name. ImageNet-21k has a third of them.
 const MOST_UNNAMED: usize = 1 << 16;
 
-/// What the outputs are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeadKind {
-    /// One class of several: a softmax.
-    SingleLabel,
-    /// Each class by itself, any number of them at once: a sigmoid of each.
-    MultiLabel,
-    /// Numbers, such as a score.
-    Regression,
-}
-
-/// What a value of an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// A probability, 0..=1.
-    Probability,
-    /// A number.
-    Number,
-}
-
-/// One output, said in words.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer<'a> {
-    /// The class, or what is measured.
-    pub label: &'a str,
-    /// Its value in `unit`.
-    pub value: f64,
-    /// What the value is.
-    pub unit: Unit,
-}
-
 /// The outputs of a classifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// What they are.
-    pub kind: HeadKind,
+    pub problem_type: ProblemType,
     /// A name for each.
     pub labels: Vec<String>,
 }
@@ -67,37 +37,15 @@ impl Head {
             return Err(config.wrong("num_labels", format!("the model's outputs, {outputs}")));
         }
         let head = Self {
-            kind: kind(config, outputs)?,
+            problem_type: problem_type(config, outputs)?,
             labels: labels(config, outputs)?,
         };
         check_ids(config, &head.labels)?;
         Ok(head)
     }
 
-    /// What the outputs say, in their order. A single output is never all of a softmax.
-    ///
-    /// # Panics
-    /// If there are not as many `logits` as labels.
-    pub fn answer(&self, logits: &[f32]) -> Vec<Answer<'_>> {
-        assert_eq!(logits.len(), self.labels.len(), "a logit for each label");
-        let logits = logits.iter().map(|logit| f64::from(*logit));
-        let (values, unit): (Vec<f64>, _) = match self.kind {
-            HeadKind::SingleLabel => (softmax(&logits.collect::<Vec<_>>()), Unit::Probability),
-            HeadKind::MultiLabel => (logits.map(sigmoid).collect(), Unit::Probability),
-            HeadKind::Regression => (logits.collect(), Unit::Number),
-        };
-        let answers = self.labels.iter().zip(values);
-        let answers = answers.map(|(label, value)| Answer { label, value, unit });
-        answers.collect()
-    }
-
     /// The keys of a `config.json` that say the same.
     pub fn write(&self) -> Map<String, Json> {
-        let kind = match self.kind {
-            HeadKind::SingleLabel => "single_label_classification",
-            HeadKind::MultiLabel => "multi_label_classification",
-            HeadKind::Regression => "regression",
-        };
         let by_id = self.labels.iter().enumerate();
         let id2label: Map<_, _> = by_id
             .map(|(id, label)| (id.to_string(), json!(label)))
@@ -107,25 +55,25 @@ impl Head {
             .map(|(id, label)| (label.clone(), json!(id)))
             .collect();
         Map::from_iter([
-            ("problem_type".to_owned(), json!(kind)),
+            ("problem_type".to_owned(), json!(self.problem_type)),
             ("id2label".to_owned(), Json::Object(id2label)),
             ("label2id".to_owned(), Json::Object(label2id)),
         ])
     }
 }
 
-fn kind(config: Settings<'_>, outputs: usize) -> Result<HeadKind, HubError> {
+fn problem_type(config: Settings<'_>, outputs: usize) -> Result<ProblemType, HubError> {
     match config.text("problem_type")? {
-        None if outputs == 1 => Ok(HeadKind::Regression),
-        None => Ok(HeadKind::SingleLabel),
+        None if outputs == 1 => Ok(ProblemType::Regression),
+        None => Ok(ProblemType::SingleLabelClassification),
         Some("single_label_classification") if outputs == 1 => Err(config.wrong(
             "problem_type",
             "regression or multi_label_classification, for there is one label (id2label, num_labels), and \
              a softmax of one is 1 for any input",
         )),
-        Some("single_label_classification") => Ok(HeadKind::SingleLabel),
-        Some("multi_label_classification") => Ok(HeadKind::MultiLabel),
-        Some("regression") => Ok(HeadKind::Regression),
+        Some("single_label_classification") => Ok(ProblemType::SingleLabelClassification),
+        Some("multi_label_classification") => Ok(ProblemType::MultiLabelClassification),
+        Some("regression") => Ok(ProblemType::Regression),
         Some(_) => Err(config.wrong(
             "problem_type",
             "regression, single_label_classification or multi_label_classification",
@@ -221,17 +169,6 @@ fn check_ids(config: Settings<'_>, labels: &[String]) -> Result<(), HubError> {
     Ok(())
 }
 
-fn softmax(logits: &[f64]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.iter().map(|power| power / sum).collect()
-}
-
-fn sigmoid(logit: f64) -> f64 {
-    1.0 / (1.0 + (-logit).exp())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,40 +177,22 @@ mod tests {
         Head::read(Settings::new("config.json", &config), outputs)
     }
 
-    fn values(head: &Head, logits: &[f32]) -> Vec<f64> {
-        let answers = head.answer(logits).into_iter();
-        answers.map(|answer| answer.value).collect()
-    }
-
-    fn are_close(found: &[f64], expected: &[f64]) {
-        assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
-        }
-    }
-
     #[test]
     fn sentiment_is_one_class_of_several() {
         // distilbert-base-uncased-finetuned-sst-2-english
         let config = json!({"id2label": {"0": "NEGATIVE", "1": "POSITIVE"},
             "label2id": {"NEGATIVE": 0, "POSITIVE": 1}});
         let head = head(config, 2).unwrap();
-        assert_eq!(head.kind, HeadKind::SingleLabel);
+        assert_eq!(head.problem_type, ProblemType::SingleLabelClassification);
         assert_eq!(head.labels, ["NEGATIVE", "POSITIVE"]);
-        // 1 / (1 + e^2)
-        let low = 0.119_202_922_022_117_56;
-        are_close(&values(&head, &[-1.0, 1.0]), &[low, 1.0 - low]);
-        assert_eq!(values(&head, &[1e30, -1e30]), [1.0, 0.0]);
-        assert_eq!(head.answer(&[0.0, 0.0])[0].unit, Unit::Probability);
     }
 
     #[test]
-    fn each_of_many_labels_has_a_probability_of_its_own() {
+    fn each_of_many_labels_is_by_itself() {
         let labels = json!({"0": "toxic", "1": "insult", "2": "threat"});
         let config = json!({"problem_type": "multi_label_classification", "id2label": labels});
         let head = head(config, 3).unwrap();
-        let low = 0.268_941_421_369_995_1;
-        are_close(&values(&head, &[0.0, -1.0, 1.0]), &[0.5, low, 1.0 - low]);
+        assert_eq!(head.problem_type, ProblemType::MultiLabelClassification);
     }
 
     #[test]
@@ -284,17 +203,12 @@ mod tests {
             json!({"num_labels": 1, "problem_type": "regression"}),
         ] {
             let head = head(config, 1).unwrap();
-            assert_eq!(head.kind, HeadKind::Regression);
-            let answer = Answer {
-                label: "LABEL_0",
-                value: 3.5,
-                unit: Unit::Number,
-            };
-            assert_eq!(head.answer(&[3.5]), [answer]);
+            assert_eq!(head.problem_type, ProblemType::Regression);
+            assert_eq!(head.labels, ["LABEL_0"]);
         }
         let one = |kind: &str| head(json!({ "problem_type": kind }), 1);
         let several = one("multi_label_classification").unwrap();
-        assert_eq!(values(&several, &[0.0]), [0.5]);
+        assert_eq!(several.problem_type, ProblemType::MultiLabelClassification);
         let error = one("single_label_classification").unwrap_err().to_string();
         assert!(
             error.contains("problem_type") && error.contains("one label"),
@@ -302,7 +216,7 @@ mod tests {
         );
         // Several numbers are numbers.
         let measures = head(json!({"problem_type": "regression"}), 2).unwrap();
-        assert_eq!(values(&measures, &[-2.0, 7.0]), [-2.0, 7.0]);
+        assert_eq!(measures.problem_type, ProblemType::Regression);
     }
 
     #[test]
@@ -319,13 +233,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_it_was() {
-        for kind in [
-            HeadKind::SingleLabel,
-            HeadKind::MultiLabel,
-            HeadKind::Regression,
+        for problem_type in [
+            ProblemType::SingleLabelClassification,
+            ProblemType::MultiLabelClassification,
+            ProblemType::Regression,
         ] {
             let labels = vec!["a".into(), "\"b\"".into()];
-            let before = Head { kind, labels };
+            let before = Head {
+                problem_type,
+                labels,
+            };
             let after = head(Json::Object(before.write()), 2).unwrap();
             assert_eq!(after, before);
         }

@@ -66,6 +66,45 @@ const POOLINGS: [(&str, &str, Pooling); 6] = [
     ),
 ];
 
+/// Where the pooling's settings are written, and beside it what follows.
+const POOLING_FOLDER: &str = "1_Pooling";
+const POOLING_FILE: &str = "1_Pooling/config.json";
+const NORMALISE_FOLDER: &str = "2_Normalize";
+
+/// The files that [`write_sentence`] writes into a folder.
+pub const SENTENCE_FILES: [&str; 3] = [MODULES_FILE, POOLING_FOLDER, TRANSFORMER_FILES[0]];
+
+/// The files, by their paths in a folder, that say of an encoder of `width` what [`sentence`] reads of them: name the pooling, the
+/// vectors' length and the most tokens of a text.
+pub fn write_sentence(
+    width: usize,
+    pooling: Pooling,
+    normalise: bool,
+    max_length: usize,
+) -> [(&'static str, Json); 3] {
+    let module = |index: usize, path: &str, kind: &str| {
+        json!({ "idx": index, "name": index.to_string(), "path": path,
+            "type": format!("sentence_transformers.models.{kind}") })
+    };
+    let mut modules = vec![
+        module(0, "", "Transformer"),
+        module(1, POOLING_FOLDER, "Pooling"),
+    ];
+    if normalise {
+        modules.push(module(2, NORMALISE_FOLDER, "Normalize"));
+    }
+    let mut settings = json!({ "word_embedding_dimension": width });
+    for (key, _, known) in POOLINGS {
+        settings[key] = json!(known == pooling);
+    }
+    let of_text = json!({ "max_seq_length": max_length, "do_lower_case": false });
+    [
+        (MODULES_FILE, json!(modules)),
+        (POOLING_FILE, settings),
+        (TRANSFORMER_FILES[0], of_text),
+    ]
+}
+
 /// What is done around an encoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentenceFacts {

@@ -7,6 +7,7 @@ use std::path::Path;
 use burn::tensor::DType;
 use serde_json::Value as Json;
 use zoo_files::Folder;
+use zoo_hub::sentence::SENTENCE_FILES;
 use zoo_hub::tokenizer_config::{self, Given, TOKENIZER_FILES};
 use zoo_train::{MODEL_FILE, Run};
 
@@ -97,8 +98,13 @@ pub fn export(zoo: &Zoo, args: &ExportArgs) -> Result<(), Error> {
             Stopped::Io(error) => Error::Request(format!("{}: {error}", out.display())),
         })?;
         // What an earlier export had and this one has not would be read with it.
-        if saved.codec.text().is_none() {
-            for name in TOKENIZER_FILES {
+        let text = saved.codec.text();
+        let stale = [
+            (&TOKENIZER_FILES[..], text.is_none()),
+            (&SENTENCE_FILES, !hub::is_sentence_encoder(&*saved.model)),
+        ];
+        for (names, is_stale) in stale {
+            for name in names.iter().filter(|_| is_stale) {
                 placed.remove(name).map_err(Error::failed)?;
             }
         }
@@ -174,6 +180,12 @@ fn write_folder(
             .map_err(Error::failed)?;
         for (name, text) in files.files() {
             write(folder, name, text.as_bytes())?;
+        }
+        for (path, json) in hub::sentence_files(&*saved.model, reading.max_length) {
+            let json = serde_json::to_vec_pretty(&json).map_err(Error::failed)?;
+            let (inner, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let inner = folder.make_inner(inner).map_err(Error::failed)?;
+            write(&inner, name, &json)?;
         }
     }
     Ok(())

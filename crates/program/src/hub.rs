@@ -11,15 +11,15 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use toml::{Table, Value};
-use zoo_codec::text::Text;
+use zoo_codec::text::{Language, Text};
 use zoo_hub::config::CONFIG_FILE;
 use zoo_hub::generation::generation;
-use zoo_hub::head::{Head, HeadKind};
+use zoo_hub::head::Head;
 use zoo_hub::ids::check_ids;
 use zoo_hub::preprocessor;
-use zoo_hub::sentence::{Pooling, sentence};
+use zoo_hub::sentence::{Pooling, SentenceFacts, sentence, write_sentence};
 use zoo_hub::{HubError, Settings, timm, unread};
-use zoo_tasks::{AnyCodec, Pictures, ProblemType, Size, Upstream};
+use zoo_tasks::{AnyCodec, Pictures, Size, Upstream};
 use zoo_train::rng::Stream;
 use zoo_train::{brief, brief_problem};
 
@@ -60,9 +60,59 @@ pub fn parse(config: &str) -> Result<Json, String> {
 /// # Errors
 /// An architecture that is not here, or a value that cannot be represented.
 pub fn read(zoo: &Zoo, folder: &Path, config: &Json) -> Result<Opened, String> {
-    let model = model(zoo, config)?;
-    let codec = codec(&*model, folder, config)?;
+    let mut model = model(zoo, config)?;
+    let facts = match is_sentence_encoder(&*model) {
+        true => sentence(folder, model.outputs()).map_err(said)?,
+        false => None,
+    };
+    if let Some(facts) = &facts {
+        model = pooled(zoo, &*model, facts)?;
+    }
+    let codec = codec(&*model, folder, config, facts)?;
     Ok((model, codec))
+}
+
+/// Whether a model makes a vector of a sentence, as sentence-transformers' modules around an encoder do.
+pub(crate) fn is_sentence_encoder(model: &dyn Model) -> bool {
+    let table = model.table();
+    table.get("head").and_then(Value::as_str) == Some("sentence_embedding")
+}
+
+/// The poolings of our encoders, by their names there.
+const POOLINGS: [(&str, Pooling); 5] = [
+    ("first", Pooling::FirstToken),
+    ("mean", Pooling::Mean),
+    ("max", Pooling::Max),
+    ("mean_sqrt_len", Pooling::MeanSqrtLength),
+    ("last", Pooling::LastToken),
+];
+
+/// The sentence encoder whose vectors are what its folder says.
+fn pooled(zoo: &Zoo, model: &dyn Model, facts: &SentenceFacts) -> Result<Box<dyn Model>, String> {
+    let found = POOLINGS.iter().find(|(_, known)| *known == facts.pooling);
+    let (name, _) = found.ok_or_else(|| {
+        let names = POOLINGS.map(|(name, _)| name).join(", ");
+        format!("{}: expected one of {names}", facts.pooling_key)
+    })?;
+    let mut table = model.table();
+    table.insert("pooling".into(), Value::String((*name).into()));
+    table.insert("normalize".into(), Value::Boolean(facts.normalise));
+    zoo.configure(&table, &Table::new())
+}
+
+/// The files of sentence-transformers that say how a sentence encoder's vectors are made, beside its
+/// `config.json`; none for another model.
+pub fn sentence_files(model: &dyn Model, max_length: usize) -> Vec<(&'static str, Json)> {
+    if !is_sentence_encoder(model) {
+        return Vec::new();
+    }
+    let table = model.table();
+    let name = table.get("pooling").and_then(Value::as_str);
+    let found = POOLINGS.iter().find(|(known, _)| Some(*known) == name);
+    let normalise = table.get("normalize").and_then(Value::as_bool) == Some(true);
+    found.map_or_else(Vec::new, |(_, pooling)| {
+        write_sentence(model.outputs(), *pooling, normalise, max_length).into()
+    })
 }
 
 /// The model of a `config.json` in an origin's form.
@@ -142,7 +192,12 @@ const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 /// Far more than any set of images has classes, or any tokenizer tokens.
 const MOST_OUTPUTS: usize = 1 << 22;
 
-fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Arc<dyn AnyCodec>, String> {
+fn codec(
+    model: &dyn Model,
+    folder: &Path,
+    config: &Json,
+    facts: Option<SentenceFacts>,
+) -> Result<Arc<dyn AnyCodec>, String> {
     let outputs = model.outputs();
     if outputs > MOST_OUTPUTS {
         return Err(format!(
@@ -165,37 +220,40 @@ fn codec(model: &dyn Model, folder: &Path, config: &Json) -> Result<Arc<dyn AnyC
         )
     })?;
     let text = Text::Tokenizer { tokenizer };
-    let vocabulary = (text.open())
-        .map_err(|problem| format!("{TOKENIZER_FILE}: {problem}"))?
-        .vocabulary();
+    let language = (text.open()).map_err(|problem| format!("{TOKENIZER_FILE}: {problem}"))?;
+    if facts.as_ref().is_some_and(|facts| facts.lower_case) && !ignores_case(&language) {
+        return Err(
+            "sentence_bert_config.json: do_lower_case: expected false, for the tokenizer keeps capitals"
+                .into(),
+        );
+    }
+    let longest =
+        (facts.and_then(|facts| facts.max_length)).map_or(longest, |most| longest.min(most));
     let facts = generation(folder, settings).map_err(said)?;
     let rows = model.table().get("vocab_size").and_then(Value::as_integer);
     if let Some(rows) = rows {
-        check_ids(vocabulary, &facts.all(), rows as usize).map_err(said)?;
+        check_ids(language.vocabulary(), &facts.all(), rows as usize).map_err(said)?;
     }
-    let table = model.table();
-    let is_embedding = table.get("head").and_then(Value::as_str) == Some("sentence_embedding");
-    let has_classes = table.contains_key("num_classes") && !is_embedding;
+    let has_classes = model.table().contains_key("num_classes") && !is_sentence_encoder(model);
     let head = has_classes.then(|| Head::read(settings, outputs).map_err(said));
     let head = head.transpose()?;
-    let sentence_length = match is_embedding {
-        true => sentence_length(folder, outputs)?,
-        false => None,
-    };
     model.upstream(Upstream {
         text: Some(text),
-        max_length: Some(longest.min(sentence_length.unwrap_or(longest))),
+        max_length: Some(longest),
         stop: facts.stop_ids(),
-        head: head
+        problem_type: head
             .as_ref()
-            .map_or_else(Default::default, |head| match head.kind {
-                HeadKind::SingleLabel => ProblemType::SingleLabelClassification,
-                HeadKind::MultiLabel => ProblemType::MultiLabelClassification,
-                HeadKind::Regression => ProblemType::Regression,
-            }),
+            .map_or_else(Default::default, |head| head.problem_type),
         classes: head.map_or_else(Vec::new, |head| head.labels),
         ..Upstream::default()
     })
+}
+
+/// Whether a tokenizer puts text in lower case by itself.
+fn ignores_case(language: &Language) -> bool {
+    let capitals = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z The ABC";
+    let of = |text: &str| language.encode(text, 1000).ok();
+    of(capitals).is_some_and(|tokens| of(&capitals.to_lowercase()) == Some(tokens))
 }
 
 /// What is done to pictures, as the folder says: `preprocessor_config.json` of transformers, or timm's
@@ -260,24 +318,6 @@ fn timm_config(model: &dyn Model, config: &Json) -> Result<Json, String> {
     Ok(config)
 }
 
-/// The most tokens of a sentence, where the folder says. A vector here is the mean over the tokens, brought
-/// to length 1: a folder that says something else is refused, for its vectors would be others.
-fn sentence_length(folder: &Path, width: usize) -> Result<Option<usize>, String> {
-    let Some(facts) = sentence(folder, width).map_err(said)? else {
-        return Ok(None);
-    };
-    if facts.pooling != Pooling::Mean {
-        return Err(format!("{}: expected the mean", facts.pooling_key));
-    }
-    if !facts.normalise {
-        return Err("modules.json: expected Normalize, which is computed here".into());
-    }
-    if facts.lower_case {
-        return Err("sentence_bert_config.json: do_lower_case: expected false".into());
-    }
-    Ok(facts.max_length)
-}
-
 /// A model's `config.json` in the form of its origin.
 ///
 /// # Errors
@@ -286,14 +326,10 @@ pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, St
     if let Some(config) = model.to_hub() {
         let mut config = config?;
         if let (Some(codec), Json::Object(config)) = (codec, &mut config)
-            && let Some(head) = codec.head()
+            && let Some(problem_type) = codec.problem_type()
         {
             let head = Head {
-                kind: match head {
-                    ProblemType::SingleLabelClassification => HeadKind::SingleLabel,
-                    ProblemType::MultiLabelClassification => HeadKind::MultiLabel,
-                    ProblemType::Regression => HeadKind::Regression,
-                },
+                problem_type,
                 labels: codec.classes().to_vec(),
             };
             config.extend(head.write());

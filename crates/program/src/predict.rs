@@ -1,7 +1,7 @@
 //! `zoo predict RUN INPUT…`: what a model says to what a person has in hand.
 
 use zoo_report::terminal;
-use zoo_tasks::{Answer, AnswerError, Question};
+use zoo_tasks::{Answer, AnswerError};
 
 use crate::cli::PredictArgs;
 use crate::error::Error;
@@ -16,42 +16,35 @@ pub fn run(zoo: &Zoo, args: &PredictArgs) -> Result<(), Error> {
     if args.top == 0 {
         return Err(Error::request("--top 0: must be 1 or more"));
     }
-    let question = Question {
-        inputs: &args.inputs,
-        top: args.top,
-    };
-    // Where nobody reads what was printed, there is no more to do.
-    let mut say = |answer: Answer| {
-        match args.json {
-            true => print_json(&with_input(&answer)),
-            false => println!("{}", line(&answer)),
-        }
-        output::is_open()
-    };
-    let answered = saved.ready.answer(&*saved.codec, &question, &mut say);
-    answered.map_err(|error| wrong(args, error))
-}
-
-fn wrong(args: &PredictArgs, error: AnswerError) -> Error {
     let run = args.run.display();
-    match error {
-        AnswerError::Input(problem) if problem.starts_with("holds ") => {
-            Error::Request(format!("{run} {problem}"))
+    let answers = saved.ready.answers(&*saved.codec);
+    let mut answer = answers.map_err(|problem| Error::Request(format!("{run}: {problem}")))?;
+    for input in &args.inputs {
+        let answer = answer(input, args.top).map_err(|error| match error {
+            AnswerError::Input(problem) => Error::Request(problem),
+            AnswerError::Output(problem) => Error::Failed(format!("{run}: {input:?}: {problem}")),
+        })?;
+        match args.json {
+            true => print_json(&with_input(input, &answer)),
+            false => println!("{input}: {}", line(&answer)),
         }
-        AnswerError::Input(problem) => Error::Request(problem),
-        AnswerError::Output(problem) => Error::Failed(format!("{run}: {problem}")),
+        // Where nobody reads what was printed, there is no more to do.
+        if !output::is_open() {
+            break;
+        }
     }
+    Ok(())
 }
 
-/// `cat.png: tabby 81.5 %, lynx 12.0 %`
+/// `tabby 81.5 %, lynx 12.0 %`
 fn line(answer: &Answer) -> String {
     let parts = answer.parts.iter();
     let parts: Vec<String> = parts.map(|part| terminal::text(&part.exhibit)).collect();
-    format!("{}: {}", answer.input, parts.join("; "))
+    parts.join("; ")
 }
 
-fn with_input(answer: &Answer) -> serde_json::Value {
-    let mut json = serde_json::json!({ "input": answer.input });
+fn with_input(input: &str, answer: &Answer) -> serde_json::Value {
+    let mut json = serde_json::json!({ "input": input });
     if let (Some(all), Some(more)) = (json.as_object_mut(), answer.json.as_object()) {
         all.extend(more.clone());
     }

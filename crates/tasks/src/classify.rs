@@ -5,13 +5,14 @@ mod sentences;
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
+use zoo_codec::ProblemType;
 use zoo_train::{Example, Exhibit, Label, Part, Section, Unit};
 
 pub use images::{ImageClasses, Images, batch as image_batch};
 pub use sentences::{SentenceClasses, Sentences, batch as sentence_batch};
 
+use crate::codec::check_names;
 use crate::explain::with_answer;
-use crate::problem_type::ProblemType;
 use crate::room::{Answer, AnswerError};
 
 /// Mistakes that are shown.
@@ -23,16 +24,15 @@ const EXPLAINED: usize = 4;
 
 /// The answer to one input: the classes, the likeliest first.
 fn answer(
-    input: &str,
     logits: Tensor<2>,
-    head: ProblemType,
+    problem_type: ProblemType,
     classes: &[String],
     top: usize,
 ) -> Result<Answer, AnswerError> {
     let logits: Vec<f64> = logits.into_data().iter::<f64>().collect();
-    let (values, unit) = head.read(&logits);
+    let (values, unit) = values(problem_type, &logits);
     if !values.iter().all(|value| value.is_finite()) {
-        return Err(AnswerError::not_finite(input));
+        return Err(AnswerError::not_finite());
     }
     let mut ranked: Vec<(usize, f64)> = values.into_iter().enumerate().collect();
     if unit == Unit::Share {
@@ -55,16 +55,40 @@ fn answer(
             serde_json::json!({ "label": label, "class": name(*label), key: *value as f32 })
         })
         .collect();
-    Ok(Answer {
-        input: input.to_owned(),
-        parts: vec![Part {
-            caption: Part::ANSWER.to_owned(),
-            exhibit: Exhibit::Labels {
-                labels: labels.collect(),
-            },
-        }],
-        json: serde_json::json!({ "classes": listed }),
-    })
+    let shown = Exhibit::Labels {
+        labels: labels.collect(),
+    };
+    Ok(Answer::new(shown, serde_json::json!({ "classes": listed })))
+}
+
+/// What the logits `[k]` of one example say of each class, and in which unit.
+fn values(problem_type: ProblemType, logits: &[f64]) -> (Vec<f64>, Unit) {
+    let sigmoid = |logit: &f64| 1.0 / (1.0 + (-logit).exp());
+    match problem_type {
+        ProblemType::SingleLabelClassification => {
+            let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+            let sum: f64 = powers.iter().sum();
+            let shares = powers.iter().map(|power| power / sum);
+            (shares.collect(), Unit::Share)
+        }
+        ProblemType::MultiLabelClassification => {
+            (logits.iter().map(sigmoid).collect(), Unit::Share)
+        }
+        ProblemType::Regression => (logits.to_vec(), Unit::Plain),
+    }
+}
+
+/// Refuses names of classes that could not be shown, and one class that would always be right.
+fn check(problem_type: ProblemType, classes: &[String]) -> Result<(), String> {
+    if problem_type.is_single() && classes.len() == 1 {
+        return Err(
+            "one class (id2label, num_labels, num_classes): a softmax of one is 1 for any input; \
+             problem_type says what the number is"
+                .into(),
+        );
+    }
+    check_names("codec.classes", classes)
 }
 
 fn named(classes: &[String], label: usize) -> String {
@@ -168,4 +192,36 @@ fn mistakes<E>(
             "The wrong answers with the largest loss: of which the model was surest.",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_say_what_transformers_says() {
+        let logits = [2.0, -1.0, 0.5];
+        let (shares, unit) = values(ProblemType::SingleLabelClassification, &logits);
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12 && unit == Unit::Share);
+        // 1 / (1 + e^2), and without an overflow.
+        let (two, _) = values(ProblemType::SingleLabelClassification, &[-1.0, 1.0]);
+        assert!((two[0] - 0.119_202_922_022_117_56).abs() < 1e-12, "{two:?}");
+        let (sure, _) = values(ProblemType::SingleLabelClassification, &[1e30, -1e30]);
+        assert_eq!(sure, [1.0, 0.0]);
+        let (each, unit) = values(ProblemType::MultiLabelClassification, &logits);
+        assert!((each[0] - 0.880_797_077_977_882_3).abs() < 1e-12 && unit == Unit::Share);
+        assert!((each[1] - 0.268_941_421_369_995_1).abs() < 1e-12);
+        assert_eq!(
+            values(ProblemType::Regression, &logits),
+            (logits.to_vec(), Unit::Plain)
+        );
+    }
+
+    #[test]
+    fn one_class_is_no_certainty() {
+        let one = ["only".to_owned()];
+        check(ProblemType::SingleLabelClassification, &one).unwrap_err();
+        check(ProblemType::Regression, &one).unwrap();
+        check(ProblemType::MultiLabelClassification, &one).unwrap();
+    }
 }

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use toml::Table;
+use zoo_codec::ProblemType;
 use zoo_codec::text::Text;
 use zoo_train::brief_problem;
 
 use crate::pictures::Pictures;
-use crate::problem_type::ProblemType;
 
 /// How a task's inputs are read and its outputs shown: all of it, so that a run needs nothing else.
 pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
@@ -36,7 +36,7 @@ pub trait Codec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync 
     }
 
     /// What the outputs are, where they are classes.
-    fn head(&self) -> Option<ProblemType> {
+    fn problem_type(&self) -> Option<ProblemType> {
         None
     }
 
@@ -110,8 +110,8 @@ pub trait AnyCodec: Send + Sync {
     fn decides(&self) -> Table;
     /// [`Codec::classes`]
     fn classes(&self) -> &[String];
-    /// [`Codec::head`]
-    fn head(&self) -> Option<ProblemType>;
+    /// [`Codec::problem_type`]
+    fn problem_type(&self) -> Option<ProblemType>;
     /// [`Codec::pictures`]
     fn pictures(&self) -> Option<&Pictures>;
     /// [`Codec::text`]
@@ -177,8 +177,8 @@ impl<C: Codec> AnyCodec for C {
         Codec::classes(self)
     }
 
-    fn head(&self) -> Option<ProblemType> {
-        Codec::head(self)
+    fn problem_type(&self) -> Option<ProblemType> {
+        Codec::problem_type(self)
     }
 
     fn pictures(&self) -> Option<&Pictures> {

@@ -16,7 +16,7 @@ use zoo_train::{Batch, Exhibit, Metric, Metrics, Part, Tally, Task};
 use crate::codec::{AnyCodec, Codec, Reading, kept_as};
 use crate::loss::LossOptions;
 use crate::means::Means;
-use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, Upstream, flat};
+use crate::room::{Answer, AnswerError, Answers, Promise, Room, Size, Upstream, flat};
 use crate::sentences::{TextInput, check_padding, padding_changes_nothing, read_sentence, row};
 
 // b batch, t time, c width
@@ -70,6 +70,13 @@ pub struct Embed<M> {
     input: TextInput,
     width: usize,
     loss: LossOptions,
+}
+
+/// The cosine of the angle between two vectors: 1 where they point the same way.
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    dot(a, b) / lengths.max(f64::MIN_POSITIVE)
 }
 
 impl<M: Module + 'static> Embed<M> {
@@ -195,41 +202,30 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
 
     /// How near each sentence is to the first one: the vectors have length one, so their product is
     /// the cosine of the angle between them.
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<SentenceVectors>().map_err(AnswerError::Input)?;
-        let language = codec.text.open().map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<SentenceVectors>()?;
+        let language = codec.text.open()?;
         let mut first: Option<Vec<f64>> = None;
-        for input in question.inputs {
-            let tokens =
-                read_sentence(&language, input, codec.max_length).map_err(AnswerError::Input)?;
+        Ok(Box::new(move |input, _| {
+            let tokens = read_sentence(&language, input, codec.max_length)?;
             let vector = (self.forward)(model, Tensor::from_data(row(&tokens), device));
             let vector: Vec<f64> = vector.into_data().iter::<f64>().collect();
             if !vector.iter().all(|value| value.is_finite()) {
-                return Err(AnswerError::not_finite(input));
+                return Err(AnswerError::not_finite());
             }
-            let pairs = first.as_ref().unwrap_or(&vector).iter().zip(&vector);
-            let similarity: f64 = pairs.map(|(a, b)| a * b).sum();
-            let answer = Answer {
-                input: input.clone(),
-                parts: vec![Part {
-                    caption: Part::ANSWER.to_owned(),
-                    exhibit: Exhibit::text(format!("{similarity:.4}")),
-                }],
-                json: json!({ "embedding": vector, "similarity_to_first": similarity }),
-            };
-            if !say(answer) {
-                break;
-            }
+            let similarity = cosine(first.as_ref().unwrap_or(&vector), &vector);
+            let answer = Answer::new(
+                Exhibit::text(format!("{similarity:.4}")),
+                json!({ "embedding": vector, "similarity_to_first": similarity }),
+            );
             first.get_or_insert(vector);
-        }
-        Ok(())
+            Ok(answer)
+        }))
     }
 
     fn promises(&self) -> Vec<Promise<M>> {

@@ -28,7 +28,6 @@ mod means;
 pub mod metrics;
 pub mod next_token;
 mod pictures;
-mod problem_type;
 pub mod regress;
 mod room;
 pub mod segment;
@@ -41,9 +40,8 @@ pub use explain::{Attribution, Embedded, integrated_gradients};
 pub use loss::{Loss, LossOptions};
 pub use means::Means;
 pub use pictures::{PictureInput, Pictures};
-pub use problem_type::ProblemType;
 pub use room::{
-    Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Upstream, Writing,
+    Answer, AnswerError, Answers, Continues, Promise, Room, Sampling, Size, Upstream, Writing,
     Written, flat,
 };
 pub use sentences::{PAD_TO_MULTIPLE, TextInput, pad};
@@ -51,4 +49,5 @@ pub use sentences::{PAD_TO_MULTIPLE, TextInput, pad};
 pub use {
     serde_json::{Value as Json, json},
     toml::Table,
+    zoo_codec::ProblemType,
 };

@@ -20,8 +20,8 @@ use crate::explain::{Embedded, attributions, with_answer};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::room::{
-    Answer, AnswerError, Continues, Promise, Question, Room, Sampling, Size, Upstream, Writing,
-    Written, flat,
+    AnswerError, Answers, Continues, Promise, Room, Sampling, Size, Upstream, Writing, Written,
+    flat,
 };
 use crate::sentences::{SAME_SUMS, TextInput, furthest, ids, row, shown};
 
@@ -441,17 +441,13 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
         }
     }
 
-    fn answer(
-        &self,
-        _: &M,
-        _: &dyn AnyCodec,
-        _: &Question<'_>,
-        _: &Device,
-        _: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        Err(AnswerError::Input(
-            "holds a decoder, which continues texts: sample is for decoders".into(),
-        ))
+    fn answers<'a>(
+        &'a self,
+        _: &'a M,
+        _: &'a dyn AnyCodec,
+        _: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        Err("its model continues texts, which sample does".into())
     }
 
     fn examine(

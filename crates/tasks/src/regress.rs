@@ -17,7 +17,7 @@ use zoo_train::{
 
 use crate::codec::{AnyCodec, Codec, check_names, kept_as};
 use crate::metrics::regression::Regression;
-use crate::room::{Answer, AnswerError, Question, Room, Size, flat};
+use crate::room::{Answer, AnswerError, Answers, Room, Size, flat};
 
 // b batch, f inputs, k targets
 
@@ -356,17 +356,15 @@ impl<M: Module + 'static> Room<M> for Regress<M> {
         }
     }
 
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<Numbers>().map_err(AnswerError::Input)?;
-        for input in question.inputs {
-            let numbers = codec.read(input).map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<Numbers>()?;
+        Ok(Box::new(move |input, _| {
+            let numbers = codec.read(input)?;
             let answer = (self.forward)(model, Tensor::from_data(numbers, device)).into_data();
             let values = codec.targets.iter().zip(answer.iter::<f64>());
             let values: Vec<(&str, f64)> = values
@@ -375,14 +373,11 @@ impl<M: Module + 'static> Room<M> for Regress<M> {
                     (&*target.name, value)
                 })
                 .collect();
-            if !values.iter().all(|(_, value)| value.is_finite()) {
-                return Err(AnswerError::not_finite(input));
+            match values.iter().all(|(_, value)| value.is_finite()) {
+                true => Ok(shown(&values)),
+                false => Err(AnswerError::not_finite()),
             }
-            if !say(shown(input, &values)) {
-                break;
-            }
-        }
-        Ok(())
+        }))
     }
 
     fn examine(
@@ -410,7 +405,7 @@ impl<M: Module + 'static> Room<M> for Regress<M> {
 }
 
 /// The answer to one input.
-fn shown(input: &str, values: &[(&str, f64)]) -> Answer {
+fn shown(values: &[(&str, f64)]) -> Answer {
     let label = |(name, value): &(&str, f64)| Label {
         value: Some(*value),
         unit: Unit::Plain,
@@ -419,16 +414,9 @@ fn shown(input: &str, values: &[(&str, f64)]) -> Answer {
     let listed = values
         .iter()
         .map(|(name, value)| json!({ "name": name, "value": *value as f32 }));
-    Answer {
-        input: input.to_owned(),
-        parts: vec![Part {
-            caption: Part::ANSWER.to_owned(),
-            exhibit: Exhibit::Labels {
-                labels: values.iter().map(label).collect(),
-            },
-        }],
-        json: json!({ "values": listed.collect::<Vec<_>>() }),
-    }
+    let json = json!({ "values": listed.collect::<Vec<_>>() });
+    let labels = values.iter().map(label).collect();
+    Answer::new(Exhibit::Labels { labels }, json)
 }
 
 /// Truth and answers of one target, in the order of the truth.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value as Json;
 use toml::Table;
+use zoo_codec::ProblemType;
 use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, EvalBatches, Part, Section, SourceError, Task, brief};
+use zoo_train::{Batch, EvalBatches, Exhibit, Part, Section, SourceError, Task, brief};
 
 use crate::codec::AnyCodec;
 use crate::pictures::Pictures;
-use crate::problem_type::ProblemType;
 
 // b batch, n rows, k outputs
 
@@ -104,18 +104,16 @@ pub trait Room<M>: Task<M> {
     /// that [fits](Self::fit).
     fn set_codec(&mut self, _codec: &dyn AnyCodec) {}
 
-    /// Answers what a person asks, one answer an input, as long as `say` wants more.
+    /// What answers a person's inputs, one after the other.
     ///
     /// # Errors
-    /// An input that cannot be read, or an output that is no number.
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError>;
+    /// A codec that reads nothing, or a task that has no answers of its own.
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String>;
 
     /// What the model does with examples of a split, for a report. This default shows nothing.
     ///
@@ -156,7 +154,7 @@ pub struct Upstream {
     /// What is done to pictures.
     pub pictures: Option<Pictures>,
     /// What the outputs are.
-    pub head: ProblemType,
+    pub problem_type: ProblemType,
     /// Class names by label.
     pub classes: Vec<String>,
 }
@@ -172,24 +170,30 @@ pub struct Size {
     pub most_length: Option<usize>,
 }
 
-/// What a person asks.
-#[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// Texts, or files.
-    pub inputs: &'a [String],
-    /// Answers that are listed at most, where there are several.
-    pub top: usize,
-}
+/// Answers an input, a text or a file; where there are several answers, it lists so many at most.
+pub type Answers<'a> = Box<dyn FnMut(&str, usize) -> Result<Answer, AnswerError> + 'a>;
 
 /// What the model says to one input.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The input.
-    pub input: String,
     /// What is shown.
     pub parts: Vec<Part>,
     /// The same for programs: an object.
     pub json: Json,
+}
+
+impl Answer {
+    /// What is shown in one piece.
+    pub fn new(exhibit: Exhibit, json: Json) -> Self {
+        let part = Part {
+            caption: Part::ANSWER.to_owned(),
+            exhibit,
+        };
+        Self {
+            parts: vec![part],
+            json,
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -201,14 +205,21 @@ pub enum AnswerError {
     Output(String),
 }
 
+impl From<String> for AnswerError {
+    fn from(problem: String) -> Self {
+        Self::Input(problem)
+    }
+}
+
 impl AnswerError {
     /// What is said of an output that is no number, which sound weights can give too: to an input far
     /// outside of what they were trained on.
-    pub fn not_finite(input: &str) -> Self {
-        Self::Output(format!(
-            "the model's output for {input:?} is not finite; its weights do not serve, or the input is \
-             far from what they were trained on"
-        ))
+    pub fn not_finite() -> Self {
+        Self::Output(
+            "the model's output is not finite; its weights do not serve, or the input is far from what \
+             they were trained on"
+                .to_owned(),
+        )
     }
 }
 

@@ -18,7 +18,7 @@ use crate::codec::{AnyCodec, Codec, check_names, kept_as};
 use crate::loss::LossOptions;
 use crate::metrics::iou::Confusion;
 use crate::pictures::{PictureInput, Pictures, noise};
-use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
+use crate::room::{Answer, AnswerError, Answers, Promise, Room, Size, flat};
 
 // b batch, c channels, h height, w width, k classes, n scored pixels
 
@@ -212,12 +212,9 @@ fn pixels(maps: Tensor<4>) -> Tensor<2> {
 }
 
 /// The likeliest class of each pixel, from rows of logits `[n, k]`.
-fn answers(rows: Tensor<2>) -> Vec<usize> {
-    let likeliest = rows.argmax(1).into_data();
-    likeliest
-        .iter::<i64>()
-        .map(|class| class as usize)
-        .collect()
+fn likeliest(rows: Tensor<2>) -> Vec<usize> {
+    let classes = rows.argmax(1).into_data();
+    classes.iter::<i64>().map(|class| class as usize).collect()
 }
 
 /// The true class of every pixel of a batch, none where it is void. The columns are taken out.
@@ -294,7 +291,7 @@ struct Sums<'a, M> {
 impl<M: Module + 'static> Tally<M> for Sums<'_, M> {
     fn add(&mut self, model: &M, mut batch: Batch, device: &Device) {
         let logits = self.task.logits(model, &mut batch.clone(), device);
-        let answered = answers(pixels(logits.clone()));
+        let answered = likeliest(pixels(logits.clone()));
         let loss = self.task.loss.plain();
         let loss = mean_loss(&loss, logits, &mut batch.clone(), device);
         self.loss += f64::from(loss.into_scalar::<f32>()) * batch.weight();
@@ -407,26 +404,21 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
         }
     }
 
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<PixelClasses>().map_err(AnswerError::Input)?;
-        for input in question.inputs {
-            let image = codec.pictures.read(input).map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<PixelClasses>()?;
+        Ok(Box::new(move |input, top| {
+            let image = codec.pictures.read(input)?;
             let rows = pixels((self.forward)(model, Tensor::from_data(image, device)));
-            if !rows.to_data().iter::<f32>().all(f32::is_finite) {
-                return Err(AnswerError::not_finite(input));
+            match rows.to_data().iter::<f32>().all(f32::is_finite) {
+                true => Ok(answer(codec, &likeliest(rows), top)),
+                false => Err(AnswerError::not_finite()),
             }
-            if !say(answer(input, codec, &answers(rows), question.top)) {
-                break;
-            }
-        }
-        Ok(())
+        }))
     }
 
     fn examine(
@@ -441,7 +433,7 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
         let mut ious = Vec::with_capacity(split.source.len());
         split.each(|mut batch| {
             let pixels_each = pixels_of(&batch) / batch.examples().max(1);
-            let answered = answers(pixels(self.logits(model, &mut batch, device)));
+            let answered = likeliest(pixels(self.logits(model, &mut batch, device)));
             let truth = truth(&mut batch, answered.len());
             let pairs: Vec<_> = truth.into_iter().zip(answered).collect();
             whole.add(pairs.iter().copied());
@@ -466,7 +458,7 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
                 let image = image.clone();
                 codec.pictures.shown(&image, Vec::new())
             });
-            let answered = answers(pixels(self.logits(model, &mut batch, device)));
+            let answered = likeliest(pixels(self.logits(model, &mut batch, device)));
             let truth = truth(&mut batch, answered.len());
             let mut example = Example::new(format!("no. {index}: mean IoU {}", per_cent(iou)));
             if let Some(picture) = picture {
@@ -509,7 +501,7 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
 }
 
 /// The mask of one picture, and the classes in it, the largest first.
-fn answer(input: &str, codec: &PixelClasses, answered: &[usize], top: usize) -> Answer {
+fn answer(codec: &PixelClasses, answered: &[usize], top: usize) -> Answer {
     let mut pixels = vec![0_usize; codec.classes.len()];
     for class in answered {
         pixels[*class] += 1;
@@ -531,7 +523,6 @@ fn answer(input: &str, codec: &PixelClasses, answered: &[usize], top: usize) -> 
         exhibit,
     };
     Answer {
-        input: input.to_owned(),
         parts: vec![
             part(Part::ANSWER, codec.mask(answered.iter().copied().map(Some))),
             part(

@@ -31,7 +31,7 @@ pub use recordings::{Recordings, Tightest, Utterances};
 use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::metrics::ctc_decode::{beam_search, greedy};
 use crate::metrics::wer::Edits;
-use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
+use crate::room::{Answer, AnswerError, Answers, Promise, Room, Size, flat};
 use crate::sentences::PAD_TO_MULTIPLE;
 
 // b batch, m bands, t frames, s frames that leave the model, k characters and the blank, u characters
@@ -478,38 +478,26 @@ impl<M: Module + 'static> Room<M> for Transcribe<M> {
         }
     }
 
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<Transcription>().map_err(AnswerError::Input)?;
-        let language = codec.text.open().map_err(AnswerError::Input)?;
-        for input in question.inputs {
-            let (_, features) = codec.read(input).map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<Transcription>()?;
+        let language = codec.text.open()?;
+        Ok(Box::new(move |input, _| {
+            let (_, features) = codec.read(input)?;
             let heard = self.hear(model, &mut batch(&[&features], &[]), device);
             let sum: f32 = heard.log_probabilities.clone().sum().into_scalar();
             if sum.is_nan() {
-                return Err(AnswerError::not_finite(input));
+                return Err(AnswerError::not_finite());
             }
             let text = self.decode(&heard).pop().unwrap_or_default();
             let text = decoding::written(&language, &text);
-            let answer = Answer {
-                input: input.clone(),
-                json: serde_json::json!({ "text": text }),
-                parts: vec![Part {
-                    caption: Part::ANSWER.to_owned(),
-                    exhibit: Exhibit::text(text),
-                }],
-            };
-            if !say(answer) {
-                break;
-            }
-        }
-        Ok(())
+            let json = serde_json::json!({ "text": text });
+            Ok(Answer::new(Exhibit::text(text), json))
+        }))
     }
 
     fn examine(

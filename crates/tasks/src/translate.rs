@@ -27,7 +27,7 @@ pub use pairs::{Pairs, batch};
 use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::means::Means;
 use crate::metrics::bleu::Bleu;
-use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, flat};
+use crate::room::{Answer, AnswerError, Answers, Promise, Room, Size, flat};
 use crate::sentences::{TextInput, check_padding, ids, row, unpadded};
 use codec::read;
 use options::Options;
@@ -323,34 +323,24 @@ impl<M: Module + 'static> Room<M> for Translate<M> {
         });
     }
 
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<Translation>().map_err(AnswerError::Input)?;
-        let language = codec.open().map_err(AnswerError::Input)?;
-        for input in question.inputs {
-            let source = read(codec, &language, input).map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<Translation>()?;
+        let language = codec.open()?;
+        Ok(Box::new(move |input, _| {
+            let source = read(codec, &language, input)?;
             let found = self.search(model, row(&source), codec.max_length, device);
             let tokens = found.map_err(AnswerError::Output)?.remove(0);
             let translation = language.decode_plain(&tokens);
-            let answer = Answer {
-                input: input.clone(),
-                parts: vec![Part {
-                    caption: Part::ANSWER.to_owned(),
-                    exhibit: Exhibit::text(&translation),
-                }],
-                json: json!({ "translation": translation, "tokens": tokens }),
-            };
-            if !say(answer) {
-                break;
-            }
-        }
-        Ok(())
+            Ok(Answer::new(
+                Exhibit::text(&translation),
+                json!({ "translation": translation, "tokens": tokens }),
+            ))
+        }))
     }
 
     fn examine(

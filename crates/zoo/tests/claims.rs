@@ -251,7 +251,8 @@ fn a_sentence_is_embedded_as_its_folder_says() {
         (pooling, "pooling_mode_max_tokens", json!(true)),
         (pooling, "pooling_mode_lasttoken", json!(true)),
         (pooling, "pooling_mode_mean_tokens", json!(false)),
-        (pooling, "pooling_mode", json!("cls")),
+        (pooling, "pooling_mode_weightedmean_tokens", json!(true)),
+        (pooling, "pooling_mode", json!("weightedmean")),
         (pooling, "pooling_mode", json!(["mean", "max"])),
         (pooling, "include_prompt", json!(false)),
         (pooling, "word_embedding_dimension", json!(width + 1)),
@@ -275,7 +276,6 @@ fn a_sentence_is_embedded_as_its_folder_says() {
     );
     let dense = module("Dense", "2_Dense");
     for (modules, part) in [
-        (json!([transformer, mean]), "Normalize"),
         (json!([transformer, mean, dense, normalize]), "Dense"),
         (json!([transformer]), "Pooling"),
         (
@@ -308,6 +308,100 @@ fn a_sentence_is_embedded_as_its_folder_says() {
             "{error}"
         );
     }
+}
+
+/// Vectors of the same weights under each pooling, against a mean over both tokens' own.
+#[test]
+fn a_sentences_vector_is_made_as_its_folder_says_and_exported_so() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_hub(root, "bert", &[("head", "sentence_embedding".into())]);
+    let hub = root.join("hub");
+    let width = read(&hub.join("config.json"))["hidden_size"]
+        .as_u64()
+        .unwrap() as usize;
+    fs::create_dir_all(hub.join("1_Pooling")).unwrap();
+    for (file, content) in sentence_encoder(width) {
+        fs::write(hub.join(file), content.to_string()).unwrap();
+    }
+    let vectors = |folder: &str| -> Vec<Vec<f64>> {
+        let said = succeed(root, &["predict", folder, "a b c", "d h", "--json"]);
+        let vector = |line: &str| -> Vec<f64> {
+            let line: Value = serde_json::from_str(line).unwrap();
+            serde_json::from_value(line["embedding"].clone()).unwrap()
+        };
+        said.lines().map(vector).collect()
+    };
+    let length = |vector: &[f64]| vector.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let mut seen: Vec<Vec<Vec<f64>>> = Vec::new();
+    for mode in ["cls", "mean", "max", "mean_sqrt_len_tokens", "lasttoken"] {
+        for normalise in [true, false] {
+            let pooling = json!({"embedding_dimension": width, "pooling_mode": mode});
+            fs::write(hub.join("1_Pooling/config.json"), pooling.to_string()).unwrap();
+            let mut modules = read(&hub.join("modules.json"));
+            let list = modules.as_array_mut().unwrap();
+            list.truncate(2);
+            if normalise {
+                list.push(json!({"path": "2_Normalize", "type": "a.Normalize"}));
+            }
+            fs::write(hub.join("modules.json"), modules.to_string()).unwrap();
+            let found = vectors("hub");
+            let is_unit = found
+                .iter()
+                .all(|vector| (length(vector) - 1.0).abs() < 1e-5);
+            assert_eq!(is_unit, normalise, "{mode}: {found:?}");
+            // All differ, but for the length that the mean and its sum over a root share.
+            let is_new = seen.iter().all(|other| *other != found);
+            assert!(is_new || mode == "mean_sqrt_len_tokens", "{mode}");
+            seen.push(found.clone());
+            // The second export goes over the first.
+            succeed(
+                root,
+                &["export", "hub", "--format", "hf", "--out", "out", "--force"],
+            );
+            assert_eq!(vectors("out"), found, "{mode}, {normalise}");
+        }
+    }
+    // What another model would be read with goes.
+    write_hub(root, "bert", &[]);
+    for file in ["modules.json", "sentence_bert_config.json"] {
+        fs::remove_file(hub.join(file)).unwrap();
+    }
+    succeed(
+        root,
+        &["export", "hub", "--format", "hf", "--out", "out", "--force"],
+    );
+    assert!(!root.join("out/modules.json").exists() && !root.join("out/1_Pooling").exists());
+}
+
+/// A tokenizer that keeps capitals does not serve where the folder has them taken away first; one that
+/// takes them away itself does.
+#[test]
+fn capitals_are_taken_away_where_the_folder_says() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_hub(root, "bert", &[("head", "sentence_embedding".into())]);
+    let width = read(&root.join("hub/config.json"))["hidden_size"]
+        .as_u64()
+        .unwrap() as usize;
+    fs::create_dir_all(root.join("hub/1_Pooling")).unwrap();
+    for (file, content) in sentence_encoder(width) {
+        fs::write(root.join("hub").join(file), content.to_string()).unwrap();
+    }
+    let settings = json!({"max_seq_length": 8, "do_lower_case": true});
+    fs::write(
+        root.join("hub/sentence_bert_config.json"),
+        settings.to_string(),
+    )
+    .unwrap();
+    let error = fail(root, &["predict", "hub", "a b"], 2);
+    assert!(error.contains("do_lower_case"), "{error}");
+    let mut lower: Value = serde_json::from_str(&tokenizer()).unwrap();
+    lower["normalizer"] = json!({"type": "Lowercase"});
+    fs::write(root.join("hub/tokenizer.json"), lower.to_string()).unwrap();
+    let said = succeed(root, &["predict", "hub", "a b", "A B", "--json"]);
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert!(last["similarity_to_first"].as_f64().unwrap() > 0.999_999);
 }
 
 #[test]

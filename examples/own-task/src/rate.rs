@@ -9,7 +9,7 @@ use burn::nn::loss::{MseLoss, Reduction};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 use zoo_tasks::{
-    Answer, AnswerError, AnyCodec, Codec, Json, Question, Room, Size, Table, flat, json, kept_as,
+    Answer, AnswerError, Answers, AnyCodec, Codec, Json, Room, Size, Table, flat, json, kept_as,
 };
 use zoo_train::rng::Stream;
 use zoo_train::{
@@ -227,20 +227,18 @@ impl<M: Module + 'static> Room<M> for Rate<M> {
         }
     }
 
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<Stars>().map_err(AnswerError::Input)?;
-        for input in question.inputs {
-            let example = codec.read(input).map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<Stars>()?;
+        Ok(Box::new(move |input, _| {
+            let example = codec.read(input)?;
             let [above, _] = self.judged(model, codec.batch(&[example]), device)[0];
             if !above.is_finite() {
-                return Err(AnswerError::not_finite(input));
+                return Err(AnswerError::not_finite());
             }
             let stars = f64::from(codec.mean) + above;
             let label = Label {
@@ -249,19 +247,9 @@ impl<M: Module + 'static> Room<M> for Rate<M> {
                 ..Label::new("stars")
             };
             let labels = vec![label];
-            let more = say(Answer {
-                input: input.clone(),
-                parts: vec![Part {
-                    caption: Part::ANSWER.to_owned(),
-                    exhibit: Exhibit::Labels { labels },
-                }],
-                json: json!({ "stars": stars }),
-            });
-            if !more {
-                break;
-            }
-        }
-        Ok(())
+            let json = json!({ "stars": stars });
+            Ok(Answer::new(Exhibit::Labels { labels }, json))
+        }))
     }
 
     fn examine(

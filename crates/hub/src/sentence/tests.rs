@@ -38,6 +38,23 @@ fn mean() -> Json {
 }
 
 #[test]
+fn what_is_written_is_read_as_it_was() {
+    for (_, _, pooling) in POOLINGS {
+        for normalise in [false, true] {
+            let files = write_sentence(384, pooling, normalise, 77);
+            assert!(
+                files
+                    .iter()
+                    .all(|(path, _)| { SENTENCE_FILES.contains(&path.split('/').next().unwrap()) })
+            );
+            let found = facts(&files).unwrap().unwrap();
+            assert_eq!((found.pooling, found.normalise), (pooling, normalise));
+            assert_eq!((found.max_length, found.lower_case), (Some(77), false));
+        }
+    }
+}
+
+#[test]
 fn a_folder_of_minilm_is_mean_normalised_and_cut() {
     let files = [
         modules(&["Transformer", "Pooling", "Normalize"]),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::module::{Module, ParamGroup, Quantizer};
 use burn::tensor::quantization::{Calibration, QuantValue};
 use burn::tensor::{DType, Device, TensorData};
-use zoo_tasks::{Answer, AnswerError, AnyCodec, Question, Room, Writing, Written};
+use zoo_tasks::{AnswerError, Answers, AnyCodec, Room, Writing, Written};
 use zoo_train::{Batch, EvalBatches, Metric, Metrics, Section, SourceError, evaluate, not_finite};
 use zoo_weights::Origin;
 
@@ -22,16 +22,11 @@ pub trait Ready {
     fn evaluate(&self, split: &str, batches: &EvalBatches<'_>) -> Result<Metrics, Error>;
     /// What these metrics are, of a split like the one of `example`.
     fn metrics(&self, example: &Batch) -> Vec<Metric>;
-    /// Answers what a person asks, as long as `say` wants more.
+    /// What answers a person's inputs, one after the other.
     ///
     /// # Errors
-    /// An input that cannot be read, or an output that is of no use.
-    fn answer(
-        &self,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError>;
+    /// A codec that reads nothing, or a task that has no answers of its own.
+    fn answers<'a>(&'a self, codec: &'a dyn AnyCodec) -> Result<Answers<'a>, String>;
     /// Continues a text; `None` for a task that writes none.
     ///
     /// # Errors
@@ -98,14 +93,8 @@ impl<M: Module + 'static> Ready for Opened<M> {
         self.room.metrics(example)
     }
 
-    fn answer(
-        &self,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        self.room
-            .answer(&self.model, codec, question, &self.device, say)
+    fn answers<'a>(&'a self, codec: &'a dyn AnyCodec) -> Result<Answers<'a>, String> {
+        self.room.answers(&self.model, codec, &self.device)
     }
 
     fn write(

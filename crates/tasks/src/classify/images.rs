@@ -7,18 +7,19 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use toml::Table;
+use zoo_codec::ProblemType;
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Example, Label, Metric, Metrics, Section, SourceError, Tally, Task,
 };
 
-use super::{ProblemType, answer, answered, confusion, mistakes, named, to_explain, worst};
+use super::{answer, answered, check, confusion, mistakes, named, to_explain, worst};
 use crate::codec::{AnyCodec, Codec, kept_as};
 use crate::explain::{attributions, integrated_gradients, with_answer};
 use crate::loss::LossOptions;
 use crate::means::Means;
 use crate::pictures::{PictureInput, Pictures, noise};
-use crate::room::{Answer, AnswerError, Question, Room, Size, Upstream, flat};
+use crate::room::{Answers, Room, Size, Upstream, flat};
 
 // b batch, c channels, h height, w width, k classes
 
@@ -60,7 +61,7 @@ impl Codec for ImageClasses {
     const TASK: &'static str = "classify images";
 
     fn check(&self) -> Result<(), String> {
-        self.problem_type.check(&self.classes)?;
+        check(self.problem_type, &self.classes)?;
         self.pictures.check()
     }
 
@@ -72,7 +73,7 @@ impl Codec for ImageClasses {
         &self.classes
     }
 
-    fn head(&self) -> Option<ProblemType> {
+    fn problem_type(&self) -> Option<ProblemType> {
         Some(self.problem_type)
     }
 
@@ -211,7 +212,7 @@ impl<M: Module + 'static> Room<M> for Images<M> {
     fn upstream(&self, says: Upstream) -> Result<Arc<dyn AnyCodec>, String> {
         let pictures = says.pictures.ok_or("nothing says how pictures are read")?;
         let codec = ImageClasses {
-            problem_type: says.head,
+            problem_type: says.problem_type,
             ..ImageClasses::new(pictures, says.classes)
         };
         Ok(Arc::new(codec))
@@ -268,24 +269,18 @@ impl<M: Module + 'static> Room<M> for Images<M> {
         }
     }
 
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<ImageClasses>().map_err(AnswerError::Input)?;
-        for input in question.inputs {
-            let image = codec.pictures.read(input).map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<ImageClasses>()?;
+        Ok(Box::new(move |input, top| {
+            let image = codec.pictures.read(input)?;
             let logits = (self.forward)(model, Tensor::from_data(image, device));
-            let head = codec.problem_type;
-            if !say(answer(input, logits, head, &codec.classes, question.top)?) {
-                break;
-            }
-        }
-        Ok(())
+            answer(logits, codec.problem_type, &codec.classes, top)
+        }))
     }
 
     fn examine(

@@ -7,18 +7,19 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use toml::Table;
+use zoo_codec::ProblemType;
 use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Example, Label, Metric, Metrics, Section, SourceError, Tally, Task,
 };
 
-use super::{ProblemType, answer, answered, confusion, mistakes, named, to_explain, worst};
+use super::{answer, answered, check, confusion, mistakes, named, to_explain, worst};
 use crate::codec::{AnyCodec, Codec, Reading, kept_as};
 use crate::explain::{Embedded, attributions, with_answer};
 use crate::loss::LossOptions;
 use crate::means::Means;
-use crate::room::{Answer, AnswerError, Promise, Question, Room, Size, Upstream, flat};
+use crate::room::{Answers, Promise, Room, Size, Upstream, flat};
 use crate::sentences::{
     PAD_TO_MULTIPLE, TextInput, check_padding, pad, padding_changes_nothing, read_sentence, row,
     shown, unpadded,
@@ -48,7 +49,7 @@ impl Codec for SentenceClasses {
     const TASK: &'static str = "classify sentences";
 
     fn check(&self) -> Result<(), String> {
-        self.problem_type.check(&self.classes)?;
+        check(self.problem_type, &self.classes)?;
         if self.max_length == 0 {
             return Err("codec.max_length = 0: must be 1 or more".into());
         }
@@ -77,7 +78,7 @@ impl Codec for SentenceClasses {
         &self.classes
     }
 
-    fn head(&self) -> Option<ProblemType> {
+    fn problem_type(&self) -> Option<ProblemType> {
         Some(self.problem_type)
     }
 
@@ -198,7 +199,7 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
             max_length: says.max_length.unwrap_or(self.input.longest),
             classes: says.classes,
             pad: self.input.pad.unwrap_or_default(),
-            problem_type: says.head,
+            problem_type: says.problem_type,
         };
         Ok(Arc::new(codec))
     }
@@ -246,26 +247,19 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
         }
     }
 
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<SentenceClasses>().map_err(AnswerError::Input)?;
-        let language = codec.text.open().map_err(AnswerError::Input)?;
-        for input in question.inputs {
-            let tokens =
-                read_sentence(&language, input, codec.max_length).map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<SentenceClasses>()?;
+        let language = codec.text.open()?;
+        Ok(Box::new(move |input, top| {
+            let tokens = read_sentence(&language, input, codec.max_length)?;
             let logits = (self.forward)(model, Tensor::from_data(row(&tokens), device));
-            let head = codec.problem_type;
-            if !say(answer(input, logits, head, &codec.classes, question.top)?) {
-                break;
-            }
-        }
-        Ok(())
+            answer(logits, codec.problem_type, &codec.classes, top)
+        }))
     }
 
     fn examine(

@@ -12,7 +12,7 @@ use zoo_train::rng::Stream;
 use zoo_train::{Batch, Exhibit, Label, Metric, Metrics, Part, Tally, Task, Unit, brief};
 
 use crate::{
-    Answer, AnswerError, AnyCodec, Codec, Json, Question, Room, Size, flat, json, kept_as,
+    Answer, AnswerError, Answers, AnyCodec, Codec, Json, Room, Size, flat, json, kept_as,
 };
 
 // b batch, f inputs, k targets
@@ -182,45 +182,32 @@ impl<M: Module + 'static> Room<M> for MyTask<M> {
         }
     }
 
-    fn answer(
-        &self,
-        model: &M,
-        codec: &dyn AnyCodec,
-        question: &Question<'_>,
-        device: &Device,
-        say: &mut dyn FnMut(Answer) -> bool,
-    ) -> Result<(), AnswerError> {
-        let codec = codec.of::<MyTaskCodec>().map_err(AnswerError::Input)?;
-        for input in question.inputs {
-            let numbers = codec.read(input).map_err(AnswerError::Input)?;
+    fn answers<'a>(
+        &'a self,
+        model: &'a M,
+        codec: &'a dyn AnyCodec,
+        device: &'a Device,
+    ) -> Result<Answers<'a>, String> {
+        let codec = codec.of::<MyTaskCodec>()?;
+        Ok(Box::new(move |input, _| {
+            let numbers = codec.read(input)?;
             let answer = (self.forward)(model, Tensor::from_data(numbers, device)).into_data();
             let values: Vec<f64> = answer.iter().collect();
-            if !values.iter().all(|value| value.is_finite()) {
-                return Err(AnswerError::not_finite(input));
+            match values.iter().all(|value| value.is_finite()) {
+                true => Ok(shown(&codec.targets, &values)),
+                false => Err(AnswerError::not_finite()),
             }
-            if !say(shown(input, &codec.targets, &values)) {
-                break;
-            }
-        }
-        Ok(())
+        }))
     }
 }
 
 /// The answer to one input.
-fn shown(input: &str, names: &[String], values: &[f64]) -> Answer {
+fn shown(names: &[String], values: &[f64]) -> Answer {
     let label = |(name, value): (&String, &f64)| Label {
         value: Some(*value),
         unit: Unit::Plain,
         ..Label::new(name)
     };
-    Answer {
-        input: input.to_owned(),
-        parts: vec![Part {
-            caption: Part::ANSWER.to_owned(),
-            exhibit: Exhibit::Labels {
-                labels: names.iter().zip(values).map(label).collect(),
-            },
-        }],
-        json: json!({ "values": values }),
-    }
+    let labels = names.iter().zip(values).map(label).collect();
+    Answer::new(Exhibit::Labels { labels }, json!({ "values": values }))
 }

@@ -1,7 +1,5 @@
 //! Burn's CTC loss against PyTorch's, and decoding against all paths (`golden/ctc.py`).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
 use burn::nn::loss::CTCLossConfig;
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;

@@ -1,17 +1,13 @@
 //! What is refused before the first step.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::common::{Classify, Planted, Points, Training, classify, recipe};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{Classify, Planted, Points, Training, classify, recipe};
 use zoo_train::{Batch, Examples, Fit, FitError, Helpers, Pass, Recipe, Source, SourceError};
 
 #[test]

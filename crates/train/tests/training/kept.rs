@@ -1,14 +1,12 @@
 //! What is kept of a run is what was measured, and nothing that was computed is lost.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
-mod common;
-
 use std::fs;
 
+use crate::common::{
+    Normed, Plant, Planted, Points, Training, bytes, checkpoints, classify, recipe,
+};
 use burn::module::Module;
 use burn::tensor::Device;
-use common::{Normed, Plant, Planted, Points, Training, bytes, checkpoints, classify, recipe};
 use zoo_train::{Checkpoint, Ema, Event, FitError, Metrics, Origin, Plan, Run, evaluate, number};
 
 /// A moving average over batch norm, judged often on labels that training unlearns: an early model is

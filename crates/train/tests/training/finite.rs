@@ -1,12 +1,8 @@
 //! Nothing is made of numbers that are none: no step, no checkpoint, no best model, no result.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
-mod common;
-
 use std::sync::atomic::Ordering;
 
-use common::{Plant, Planted, Points, Training, bytes, checkpoints, classify, recipe};
+use crate::common::{Plant, Planted, Points, Training, bytes, checkpoints, classify, recipe};
 use zoo_train::{Event, FitError, NotFinite, Origin, Run};
 
 /// A loss that is spoilt in the sixth step.

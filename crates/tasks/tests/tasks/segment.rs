@@ -1,7 +1,5 @@
 //! Segmentation on a network of one convolution: what void does, what a split comes to, what is said.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
 use std::fs;
 
 use burn::module::Module;
@@ -9,7 +7,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use toml::Table;
 use zoo_tasks::segment::{PixelClasses, Segment};
-use zoo_tasks::{AnswerError, Codec, PictureInput, Pictures, Question, Room, Size};
+use zoo_tasks::{AnswerError, Codec, PictureInput, Pictures, Room, Size};
 use zoo_train::rng::Stream;
 use zoo_train::{Batch, EvalBatches, Exhibit, Metrics, Pass, Source, SourceError};
 
@@ -216,33 +214,19 @@ fn a_picture_is_answered_by_a_mask_and_its_shares() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("red.png");
     fs::write(&file, red_png()).unwrap();
-    let (inputs, device) = ([file.display().to_string()], Device::flex());
-    let question = Question {
-        inputs: &inputs,
-        top: 1,
-    };
-    let mut answers = Vec::new();
+    let (room, codec, device) = (room(), codec(), Device::flex());
     let model = Net::new(&device);
-    let mut say = |answer| {
-        answers.push(answer);
-        true
-    };
-    room()
-        .answer(&model, &codec(), &question, &device, &mut say)
-        .unwrap();
+    let mut ask = room.answers(&model, &codec, &device).unwrap();
+    let answer = ask(&file.display().to_string(), 1).unwrap();
     // Red: channels 2, -2, -2 after normalisation, logits 2.4 and -2.
-    let Exhibit::Mask { size, classes, .. } = &answers[0].parts[0].exhibit else {
-        panic!("{:?}", answers[0].parts);
+    let Exhibit::Mask { size, classes, .. } = &answer.parts[0].exhibit else {
+        panic!("{:?}", answer.parts);
     };
     assert_eq!((*size, classes), ([4, 5], &vec![0; 20]));
     let expected = serde_json::json!([{ "label": 0, "class": "ground", "share": 1.0 }]);
-    assert_eq!(answers[0].json["classes"], expected);
+    assert_eq!(answer.json["classes"], expected);
 
-    let missing = Question {
-        inputs: &["nothing.png".to_owned()],
-        top: 1,
-    };
-    let error = room().answer(&model, &codec(), &missing, &device, &mut |_| true);
+    let error = ask("nothing.png", 1);
     assert!(matches!(error, Err(AnswerError::Input(text)) if text.contains("nothing.png")));
 }
 

@@ -1,11 +1,6 @@
 //! The metrics of the fields, held against their own libraries: `golden/*.json`, made by the scripts
 //! beside them. 1e-12 is sums of doubles in another order.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests may unwrap as tests do"
-)]
-
 use serde_json::Value;
 use zoo_tasks::metrics::iou::Confusion;
 use zoo_tasks::metrics::regression::Regression;

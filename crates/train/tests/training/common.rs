@@ -1,8 +1,6 @@
 //! What the tests of unhappy paths share: points in the plane, a network with a batch norm, a task
 //! that fails where it is told to.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,17 +1,13 @@
 //! What each key of `[finetune]` does to a small network: linear layers around a batch norm.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use crate::common::Classify;
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use common::Classify;
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, Change, Checkpoint, Event, Examples, Fit, FitError, Fitted, Helpers, Origin, Pass,

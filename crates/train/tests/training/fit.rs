@@ -1,15 +1,11 @@
 //! The loop on a model of its own: what each knob of a recipe does to the weights.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::Classify;
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
-use common::Classify;
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, Change, Event, Examples, Fit, FitError, Fitted, Helpers, Origin, Pass, Recipe, Run,

@@ -1,10 +1,11 @@
 //! xtask's own commands: a list of steps, each timed, all of them run whatever fails.
 
-use std::path::Path;
-use std::process::Command;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cargo::{cargo, line, output, root, succeed};
+use crate::cargo::{cannot_start, cargo, line, output, root, succeed};
 use crate::metadata::Workspace;
 use crate::{Failure, files, help, imports, results};
 
@@ -149,21 +150,23 @@ fn add_dependencies(steps: &mut Steps) {
 }
 
 /// All tests in one build, with wgpu's where it is asked for: its crates are most of Burn's again, and
-/// are not compiled beside a second copy of the others.
+/// are not compiled beside a second copy of the others. Software Vulkan compiles kernels on one core, for
+/// minutes: those tests run while the examples are compiled, rather than beside tests that measure time.
 fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
     let root = root();
     let wgpu = wgpu || wgpu_required();
-    let (title, features, examples_features) = match wgpu {
-        true => (
-            "tests on every backend",
-            EVERY_BACKEND,
-            EXAMPLES_EVERY_BACKEND,
-        ),
-        false => ("tests on the CPU backends", CPU_BACKENDS, EXAMPLES_BACKENDS),
+    let (features, examples_features) = match wgpu {
+        true => (EVERY_BACKEND, EXAMPLES_EVERY_BACKEND),
+        false => (CPU_BACKENDS, EXAMPLES_BACKENDS),
     };
-    let mut test = at_root(&["test", "--release", "--workspace", "--no-fail-fast"]);
-    test.args(features).args(config);
-    if wgpu {
+    let test = |more: &[&str]| {
+        let mut test = at_root(&["test", "--release", "--workspace"]);
+        test.args(features).args(config).args(more);
+        test
+    };
+    steps.cargo("tests", &mut test(&["--no-fail-fast"]));
+    let on_wgpu = wgpu.then(|| {
+        let mut test = test(&["--test", "wgpu"]);
         // A full search for the fastest kernels takes minutes on a software device.
         test.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
         if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
@@ -172,8 +175,12 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
             let _ = zoo_files::Folder::make(&folder);
             test.env("XDG_RUNTIME_DIR", folder);
         }
-    }
-    steps.cargo(title, &mut test);
+        steps.start(
+            "tests on wgpu",
+            &mut test,
+            &root.join("target/wgpu-tests.log"),
+        )
+    });
     if let Some(manifest) = examples(&root) {
         // `test` builds the examples' programs as well. One profile with the tests before: what they have
         // compiled is used again.
@@ -187,14 +194,15 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
         test.arg(manifest).args(examples_features).args(config);
         steps.cargo("examples", share_target(&mut test, &root));
     }
-    if !wgpu {
-        steps.skip(
+    match on_wgpu {
+        Some(started) => steps.join(started),
+        None => steps.skip(
             "tests on wgpu",
             &format!(
                 "building the GPU stack takes minutes; `cargo xtask test --wgpu` runs them, \
                  {REQUIRE_WGPU}=1 makes a missing adapter a failure"
             ),
-        );
+        ),
     }
     if std::env::var_os("ZOO_DATA_DIR").is_none() {
         steps.skip("tests on real data", "ZOO_DATA_DIR names no folder");
@@ -263,6 +271,14 @@ fn request(error: lexopt::Error) -> Failure {
     ))
 }
 
+/// A step that runs beside others.
+struct Started {
+    title: &'static str,
+    start: Instant,
+    log: PathBuf,
+    child: Result<Child, Failure>,
+}
+
 /// What has been run, how long it took and how it ended.
 #[derive(Default)]
 struct Steps {
@@ -279,6 +295,50 @@ impl Steps {
         eprintln!("\n=== {title}: {detail}");
         let start = Instant::now();
         let outcome = work();
+        self.end(title, start, outcome);
+    }
+
+    /// Starts what runs beside the next steps; what it prints goes to a file until then.
+    fn start(&self, title: &'static str, command: &mut Command, log: &Path) -> Started {
+        eprintln!("\n=== {title}, beside what follows: {}", line(command));
+        let start = Instant::now();
+        let folder = log.parent().map(zoo_files::Folder::make).transpose();
+        let started = folder.and_then(|_| {
+            let file = File::create(log)?;
+            let errors = file.try_clone()?;
+            command.stdin(Stdio::null());
+            command.stdout(file).stderr(errors).spawn()
+        });
+        Started {
+            title,
+            start,
+            log: log.to_owned(),
+            child: started.map_err(|error| cannot_start(command, &error)),
+        }
+    }
+
+    /// Waits for it.
+    fn join(&mut self, started: Started) {
+        let Started {
+            title,
+            start,
+            log,
+            child,
+        } = started;
+        eprintln!("\n=== {title}: waited for");
+        let outcome = child.and_then(|mut child| {
+            let status = child.wait();
+            eprint!("{}", std::fs::read_to_string(&log).unwrap_or_default());
+            match status {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(Failure::Work(status.to_string())),
+                Err(error) => Err(Failure::Work(error.to_string())),
+            }
+        });
+        self.end(title, start, outcome);
+    }
+
+    fn end(&mut self, title: &str, start: Instant, outcome: Result<(), Failure>) {
         let (Ok(word) | Err(word)) = outcome.map(|()| "ok".to_owned()).map_err(|failure| {
             let (Failure::Work(message) | Failure::Request(message)) = failure;
             self.failed.push(title.to_owned());
@@ -341,6 +401,33 @@ mod tests {
             panic!("a failed step is lost")
         };
         assert_eq!(message, "failed: first");
+    }
+
+    #[test]
+    fn a_step_beside_others_ends_as_its_program_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut steps = Steps::default();
+        for code in ["0", "3"] {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("echo said; exit {code}")]);
+            let started = steps.start("beside", &mut command, &log);
+            steps.run("meanwhile", "", || Ok(()));
+            steps.join(started);
+            assert_eq!(std::fs::read_to_string(&log).unwrap(), "said\n");
+        }
+        let started = steps.start("none", &mut Command::new("no-such-program"), &log);
+        steps.join(started);
+        let ends: Vec<&str> = (steps.rows.iter())
+            .filter_map(|row| row.split("  ").last())
+            .collect();
+        assert_eq!(ends[1], "beside: ok");
+        assert!(ends[3].starts_with("beside: FAILED"), "{ends:?}");
+        assert!(
+            ends[4].starts_with("none: FAILED, cannot start"),
+            "{ends:?}"
+        );
+        assert_eq!(steps.failed, ["beside", "none"]);
     }
 
     #[test]

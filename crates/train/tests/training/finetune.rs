@@ -37,7 +37,7 @@ impl Source for Points {
             .clone()
             .map(|[x, y]| i32::from(y > x * x - 0.3))
             .collect();
-        Ok(common::points(chosen.flatten().collect(), labels))
+        Ok(crate::common::points(chosen.flatten().collect(), labels))
     }
 }
 
@@ -129,7 +129,7 @@ impl Training<'_> {
             recipe,
             task: &Classify(Net::forward),
             feed: Box::new(Examples::new(Arc::new(Points(100)))),
-            judge: (self.valid).map(|count| common::judge(Arc::new(Points(count)), recipe)),
+            judge: (self.valid).map(|count| crate::common::judge(Arc::new(Points(count)), recipe)),
             device: &Device::flex(),
             helpers: Helpers {
                 devices: vec![Device::flex(); self.helpers],

@@ -168,7 +168,7 @@ fn a_validation_that_is_not_finite_is_never_the_best() {
             .collect();
         assert_eq!(bests, [true, false, false, false]);
         // It is the model of the first validation that is kept.
-        let first = common::recipe(&["train.steps=5", best]);
+        let first = crate::common::recipe(&["train.steps=5", best]);
         let task = classify();
         let training = Training {
             valid: Some(Points::new(60)),

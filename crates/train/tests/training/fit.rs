@@ -32,7 +32,7 @@ impl Source for Points {
             .map(|[x, y]| i32::from(y > x * x - 0.3))
             .collect();
         let values: Vec<f32> = chosen.flatten().collect();
-        Ok(common::points(values, labels))
+        Ok(crate::common::points(values, labels))
     }
 }
 
@@ -103,7 +103,7 @@ fn train_on(
         recipe,
         task: &Classify(Net::forward),
         feed: Box::new(Examples::new(Arc::new(Points(100)))),
-        judge: valid.map(|count| common::judge(Arc::new(Points(count)), recipe)),
+        judge: valid.map(|count| crate::common::judge(Arc::new(Points(count)), recipe)),
         device: &Device::flex(),
         helpers,
         run,

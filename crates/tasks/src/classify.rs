@@ -6,7 +6,7 @@ mod sentences;
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use zoo_codec::ProblemType;
-use zoo_train::{Example, Exhibit, Label, Part, Section, Unit};
+use zoo_train::{Example, Exhibit, Label, Section, Unit};
 
 pub use images::{ImageClasses, Images, batch as image_batch};
 pub use sentences::{SentenceClasses, Sentences, batch as sentence_batch};

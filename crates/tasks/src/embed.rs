@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use toml::Table;
 use zoo_codec::text::Text;
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Exhibit, Metric, Metrics, Part, Tally, Task};
+use zoo_train::{Batch, Exhibit, Metric, Metrics, Tally, Task};
 
 use crate::codec::{AnyCodec, Codec, Reading, kept_as};
 use crate::loss::LossOptions;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, EvalBatches, Example, Exhibit, Label, Line, Metric, Metrics, Part, Section, SourceError,
+    Batch, EvalBatches, Example, Exhibit, Label, Line, Metric, Metrics, Section, SourceError,
     Tally, Task, Unit, brief,
 };
 

@@ -13,7 +13,7 @@ use zoo_tasks::{
 };
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, DidYouMean, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Part, Section,
+    Batch, DidYouMean, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Section,
     SourceError, Tally, Task, Unit, brief, nearest,
 };
 

@@ -9,7 +9,7 @@ use burn::nn::loss::{MseLoss, Reduction};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Exhibit, Label, Metric, Metrics, Part, Tally, Task, Unit, brief};
+use zoo_train::{Batch, Exhibit, Label, Metric, Metrics, Tally, Task, Unit, brief};
 
 use crate::{
     Answer, AnswerError, Answers, AnyCodec, Codec, Json, Room, Size, flat, json, kept_as,

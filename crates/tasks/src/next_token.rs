@@ -447,7 +447,7 @@ impl<M: Module + 'static> Room<M> for NextToken<M> {
         _: &'a dyn AnyCodec,
         _: &'a Device,
     ) -> Result<Answers<'a>, String> {
-        Err("its model continues texts, which sample does".into())
+        Err("holds a decoder, which continues texts: use sample".into())
     }
 
     fn examine(

@@ -11,9 +11,7 @@ use serde::{Deserialize, Serialize};
 use zoo_train::rng::Stream;
 use zoo_train::{Batch, Exhibit, Label, Metric, Metrics, Tally, Task, Unit, brief};
 
-use crate::{
-    Answer, AnswerError, Answers, AnyCodec, Codec, Json, Room, Size, flat, json, kept_as,
-};
+use crate::{Answer, AnswerError, Answers, AnyCodec, Codec, Json, Room, Size, flat, json, kept_as};
 
 // b batch, f inputs, k targets
 

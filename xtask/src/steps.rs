@@ -111,9 +111,11 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
     let mut clippy = at_root(&["clippy", "--release", "--workspace", "--all-targets"]);
     clippy.args(CPU_BACKENDS).args(["--", "-D", "warnings"]);
     steps.cargo("clippy", &mut clippy);
-    // With the same features, so that what clippy has read is not read again.
+    // With the same features, so that what clippy has read is not read again: `--examples`, of which there
+    // are none, brings those of the tests.
     let mut rustdoc = at_root(&["doc", "--release", "--workspace", "--no-deps"]);
     rustdoc
+        .args(["--lib", "--bins", "--examples"])
         .args(CPU_BACKENDS)
         .env("RUSTDOCFLAGS", "-D warnings");
     steps.cargo("rustdoc", &mut rustdoc);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cargo::{cannot_start, cargo, line, output, root, succeed};
@@ -45,7 +46,7 @@ pub(crate) fn test(mut args: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     let mut steps = Steps::default();
-    add_tests(&mut steps, wgpu, &[]);
+    add_tests(&mut steps, wgpu, &[], |_| {});
     steps.conclude()
 }
 
@@ -106,8 +107,14 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         check_house_rules,
     );
     add_dependencies(&mut steps);
+    add_tests(&mut steps, false, QUICK_BUILD, add_lints);
+    steps.conclude()
+}
+
+/// Lints and documentation.
+fn add_lints(steps: &mut Steps) {
     // What is behind the feature `wgpu` is left to the tests, which compile it: in clippy it would be
-    // a second reading of a thousand crates. So are the examples, whose Burn is another one.
+    // a second reading of a thousand crates. So are the examples.
     let mut clippy = at_root(&["clippy", "--release", "--workspace", "--all-targets"]);
     clippy.args(CPU_BACKENDS).args(["--", "-D", "warnings"]);
     steps.cargo("clippy", &mut clippy);
@@ -119,9 +126,6 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         .args(CPU_BACKENDS)
         .env("RUSTDOCFLAGS", "-D warnings");
     steps.cargo("rustdoc", &mut rustdoc);
-    // Tests take few steps.
-    add_tests(&mut steps, false, QUICK_BUILD);
-    steps.conclude()
 }
 
 /// Licences and sources of what is depended on, and the advisories on it, by deny.toml.
@@ -153,8 +157,9 @@ fn add_dependencies(steps: &mut Steps) {
 
 /// All tests in one build, with wgpu's where it is asked for: its crates are most of Burn's again, and
 /// are not compiled beside a second copy of the others. Software Vulkan compiles kernels on one core, for
-/// minutes: those tests run while the examples are compiled, rather than beside tests that measure time.
-fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
+/// minutes: those tests run beside what else compiles, `meanwhile` and the examples, rather than beside
+/// tests that measure time.
+fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str], meanwhile: impl FnOnce(&mut Steps)) {
     let root = root();
     let wgpu = wgpu || wgpu_required();
     let (features, examples_features) = match wgpu {
@@ -166,7 +171,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
         test.args(features).args(config).args(more);
         test
     };
-    steps.cargo("tests", &mut test(&["--no-fail-fast"]));
+    steps.cargo("build of the tests", &mut test(&["--no-run"]));
     let on_wgpu = wgpu.then(|| {
         let mut test = test(&["--test", "wgpu"]);
         // A full search for the fastest kernels takes minutes on a software device.
@@ -183,9 +188,10 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
             &root.join("target/wgpu-tests.log"),
         )
     });
+    meanwhile(steps);
     if let Some(manifest) = examples(&root) {
-        // `test` builds the examples' programs as well. One profile with the tests before: what they have
-        // compiled is used again.
+        // `test` builds the examples' programs as well. One profile and the same features of Burn as the
+        // tests have: what was compiled for them is used again.
         let mut test = at_root(&[
             "test",
             "--release",
@@ -196,8 +202,10 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str]) {
         test.arg(manifest).args(examples_features).args(config);
         steps.cargo("examples", share_target(&mut test, &root));
     }
+    let on_wgpu = on_wgpu.map(|started| steps.join(started));
+    steps.cargo("tests", &mut test(&["--no-fail-fast"]));
     match on_wgpu {
-        Some(started) => steps.join(started),
+        Some(()) => {}
         None => steps.skip(
             "tests on wgpu",
             &format!(
@@ -300,7 +308,7 @@ impl Steps {
         self.end(title, start, outcome);
     }
 
-    /// Starts what runs beside the next steps; what it prints goes to a file until then.
+    /// Starts tests that run beside the next steps; what is printed goes to a file until they end.
     fn start(&self, title: &'static str, command: &mut Command, log: &Path) -> Started {
         eprintln!("\n=== {title}, beside what follows: {}", line(command));
         let start = Instant::now();
@@ -309,7 +317,13 @@ impl Steps {
             let file = File::create(log)?;
             let errors = file.try_clone()?;
             command.stdin(Stdio::null());
-            command.stdout(file).stderr(errors).spawn()
+            let mut child = command.stdout(file).stderr(errors).spawn()?;
+            // Cargo holds the build folder until its tests run: another would wait for all of a build.
+            let runs = || std::fs::read_to_string(log).is_ok_and(|said| said.contains("Running"));
+            while !runs() && child.try_wait()?.is_none() {
+                thread::sleep(Duration::from_millis(100));
+            }
+            Ok(child)
         });
         Started {
             title,

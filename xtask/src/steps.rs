@@ -1,6 +1,5 @@
 //! xtask's own commands: a list of steps, each timed, all of them run whatever fails.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -314,7 +313,7 @@ impl Steps {
         let start = Instant::now();
         let folder = log.parent().map(zoo_files::Folder::make).transpose();
         let started = folder.and_then(|_| {
-            let file = File::create(log)?;
+            let file = zoo_files::create(log)?;
             let errors = file.try_clone()?;
             command.stdin(Stdio::null());
             let mut child = command.stdout(file).stderr(errors).spawn()?;

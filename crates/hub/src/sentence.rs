@@ -129,7 +129,13 @@ pub struct SentenceFacts {
 /// or changes what a text's vector is, by file and key.
 pub fn sentence(folder: &Path, width: usize) -> Result<Option<SentenceFacts>, HubError> {
     let Some(modules) = read(folder, MODULES_FILE)? else {
-        return Ok(None);
+        return match read(folder, POOLING_FILE)? {
+            None => Ok(None),
+            Some(_) => Err(HubError::new(
+                MODULES_FILE,
+                format!("not there, though {POOLING_FILE} is, which only it can name"),
+            )),
+        };
     };
     let (pooling_file, normalise) = modules_of(&modules)?;
     let missing = || {
@@ -145,7 +151,7 @@ pub fn sentence(folder: &Path, width: usize) -> Result<Option<SentenceFacts>, Hu
         settings.only(key, &[json!(width)])?;
     }
     let (key, pooling) = pooling(settings)?;
-    check_whole(folder, normalise)?;
+    check_whole(folder, width, normalise)?;
     let (max_length, lower_case) = of_transformer(folder)?;
     Ok(Some(SentenceFacts {
         pooling,
@@ -172,8 +178,8 @@ fn modules_of(modules: &Json) -> Result<(String, bool), HubError> {
         ["Transformer", "Pooling", "Normalize"] => true,
         _ => {
             return Err(wrong(format!(
-                "type: expected Transformer, Pooling and perhaps Normalize, got {}; a module in between \
-                 has weights of its own, and would be left out",
+                "type: expected sentence_transformers' Transformer, Pooling and perhaps Normalize, got {}; \
+                 others are not computed here",
                 brief(kinds.join(", "))
             )));
         }
@@ -190,10 +196,14 @@ fn modules_of(modules: &Json) -> Result<(String, bool), HubError> {
     Ok((format!("{}/config.json", path(1)), normalise))
 }
 
-/// The last part of a Python class's path, which moved with the versions.
+/// The last part of a Python class's path, which moved with the versions; all of one that is somebody's
+/// own.
 fn kind(module: &Json) -> &str {
     let kind = module["type"].as_str().unwrap_or("no type");
-    kind.rsplit('.').next().unwrap_or(kind)
+    match kind.strip_prefix("sentence_transformers.") {
+        Some(path) => path.rsplit('.').next().unwrap_or(path),
+        None => kind,
+    }
 }
 
 /// The one pooling of the file, in either of its forms.
@@ -244,11 +254,12 @@ fn pooling(settings: Settings<'_>) -> Result<(&'static str, Pooling), HubError> 
     }
 }
 
-/// No prompt before a text, and vectors that are compared by their angle.
-fn check_whole(folder: &Path, normalise: bool) -> Result<(), HubError> {
+/// No prompt before a text, vectors of full length, and compared by their angle.
+fn check_whole(folder: &Path, width: usize, normalise: bool) -> Result<(), HubError> {
     let json = read(folder, WHOLE_FILE)?.unwrap_or(Json::Null);
     let whole = Settings::new(WHOLE_FILE, &json);
     whole.only("model_type", &[json!("SentenceTransformer")])?;
+    whole.only("truncate_dim", &[json!(width)])?;
     if let Some(name) = whole.text("default_prompt_name")?
         && whole.get("prompts").and_then(|prompts| prompts.get(name)) != Some(&json!(""))
     {

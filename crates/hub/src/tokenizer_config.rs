@@ -5,12 +5,14 @@
 //! BERT's lowers every letter, whatever `tokenizer.json` says. So a folder names the class that does what
 //! `tokenizer.json` says and nothing else.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use zoo_codec::text::Text;
 use zoo_files::brief_problem;
 
-use crate::HubError;
+use crate::{HubError, Settings, read};
 
 /// Names of the three files.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
@@ -39,6 +41,22 @@ impl Given {
             "bert" => Self::MaskAndSegments,
             _ => Self::Mask,
         }
+    }
+}
+
+/// Whether a folder's `tokenizer_config.json` has capitals taken away, where it says: in `transformers`,
+/// a class of BERT's does as this file says, whatever `tokenizer.json` does.
+///
+/// # Errors
+/// A file that is no JSON object, or a value of another kind.
+pub fn lower_case(folder: &Path) -> Result<Option<bool>, HubError> {
+    let json = read(folder, TOKENIZER_CONFIG_FILE)?.unwrap_or(Json::Null);
+    let settings = Settings::new(TOKENIZER_CONFIG_FILE, &json);
+    let said = settings.flag("do_lower_case")?;
+    match settings.text("tokenizer_class")? {
+        Some(class) if class.contains("Bert") => Ok(Some(said.unwrap_or(true))),
+        Some(_) => Ok(None),
+        None => Ok(said),
     }
 }
 

@@ -27,6 +27,13 @@ const FACTORS: [&str; 5] = [
     "residual_multiplier",
 ];
 
+/// What a cross-encoder does to its output, unless it is this.
+const ACTIVATIONS: [&str; 2] = [
+    "sbert_ce_default_activation_function",
+    "sentence_transformers.activation_fn",
+];
+const IDENTITY: &str = "torch.nn.modules.linear.Identity";
+
 /// What is read of a description of rotary positions, whatever their kind.
 const ROPE: [&str; 4] = ["rope_type", "type", "rope_theta", "partial_rotary_factor"];
 
@@ -48,6 +55,9 @@ pub fn check(config: Settings<'_>) -> Result<(), HubError> {
     }
     for key in FACTORS {
         refuse(config, key, |value| value.as_f64() == Some(1.0))?;
+    }
+    for key in ACTIVATIONS {
+        refuse(config, key, |value| value.as_str() == Some(IDENTITY))?;
     }
     for rope in ["rope_scaling", "rope_parameters"] {
         let kind = ["rope_type", "type"].map(|key| config.get(&format!("{rope}.{key}")));

@@ -64,7 +64,7 @@ pub enum Command {
     Report(ReportArgs),
     /// Measure a trained model on a split
     Eval(EvalArgs),
-    /// Classify images or sentences with a trained model
+    /// Ask a trained model: a class, a mask, numbers, a translation, what was said
     Predict(PredictArgs),
     /// Continue a text with a trained decoder
     Sample(SampleArgs),
@@ -272,9 +272,9 @@ impl SplitName {
 /// `predict`
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// The folder of a finished run
+    /// The folder of a finished run, or of the Hugging Face hub, or the name of fetched weights
     pub run: PathBuf,
-    /// Image files, or sentences
+    /// Files of pictures or sounds, sentences, or numbers with commas, as the model reads them
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Where to compute

@@ -30,6 +30,7 @@ use crate::saved::Opened;
 
 pub(crate) use zoo_hub::MOST_CONFIG_BYTES;
 pub use zoo_hub::tokenizer_config::TOKENIZER_FILE;
+use zoo_hub::tokenizer_config::{self, TOKENIZER_CONFIG_FILE};
 
 /// Whoever opens a folder names its `config.json`; of another file, the error does.
 fn said(error: HubError) -> String {
@@ -91,8 +92,10 @@ const POOLINGS: [(&str, Pooling); 5] = [
 fn pooled(zoo: &Zoo, model: &dyn Model, facts: &SentenceFacts) -> Result<Box<dyn Model>, String> {
     let found = POOLINGS.iter().find(|(_, known)| *known == facts.pooling);
     let (name, _) = found.ok_or_else(|| {
-        let names = POOLINGS.map(|(name, _)| name).join(", ");
-        format!("{}: expected one of {names}", facts.pooling_key)
+        format!(
+            "{}: expected cls, lasttoken, mean, max or mean_sqrt_len_tokens",
+            facts.pooling_key
+        )
     })?;
     let mut table = model.table();
     table.insert("pooling".into(), Value::String((*name).into()));
@@ -221,11 +224,17 @@ fn codec(
     })?;
     let text = Text::Tokenizer { tokenizer };
     let language = (text.open()).map_err(|problem| format!("{TOKENIZER_FILE}: {problem}"))?;
-    if facts.as_ref().is_some_and(|facts| facts.lower_case) && !ignores_case(&language) {
+    let lowers = ignores_case(&language);
+    if facts.as_ref().is_some_and(|facts| facts.lower_case) && !lowers {
         return Err(
             "sentence_bert_config.json: do_lower_case: expected false, for the tokenizer keeps capitals"
                 .into(),
         );
+    }
+    if (tokenizer_config::lower_case(folder).map_err(said)?).is_some_and(|said| said != lowers) {
+        return Err(format!(
+            "{TOKENIZER_CONFIG_FILE}: do_lower_case: expected {lowers}, as {TOKENIZER_FILE} does"
+        ));
     }
     let longest =
         (facts.and_then(|facts| facts.max_length)).map_or(longest, |most| longest.min(most));

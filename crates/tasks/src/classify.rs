@@ -22,7 +22,7 @@ const MOST_CLASSES: usize = 2048;
 /// Inputs that are explained.
 const EXPLAINED: usize = 4;
 
-/// The answer to one input: the classes, the likeliest first.
+/// The answer to one input: the classes, the likeliest first; or its numbers, in their order.
 fn answer(
     logits: Tensor<2>,
     problem_type: ProblemType,
@@ -35,10 +35,11 @@ fn answer(
         return Err(AnswerError::not_finite());
     }
     let mut ranked: Vec<(usize, f64)> = values.into_iter().enumerate().collect();
+    // Numbers have no order by likelihood, so that none could be left out.
     if unit == Unit::Share {
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(top);
     }
-    ranked.truncate(top);
     let name = |label: usize| named(classes, label);
     let labels = ranked.iter().map(|(label, value)| Label {
         name: name(*label),

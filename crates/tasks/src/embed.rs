@@ -212,7 +212,7 @@ impl<M: Module + 'static> Room<M> for Embed<M> {
         let language = codec.text.open()?;
         let mut first: Option<Vec<f64>> = None;
         Ok(Box::new(move |input, _| {
-            let tokens = read_sentence(&language, input, codec.max_length)?;
+            let tokens = read_sentence(&language, input, codec.max_length, self.input.pad)?;
             let vector = (self.forward)(model, Tensor::from_data(row(&tokens), device));
             let vector: Vec<f64> = vector.into_data().iter::<f64>().collect();
             if !vector.iter().all(|value| value.is_finite()) {

@@ -10,8 +10,8 @@ use serde_json::{Value as Json, json};
 use toml::Table;
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Part, Section, SourceError,
-    Tally, Task, Unit,
+    Batch, EvalBatches, Example, Exhibit, Metric, Metrics, Part, Section, SourceError, Tally, Task,
+    Unit,
 };
 
 use crate::codec::{AnyCodec, Codec, check_names, kept_as};
@@ -411,11 +411,11 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
         device: &'a Device,
     ) -> Result<Answers<'a>, String> {
         let codec = codec.of::<PixelClasses>()?;
-        Ok(Box::new(move |input, top| {
+        Ok(Box::new(move |input, _| {
             let image = codec.pictures.read(input)?;
             let rows = pixels((self.forward)(model, Tensor::from_data(image, device)));
             match rows.to_data().iter::<f32>().all(f32::is_finite) {
-                true => Ok(answer(codec, &likeliest(rows), top)),
+                true => Ok(answer(codec, &likeliest(rows))),
                 false => Err(AnswerError::not_finite()),
             }
         }))
@@ -501,7 +501,7 @@ impl<M: Module + 'static> Room<M> for Segment<M> {
 }
 
 /// The mask of one picture, and the classes in it, the largest first.
-fn answer(codec: &PixelClasses, answered: &[usize], top: usize) -> Answer {
+fn answer(codec: &PixelClasses, answered: &[usize]) -> Answer {
     let mut pixels = vec![0_usize; codec.classes.len()];
     for class in answered {
         pixels[*class] += 1;
@@ -516,24 +516,7 @@ fn answer(codec: &PixelClasses, answered: &[usize], top: usize) -> Answer {
     });
     let [_, height, width] = codec.pictures.shape;
     let json = json!({ "height": height, "width": width, "classes": all.collect::<Vec<_>>() });
-    let largest = shares.iter().take(top);
-    let labels = largest.map(|(class, share)| Label::likely(codec.classes[*class].clone(), *share));
-    let part = |caption: &str, exhibit| Part {
-        caption: caption.to_owned(),
-        exhibit,
-    };
-    Answer {
-        parts: vec![
-            part(Part::ANSWER, codec.mask(answered.iter().copied().map(Some))),
-            part(
-                "share of the pixels",
-                Exhibit::Labels {
-                    labels: labels.collect(),
-                },
-            ),
-        ],
-        json,
-    }
+    Answer::new(codec.mask(answered.iter().copied().map(Some)), json)
 }
 
 fn per_cent(share: f64) -> String {

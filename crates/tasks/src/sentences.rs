@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use zoo_codec::text::Language;
 use zoo_train::rng::Stream;
-use zoo_train::{Batch, Exhibit};
+use zoo_train::{Batch, Exhibit, brief};
 
 use crate::room::{Promise, Size};
 
@@ -190,17 +190,26 @@ pub(crate) fn check_padding(
     Ok(())
 }
 
-/// A sentence's tokens.
+/// A sentence's tokens. One that the model takes for padding (`pad`) would not be looked at.
 pub(crate) fn read_sentence(
     language: &Language,
     input: &str,
     max_length: usize,
+    pad: Option<u32>,
 ) -> Result<Vec<u32>, String> {
     check_no_file(input)?;
     let ids = language.encode(input, max_length)?;
-    match ids.is_empty() {
-        true => Err(format!("{input:?} has no words")),
-        false => Ok(ids),
+    // What a tokenizer puts around a text is no word of it.
+    if ids.is_empty() || input.trim().is_empty() {
+        return Err(format!("{input:?} has no words"));
+    }
+    match pad.filter(|pad| ids.contains(pad)) {
+        None => Ok(ids),
+        Some(pad) => Err(format!(
+            "{:?} holds token {pad} ({:?}), which the model takes for padding and does not look at",
+            brief(input),
+            language.decode(&[pad])
+        )),
     }
 }
 

@@ -118,6 +118,13 @@ fn a_classifier_that_is_no_softmax_is_not_answered_by_one() {
             assert!((sum - 1.0).abs() > 1e-3, "{kind} {folder}: {sum}");
         }
     }
+    // Numbers have no likeliest: all of them are said, in their order.
+    let said = succeed(root, &["predict", "hub", "a b", "--json", "--top", "1"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let labels: Vec<u64> = (said["classes"].as_array().unwrap().iter())
+        .map(|class| class["label"].as_u64().unwrap())
+        .collect();
+    assert_eq!(labels, [0, 1, 2]);
 }
 
 #[test]
@@ -259,6 +266,7 @@ fn a_sentence_is_embedded_as_its_folder_says() {
         ("sentence_bert_config.json", "do_lower_case", json!(true)),
         ("sentence_bert_config.json", "max_seq_length", json!(0)),
         (text, "default_prompt_name", json!("query")),
+        (text, "truncate_dim", json!(width / 2)),
         (text, "similarity_fn_name", json!("euclidean")),
     ] {
         restore();
@@ -268,7 +276,7 @@ fn a_sentence_is_embedded_as_its_folder_says() {
         let error = fail(root, &predict, 2);
         assert!(error.contains(file) && error.contains(key), "{error}");
     }
-    let module = |kind: &str, path: &str| json!({"path": path, "type": format!("a.{kind}")});
+    let module = |kind: &str, path: &str| json!({"path": path, "type": format!("sentence_transformers.{kind}")});
     let (transformer, mean, normalize) = (
         module("Transformer", ""),
         module("Pooling", "1_Pooling"),
@@ -278,6 +286,10 @@ fn a_sentence_is_embedded_as_its_folder_says() {
     for (modules, part) in [
         (json!([transformer, mean, dense, normalize]), "Dense"),
         (json!([transformer]), "Pooling"),
+        (
+            json!([{"path": "", "type": "custom_st.Transformer"}, mean, normalize]),
+            "custom_st.Transformer",
+        ),
         (
             json!([module("CLIPModel", ""), mean, normalize]),
             "CLIPModel",
@@ -307,6 +319,34 @@ fn a_sentence_is_embedded_as_its_folder_says() {
             error.contains("modules.json") && error.contains(part),
             "{error}"
         );
+    }
+    fs::remove_file(hub.join("modules.json")).unwrap();
+    let error = fail(root, &predict, 2);
+    assert!(
+        error.contains("modules.json") && error.contains("1_Pooling"),
+        "{error}"
+    );
+}
+
+/// What the model takes for padding is not looked at: a text that holds it, or nothing, has no answer.
+#[test]
+fn a_text_that_the_model_would_not_look_at_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    for keys in [
+        &[("head", "sentence_embedding".into())][..],
+        &[("num_classes", 3.into())],
+    ] {
+        write_hub(root, "bert", keys);
+        let error = fail(root, &["predict", "hub", "a [PAD] b"], 2);
+        assert!(
+            error.contains("padding") && error.contains("[PAD]"),
+            "{error}"
+        );
+        for empty in ["", "  "] {
+            let error = fail(root, &["predict", "hub", empty], 2);
+            assert!(error.contains("no words"), "{error}");
+        }
     }
 }
 
@@ -342,7 +382,7 @@ fn a_sentences_vector_is_made_as_its_folder_says_and_exported_so() {
             let list = modules.as_array_mut().unwrap();
             list.truncate(2);
             if normalise {
-                list.push(json!({"path": "2_Normalize", "type": "a.Normalize"}));
+                list.push(json!({"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}));
             }
             fs::write(hub.join("modules.json"), modules.to_string()).unwrap();
             let found = vectors("hub");
@@ -396,6 +436,37 @@ fn capitals_are_taken_away_where_the_folder_says() {
     .unwrap();
     let error = fail(root, &["predict", "hub", "a b"], 2);
     assert!(error.contains("do_lower_case"), "{error}");
+    fs::remove_file(root.join("hub/sentence_bert_config.json")).unwrap();
+    // A class of BERT's does as its own file says, and takes capitals away where it says nothing.
+    let says = |config: Value| {
+        let path = root.join("hub/tokenizer_config.json");
+        fs::write(path, config.to_string()).unwrap();
+    };
+    for config in [
+        json!({"tokenizer_class": "BertTokenizer"}),
+        json!({"tokenizer_class": "BertTokenizerFast", "do_lower_case": true}),
+        json!({"do_lower_case": true}),
+    ] {
+        says(config);
+        let error = fail(root, &["predict", "hub", "a b"], 2);
+        assert!(
+            error.contains("tokenizer_config.json: do_lower_case"),
+            "{error}"
+        );
+    }
+    for config in [
+        json!({"tokenizer_class": "BertTokenizer", "do_lower_case": false}),
+        json!({"tokenizer_class": "PreTrainedTokenizerFast"}),
+    ] {
+        says(config);
+        succeed(root, &["predict", "hub", "a b"]);
+    }
+    fs::remove_file(root.join("hub/tokenizer_config.json")).unwrap();
+    fs::write(
+        root.join("hub/sentence_bert_config.json"),
+        settings.to_string(),
+    )
+    .unwrap();
     let mut lower: Value = serde_json::from_str(&tokenizer()).unwrap();
     lower["normalizer"] = json!({"type": "Lowercase"});
     fs::write(root.join("hub/tokenizer.json"), lower.to_string()).unwrap();
@@ -461,6 +532,18 @@ fn what_would_compute_something_else_is_refused_by_its_key() {
             json!({"quant_method": "fp8"}),
         ),
         ("bert", "pruned_heads", json!({}), json!({"0": [1]})),
+        (
+            "bert",
+            "sbert_ce_default_activation_function",
+            json!("torch.nn.modules.linear.Identity"),
+            json!("torch.nn.modules.activation.Sigmoid"),
+        ),
+        (
+            "bert",
+            "sentence_transformers",
+            json!({"activation_fn": "torch.nn.modules.linear.Identity"}),
+            json!({"activation_fn": "torch.nn.modules.activation.Sigmoid"}),
+        ),
         (
             "bert",
             "position_embedding_type",

@@ -13,8 +13,8 @@ use zoo_tasks::{
 };
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, DidYouMean, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Section,
-    SourceError, Tally, Task, Unit, brief, nearest,
+    Batch, DidYouMean, EvalBatches, Example, Exhibit, Label, Metric, Metrics, Section, SourceError,
+    Tally, Task, Unit, brief, nearest,
 };
 
 // b batch

@@ -256,7 +256,7 @@ impl<M: Module + 'static> Room<M> for Sentences<M> {
         let codec = codec.of::<SentenceClasses>()?;
         let language = codec.text.open()?;
         Ok(Box::new(move |input, top| {
-            let tokens = read_sentence(&language, input, codec.max_length)?;
+            let tokens = read_sentence(&language, input, codec.max_length, self.input.pad)?;
             let logits = (self.forward)(model, Tensor::from_data(row(&tokens), device));
             answer(logits, codec.problem_type, &codec.classes, top)
         }))

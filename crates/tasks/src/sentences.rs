@@ -198,10 +198,14 @@ pub(crate) fn read_sentence(
     pad: Option<u32>,
 ) -> Result<Vec<u32>, String> {
     check_no_file(input)?;
-    let ids = language.encode(input, max_length)?;
     // What a tokenizer puts around a text is no word of it.
-    if ids.is_empty() || input.trim().is_empty() {
-        return Err(format!("{input:?} has no words"));
+    let no_words = || format!("{input:?} has no words");
+    if input.trim().is_empty() {
+        return Err(no_words());
+    }
+    let ids = language.encode(input, max_length)?;
+    if ids.is_empty() {
+        return Err(no_words());
     }
     match pad.filter(|pad| ids.contains(pad)) {
         None => Ok(ids),

@@ -1,10 +1,9 @@
-//! The loop, held against what is said of it.
-//! One program: each more compiles the loop and the backend once again.
+//! The loop, held against what is said of it, in one program: each more compiles the loop and the backend
+//! once again.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod common;
-mod finetune;
 mod finite;
 mod fit;
 mod kept;

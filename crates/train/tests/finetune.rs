@@ -1,4 +1,13 @@
 //! What each key of `[finetune]` does to a small network: linear layers around a batch norm.
+//!
+//! A program of its own: adapters are drawn from the process's stream, which no other test may draw from
+//! meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+#[allow(dead_code, reason = "this program uses a part of it")]
+#[path = "training/common.rs"]
+mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -74,8 +74,8 @@ const NORMALISE_FOLDER: &str = "2_Normalize";
 /// The files that [`write_sentence`] writes into a folder.
 pub const SENTENCE_FILES: [&str; 3] = [MODULES_FILE, POOLING_FOLDER, TRANSFORMER_FILES[0]];
 
-/// The files, by their paths in a folder, that say of an encoder of `width` what [`sentence`] reads of them: name the pooling, the
-/// vectors' length and the most tokens of a text.
+/// The files, by their paths in a folder, that say of an encoder of `width` what [`sentence`] reads of
+/// them: the pooling, whether vectors are of length 1, and the most tokens of a text.
 pub fn write_sentence(
     width: usize,
     pooling: Pooling,

@@ -18,6 +18,7 @@ use zoo_hub::head::Head;
 use zoo_hub::ids::check_ids;
 use zoo_hub::preprocessor;
 use zoo_hub::sentence::{Pooling, SentenceFacts, sentence, write_sentence};
+use zoo_hub::tokenizer_config::{self, TOKENIZER_CONFIG_FILE};
 use zoo_hub::{HubError, Settings, timm, unread};
 use zoo_tasks::{AnyCodec, Pictures, Size, Upstream};
 use zoo_train::rng::Stream;
@@ -30,7 +31,6 @@ use crate::saved::Opened;
 
 pub(crate) use zoo_hub::MOST_CONFIG_BYTES;
 pub use zoo_hub::tokenizer_config::TOKENIZER_FILE;
-use zoo_hub::tokenizer_config::{self, TOKENIZER_CONFIG_FILE};
 
 /// Whoever opens a folder names its `config.json`; of another file, the error does.
 fn said(error: HubError) -> String {

@@ -220,6 +220,20 @@ fn sentence_encoder(width: usize) -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// The folder `hub` of a tiny sentence encoder with these files; the width of its vectors.
+fn write_sentence_encoder(root: &Path) -> usize {
+    write_hub(root, "bert", &[("head", "sentence_embedding".into())]);
+    let hub = root.join("hub");
+    let width = read(&hub.join("config.json"))["hidden_size"]
+        .as_u64()
+        .unwrap() as usize;
+    fs::create_dir_all(hub.join("1_Pooling")).unwrap();
+    for (file, content) in sentence_encoder(width) {
+        fs::write(hub.join(file), content.to_string()).unwrap();
+    }
+    width
+}
+
 #[test]
 fn a_sentence_is_embedded_as_its_folder_says() {
     let root = tempfile::tempdir().unwrap();
@@ -350,20 +364,13 @@ fn a_text_that_the_model_would_not_look_at_is_refused() {
     }
 }
 
-/// Vectors of the same weights under each pooling, against a mean over both tokens' own.
+/// The same weights under each pooling: vectors that differ, and that an export keeps.
 #[test]
 fn a_sentences_vector_is_made_as_its_folder_says_and_exported_so() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    write_hub(root, "bert", &[("head", "sentence_embedding".into())]);
+    let width = write_sentence_encoder(root);
     let hub = root.join("hub");
-    let width = read(&hub.join("config.json"))["hidden_size"]
-        .as_u64()
-        .unwrap() as usize;
-    fs::create_dir_all(hub.join("1_Pooling")).unwrap();
-    for (file, content) in sentence_encoder(width) {
-        fs::write(hub.join(file), content.to_string()).unwrap();
-    }
     let vectors = |folder: &str| -> Vec<Vec<f64>> {
         let said = succeed(root, &["predict", folder, "a b c", "d h", "--json"]);
         let vector = |line: &str| -> Vec<f64> {
@@ -420,14 +427,7 @@ fn a_sentences_vector_is_made_as_its_folder_says_and_exported_so() {
 fn capitals_are_taken_away_where_the_folder_says() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    write_hub(root, "bert", &[("head", "sentence_embedding".into())]);
-    let width = read(&root.join("hub/config.json"))["hidden_size"]
-        .as_u64()
-        .unwrap() as usize;
-    fs::create_dir_all(root.join("hub/1_Pooling")).unwrap();
-    for (file, content) in sentence_encoder(width) {
-        fs::write(root.join("hub").join(file), content.to_string()).unwrap();
-    }
+    write_sentence_encoder(root);
     let settings = json!({"max_seq_length": 8, "do_lower_case": true});
     fs::write(
         root.join("hub/sentence_bert_config.json"),
@@ -479,14 +479,7 @@ fn capitals_are_taken_away_where_the_folder_says() {
 fn a_sentence_is_cut_where_its_folder_says() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    write_hub(root, "bert", &[("head", "sentence_embedding".into())]);
-    let width = read(&root.join("hub/config.json"))["hidden_size"]
-        .as_u64()
-        .unwrap() as usize;
-    fs::create_dir_all(root.join("hub/1_Pooling")).unwrap();
-    for (file, content) in sentence_encoder(width) {
-        fs::write(root.join("hub").join(file), content.to_string()).unwrap();
-    }
+    write_sentence_encoder(root);
     let similar = || -> Value {
         let said = succeed(root, &["predict", "hub", "a b", "a b h h", "--json"]);
         let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();

@@ -5,6 +5,7 @@
 
 mod bleu;
 mod buckets;
+mod common;
 mod ctc;
 mod metrics;
 mod regress;

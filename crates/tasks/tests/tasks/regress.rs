@@ -14,6 +14,8 @@ use zoo_train::{
     Run, Source, SourceError, Split,
 };
 
+use crate::common::metrics;
+
 #[derive(Module, Debug)]
 struct Net {
     linear: Linear,
@@ -86,18 +88,8 @@ fn exact(codec: &Numbers) -> [f32; 2] {
 }
 
 fn judged(weight: [f32; 2], batch_size: usize) -> Metrics {
-    let (room, device, plane) = (room(), Device::flex(), Plane::new());
-    let model = Net::new(weight, &device);
-    let mut tally = room.tally();
-    let split = EvalBatches {
-        source: &plane,
-        batch_size,
-        threads: 0,
-    };
-    split
-        .each(|batch| tally.add(&model, batch, &device))
-        .unwrap();
-    tally.metrics()
+    let model = Net::new(weight, &Device::flex());
+    metrics(&*room(), &model, &Plane::new(), batch_size)
 }
 
 #[test]

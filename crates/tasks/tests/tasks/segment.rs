@@ -11,6 +11,8 @@ use zoo_tasks::{AnswerError, Codec, PictureInput, Pictures, Room, Size};
 use zoo_train::rng::Stream;
 use zoo_train::{Batch, EvalBatches, Exhibit, Metrics, Pass, Source, SourceError};
 
+use crate::common::metrics;
+
 const VOID: u8 = 255;
 const SHAPE: [usize; 3] = [3, 4, 5];
 
@@ -101,18 +103,8 @@ fn learned(batch: Batch) -> (f32, Vec<f32>) {
 }
 
 fn judged(batch_size: usize) -> Metrics {
-    let (room, device) = (room(), Device::flex());
-    let model = Net::new(&device);
-    let mut tally = room.tally();
-    let split = EvalBatches {
-        source: &Scenes,
-        batch_size,
-        threads: 0,
-    };
-    split
-        .each(|batch| tally.add(&model, batch, &device))
-        .unwrap();
-    tally.metrics()
+    let model = Net::new(&Device::flex());
+    metrics(&*room(), &model, &Scenes, batch_size)
 }
 
 #[test]

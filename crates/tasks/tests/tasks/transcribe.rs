@@ -14,9 +14,11 @@ use zoo_tasks::transcribe::{Recordings, SpeechInput, Transcribe, Transcription, 
 use zoo_tasks::{AnyCodec, Room, Size};
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Checkpoint, EvalBatches, Examples, Exhibit, Fit, Helpers, Metrics, Origin, Part, Recipe,
-    Run, Source, SourceError, Split, evaluate,
+    Batch, Checkpoint, EvalBatches, Examples, Exhibit, Fit, Helpers, Origin, Part, Recipe, Run,
+    Source, SourceError, Split,
 };
+
+use crate::common::metrics;
 
 const BANDS: usize = 8;
 const TEXTS: [&str; 7] = ["ab ba", "a", "bb a b", "  b  aa ", "abba", "ba ab ab", "b"];
@@ -144,16 +146,6 @@ fn recordings() -> (Arc<Files>, Recordings) {
     let files = Arc::new(Files::new(&TEXTS));
     let recordings = Recordings::open(files.clone(), &codec()).unwrap();
     (files, recordings)
-}
-
-fn metrics(room: &dyn Room<Frames>, model: &Frames, source: &Recordings, size: usize) -> Metrics {
-    let batches = EvalBatches {
-        source,
-        batch_size: size,
-        threads: 0,
-    };
-    let task: &dyn zoo_train::Task<Frames> = room;
-    evaluate(task, model, &batches, &Device::flex()).unwrap()
 }
 
 #[test]

@@ -9,11 +9,13 @@ use zoo_tasks::translate::{Functions, PairInput, Pairs, Translate, Translation, 
 use zoo_tasks::{AnyCodec, Codec, Room, Size, TextInput};
 use zoo_train::rng::Stream;
 use zoo_train::{
-    Batch, Change, Checkpoint, EvalBatches, Examples, Fit, Helpers, Judge, Metrics, Origin, Recipe,
-    Run, Source, Split, Task, evaluate,
+    Batch, Change, Checkpoint, Examples, Fit, Helpers, Judge, Metrics, Origin, Recipe, Run, Source,
+    Split, Task,
 };
 use zoo_transformer::beam::BeamSearch;
 use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
+
+use crate::common::metrics;
 
 const TEXTS: [(&str, &str); 6] = [
     ("one dog runs", "ein Hund läuft"),
@@ -175,13 +177,7 @@ fn repeating() -> Box<dyn Room<EncoderDecoder>> {
 }
 
 fn judged(room: &dyn Room<EncoderDecoder>, batch_size: usize) -> Metrics {
-    let source = pairs(&REPEATED, None);
-    let split = EvalBatches {
-        source: &source,
-        batch_size,
-        threads: 0,
-    };
-    evaluate(room, &model(), &split, &Device::flex()).unwrap()
+    metrics(room, &model(), &pairs(&REPEATED, None), batch_size)
 }
 
 #[test]

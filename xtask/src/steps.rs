@@ -168,6 +168,12 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str], meanwhile: impl FnO
     let test = |more: &[&str]| {
         let mut test = at_root(&["test", "--release", "--workspace"]);
         test.args(features).args(config).args(more);
+        if wgpu && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+            // Software Vulkan complains about its absence, in whatever looks for an adapter.
+            let folder = root.join("target/xdg-runtime");
+            let _ = zoo_files::Folder::make(&folder);
+            test.env("XDG_RUNTIME_DIR", folder);
+        }
         test
     };
     steps.cargo("build of the tests", &mut test(&["--no-run"]));
@@ -175,12 +181,6 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str], meanwhile: impl FnO
         let mut test = test(&["--test", "wgpu"]);
         // A full search for the fastest kernels takes minutes on a software device.
         test.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
-        if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-            // Software Vulkan complains about its absence.
-            let folder = root.join("target/xdg-runtime");
-            let _ = zoo_files::Folder::make(&folder);
-            test.env("XDG_RUNTIME_DIR", folder);
-        }
         steps.start(
             "tests on wgpu",
             &mut test,

@@ -84,14 +84,24 @@ fn main() {
         },
     );
 
-    let logits = random([2048, 65]).require_grad();
-    let targets = Tensor::<1, Int>::zeros([2048], &device);
-    let loss = CrossEntropyLossConfig::new().init(&device);
-    turns(
-        "cross-entropy 2048x65",
-        || train(cross_entropy(logits.clone(), targets.clone())),
-        || train(loss.forward(logits.clone(), targets.clone())),
-    );
+    for (name, classes, smoothing) in [
+        ("cross-entropy 2048x65", 65, None),
+        ("smoothed cross-entropy 2048x8000", 8000, Some(0.1)),
+    ] {
+        let logits = random([2048, classes]).require_grad();
+        let targets = Tensor::<1, Int>::zeros([2048], &device);
+        let loss = CrossEntropyLossConfig::new().with_smoothing(smoothing);
+        let loss = loss.init(&device);
+        let smoothing = smoothing.unwrap_or(0.0);
+        turns(
+            name,
+            || {
+                let (logits, targets) = (logits.clone(), targets.clone());
+                train(cross_entropy(logits, targets, smoothing));
+            },
+            || train(loss.forward(logits.clone(), targets.clone())),
+        );
+    }
 
     for (name, [inputs, outputs], side, stride) in [
         ("conv 3x3, 32 to 64, 26x26", [32, 64], 26, 1),

@@ -316,16 +316,21 @@ pub fn causal_mask(q: &Tensor<4>, past: usize) -> Option<Tensor<4>> {
 
 /// Cross-entropy of the softmax of `logits [n, k]` with class ids `targets [n]` -> their mean `[1]`
 ///
+/// `smoothing`, 0..1, is the share of a target's weight that is spread over all classes (Szegedy et al.
+/// 2015, section 7).
+///
 /// # Panics
 ///
 /// If a target is no class, where the backend looks.
-pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f32) -> Tensor<1> {
     #[cfg(feature = "flex")]
     if serves(&logits) {
-        return flex::cross_entropy(logits, targets);
+        return flex::cross_entropy(logits, targets, smoothing);
     }
-    let loss = CrossEntropyLossConfig::new().init(&logits.device());
-    loss.forward(logits, targets)
+    CrossEntropyLossConfig::new()
+        .with_smoothing((smoothing > 0.0).then_some(smoothing))
+        .init(&logits.device())
+        .forward(logits, targets)
 }
 
 /// One step of Adam (Kingma and Ba 2014, algorithm 1) or AdamW (Loshchilov and Hutter 2017,

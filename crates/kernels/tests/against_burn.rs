@@ -296,7 +296,8 @@ fn cross_entropy_agrees() {
             let logits = draw.leaf([rows, classes]);
             let targets: Vec<i64> = (0..rows).map(|_| draw.below(classes) as i64).collect();
             let targets = Tensor::<1, Int>::from_data(TensorData::from(&targets[..]), &draw.device);
-            let loss = cross_entropy(logits.clone(), targets);
+            let smoothing = [0.0, 0.1, 0.9][case as usize % 3];
+            let loss = cross_entropy(logits.clone(), targets, smoothing);
             let gradients = (loss.clone() * 3.0).backward();
             vec![
                 ("loss", values(loss)),
@@ -311,7 +312,7 @@ fn cross_entropy_agrees() {
 fn a_target_that_is_no_class_is_told() {
     let device = Device::flex();
     let logits = Tensor::<2>::zeros([1, 3], &device);
-    let _ = cross_entropy(logits, Tensor::<1, Int>::from_data([3], &device));
+    let _ = cross_entropy(logits, Tensor::<1, Int>::from_data([3], &device), 0.0);
 }
 
 #[test]

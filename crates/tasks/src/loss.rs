@@ -1,6 +1,6 @@
 //! Losses of logits on class ids.
 
-use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
+use burn::nn::loss::{MseLoss, Reduction};
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -61,13 +61,7 @@ impl LossOptions {
     pub fn of(&self, logits: Tensor<2>, target: Tensor<1, Int>) -> Tensor<1> {
         match self.loss {
             Loss::CrossEntropy => {
-                if self.label_smoothing == 0.0 {
-                    return zoo_kernels::cross_entropy(logits, target);
-                }
-                CrossEntropyLossConfig::new()
-                    .with_smoothing(Some(self.label_smoothing as f32))
-                    .init(&logits.device())
-                    .forward(logits, target)
+                zoo_kernels::cross_entropy(logits, target, self.label_smoothing as f32)
             }
             Loss::MeanSquaredError => {
                 let [_, classes] = logits.dims();

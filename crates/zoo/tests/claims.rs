@@ -1,7 +1,8 @@
 //! What a folder of the Hugging Face hub says of its model is done, or refused by the key's name: never
 //! read over where something else would be computed.
 //!
-//! The folders are made here, of tiny configurations with random weights.
+//! The folders are made here, of tiny configurations with random weights, or were written by the libraries
+//! of the hub themselves (`fixtures/hub`).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 #![cfg(feature = "flex")]
@@ -361,6 +362,80 @@ fn a_text_that_the_model_would_not_look_at_is_refused() {
             let error = fail(root, &["predict", "hub", empty], 2);
             assert!(error.contains("no words"), "{error}");
         }
+    }
+}
+
+/// What transformers and sentence-transformers wrote is answered as they answer it themselves.
+#[test]
+fn folders_of_the_libraries_are_answered_as_by_them() {
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub");
+    let answers = read(&folders.join("answers.json"));
+    let root = tempfile::tempdir().unwrap();
+    let ask = |command: &str, folder: &str, rest: &[&str]| -> Vec<Value> {
+        let folder = folders.join(folder);
+        let start = [command, folder.to_str().unwrap(), "--json"];
+        let said = succeed(root.path(), &[&start, rest].concat());
+        said.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let numbers = |value: &Value| -> Vec<f64> { serde_json::from_value(value.clone()).unwrap() };
+    let near = |about: &str, found: &[f64], expected: &[f64]| {
+        let pairs = found.iter().zip(expected);
+        let equal =
+            found.len() == expected.len() && pairs.clone().all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(equal, "{about}: {found:?}, not {expected:?}");
+    };
+    let texts = |folder: &str| -> Vec<String> {
+        serde_json::from_value(answers[folder]["texts"].clone()).unwrap()
+    };
+    for folder in ["sentence-mean", "sentence-cls", "sentence-max"] {
+        let texts = texts(folder);
+        let said = ask("predict", folder, &[&texts[0], &texts[1], &texts[2]]);
+        for (said, vector) in said
+            .iter()
+            .zip(answers[folder]["vectors"].as_array().unwrap())
+        {
+            near(folder, &numbers(&said["embedding"]), &numbers(vector));
+        }
+    }
+    for (folder, key) in [
+        ("classes", "probability"),
+        ("labels", "probability"),
+        ("number", "value"),
+    ] {
+        let texts = texts(folder);
+        let said = ask("predict", folder, &[&texts[0], &texts[1], &texts[2]]);
+        for (said, expected) in said
+            .iter()
+            .zip(answers[folder]["answers"].as_array().unwrap())
+        {
+            let mut classes = said["classes"].as_array().unwrap().clone();
+            classes.sort_by_key(|class| class["label"].as_u64());
+            let found: Vec<f64> = classes
+                .iter()
+                .map(|class| class[key].as_f64().unwrap())
+                .collect();
+            near(folder, &found, &numbers(expected));
+            let names: Vec<&Value> = classes.iter().map(|class| &class["class"]).collect();
+            let expected: Vec<&Value> = answers[folder]["labels"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .collect();
+            assert_eq!(names, expected, "{folder}");
+        }
+    }
+    for folder in ["gpt2", "llama"] {
+        let expected = &answers[folder];
+        let prompt = expected["prompt"].as_str().unwrap();
+        let count = expected["new"].as_array().unwrap().len().to_string();
+        let rest = ["--prompt", prompt, "--tokens", &count, "--temperature", "0"];
+        assert_eq!(
+            ask("sample", folder, &rest)[0]["text"],
+            expected["text"],
+            "{folder}"
+        );
     }
 }
 

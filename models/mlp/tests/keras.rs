@@ -78,7 +78,7 @@ fn losses(optimizer: &OptimizerConfig, steps: usize) -> Vec<f64> {
     let mut losses = Vec::new();
     for step in 0..steps {
         let (pixels, labels) = batch(step, &device);
-        let loss = cross_entropy(model.forward(pixels), labels);
+        let loss = cross_entropy(model.forward(pixels), labels, 0.0);
         losses.push(f64::from(loss.clone().into_scalar::<f32>()));
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = updates.step(optimizer.learning_rate, model, gradients);

@@ -105,9 +105,13 @@ pub(crate) fn self_attention(qkv: Tensor<2>, mask: Option<Tensor<2>>, how: Atten
 }
 
 /// See [`crate::cross_entropy`].
-pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+pub(crate) fn cross_entropy(
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    smoothing: f32,
+) -> Tensor<1> {
     let (logits, targets) = (logits.into_dispatch(), targets.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_cross_entropy(logits, targets))
+    Tensor::from_dispatch(Dispatch::fused_cross_entropy(logits, targets, smoothing))
 }
 
 /// See [`crate::conv2d`].
@@ -287,6 +291,7 @@ pub(crate) trait Fused: Backend {
     fn fused_cross_entropy(
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        smoothing: f32,
     ) -> FloatTensor<Self>;
 }
 
@@ -338,8 +343,8 @@ impl Fused for Flex {
         silu::forward(x).0
     }
 
-    fn fused_cross_entropy(logits: Values, targets: IntTensor<Self>) -> Values {
-        loss::forward(logits, targets).0
+    fn fused_cross_entropy(logits: Values, targets: IntTensor<Self>, smoothing: f32) -> Values {
+        loss::forward(logits, targets, smoothing).0
     }
 }
 
@@ -419,9 +424,9 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
         record::<C, _, 1>([node], || silu::forward(x))
     }
 
-    fn fused_cross_entropy(logits: Tracked, targets: IntTensor<Self>) -> Tracked {
+    fn fused_cross_entropy(logits: Tracked, targets: IntTensor<Self>, smoothing: f32) -> Tracked {
         let (logits, node) = logits.into_parts();
-        record::<C, _, 1>([node], || loss::forward(logits, targets))
+        record::<C, _, 1>([node], || loss::forward(logits, targets, smoothing))
     }
 }
 

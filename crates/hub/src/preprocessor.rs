@@ -6,6 +6,7 @@
 
 mod keys;
 
+use serde_json::{Value as Json, json};
 use zoo_codec::image::{Color, CropOffset, Interpolation, Preprocessing, Resize};
 
 use keys::Keys;
@@ -375,6 +376,71 @@ pub fn timm(text: &str) -> Result<Preprocessing, PreprocessorError> {
         "mean" | "std" => key,
         _ => "input_size",
     })
+}
+
+/// What timm's `config.json` says under `pretrained_cfg` of pictures that are prepared so.
+///
+/// # Errors
+///
+/// A preprocessing that timm has no words for.
+pub fn to_timm(preprocessing: &Preprocessing) -> Result<Json, String> {
+    let no_form = || {
+        "how its pictures are prepared has no form in timm's config.json, where they are brought to a \
+         size and their middle is cut out"
+            .to_owned()
+    };
+    let (mode, [from, _], [height, width]) = match (preprocessing.resize, preprocessing.crop) {
+        (Some(Resize::Exact(size)), crop) => ("squash", size, crop.unwrap_or(size)),
+        (Some(Resize::ShortestEdge(edge)), Some(size)) => ("center", [edge; 2], size),
+        _ => return Err(no_form()),
+    };
+    let interpolation = match preprocessing.interpolation {
+        Interpolation::Nearest => "nearest",
+        Interpolation::Triangle | Interpolation::Bilinear => "bilinear",
+        Interpolation::Bicubic => "bicubic",
+    };
+    let channels = preprocessing.color.channels();
+    let each = |values: &[f32]| match values {
+        [value] => vec![*value; channels],
+        values => values.to_vec(),
+    };
+    // timm cuts the size off to a whole number: where the share itself falls short of it, one a little
+    // smaller does not.
+    let shares = [0.0, 0.5].map(|more| height as f64 / (from as f64 + more));
+    let configs = shares.map(|share| {
+        json!({
+            "input_size": [channels, height, width],
+            "crop_pct": share, "crop_mode": mode, "interpolation": interpolation,
+            "mean": each(&preprocessing.mean), "std": each(&preprocessing.std),
+        })
+    });
+    let says = |config: &Json| {
+        timm(&config.to_string()).is_ok_and(|read| plain(&read) == plain(preprocessing))
+    };
+    configs.into_iter().find(says).ok_or_else(no_form)
+}
+
+/// The same with one way to say each thing.
+fn plain(preprocessing: &Preprocessing) -> Preprocessing {
+    let mut plain = preprocessing.clone();
+    let channels = plain.color.channels();
+    for values in [&mut plain.mean, &mut plain.std] {
+        if let [value] = values[..] {
+            *values = vec![value; channels];
+        }
+    }
+    if plain.interpolation == Interpolation::Triangle {
+        plain.interpolation = Interpolation::Bilinear;
+    }
+    let whole = match plain.resize {
+        Some(Resize::Exact(size)) => Some(size),
+        _ => None,
+    };
+    if whole.is_some() && plain.crop.is_none_or(|crop| Some(crop) == whole) {
+        plain.crop = whole;
+        plain.crop_offset = CropOffset::default();
+    }
+    plain
 }
 
 /// Refuses what is out of range, by the key that the origin has for it.

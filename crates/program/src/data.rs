@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Table;
-use zoo_tasks::{AnyCodec, Reading};
+use zoo_codec::text::Text;
+use zoo_tasks::{AnyCodec, Pictures, Reading};
 use zoo_train::{Source, check_keys, fields_of, from_table};
 
 use crate::error::Error;
+use crate::language;
 use crate::paths;
 
 mod contents;
@@ -78,11 +80,17 @@ pub struct Asked<'a> {
 pub enum Kept<'a> {
     /// All of it, to measure that model.
     Whole(&'a dyn AnyCodec),
-    /// What gives its tokens their meaning, to train it on.
-    Language(&'a dyn AnyCodec),
+    /// What its inputs mean to it, to train it on: its tokens, and how its pictures, sounds and numbers are
+    /// prepared, where `[data]` does not say otherwise.
+    Inputs(&'a dyn AnyCodec),
 }
 
 impl Asked<'_> {
+    /// Whether a trained model is measured, rather than trained on.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.kept, Some(Kept::Whole(_)))
+    }
+
     /// The codec of a trained model, all of it, if it is of this type.
     pub fn whole<C: 'static>(&self) -> Option<&C> {
         match self.kept {
@@ -91,11 +99,57 @@ impl Asked<'_> {
         }
     }
 
+    fn codec(&self) -> Option<&dyn AnyCodec> {
+        match self.kept? {
+            Kept::Whole(codec) | Kept::Inputs(codec) => Some(codec),
+        }
+    }
+
+    /// The codec of a trained model, if it is of this type, whatever is done with the model.
+    pub fn kept_as<C: 'static>(&self) -> Option<&C> {
+        self.codec()?.any().downcast_ref()
+    }
+
     /// How the codec of a trained model reads text, if it does.
     pub fn language(&self) -> Option<Reading<'_>> {
-        match self.kept? {
-            Kept::Whole(codec) | Kept::Language(codec) => codec.text(),
+        self.codec()?.text()
+    }
+
+    /// How the codec of a trained model reads pictures, if it does.
+    pub fn pictures(&self) -> Option<&Pictures> {
+        self.codec()?.pictures()
+    }
+
+    /// How text is read, where the data does not decide: as the trained model does, or by the tokenizer
+    /// that the recipe names, which may only add tokens to those of the model. A model that is measured
+    /// needs no file.
+    ///
+    /// # Errors
+    /// A tokenizer that cannot be read, or whose tokens are others.
+    pub fn text(&self, tokenizer: Option<&Path>) -> Result<Option<Text>, Error> {
+        let kept = self.language().map(|reading| reading.text);
+        let (path, kept) = match (tokenizer, kept, self.kept) {
+            (None, kept, _) | (_, kept, Some(Kept::Whole(_))) => return Ok(kept.cloned()),
+            (Some(path), kept, _) => (path, kept),
+        };
+        let text = language::open(path).map_err(Error::Request)?;
+        if let Some(kept) = kept.filter(|kept| **kept != text) {
+            let wrong = |problem: String| {
+                Error::Request(format!(
+                    "data.tokenizer = {path:?}: {problem}; leave it out, and text is read as by the weights"
+                ))
+            };
+            let (now, before) = (text.open(), kept.open());
+            let (now, before) = (now.map_err(wrong)?, before.map_err(wrong)?);
+            if let Some(id) = now.first_other(&before) {
+                return Err(wrong(format!(
+                    "token {id} is {:?}, and {:?} to the weights that the training starts from",
+                    now.token(id).unwrap_or_default(),
+                    before.token(id).unwrap_or_default()
+                )));
+            }
         }
+        Ok(Some(text))
     }
 }
 

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use toml::{Table, Value};
 use zoo_tasks::AnyCodec;
-use zoo_train::Recipe;
+use zoo_train::{MOST_RECIPE_BYTES, RECIPE_FILE, Recipe};
 
 use crate::data::{Asked, Data, Kept};
 use crate::error::Error;
-use crate::hub;
 use crate::pretrained;
 use crate::registry::Model;
 use crate::rows::Zoo;
-use crate::saved::{self, CONFIG_FILE, Config};
+use crate::saved::{self, CONFIG_FILE};
 
 /// Keys in which a model may differ from the one whose weights it starts from: what is asked for is
 /// said, and the weights are made to fit, or drawn.
@@ -35,10 +34,12 @@ const FREE: [&str; 14] = [
     "stochastic_depth",
 ];
 
-/// What lies beside the weights that a training starts from.
+/// What is known of the weights that a training starts from.
 struct Beside {
     model: Table,
     codec: Arc<dyn AnyCodec>,
+    /// Who says so.
+    source: String,
 }
 
 /// Opens the data of a recipe and configures its model.
@@ -46,8 +47,28 @@ struct Beside {
 /// # Errors
 /// Data that cannot be read, a table that does not fit, or a model that does not fit the data.
 pub fn fit(zoo: &Zoo, recipe: &Recipe, directory: &Path) -> Result<(Data, Box<dyn Model>), Error> {
+    fit_run(zoo, recipe, directory, None)
+}
+
+/// [`fit`], where a run that is gone on with, in the folder `resumed`, reads its data as it did when it
+/// began.
+///
+/// # Errors
+/// Those of [`fit`]; data whose classes are no longer those of the run.
+pub(crate) fn fit_run(
+    zoo: &Zoo,
+    recipe: &Recipe,
+    directory: &Path,
+    resumed: Option<&Path>,
+) -> Result<(Data, Box<dyn Model>), Error> {
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", recipe.name));
-    let beside = beside(zoo, recipe, directory)?;
+    let run = resumed.map(|folder| saved::described(zoo, folder));
+    let run = run.transpose()?.flatten().map(|((_, codec), _)| codec);
+    // A run's own recipe has been made to fit its weights.
+    let beside = match &run {
+        None => beside(zoo, recipe, directory)?,
+        Some(_) => None,
+    };
     let table = match &beside {
         None => recipe.model.clone(),
         Some(beside) => merged(zoo, recipe, beside).map_err(wrong)?,
@@ -57,11 +78,26 @@ pub fn fit(zoo: &Zoo, recipe: &Recipe, directory: &Path) -> Result<(Data, Box<dy
         .configure(&table, &Table::new())
         .map_err(wrong)?
         .longest();
-    let asked = Asked {
-        longest,
-        kept: beside.as_ref().map(|beside| Kept::Language(&*beside.codec)),
+    let kept = match (&run, resumed) {
+        (Some(codec), Some(folder)) if is_data_of(recipe, folder) => Some(Kept::Whole(&**codec)),
+        (Some(codec), _) => Some(Kept::Inputs(&**codec)),
+        (None, _) => (beside.as_ref()).map(|beside| Kept::Inputs(&*beside.codec)),
     };
-    let data = zoo.open(&recipe.data, directory, asked)?;
+    let data = zoo.open(&recipe.data, directory, Asked { longest, kept })?;
+    if let (Some(run), Some(folder)) = (&run, resumed) {
+        let (now, before) = (data.codec.classes(), run.classes());
+        let problem = match kept {
+            Some(Kept::Whole(_)) => data.codec.difference(&**run),
+            _ => (now != before).then(|| format!("classes were {before:?} and are {now:?}")),
+        };
+        if let Some(what) = problem {
+            return Err(Error::Request(format!(
+                "{}: the data is not what this run was trained on: its {what}; bring back the data of then, \
+                 or begin a new run",
+                folder.display()
+            )));
+        }
+    }
     let decided = data.codec.decides();
     let model = zoo.configure(&open_to(table, &recipe.model, &decided), &decided);
     let mut model = model.map_err(wrong)?;
@@ -83,36 +119,54 @@ fn open_to(mut table: Table, asked: &Table, decided: &Table) -> Table {
     table
 }
 
-/// The configuration beside the weights of a recipe, if there is one.
+/// Whether a recipe's data is that which the run in `folder` began with.
+fn is_data_of(recipe: &Recipe, folder: &Path) -> bool {
+    let path = folder.join(RECIPE_FILE);
+    let text = zoo_files::read_text(&path, MOST_RECIPE_BYTES);
+    let before = text.map(|text| Recipe::parse(&path.display().to_string(), &text, &[]));
+    matches!(before, Ok(Ok(before)) if before.data == recipe.data)
+}
+
+/// What is known of a recipe's weights: by their source, or by a configuration beside them. `None` where
+/// there are none, or weights alone: then the recipe says what they are of.
 fn beside(zoo: &Zoo, recipe: &Recipe, directory: &Path) -> Result<Option<Beside>, Error> {
     let Some(given) = recipe.model.get("weights").and_then(Value::as_str) else {
         return Ok(None);
     };
-    let path = pretrained::find_file(zoo, given, directory)?;
-    let folder = match path.is_dir() {
-        true => path,
-        false => path.parent().map(PathBuf::from).unwrap_or_default(),
+    let wrong = |problem: String| Error::Request(format!("model.weights = {given:?}: {problem}"));
+    let fetched = pretrained::fetched_as(zoo, given, Some(directory))?;
+    let path = match &fetched {
+        Some(fetched) => fetched.file.clone(),
+        None => pretrained::find_file(zoo, given, directory)?,
     };
-    let Ok(text) = saved::read_config(&folder) else {
-        return Ok(None); // Weights alone: the recipe says what they are of.
+    let folder = home_of(&path);
+    let described = saved::described(zoo, &folder).map_err(|error| wrong(error.to_string()))?;
+    let (opened, source) = match (described, &fetched) {
+        (Some((opened, _)), _) => (opened, format!("the weights' {CONFIG_FILE} says")),
+        (None, Some(fetched)) => {
+            let opened = fetched.open(zoo).map_err(wrong)?;
+            (opened, format!("the source of {given} says"))
+        }
+        (None, None) => return Ok(None),
     };
-    let wrong = |problem: String| {
-        let file = folder.join(CONFIG_FILE);
-        Error::Request(format!(
-            "model.weights = {given:?}: {}: {problem}",
-            file.display()
-        ))
-    };
-    let (model, codec) = match hub::is_origins(&text).map_err(wrong)? {
-        true => saved::of_origin(zoo, &folder, &text).map_err(wrong)?,
-        false => Config::parse(&text)
-            .and_then(|config| config.open(zoo))
-            .map_err(wrong)?,
-    };
+    let (model, codec) = opened;
     Ok(Some(Beside {
         model: model.table(),
         codec,
+        source,
     }))
+}
+
+/// The folder in which weights are described: their own, or the run of which they are a checkpoint.
+fn home_of(weights: &Path) -> PathBuf {
+    let folder = match weights.is_dir() {
+        true => weights,
+        false => weights.parent().unwrap_or(Path::new("")),
+    };
+    let run = folder
+        .parent()
+        .filter(|above| above.ends_with("checkpoints"));
+    run.and_then(Path::parent).unwrap_or(folder).to_owned()
 }
 
 /// The configuration of the weights, with what the recipe says otherwise.
@@ -126,7 +180,8 @@ fn merged(zoo: &Zoo, recipe: &Recipe, beside: &Beside) -> Result<Table, String> 
     let there = beside.model.get("name").and_then(Value::as_str);
     if there != Some(entry.name()) {
         return Err(format!(
-            "model.name = {name:?}: the weights' {CONFIG_FILE} is of {:?}",
+            "model.name = {name:?}: {} {:?}",
+            beside.source,
             there.unwrap_or_default()
         ));
     }
@@ -153,11 +208,11 @@ fn merged(zoo: &Zoo, recipe: &Recipe, beside: &Beside) -> Result<Table, String> 
         };
         if !FREE.contains(&key.as_str()) {
             return Err(format!(
-                "model.{key} = {value}: the weights' {CONFIG_FILE} says {before}; leave it out, or take \
-                 other weights"
+                "model.{key} = {value}: {} {before}; leave it out, or take other weights",
+                beside.source
             ));
         }
-        eprintln!("model.{key} = {value}, where the weights' {CONFIG_FILE} says {before}");
+        eprintln!("model.{key} = {value}, where {} {before}", beside.source);
     }
     Ok(table)
 }

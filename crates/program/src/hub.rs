@@ -367,15 +367,14 @@ pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, St
     if let Some(codec) = codec
         && let Some(pictures) = codec.pictures()
     {
-        let Pictures {
-            shape, mean, std, ..
-        } = pictures;
-        // Of a run of ours, pictures are brought to the size, whatever their proportions.
-        config["pretrained_cfg"] = json!({ "input_size": shape, "mean": mean, "std": std,
-            "crop_pct": 1.0, "crop_mode": "squash", "interpolation": "bilinear" });
-        config["in_chans"] = json!(shape[0]);
+        let [channels, height, _] = pictures.shape;
+        let prepared = preprocessor::to_timm(&pictures.preprocessing());
+        config["pretrained_cfg"] = prepared.map_err(|problem| {
+            format!("{problem}; --format safetensors writes the weights alone")
+        })?;
+        config["in_chans"] = json!(channels);
         if table.contains_key("image_size") {
-            config["img_size"] = json!(shape[1]);
+            config["img_size"] = json!(height);
         }
         config["label_names"] = json!(codec.classes());
     }

@@ -102,12 +102,25 @@ impl Fetched {
 /// # Errors
 /// Weights that were not fetched, with the command that fetches them.
 pub(crate) fn fetched(zoo: &Zoo, run: &Path) -> Result<Option<Fetched>, Error> {
-    let name = run.to_str().unwrap_or_default();
-    let known = zoo.weights().find(|(known, _)| *known == name);
-    let Some((_, text)) = known.filter(|_| !run.is_dir()) else {
+    match run.to_str().filter(|_| !run.is_dir()) {
+        Some(name) => fetched_as(zoo, name, None),
+        None => Ok(None),
+    }
+}
+
+/// The weights of that name, if it is one of a source, in this data directory or the usual one.
+///
+/// # Errors
+/// Weights that were not fetched, with the command that fetches them.
+pub(crate) fn fetched_as(
+    zoo: &Zoo,
+    name: &str,
+    directory: Option<&Path>,
+) -> Result<Option<Fetched>, Error> {
+    let Some((_, text)) = zoo.weights().find(|(known, _)| *known == name) else {
         return Ok(None);
     };
-    let directory = data::directory(None)?;
+    let directory = data::directory(directory)?;
     let source = sources::parse(text)?;
     let weights = source.weights.as_ref();
     let preset = weights.map_or(name, |weights| weights.preset.as_str());

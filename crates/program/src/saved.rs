@@ -74,6 +74,27 @@ impl Config {
     }
 }
 
+/// The model and the codec that a folder's `config.json` describes, and whether that is an origin's;
+/// `None` where there is none.
+///
+/// # Errors
+/// A file that cannot be read, or describes nothing that is here.
+pub(crate) fn described(zoo: &Zoo, folder: &Path) -> Result<Option<(Opened, bool)>, Error> {
+    let path = folder.join(CONFIG_FILE);
+    let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
+    let text = match read_config(folder) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    let is_origins = hub::is_origins(&text).map_err(wrong)?;
+    let opened = match is_origins {
+        true => of_origin(zoo, folder, &text),
+        false => Config::parse(&text).and_then(|config| config.open(zoo)),
+    };
+    Ok(Some((opened.map_err(wrong)?, is_origins)))
+}
+
 /// The text of an origin's `config.json`, with what lies beside it in `folder`, opened.
 ///
 /// # Errors
@@ -146,35 +167,26 @@ impl Saved {
         let fetched = pretrained::fetched(zoo, run)?;
         let folder = fetched.as_ref().map_or(run, |fetched| &fetched.folder);
         let path = folder.join(CONFIG_FILE);
-        let text = match (read_config(folder), &fetched) {
-            (Ok(text), _) => Some(text),
-            // Weights alone: what they are of is known.
-            (Err(error), Some(_)) if error.kind() == ErrorKind::NotFound => None,
-            (Err(error), _) => {
-                return Err(Error::Request(format!(
-                    "{}: {error}; RUN must be the folder of a finished run, such as \
-                     runs/mlp-glyphs-flex-1, a folder from the Hugging Face hub, or the name of \
-                     fetched weights",
-                    path.display()
-                )));
-            }
-        };
         let wrong = |problem: String| Error::Request(format!("{}: {problem}", path.display()));
-        let ((mut model, codec), weights) = match (&text, &fetched) {
-            (Some(text), _) if hub::is_origins(text).map_err(wrong)? => {
-                let opened = of_origin(zoo, folder, text).map_err(wrong)?;
-                let file = fetched.as_ref().map(|fetched| fetched.file.clone());
-                (opened, file.unwrap_or_else(|| run.to_owned()))
-            }
-            (Some(text), _) => {
-                let opened = Config::parse(text).and_then(|config| config.open(zoo));
-                (opened.map_err(wrong)?, run.join(MODEL_FILE))
-            }
+        let found = match (described(zoo, folder)?, &fetched) {
             (None, Some(fetched)) => {
                 let wrong = |problem| Error::Request(format!("{}: {problem}", run.display()));
-                (fetched.open(zoo).map_err(wrong)?, fetched.file.clone())
+                Some((fetched.open(zoo).map_err(wrong)?, true))
             }
-            (None, None) => return Err(wrong("is not there".into())),
+            (found, _) => found,
+        };
+        let ((mut model, codec), is_origins) = found.ok_or_else(|| {
+            wrong(
+                "no such file; RUN must be the folder of a finished run, such as \
+                 runs/mlp-glyphs-flex-1, a folder from the Hugging Face hub, or the name of \
+                 fetched weights"
+                    .into(),
+            )
+        })?;
+        let weights = match (&fetched, is_origins) {
+            (Some(fetched), _) => fetched.file.clone(),
+            (None, true) => run.to_owned(),
+            (None, false) => run.join(MODEL_FILE),
         };
         if let (Some(record), false) = (resume::read_record(run), weights.exists()) {
             return Err(Error::Request(format!(

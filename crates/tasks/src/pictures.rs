@@ -96,11 +96,13 @@ impl PictureInput {
             )),
             Self::Exactly(expected) if expected != shape => Err(format!(
                 "model {model} takes {}x{}x{} images, but {gives}; set model.in_channels = {c} and \
-                 model.image_size = {h}, or choose a model that takes any size, such as resnet20",
+                 model.image_size = {h}, or data.color and data.size of a folder, or choose a model that \
+                 takes any size, such as resnet20",
                 expected[0], expected[1], expected[2]
             )),
             Self::AnySize { channels, .. } if channels != c => Err(format!(
-                "model {model} takes images of {channels} channels, but {gives}; set model.in_channels = {c}"
+                "model {model} takes images of {channels} channels, but {gives}; set model.in_channels = \
+                 {c}, or data.color of a folder"
             )),
             Self::AnySize { least, .. } if least > h.min(w) => Err(format!(
                 "model {model} takes images of {least}x{least} or more, but {gives}; choose a \

@@ -97,6 +97,14 @@ impl Numbers {
         }
     }
 
+    /// Whether these are numbers of the same names, whatever their means.
+    pub fn has_columns_of(&self, other: &Self) -> bool {
+        let names = |numbers: &[Number]| -> Vec<String> {
+            numbers.iter().map(|number| number.name.clone()).collect()
+        };
+        names(&self.inputs) == names(&other.inputs) && names(&self.targets) == names(&other.targets)
+    }
+
     /// A batch of examples, inputs `[b, f]` and targets `[b, k]` in their own units.
     pub fn batch(&self, inputs: &[f32], targets: &[f32]) -> Batch {
         let k = self.targets.len();

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use toml::Table;
-use zoo_program::data::{Asked, Data, DataSet, Kept, options};
+use zoo_program::data::{Asked, Data, DataSet, options};
 use zoo_program::error::{Error, chain};
 
 mod labelled;

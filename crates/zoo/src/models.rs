@@ -133,6 +133,7 @@ pub static MODELS: &[&dyn Entry] = &[
             Images::room(Mixer::forward, input, config.num_classes)
         },
         head: |_| named(&["head."]),
+        adapts: &[("stem.proj.", Misfit::Channels)],
         library: |_| Some("timm"),
         sizes: &[
             by_fvcore("mixer_s16_224", 18_528_264, 3.79, 17 * 196 * 512),
@@ -154,6 +155,7 @@ pub static MODELS: &[&dyn Entry] = &[
             Images::room(LeNet::forward, input, config.num_classes)
         },
         head: |_| named(&["fc3."]),
+        adapts: &[("conv1.", Misfit::Channels)],
         sizes: &[
             Size::of("lenet5", 61_706, "the layers of figure 2").multiply_adds(0.000_416_520, 0.0)
         ],
@@ -179,6 +181,7 @@ pub static MODELS: &[&dyn Entry] = &[
             Images::room(ConvNet::forward, input, config.num_classes)
         },
         head: |_| named(&["fc2."]),
+        adapts: &[("conv1.", Misfit::Channels)],
         sizes: &[Size::of(
             "pytorch_mnist",
             1_199_882,
@@ -204,6 +207,7 @@ pub static MODELS: &[&dyn Entry] = &[
         },
         origin: |config| origin(config, VggConfig::origin_name),
         head: |_| named(&["classifier.2."]),
+        adapts: &[("features.0.0.0.", Misfit::Channels)],
         library: |_| Some("torchvision"),
         sizes: &[
             Size::of("vgg11_bn", 132_868_840, TORCHVISION).multiply_adds(7.609, 0.0005),
@@ -229,6 +233,7 @@ pub static MODELS: &[&dyn Entry] = &[
             Images::room(ResNet::forward, input, config.num_classes)
         },
         head: |_| named(&["fc."]),
+        adapts: &[("conv1.", Misfit::Channels)],
         library: |config| (config.stem == Stem::Imagenet).then_some("torchvision"),
         sizes: &[
             Size::of("resnet18", 11_689_512, TORCHVISION).multiply_adds(1.814, 0.0005),
@@ -272,6 +277,7 @@ pub static MODELS: &[&dyn Entry] = &[
         },
         origin: |config| origin(config, MobileNetV2Config::origin_name),
         head: |_| named(&["classifier."]),
+        adapts: &[("stem.0.", Misfit::Channels)],
         library: |_| Some("torchvision"),
         sizes: &[Size::of("mobilenet_v2", 3_504_872, TORCHVISION).multiply_adds(0.301, 0.0005)],
         weights: &[weights!("cnn", "mobilenet_v2")],
@@ -295,6 +301,7 @@ pub static MODELS: &[&dyn Entry] = &[
         },
         origin: |config| origin(config, ConvNeXtConfig::origin_name),
         head: |_| named(&["classifier."]),
+        adapts: &[("stem.0.", Misfit::Channels)],
         library: |_| Some("torchvision"),
         sizes: &[
             Size::of("convnext_tiny", 28_589_128, TORCHVISION).multiply_adds(4.456, 0.0005),
@@ -324,6 +331,7 @@ pub static MODELS: &[&dyn Entry] = &[
         },
         origin: |config| origin(config, EfficientNetConfig::origin_name),
         head: |_| named(&["classifier."]),
+        adapts: &[("stem.0.", Misfit::Channels)],
         library: |_| Some("torchvision"),
         sizes: &[Size::of("efficientnet_b0", 5_288_548, TORCHVISION).multiply_adds(0.386, 0.0005)],
         weights: &[weights!("cnn", "efficientnet_b0")],
@@ -347,6 +355,7 @@ pub static MODELS: &[&dyn Entry] = &[
         },
         origin: |config| origin(config, UNetConfig::origin_name),
         head: |_| named(&["outc."]),
+        adapts: &[("inc.double_conv.0.0.", Misfit::Channels)],
         sizes: &[
             Size::of(
                 "unet",
@@ -422,6 +431,10 @@ pub static MODELS: &[&dyn Entry] = &[
             Images::room(Vit::forward, input, config.num_classes)
         },
         head: |_| named(&["head."]),
+        adapts: &[
+            ("patch_embed.", Misfit::Channels),
+            ("pos_embed", Misfit::Positions(1)),
+        ],
         library: |_| Some("timm"),
         sizes: &[
             by_fvcore("vit_tiny_patch16_224", 5_717_416, 1.26, 25 * 197 * 192),
@@ -466,7 +479,11 @@ pub static MODELS: &[&dyn Entry] = &[
             let hugging_face = nanogpt.clone().with_conv1d(gpt::CONV1D);
             hugging_face.or(nanogpt.with_facts(vec![("n_head", config.num_heads.to_string())]))
         },
-        adapts: &[("wte.", Misfit::Rows), ("lm_head.", Misfit::Rows)],
+        adapts: &[
+            ("wte.", Misfit::Rows),
+            ("wpe.", Misfit::Rows),
+            ("lm_head.", Misfit::Rows),
+        ],
         // GPT-2 there always has biases, and never a free output layer.
         library: |config| {
             let is_gpt2 = config.bias && config.output == gpt::Output::Tied;
@@ -559,6 +576,7 @@ pub static MODELS: &[&dyn Entry] = &[
             Sentences::room(encoded, embedded, input, config.num_classes)
         },
         head: |_| named(&["classifier."]),
+        adapts: &[("wte.", Misfit::Rows), ("wpe.", Misfit::Rows)],
         sizes: &[Size::of(
             "prenorm_tiny",
             4_369_410,
@@ -594,6 +612,10 @@ pub static MODELS: &[&dyn Entry] = &[
                 .with_ignored(bert::IGNORED)
         },
         head: |_| named(&["classifier.", "pooler."]),
+        adapts: &[
+            ("embeddings.word_embeddings.", Misfit::Rows),
+            ("embeddings.position_embeddings.", Misfit::Rows),
+        ],
         library: |_| Some("transformers"),
         hub: Some(Hub {
             model_type: "bert",
@@ -624,7 +646,12 @@ pub static MODELS: &[&dyn Entry] = &[
         init: EncoderDecoderConfig::init,
         task: |config| Translate::room(translator::FUNCTIONS, translator::input(config)),
         origin: |config| origin(config, EncoderDecoderConfig::origin_name),
-        head: |_| named(&["embedding.", "target_embedding.", "output."]),
+        head: |_| named(&["output."]),
+        adapts: &[
+            ("embedding.", Misfit::Rows),
+            ("target_embedding.", Misfit::Rows),
+            ("output.", Misfit::Rows),
+        ],
         sizes: &[
             Size::of(
                 "transformer_base",

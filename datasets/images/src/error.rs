@@ -3,7 +3,7 @@
 use crate::{SCENE_SETS, SETS};
 use std::io;
 use std::path::{Path, PathBuf};
-use zoo_codec::image::{MAX_SIDE, PictureError};
+use zoo_codec::image::{MAX_SIDE, PictureError, PreprocessingError};
 
 /// Why images cannot be had. Causes from below are in `source()` and not repeated in the message.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,14 @@ pub enum ImageError {
     /// A file of an image folder gives no picture.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// A picture that cannot be brought to the size that is asked for.
+    #[error("{}: {source}", path.display())]
+    Preprocessing {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: PreprocessingError,
+    },
     /// A mask is no PNG that can be decoded.
     #[error("{}: expected a PNG mask, found one that does not decode; replace or remove the file",
             path.display())]

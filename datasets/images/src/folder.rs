@@ -11,7 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use zoo_codec::image::{Color, Interpolation, MAX_SIDE, decode, dimensions, read_bytes};
+use zoo_codec::image::{
+    Color, Interpolation, MAX_SIDE, Preprocessing, decode, dimensions, read_bytes,
+};
 
 use crate::error::unreadable;
 use crate::listing::{PassedOver, count_loose, is_ignored, pictures};
@@ -28,7 +30,7 @@ const LAYOUT: &str = "train/<class>/*.png and test/<class>/*.png (or .jpg, .jpeg
                       there are images to choose the best model by), or <class>/*.png alone";
 
 /// How the images of a folder are brought to one shape.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FolderOptions {
     /// `[height, width]` in pixels, each 1..=4096, to which every image is resized without regard
@@ -37,6 +39,21 @@ pub struct FolderOptions {
     pub size: Option<[usize; 2]>,
     /// What a pixel is made of.
     pub color: Color,
+    /// In place of `size`: how every image is resized and cropped, in these colours. What it says of
+    /// pixels' values is the caller's to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
+}
+
+impl FolderOptions {
+    /// `[height, width]` of every image; `None` where files decide.
+    fn sides(&self) -> Result<Option<[usize; 2]>, ImageError> {
+        let Some(preprocessing) = &self.preprocessing else {
+            return self.size.map(check_size).transpose();
+        };
+        let shape = preprocessing.shape();
+        Ok(shape.map(|[_, height, width]| [height, width]))
+    }
 }
 
 /// An image folder, opened.
@@ -87,8 +104,8 @@ pub fn open_folder(path: &Path, options: &FolderOptions) -> Result<ImageFolder, 
     };
     let train_files = list(&train)?;
     let first = train_files.path(0);
-    let [height, width] = match options.size {
-        Some(size) => check_size(size)?,
+    let [height, width] = match options.sides()? {
+        Some(size) => size,
         None => dimensions(&first, &read_bytes(&first)?)?,
     };
     let shape = [options.color.channels(), height, width];
@@ -305,7 +322,7 @@ impl Files {
         let path = self.path(index);
         let bytes = read_bytes(&path)?;
         let [height, width] = dimensions(&path, &bytes)?;
-        if self.options.size.is_none() {
+        if self.options.sides()?.is_none() {
             self.check_shape(path, shape, [shape[0], height, width])?;
         }
         Ok(Cow::Owned(bytes))
@@ -321,9 +338,16 @@ impl Files {
         // checked again at every pass.
         let bytes = read_bytes(&path)?;
         let picture = decode(&path, &bytes, self.options.color)?;
-        let picture = match self.options.size {
-            Some(size) => picture.resize(size, Interpolation::Triangle),
-            None => picture,
+        let picture = match (&self.options.preprocessing, self.options.size) {
+            (Some(preprocessing), _) => {
+                let sized = preprocessing.sized(&picture);
+                sized.map_err(|source| ImageError::Preprocessing {
+                    path: path.clone(),
+                    source,
+                })?
+            }
+            (None, Some(size)) => picture.resize(size, Interpolation::Triangle),
+            (None, None) => picture,
         };
         let [height, width] = picture.size();
         self.check_shape(path, shape, [self.options.color.channels(), height, width])?;

@@ -41,7 +41,11 @@ fn pets(test: &str) -> TempDir {
 }
 
 fn options(size: Option<[usize; 2]>, color: Color) -> FolderOptions {
-    FolderOptions { size, color }
+    FolderOptions {
+        size,
+        color,
+        ..FolderOptions::default()
+    }
 }
 
 fn default() -> FolderOptions {

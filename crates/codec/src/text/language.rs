@@ -53,6 +53,26 @@ impl Language {
         }
     }
 
+    /// What an id stands for, as the vocabulary has it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        match self {
+            _ if id as usize >= self.vocabulary() => None,
+            Self::Words(vocabulary) => Some(vocabulary.word(id).to_owned()),
+            Self::Chars(vocabulary) => Some(vocabulary.decode(&[id])),
+            Self::Tokenizer(tokenizer) => tokenizer.id_to_token(id),
+        }
+    }
+
+    /// The first id that stands for something in `other`, and for something else here.
+    pub fn first_other(&self, other: &Self) -> Option<u32> {
+        let mut ids = 0..other.vocabulary() as u32;
+        ids.find(|id| {
+            other
+                .token(*id)
+                .is_some_and(|token| self.token(*id) != Some(token))
+        })
+    }
+
     /// The id that fills the shorter rows of a batch; `None` where text has none of its own, and a
     /// model's decides.
     pub fn pad(&self) -> Option<u32> {

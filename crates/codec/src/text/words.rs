@@ -138,7 +138,7 @@ impl WordVocabulary {
         words.join(" ")
     }
 
-    fn word(&self, id: u32) -> &str {
+    pub(super) fn word(&self, id: u32) -> &str {
         let (id, unknown) = (id as usize, SPECIAL[UNKNOWN as usize]);
         match id.checked_sub(SPECIAL.len()) {
             Some(at) => self.words.get(at).map_or(unknown, String::as_str),

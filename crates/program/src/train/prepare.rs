@@ -88,7 +88,7 @@ pub(super) fn prepare(
     let (selected, helpers) = open_devices(args, folder)?;
     let directory = data::directory(args.data_dir.as_deref())?;
     zoo.keep_split(&mut recipe.data, recipe.train.seed, data::SPLIT_SEED);
-    let (data, model) = fitting::fit(zoo, &recipe, &directory)?;
+    let (data, model) = fitting::fit_run(zoo, &recipe, &directory, folder)?;
     data.warn();
     // Lest what was trained could not be opened.
     let config = Config::new(&*model, &*data.codec);

@@ -16,7 +16,6 @@ use zoo_train::{Batch, Pass, Source, SourceError};
 use super::{Asked, Data, needs_path, options, refuse, unreadable};
 use zoo_program::Error;
 use zoo_program::data::{SPLIT_SEED, split};
-use zoo_program::language;
 
 // b batch, t time
 
@@ -150,10 +149,9 @@ pub(super) fn open(
     }
     let mut warnings = set.warnings.clone();
     let (train, tested, held) = divide(&options, &set, &mut warnings)?;
-    let text = match (&options.tokenizer, &kept) {
-        (Some(path), _) => language::open(path).map_err(Error::Request)?,
-        (None, Some(kept)) => kept.text.clone(),
-        (None, None) => learned_words(&options, &set, &train)?,
+    let text = match asked.text(options.tokenizer.as_deref())? {
+        Some(text) => text,
+        None => learned_words(&options, &set, &train)?,
     };
     let reader = text.open().map_err(Error::Request)?;
     // Where the text has no token for it, one that no text has.

@@ -21,7 +21,7 @@ pub(super) struct Options {
 }
 
 /// Opens a set of numbers.
-pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<Data, Error> {
+pub(super) fn open(name: &str, table: &Table, _: &Path, asked: Asked<'_>) -> Result<Data, Error> {
     let options: Options = options(table, name)?;
     let opened = zoo_tables::open(&options.name).map_err(unreadable)?;
     let rows = 0..opened.train.len();
@@ -32,7 +32,7 @@ pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<
     // What training has; the other splits are brought to the same.
     let inputs = opened.train.inputs().iter().enumerate();
     let targets = opened.train.targets().iter().enumerate();
-    let codec = Numbers::new(
+    let fitted = Numbers::new(
         inputs
             .map(|(at, name)| Number::fitted(name, rows.iter().map(move |row| row.inputs[at])))
             .collect(),
@@ -40,6 +40,9 @@ pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<
             .map(|(at, name)| Number::fitted(name, rows.iter().map(move |row| row.targets[at])))
             .collect(),
     );
+    // A trained model's numbers stay what they are to it.
+    let kept = asked.kept_as().filter(|kept| fitted.has_columns_of(kept));
+    let codec = kept.cloned().unwrap_or(fitted);
     let source = |set: NumberSet| -> Arc<dyn Source> {
         Arc::new(Rows {
             set,

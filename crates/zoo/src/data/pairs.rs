@@ -13,7 +13,6 @@ use zoo_train::Source;
 use super::{Asked, Data, needs_path, options, refuse, unreadable};
 use zoo_program::Error;
 use zoo_program::data::SPLIT_SEED;
-use zoo_program::language;
 
 /// `[data]` of a translation recipe.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,10 +84,9 @@ pub(super) fn open(
         pairs.iter().map(sides).map(turned).collect()
     };
     let mut train = of(&pairs.train);
-    let text = match (&options.tokenizer, asked.language()) {
-        (Some(path), _) => language::open(path).map_err(Error::Request)?,
-        (None, Some(kept)) => kept.text.clone(),
-        (None, None) => {
+    let text = match asked.text(options.tokenizer.as_deref())? {
+        Some(text) => text,
+        None => {
             let lines = train
                 .iter()
                 .flat_map(|(source, target)| [&**source, &**target]);

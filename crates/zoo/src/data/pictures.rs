@@ -73,6 +73,36 @@ impl Default for ImageOptions {
 }
 
 impl ImageOptions {
+    /// How the images of a folder are read: as the pictures of a trained model, as far as `[data]` does
+    /// not say otherwise.
+    fn folder(&self, table: &Table, asked: Asked<'_>) -> FolderOptions {
+        let mut folder = FolderOptions {
+            size: self.size,
+            color: self.color,
+            preprocessing: None,
+        };
+        let Some(pictures) = asked.pictures() else {
+            return folder;
+        };
+        let is_taken = |key: &str| asked.is_whole() || !table.contains_key(key);
+        let own = pictures.preprocessing();
+        if is_taken("color") {
+            folder.color = own.color;
+        }
+        match &pictures.preprocessing {
+            _ if !is_taken("size") => {}
+            Some(own) => {
+                folder.preprocessing = Some(Preprocessing {
+                    color: folder.color,
+                    ..own.clone()
+                });
+            }
+            None if asked.is_whole() => {}
+            None => folder.size = Some([pictures.shape[1], pictures.shape[2]]),
+        }
+        folder
+    }
+
     fn augment(&self) -> Augment {
         Augment {
             crop_padding: self.crop_padding,
@@ -96,9 +126,10 @@ pub(super) fn open(
         // The classes go by the names of the run, in its order, whatever the folder holds today.
         options.classes.clone_from(&kept.classes);
     }
-    let folder = FolderOptions {
-        size: options.size,
-        color: options.color,
+    let is_folder = matches!(set.source, zoo_images::Source::Folder);
+    let folder = match is_folder {
+        true => options.folder(table, asked),
+        false => FolderOptions::default(),
     };
     let opened = match set.source {
         zoo_images::Source::Folder => {
@@ -126,7 +157,29 @@ pub(super) fn open(
     if let Some(kept) = kept {
         check_trained(&options.name, &kept.classes, opened.train.classes())?;
     }
-    assemble(options, folder, opened)
+    let shape = opened.train.shape();
+    let given = [&*options.mean, &*options.std];
+    let (mean, std) = normalisation(&options.name, table, given, asked, shape)?;
+    // Where the recipe says otherwise than the weights, by the units of the recipe.
+    let preprocessing = folder
+        .preprocessing
+        .clone()
+        .map(|own| match asked.pictures() {
+            Some(pictures) if pictures.mean == mean && pictures.std == std => own,
+            _ => Preprocessing {
+                divisor: 255.0,
+                mean: mean.clone(),
+                std: std.clone(),
+                ..own
+            },
+        });
+    let pictures = Pictures {
+        shape,
+        mean,
+        std,
+        preprocessing,
+    };
+    assemble(options, folder, opened, pictures)
 }
 
 /// Whether the data has the classes that a model was trained on.
@@ -145,17 +198,10 @@ fn assemble(
     options: ImageOptions,
     folder: FolderOptions,
     opened: ImageFolder,
+    pictures: Pictures,
 ) -> Result<Data, Error> {
-    let shape = opened.train.shape();
-    let (mean, std) = normalisation(&options.name, [&options.mean, &options.std], shape)?;
-    let pictures = Pictures {
-        shape,
-        mean,
-        std,
-        preprocessing: None,
-    };
     let preprocessing = pictures.preprocessing();
-    check_augmentation(&options.augment(), shape)?;
+    check_augmentation(&options.augment(), pictures.shape)?;
     split::check_validation(options.validation, opened.valid.is_some())?;
     let (has_valid, has_test) = (opened.valid.is_some(), opened.test.is_some());
     let fraction = split::test_fraction(options.test_fraction, has_valid, has_test)?;
@@ -217,12 +263,29 @@ fn assemble(
     })
 }
 
-/// Mean and standard deviation for each channel.
+/// Mean and standard deviation for each channel: those of a trained model, as far as `[data]` does not
+/// say otherwise.
 pub(super) fn normalisation(
     set: &str,
+    table: &Table,
     [mean, std]: [&[f32]; 2],
+    asked: Asked<'_>,
     shape: [usize; 3],
 ) -> Result<(Vec<f32>, Vec<f32>), Error> {
+    let taken = |key: &str, of: fn(&Pictures) -> &[f32], given: &[f32]| match asked.pictures() {
+        Some(pictures) if asked.is_whole() || !table.contains_key(key) => {
+            let unit = pictures.preprocessing().divisor / 255.0;
+            let values: Vec<f32> = of(pictures).iter().map(|value| value * unit).collect();
+            // Weights that know colours are given a grey picture.
+            match values.len() > shape[0] {
+                true => vec![values.iter().sum::<f32>() / values.len() as f32],
+                false => values,
+            }
+        }
+        _ => given.to_vec(),
+    };
+    let mean = &*taken("mean", |pictures| &pictures.mean, mean);
+    let std = &*taken("std", |pictures| &pictures.std, std);
     let by_channel = |key: &str, values: &[f32]| match values.len() {
         1 => Ok(vec![values[0]; shape[0]]),
         count if count == shape[0] => Ok(values.to_vec()),

@@ -15,7 +15,6 @@ use zoo_train::{Batch, Pass, Source, SourceError};
 
 use super::{Asked, Data, needs_path, options, refuse, unreadable};
 use zoo_program::Error;
-use zoo_program::language;
 use zoo_program::registry::size;
 
 // b batch, n scored targets
@@ -73,16 +72,14 @@ pub(super) fn open(
     };
     let validates = options.valid_fraction > 0.0;
     let kept = asked.language();
-    let text = match (&options.tokenizer, &kept) {
-        (Some(path), _) => language::open(path).map_err(Error::Request)?,
-        (None, Some(kept)) => kept.text.clone(),
-        (None, None) => Text::Chars {
-            chars: corpus.vocabulary.chars(),
-        },
-    };
+    let given = asked.text(options.tokenizer.as_deref())?;
+    let is_learned = given.is_none();
+    let text = given.unwrap_or_else(|| Text::Chars {
+        chars: corpus.vocabulary.chars(),
+    });
     let reader = text.open().map_err(Error::Request)?;
     let windows = |split: Split, name: &str, part: &Tokens| {
-        if kept.is_none() && options.tokenizer.is_none() {
+        if is_learned {
             return corpus.windows(split, context).map_err(unreadable);
         }
         let part = corpus.vocabulary.decode(&part.slice(0, part.len()));

@@ -62,12 +62,19 @@ pub(super) fn open(
     name: &str,
     table: &Table,
     directory: &Path,
-    _: Asked<'_>,
+    asked: Asked<'_>,
 ) -> Result<Data, Error> {
     let set = zoo_images::find_scenes(name).map_err(unreadable)?;
     let options: Options = options(table, set.name)?;
+    // Files of any size are brought to that of the weights.
+    let size = match asked.pictures() {
+        Some(kept) if !set.built_in && !asked.is_whole() && !table.contains_key("size") => {
+            Some([kept.shape[1], kept.shape[2]])
+        }
+        _ => options.size,
+    };
     let how = SceneOptions {
-        size: options.size,
+        size,
         classes: options.classes.clone(),
         void: options.void,
     };
@@ -85,7 +92,7 @@ pub(super) fn open(
     };
     let opened = opened.map_err(unreadable)?;
     let shape = opened.train.shape();
-    let (mean, std) = normalisation(set.name, [&options.mean, &options.std], shape)?;
+    let (mean, std) = normalisation(set.name, table, [&options.mean, &options.std], asked, shape)?;
     let augment = Augment {
         crop_padding: options.crop_padding,
         horizontal_flip: options.horizontal_flip,

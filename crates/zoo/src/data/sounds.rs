@@ -13,7 +13,7 @@ use zoo_tasks::transcribe::{
 };
 use zoo_train::{Source, SourceError, check_keys, fields_of, from_table};
 
-use super::{Asked, Data, Kept, needs_path, options, refuse, unreadable};
+use super::{Asked, Data, needs_path, options, refuse, unreadable};
 use zoo_program::Error;
 use zoo_program::data::SPLIT_SEED;
 use zoo_program::error::chain;
@@ -125,15 +125,19 @@ pub(super) fn open(
         opened.valid.map(split),
         opened.test.map(split),
     );
-    let mut codec = match kept(&asked) {
-        Some((kept, _)) => kept.clone(),
+    let kept: Option<&Transcription> = asked.kept_as();
+    let mut codec = match kept {
+        Some(kept) => kept.clone(),
         None => {
             let texts = (0..train.len()).map(|index| train.text(index));
             Transcription::new(options.features(set)?, options.longest_seconds, texts)
         }
     };
-    if let Some((_, false)) = kept(&asked) {
-        codec.features = options.features(set)?;
+    if kept.is_some() && asked.whole::<Transcription>().is_none() {
+        // What weights hear is said by them, unless the recipe says otherwise.
+        if !options.features.is_empty() {
+            codec.features = options.features(set)?;
+        }
         codec.longest_seconds = options.longest_seconds;
     }
     zoo_tasks::Codec::check(&codec).map_err(Error::Request)?;
@@ -158,15 +162,6 @@ pub(super) fn open(
         test,
         warnings: opened.warnings,
     })
-}
-
-/// What a trained model keeps, and whether all of it holds.
-fn kept<'a>(asked: &Asked<'a>) -> Option<(&'a Transcription, bool)> {
-    let (codec, is_whole) = match asked.kept? {
-        Kept::Whole(codec) => (codec, true),
-        Kept::Language(codec) => (codec, false),
-    };
-    Some((codec.any().downcast_ref()?, is_whole))
 }
 
 /// Recordings of one split.

@@ -37,7 +37,12 @@ impl Default for Options {
 }
 
 /// Makes the examples.
-pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<Data, Error> {
+pub(super) fn open(
+    name: &str,
+    table: &Table,
+    _: &Path,
+    asked: Asked<'_>,
+) -> Result<Data, Error> {
     let options: Options = options(table, name)?;
     let examples = options.examples;
     if !(1..=1_000_000).contains(&examples) {
@@ -57,7 +62,10 @@ pub(super) fn open(name: &str, table: &Table, _: &Path, _: Asked<'_>) -> Result<
         )
     };
     let target = Number::fitted("y", train.iter().map(|row| row.target));
-    let codec = Numbers::new((0..INPUTS).map(input).collect(), vec![target]);
+    let fitted = Numbers::new((0..INPUTS).map(input).collect(), vec![target]);
+    // A trained model's numbers stay what they are to it.
+    let kept = asked.kept_as().filter(|kept| fitted.has_columns_of(kept));
+    let codec = kept.cloned().unwrap_or(fitted);
     let source = |rows: Vec<Row>| -> Arc<dyn Source> {
         Arc::new(Rows {
             rows,

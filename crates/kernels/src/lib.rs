@@ -16,7 +16,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear};
-use burn::tensor::activation::{self, gelu, gelu_approximate, relu, softmax, tanh};
+use burn::tensor::activation::{self, gelu, gelu_approximate, log_softmax, relu, softmax, tanh};
 use burn::tensor::module;
 use burn::tensor::{DType, Int, Tensor};
 
@@ -327,10 +327,14 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f32)
     if serves(&logits) {
         return flex::cross_entropy(logits, targets, smoothing);
     }
-    CrossEntropyLossConfig::new()
-        .with_smoothing((smoothing > 0.0).then_some(smoothing))
-        .init(&logits.device())
-        .forward(logits, targets)
+    if smoothing == 0.0 {
+        let loss = CrossEntropyLossConfig::new().init(&logits.device());
+        return loss.forward(logits, targets);
+    }
+    // Burn's own smoothing computes in single precision, whatever the logits are in.
+    let logs = log_softmax(logits, 1);
+    let of_targets = logs.clone().gather(1, targets.unsqueeze_dim(1)).mean();
+    -(of_targets.mul_scalar(1.0 - smoothing) + logs.mean().mul_scalar(smoothing))
 }
 
 /// One step of Adam (Kingma and Ba 2014, algorithm 1) or AdamW (Loshchilov and Hutter 2017,

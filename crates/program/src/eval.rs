@@ -11,8 +11,8 @@ use crate::devices;
 use crate::error::Error;
 use crate::paths;
 use crate::progress::{Progress, describe, print_json};
-use crate::resume;
 use crate::rows::Zoo;
+use crate::run_state::read_record;
 use crate::saved::Saved;
 
 /// Measures and prints.
@@ -137,7 +137,7 @@ fn changed_splits(
     split: SplitName,
 ) -> Result<Vec<&'static str>, Error> {
     // What was not trained here has no record.
-    let Some(record) = resume::read_record(&args.run) else {
+    let Some(record) = read_record(&args.run) else {
         return Ok(Vec::new());
     };
     let mut splits = vec![SplitName::Train.name(), split.name()];

@@ -12,6 +12,7 @@ use zoo_hub::tokenizer_config::{self, Given, TOKENIZER_FILES};
 use zoo_train::{MODEL_FILE, Run};
 
 use crate::cli::{ExportArgs, ExportFormat, FloatName, ImportArgs};
+use crate::config::{CONFIG_FILE, Config};
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
@@ -19,7 +20,7 @@ use crate::place::{self, EXPORT_FILE, EXPORT_FOLDER};
 use crate::pretrained;
 use crate::progress::print_json;
 use crate::rows::Zoo;
-use crate::saved::{CONFIG_FILE, Config, Saved};
+use crate::saved::Saved;
 use crate::summary::grouped;
 
 /// Makes a run folder of a folder from the hub, which predict, sample and train understand.

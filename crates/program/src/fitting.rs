@@ -8,12 +8,13 @@ use toml::{Table, Value};
 use zoo_tasks::AnyCodec;
 use zoo_train::{MOST_RECIPE_BYTES, RECIPE_FILE, Recipe};
 
+use crate::config::CONFIG_FILE;
 use crate::data::{Asked, Data, Kept};
 use crate::error::Error;
 use crate::pretrained;
 use crate::registry::Model;
 use crate::rows::Zoo;
-use crate::saved::{self, CONFIG_FILE};
+use crate::saved;
 
 /// Keys in which a model may differ from the one whose weights it starts from: what is asked for is
 /// said, and the weights are made to fit, or drawn.

@@ -25,11 +25,9 @@ use zoo_train::rng::Stream;
 use zoo_train::{brief, brief_problem};
 
 use crate::language;
-use crate::registry::Model;
+use crate::registry::{Model, Opened};
 use crate::rows::Zoo;
-use crate::saved::Opened;
 
-pub(crate) use zoo_hub::MOST_CONFIG_BYTES;
 pub use zoo_hub::tokenizer_config::TOKENIZER_FILE;
 
 /// Whoever opens a folder names its `config.json`; of another file, the error does.

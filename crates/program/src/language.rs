@@ -5,7 +5,7 @@ use std::path::Path;
 use zoo_codec::text::{MOST_TOKENIZER_BYTES, Text};
 use zoo_hub::tokenizer_config::TOKENIZER_FILE;
 
-use crate::saved;
+use crate::config::{Config, read_config};
 
 /// The tokenizer of a `tokenizer.json`, of the folder that has one, or of a run.
 ///
@@ -37,8 +37,8 @@ pub(crate) fn read(file: &Path) -> std::io::Result<String> {
 
 /// The tokenizer in the configuration of a run folder.
 fn of_run(folder: &Path) -> Option<Text> {
-    let config = saved::read_config(folder).ok()?;
-    let config = saved::Config::parse(&config).ok()?;
+    let config = read_config(folder).ok()?;
+    let config = Config::parse(&config).ok()?;
     let text: Text = serde_json::from_value(config.codec).ok()?;
     matches!(text, Text::Tokenizer { .. }).then_some(text)
 }

@@ -26,6 +26,7 @@ mod bar;
 mod cli;
 mod clock;
 mod compare;
+mod config;
 pub mod data;
 mod datasets;
 pub mod devices;
@@ -50,6 +51,7 @@ pub mod registry;
 mod remote;
 mod resume;
 mod rows;
+mod run_state;
 mod runs;
 mod sample;
 mod saved;
@@ -68,9 +70,10 @@ use std::panic::PanicHookInfo;
 
 use clap::Parser;
 use cli::{Cli, Command};
+pub use config::{CONFIG_FILE, Config};
 pub use error::Error;
 pub use rows::{Named, Zoo};
-pub use saved::{CONFIG_FILE, Config, Saved, of_origin};
+pub use saved::{Saved, of_origin};
 pub use summary::{Summary, SummaryError};
 pub use trace::layer_outputs;
 

@@ -6,14 +6,14 @@ use toml::{Table, Value};
 use zoo_train::Recipe;
 
 use crate::error::Error;
-use crate::rows::Zoo;
 
 /// Makes the paths of a recipe absolute, so that its run can be evaluated from another folder. What
-/// is relative is so to the folder that the program runs in, in a recipe's file, too.
+/// is relative is so to the folder that the program runs in, in a recipe's file, too. Weights of which it is told
+/// `has_weights` go by their name.
 ///
 /// # Errors
 /// As [`absolute`], with the key.
-pub fn resolve(zoo: &Zoo, recipe: &mut Recipe) -> Result<(), Error> {
+pub fn resolve(recipe: &mut Recipe, has_weights: &dyn Fn(&str) -> bool) -> Result<(), Error> {
     let replace = |table: &mut Table, prefix: &str, key: &str, is_path: &dyn Fn(&str) -> bool| {
         if let Some(Value::String(given)) = table.get_mut(key)
             && is_path(given)
@@ -29,7 +29,7 @@ pub fn resolve(zoo: &Zoo, recipe: &mut Recipe) -> Result<(), Error> {
     let is_path = |given: &str| {
         let looks_so = given.starts_with('~') || given.contains(std::path::MAIN_SEPARATOR);
         let is_there = given.is_empty() || Path::new(given).exists();
-        !zoo.has_weights(given) && (looks_so || is_there)
+        !has_weights(given) && (looks_so || is_there)
     };
     replace(&mut recipe.model, "model", "weights", &is_path)
 }
@@ -74,11 +74,6 @@ pub fn absolute(key: &str, given: &Path) -> Result<PathBuf, Error> {
 mod tests {
     use super::*;
 
-    const NONE: Zoo = Zoo {
-        models: &[],
-        data: &[],
-    };
-
     #[test]
     fn paths_hold_from_anywhere_and_names_stay() {
         let home = dirs::home_dir().unwrap();
@@ -99,7 +94,7 @@ mod tests {
         recipe
             .data
             .insert("tokenizer".into(), "tokenizer.json".into());
-        resolve(&NONE, &mut recipe).unwrap();
+        resolve(&mut recipe, &|_| false).unwrap();
         assert_eq!(recipe.data["path"].as_str(), home.join("photos").to_str());
         assert_eq!(
             recipe.data["tokenizer"].as_str(),
@@ -107,7 +102,7 @@ mod tests {
         );
         for (given, expected) in [("src", here.join("src")), ("minilm", "minilm".into())] {
             recipe.model.insert("weights".into(), given.into());
-            resolve(&NONE, &mut recipe).unwrap();
+            resolve(&mut recipe, &|_| false).unwrap();
             assert_eq!(recipe.model["weights"].as_str(), expected.to_str());
         }
     }
@@ -126,7 +121,7 @@ mod tests {
                     _ => &mut recipe.model,
                 };
                 keys.insert(key.into(), given.into());
-                let message = resolve(&NONE, &mut recipe).unwrap_err().to_string();
+                let message = resolve(&mut recipe, &|_| false).unwrap_err().to_string();
                 let says = message.contains(&format!("{table}.{key}")) && message.contains(given);
                 assert!(says, "{message}");
             }

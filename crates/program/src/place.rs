@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zoo_train::{METRICS_FILE, MODEL_FILE, RECIPE_FILE, RECORD_FILE};
 
+use crate::config::CONFIG_FILE;
 use crate::error::Error;
-use crate::saved::CONFIG_FILE;
 
 /// The export of a run as one file, in its folder.
 pub const EXPORT_FILE: &str = "export.safetensors";

@@ -15,8 +15,8 @@ use crate::cli::{SourceAction, WeightsArgs};
 use crate::data;
 use crate::error::Error;
 use crate::progress::print_json;
+use crate::registry::Opened;
 use crate::rows::Zoo;
-use crate::saved::Opened;
 use crate::sources::{self, Command};
 
 /// Below the data directory, so that weights and data sets of one name do not meet.

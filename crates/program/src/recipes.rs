@@ -61,6 +61,6 @@ pub fn read(zoo: &Zoo, recipe: &str, changes: &[Change]) -> Result<Recipe, Error
         })?;
         recipe.name = name;
     }
-    paths::resolve(zoo, &mut recipe)?;
+    paths::resolve(&mut recipe, &|name| zoo.has_weights(name))?;
     Ok(recipe)
 }

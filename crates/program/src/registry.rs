@@ -1,6 +1,10 @@
 //! Models as rows: [`Architecture`] joins a configuration, a module and its task, all plain items of a
 //! model crate; [`Entry`] hides their types, so that commands need not know them.
 
+use std::sync::Arc;
+
+use zoo_tasks::AnyCodec;
+
 mod model;
 mod published;
 mod ready;
@@ -11,3 +15,6 @@ pub use model::{Model, Outcome, Training};
 pub use published::Size;
 pub use ready::Ready;
 pub use row::{Architecture, Entry, Hub, ToHub};
+
+/// A model, and how its inputs are read.
+pub type Opened = (Box<dyn Model>, Arc<dyn AnyCodec>);

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use zoo_train::{Event, METRICS_FILE, MODEL_FILE, RECORD_FILE, Record, Run, State};
+use zoo_train::{Event, METRICS_FILE, RECORD_FILE, Record, Run};
 
 use crate::cli::TrainArgs;
 use crate::devices;
@@ -14,8 +14,7 @@ use crate::output;
 use crate::progress::{describe, print_json};
 use crate::recipes;
 use crate::rows::Zoo;
-use crate::saved::CONFIG_FILE;
-use crate::train::finish_event;
+use crate::run_state::{finish_event, is_finished, read_record, state};
 
 /// Bytes that are read of an answer of yes or no.
 const LONGEST_ANSWER: u64 = 256;
@@ -54,18 +53,6 @@ impl Candidate {
     fn describe(&self) -> String {
         let state = state(&self.folder, &self.record, self.is_running);
         format!("{} ({state})", self.folder.display())
-    }
-}
-
-/// How a run ended, in a word or two.
-pub fn state(folder: &Path, record: &Record, is_running: bool) -> &'static str {
-    match record.state {
-        _ if is_running => "at work in another process",
-        State::Finished if is_whole(folder) => "finished",
-        State::Finished => "without its result",
-        State::Running => "killed",
-        State::Interrupted => "interrupted",
-        State::Failed => "failed",
     }
 }
 
@@ -128,23 +115,6 @@ pub fn unfinished(zoo: &Zoo, args: &TrainArgs) -> Result<Vec<PathBuf>, Error> {
         eprintln!("{} is left alone", run.describe());
     }
     Ok(free)
-}
-
-/// Whether a run has all that it will ever have.
-pub fn is_finished(folder: &Path, record: &Record) -> bool {
-    record.state == State::Finished && is_whole(folder)
-}
-
-/// Whether a run's result can be used.
-fn is_whole(folder: &Path) -> bool {
-    [MODEL_FILE, CONFIG_FILE]
-        .iter()
-        .all(|name| folder.join(name).exists())
-}
-
-/// What a run's record says, if it can be read.
-pub fn read_record(folder: &Path) -> Option<Record> {
-    Record::read(folder).ok()
 }
 
 /// The devices that a run was trained on, where all of them are of this machine. None where nothing is

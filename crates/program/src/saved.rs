@@ -1,78 +1,20 @@
 //! A finished run, opened for use: what eval, predict and sample share.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
-use zoo_codec::text::MOST_TOKENIZER_BYTES;
 use zoo_tasks::AnyCodec;
-use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run, brief_problem};
+use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run};
 
+use crate::config::{CONFIG_FILE, Config, read_config};
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
 use crate::pretrained;
-use crate::registry::{Model, Ready};
-use crate::resume;
+use crate::registry::{Model, Opened, Ready};
 use crate::rows::Zoo;
-
-/// The file that says how a run's weights are used.
-pub const CONFIG_FILE: &str = "config.json";
-
-/// What `config.json` holds.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Config {
-    /// The complete model configuration, with the architecture as `name`.
-    pub model: toml::Table,
-    /// How its input and output are read, in the form of its task.
-    pub codec: Json,
-    /// What runs of earlier versions say that a classifier's outputs are: the codec says it now.
-    #[serde(default, skip_serializing)]
-    problem_type: Option<Json>,
-}
-
-/// A model, and how its inputs are read.
-pub type Opened = (Box<dyn Model>, Arc<dyn AnyCodec>);
-
-impl Config {
-    /// What is kept of a model and a codec.
-    pub fn new(model: &dyn Model, codec: &dyn AnyCodec) -> Self {
-        Self {
-            model: model.table(),
-            codec: codec.json(),
-            problem_type: None,
-        }
-    }
-
-    /// Reads a configuration's text.
-    ///
-    /// # Errors
-    /// Text that is no configuration.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        check_length(text)?;
-        let mut config: Self = serde_json::from_str(text).map_err(brief_problem)?;
-        if let (Some(kind), Json::Object(codec)) = (config.problem_type.take(), &mut config.codec) {
-            codec.entry("problem_type").or_insert(kind);
-        }
-        Ok(config)
-    }
-
-    /// The model and its codec, which must fit each other.
-    ///
-    /// # Errors
-    /// An unknown key, a value that does not fit, or a codec that could not read an input.
-    pub fn open(&self, zoo: &Zoo) -> Result<Opened, String> {
-        let mut model = zoo.configure(&self.model, &toml::Table::new())?;
-        let codec = model
-            .codec(&self.codec)
-            .map_err(|problem| format!("codec: {problem}"))?;
-        codec.check()?;
-        model.fit("of the codec", &*codec)?;
-        Ok((model, codec))
-    }
-}
+use crate::run_state::{read_record, state};
 
 /// The model and the codec that a folder's `config.json` describes, and whether that is an origin's;
 /// `None` where there is none.
@@ -95,6 +37,22 @@ pub(crate) fn described(zoo: &Zoo, folder: &Path) -> Result<Option<(Opened, bool
     Ok(Some((opened.map_err(wrong)?, is_origins)))
 }
 
+impl Config {
+    /// The model and its codec, which must fit each other.
+    ///
+    /// # Errors
+    /// An unknown key, a value that does not fit, or a codec that could not read an input.
+    pub fn open(&self, zoo: &Zoo) -> Result<Opened, String> {
+        let mut model = zoo.configure(&self.model, &toml::Table::new())?;
+        let codec = model
+            .codec(&self.codec)
+            .map_err(|problem| format!("codec: {problem}"))?;
+        codec.check()?;
+        model.fit("of the codec", &*codec)?;
+        Ok((model, codec))
+    }
+}
+
 /// The text of an origin's `config.json`, with what lies beside it in `folder`, opened.
 ///
 /// # Errors
@@ -106,41 +64,6 @@ pub fn of_origin(zoo: &Zoo, folder: &Path, config: &str) -> Result<Opened, Strin
     codec.check()?;
     model.fit("of the folder", &*codec)?;
     Ok((model, codec))
-}
-
-/// The text of a folder's `config.json`.
-///
-/// # Errors
-/// A file that cannot be read, or is larger than any configuration.
-pub(crate) fn read_config(folder: &Path) -> io::Result<String> {
-    let most = hub::MOST_CONFIG_BYTES + 2 * MOST_TOKENIZER_BYTES;
-    zoo_files::read_text(&folder.join(CONFIG_FILE), most)
-}
-
-/// A configuration becomes a tree of many times its size: the tokenizer's text, which stays text, is
-/// the one part of it that may be large. Written down, a text may be twice as long.
-fn check_length(config: &str) -> Result<(), String> {
-    #[derive(Default, Deserialize)]
-    struct Large {
-        #[serde(default)]
-        codec: Text,
-    }
-    #[derive(Default, Deserialize)]
-    struct Text {
-        #[serde(default)]
-        tokenizer: String,
-    }
-    let (length, most) = (config.len(), hub::MOST_CONFIG_BYTES as usize);
-    if length <= most {
-        return Ok(());
-    }
-    let large: Large = serde_json::from_str(config).map_err(brief_problem)?;
-    match length - most > 2 * large.codec.tokenizer.len() {
-        true => Err(format!(
-            "{length} bytes: a configuration of more than {most}, its tokenizer aside, is not read"
-        )),
-        false => Ok(()),
-    }
 }
 
 /// A model from a run folder, or from a folder of the Hugging Face hub, ready on a device.
@@ -188,11 +111,11 @@ impl Saved {
             (None, true) => run.to_owned(),
             (None, false) => run.join(MODEL_FILE),
         };
-        if let (Some(record), false) = (resume::read_record(run), weights.exists()) {
+        if let (Some(record), false) = (read_record(run), weights.exists()) {
             return Err(Error::Request(format!(
                 "{}: this run has no {MODEL_FILE}: it is {}; train --resume {} brings it to its end",
                 run.display(),
-                resume::state(run, &record, Run::is_locked(run)),
+                state(run, &record, Run::is_locked(run)),
                 run.display()
             )));
         }

@@ -15,6 +15,7 @@ use zoo_train::{
 
 use crate::cli::TrainArgs;
 use crate::clock;
+use crate::config::{CONFIG_FILE, Config};
 use crate::data;
 use crate::devices::{self, Selected};
 use crate::error::Error;
@@ -24,7 +25,7 @@ use crate::progress::Progress;
 use crate::registry::{self, Ready, Training};
 use crate::resume;
 use crate::rows::Zoo;
-use crate::saved::{CONFIG_FILE, Config};
+use crate::run_state::{finish_event, is_finished, read_record};
 use crate::sink::Sinks;
 
 mod prepare;
@@ -59,8 +60,8 @@ fn train_in(
     is_last: bool,
 ) -> Result<bool, Error> {
     let began = Instant::now();
-    let finished = folder.and_then(|folder| Some((folder, resume::read_record(folder)?)));
-    let finished = finished.filter(|(folder, record)| resume::is_finished(folder, record));
+    let finished = folder.and_then(|folder| Some((folder, read_record(folder)?)));
+    let finished = finished.filter(|(folder, record)| is_finished(folder, record));
     let is_as_it_was = args.recipe.is_none() && changes(args)?.is_empty();
     if let (Some((folder, record)), true, false) =
         (&finished, is_as_it_was, args.check || args.short)
@@ -418,18 +419,6 @@ fn named(split: &str, values: Metrics) -> impl Iterator<Item = (String, f64)> {
     values.map(move |(name, value)| (format!("{split}.{name}"), value))
 }
 
-/// What says that a run has its result.
-pub fn finish_event(folder: &Path, result: &Outcome) -> Event {
-    Event::Finish {
-        run: folder.display().to_string(),
-        metrics: result.metrics.clone(),
-        steps: result.steps,
-        stopped_early: result.stopped_early,
-        wall_seconds: result.wall_seconds,
-        samples_per_second: result.samples_per_second,
-    }
-}
-
 /// Leaves a run that ended without a result as it should be found.
 fn give_up(args: &TrainArgs, run: Run, mut record: Record, resumed: bool, error: Error) -> Error {
     if matches!(error, Error::Request(_)) && !resumed && !has_steps(run.folder()) {
@@ -492,7 +481,7 @@ fn begin(prepared: &Prepared, origin: &Origin, folder: &Path, found: Option<&Fou
         result: None,
     };
     let Some(found) = found else { return record };
-    if let Some(before) = resume::read_record(folder) {
+    if let Some(before) = read_record(folder) {
         record.started = before.started;
         record.resumed = before.resumed;
     }

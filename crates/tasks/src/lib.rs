@@ -32,6 +32,7 @@ pub mod regress;
 mod room;
 pub mod segment;
 mod sentences;
+mod size;
 pub mod transcribe;
 pub mod translate;
 

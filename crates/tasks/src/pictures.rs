@@ -8,7 +8,7 @@ use zoo_codec::image::{Color, Preprocessing, Resize, read};
 use zoo_train::rng::Stream;
 use zoo_train::{Exhibit, Picture};
 
-use crate::room::Size;
+use crate::size::Size;
 
 // b batch, c channels, h height, w width
 

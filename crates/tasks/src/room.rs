@@ -12,6 +12,7 @@ use zoo_train::{Batch, EvalBatches, Exhibit, Part, Section, SourceError, Task, b
 
 use crate::codec::AnyCodec;
 use crate::pictures::Pictures;
+pub use crate::size::Size;
 
 // b batch, n rows, k outputs
 
@@ -157,17 +158,6 @@ pub struct Upstream {
     pub problem_type: ProblemType,
     /// Class names by label.
     pub classes: Vec<String>,
-}
-
-/// How large a made-up batch is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Examples.
-    pub examples: usize,
-    /// The largest side of pictures of any size; the usual one if `None`.
-    pub most_side: Option<usize>,
-    /// The most tokens of texts; the model's most if `None`.
-    pub most_length: Option<usize>,
 }
 
 /// Answers an input, a text or a file; where there are several answers, it lists so many at most.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::tensor::Device;
 
+use crate::breakdown::Breakdown;
 use crate::checkpoint::{BestSoFar, Checkpoint, Spent};
 use crate::evaluate::Judge;
 use crate::event::Event;
@@ -26,7 +27,7 @@ use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::task::Task;
 
-pub use error::{Breakdown, Doing, FitError, NotFinite, out_of_memory};
+pub use error::{Doing, FitError, NotFinite};
 use state::{Best, State};
 
 /// Everything that a training run needs besides the model.

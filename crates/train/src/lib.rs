@@ -13,6 +13,7 @@
 //! `examples/own-model` in the repository trains a model of its own with nothing else.
 
 mod batch;
+mod breakdown;
 mod checkpoint;
 mod evaluate;
 mod event;
@@ -40,6 +41,7 @@ mod source;
 mod task;
 
 pub use batch::Batch;
+pub use breakdown::{Breakdown, out_of_memory};
 pub use checkpoint::{
     BestSoFar, Checkpoint, Found, Manifest, Origin, Progress, Spent, find_checkpoint, hexadecimal,
     sum,
@@ -50,7 +52,7 @@ pub use exhibit::{Example, Exhibit, Frame, Label, Line, Part, Picture, Section, 
 pub use feed::{Examples, Feed, Part as BatchPart, Span};
 pub use finetune::{Finetune, LoraConfig};
 pub use finite::not_finite_tensor;
-pub use fit::{Breakdown, Doing, Fit, FitError, Fitted, NotFinite, out_of_memory};
+pub use fit::{Doing, Fit, FitError, Fitted, NotFinite};
 pub use keys::{check_keys, fields_of, from_table};
 pub use metric::{Better, Metric, Metrics, not_finite};
 pub use optimizer::{DecayOn, OptimizerConfig, OptimizerName};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::batch::Batch;
-use crate::fit::Breakdown;
+use crate::breakdown::Breakdown;
 use crate::rng::{Purpose, derive, permutation};
 use crate::source::{Pass, Source, SourceError};
 

@@ -218,7 +218,7 @@ fn a_resumed_run_is_exact_on_ndarray_too() {
 }
 
 #[test]
-fn decoders_and_pictures_resume_exactly_too() {
+fn every_task_resumes_exactly_too() {
     let folder = tempfile::tempdir().unwrap();
     common::write_folder(&folder.path().join("pictures"), 24);
     let resnet = [
@@ -234,7 +234,22 @@ fn decoders_and_pictures_resume_exactly_too() {
         "train.ema_decay=0.9",
     ];
     let sums = ["train", "gpt-sums", "--set", "model.dropout=0.1"];
-    for (command, name) in [(&resnet[..], "resnet20-folder"), (&sums, "gpt-sums")] {
+    let scenes = [
+        "train",
+        "unet-scenes",
+        "--set",
+        "model.width=4",
+        "--set",
+        "train.batch_size=2",
+    ];
+    for (command, name) in [
+        (&resnet[..], "resnet20-folder"),
+        (&sums, "gpt-sums"),
+        (&scenes, "unet-scenes"),
+        (&["train", "translate-numbers"], "translate-numbers"),
+        (&["train", "quartznet-morse"], "quartznet-morse"),
+        (&["train", "mlp-friedman"], "mlp-friedman"),
+    ] {
         let rest = [
             "--steps",
             "12",
@@ -1028,7 +1043,8 @@ fn checkpoints_of_earlier_versions_are_gone_on_with() {
     let folders = fs::read_dir(fixtures).unwrap();
     let folders = folders.map(|entry| entry.unwrap().path());
     let mut tried = 0;
-    for fixture in folders.filter(|path| path.is_dir()) {
+    let is_run = |path: &PathBuf| path.join("run.json").is_file();
+    for fixture in folders.filter(is_run) {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         copy(&fixture, &run);

@@ -37,18 +37,10 @@ fn record(run: &Path) -> Record {
     serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap()
 }
 
-/// Trains with a report, evaluates, and resumes what is finished; gives the run and what was seen.
+/// Trains with a report, evaluates, and resumes what is finished; gives the run and what was seen, of which
+/// something is explained.
 fn whole(root: &Path, train: &[&str], name: &str) -> (String, Insight) {
-    let output = zoo(root, train);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{train:?}: {said}");
-    assert!(!said.contains("warning"), "{train:?}: {said}");
-    let run = format!("runs/{name}-flex-1");
-    let folder = root.join(&run);
-    let report = fs::read_to_string(folder.join("report.html")).unwrap();
-    assert!(report.trim_end().ends_with("</html>"), "{name}");
-    let insight = fs::read(folder.join("insight.json")).unwrap();
-    let insight: Insight = serde_json::from_slice(&insight).unwrap();
+    let (run, insight) = trained(root, train, name);
     let explained = explained(&insight);
     assert!(!explained.is_empty(), "{name} explains nothing");
     for shown in explained {
@@ -63,7 +55,21 @@ fn whole(root: &Path, train: &[&str], name: &str) -> (String, Insight) {
         assert!(values.iter().all(|value| value.is_finite()), "{shown:?}");
         assert!(values.iter().any(|value| *value != 0.0), "{shown:?}");
     }
+    (run, insight)
+}
 
+/// Trains with a report, evaluates, and resumes what is finished; gives the run and what was seen.
+fn trained(root: &Path, train: &[&str], name: &str) -> (String, Insight) {
+    let output = zoo(root, train);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{train:?}: {said}");
+    assert!(!said.contains("warning"), "{train:?}: {said}");
+    let run = format!("runs/{name}-flex-1");
+    let folder = root.join(&run);
+    let report = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(report.trim_end().ends_with("</html>"), "{name}");
+    let insight = fs::read(folder.join("insight.json")).unwrap();
+    let insight: Insight = serde_json::from_slice(&insight).unwrap();
     let trained = record(&folder);
     assert_eq!(trained.state, State::Finished);
     let split = if insight.split == "test" {
@@ -469,4 +475,90 @@ fn a_text_in_the_tokens_of_pretrained_weights() {
         }
         assert!(sample(root, &run, "the").starts_with("the"));
     }
+}
+
+/// The other rooms, each by its built-in set, and what is compared of it.
+#[test]
+#[cfg(feature = "ndarray")]
+fn tasks_of_other_inputs_and_answers() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let pixel = |x: u32, y: u32| image::Luma([(x * 3 + y) as u8]);
+    let picture = image::GrayImage::from_fn(50, 70, pixel);
+    picture.save(root.join("picture.png")).unwrap();
+    fs::write(root.join("sound.wav"), wav()).unwrap();
+    let few = ["--steps", "6", "--set", "schedule.warmup_steps=2"];
+    for (name, changes, input, key) in [
+        (
+            "mlp-friedman",
+            &[][..],
+            "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1",
+            "values",
+        ),
+        (
+            "unet-scenes",
+            &["model.width=4", "train.batch_size=2"],
+            "picture.png",
+            "classes",
+        ),
+        (
+            "translate-numbers",
+            &["model.num_layers=1", "train.batch_size=8"],
+            "forty two",
+            "translation",
+        ),
+        (
+            "quartznet-morse",
+            &["train.batch_size=4"],
+            "sound.wav",
+            "text",
+        ),
+    ] {
+        let sets: Vec<&str> = changes
+            .iter()
+            .flat_map(|change| ["--set", *change])
+            .collect();
+        let train = [&["train", name][..], &few, &sets].concat();
+        let (run, insight) = trained(root, &train, name);
+        assert!(!insight.sections.is_empty(), "{name} shows nothing");
+        let said = succeed(root, &["predict", &run, input, "--json"]);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert!(!said[key].is_null(), "{name}: {said}");
+        let recipe = format!("{run}/recipe.toml");
+        let compare = [
+            "compare",
+            &recipe,
+            "--backends",
+            "flex,ndarray",
+            "--steps",
+            "2",
+        ];
+        let compare = [&compare[..], &["--measure", "agreement", "--out", name]].concat();
+        let said = succeed(root, &compare);
+        assert!(said.contains("agree"), "{name}: {said}");
+        let report = fs::read_to_string(root.join(name).join("report.json")).unwrap();
+        assert!(!report.contains("\"departs\""), "{name}: {said}");
+    }
+}
+
+/// A second of a tone, 8,000 samples of 16 bits.
+fn wav() -> Vec<u8> {
+    let samples = (0..8000_i32).map(|at| (8000.0 * (f64::from(at) * 0.47).sin()) as i16);
+    let data: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
+    let length = data.len() as u32;
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + length).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    file.extend([1_u16, 1].iter().flat_map(|number| number.to_le_bytes()));
+    file.extend(
+        [8000_u32, 16000]
+            .iter()
+            .flat_map(|number| number.to_le_bytes()),
+    );
+    file.extend([2_u16, 16].iter().flat_map(|number| number.to_le_bytes()));
+    file.extend(b"data");
+    file.extend(length.to_le_bytes());
+    file.extend(data);
+    file
 }

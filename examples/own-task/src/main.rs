@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! cargo run --release -p own-task -- train
-//! cargo run --release -p own-task -- predict runs/factors-stars "user 7, film 12"
+//! cargo run --release -p own-task -- predict runs/factors-stars-flex-1 "user 7, film 12"
 //! ```
 
 mod factors;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use zoo_train::{Bands, Change, Metric, RECIPE_FILE, Recipe};
 
 use crate::cli::TrainArgs;
+use crate::config::Config;
 use crate::data::{self, Data};
 use crate::devices::{self, Kind, Selected};
 use crate::error::Error;
@@ -16,7 +17,6 @@ use crate::recipes;
 use crate::registry::Model;
 use crate::resume;
 use crate::rows::Zoo;
-use crate::saved::Config;
 
 /// Everything a run needs, checked before the run folder is made: a wrong request leaves nothing behind.
 pub(super) struct Prepared {

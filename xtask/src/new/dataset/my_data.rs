@@ -37,12 +37,7 @@ impl Default for Options {
 }
 
 /// Makes the examples.
-pub(super) fn open(
-    name: &str,
-    table: &Table,
-    _: &Path,
-    asked: Asked<'_>,
-) -> Result<Data, Error> {
+pub(super) fn open(name: &str, table: &Table, _: &Path, asked: Asked<'_>) -> Result<Data, Error> {
     let options: Options = options(table, name)?;
     let examples = options.examples;
     if !(1..=1_000_000).contains(&examples) {

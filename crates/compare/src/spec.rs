@@ -143,6 +143,8 @@ pub struct BatchShape {
 pub struct SpecTask {
     /// Its name, as in `classify images`.
     pub name: String,
+    /// The columns of a batch that the forward pass reads.
+    pub inputs: Vec<String>,
     /// The keys of a recipe's `[task]` table.
     pub options: toml::Table,
 }

@@ -334,14 +334,6 @@ class Training:
         self.step += 1
 
 
-# The column that the forward pass reads, by the name of the task.
-INPUTS = {
-    "classify images": "images",
-    "classify sentences": "tokens",
-    "continue text": "tokens",
-    "embed sentences": "tokens",
-}
-
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 DTYPES = {**FLOATS, "I64": torch.int64, "I32": torch.int32}
 
@@ -381,7 +373,9 @@ class Worker:
         self.spec = spec = json.loads(path.read_text())
         self.folder, self.compile_models = path.parent, compile_models
         self.require("model", spec["model"]["name"], MODELS)
-        self.require("task", spec["task"]["name"], INPUTS)
+        task = spec["task"]
+        if len(task["inputs"]) != 1 or "loss" not in task["options"]:
+            raise Unsupported(f"to {task['name']}: the peer has losses of logits, from one input")
         self.require("dtype", spec["dtype"].upper(), FLOATS)
         self.require("device", spec["device"], ["cpu", "cuda"])
         if spec["model"].get("dropout", 0):
@@ -393,7 +387,7 @@ class Worker:
             torch.set_num_threads(spec["threads"])
         self.dtype, self.device = FLOATS[spec["dtype"].upper()], torch.device(spec["device"])
         self.on_gpu = self.device.type == "cuda"
-        self.input = INPUTS[spec["task"]["name"]]
+        (self.input,) = task["inputs"]
         self.batches = self.load_batches()
         answers = self.agree, self.time, self.profile, self.limit, self.cost
         self.commands = {answer.__name__: answer for answer in answers}

@@ -723,3 +723,128 @@ fn what_timm_would_build_otherwise_is_refused_by_its_key() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+/// A file of a preset's tensors, filled by their origin's names as `fixtures/pictures/make.py` does.
+fn fill(preset: &str, file: &Path) {
+    let table = format!("name = '{preset}'").parse().unwrap();
+    let model = ZOO.configure(&table, &toml::Table::new()).unwrap();
+    let device = devices::open("flex").unwrap().device;
+    model.fresh(1, &device).unwrap().save(file, None).unwrap();
+    let mut bytes = fs::read(file).unwrap();
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..start]).unwrap();
+    for (name, entry) in header.as_object().unwrap() {
+        if name == "__metadata__" {
+            continue;
+        }
+        let of = |key: &str| -> Vec<usize> { serde_json::from_value(entry[key].clone()).unwrap() };
+        let (shape, place) = (of("shape"), of("data_offsets"));
+        let numbers = shape.iter().product::<usize>();
+        let values: Vec<f32> = match shape.len() {
+            0 => vec![0.0],
+            1 => {
+                let is_one = name.ends_with("running_var") || name.ends_with("weight");
+                vec![f32::from(u8::from(is_one)); numbers]
+            }
+            _ => {
+                let scale = (6.0 / (numbers / shape[0]) as f64).sqrt();
+                uniform(name, numbers)
+                    .map(|value| (value * scale) as f32)
+                    .collect()
+            }
+        };
+        let to = &mut bytes[start + place[0]..start + place[1]];
+        for (to, value) in to.chunks_exact_mut(4).zip(&values) {
+            to.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    fs::write(file, bytes).unwrap();
+}
+
+/// SplitMix64 of place and name, from -1 to 1.
+fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+    (1..=count as u64).map(move |at| {
+        let z = at.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(seed);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 23) - 1.0
+    })
+}
+
+/// Light that falls off, discs with edges, and grain, as `fixtures/pictures/make.py` draws them.
+fn photograph(name: &str, [height, width]: [i64; 2]) -> image::RgbImage {
+    let discs: Vec<i64> = uniform(name, 14 * 6)
+        .map(|part| (part * 1000.0).floor() as i64)
+        .collect();
+    let mut grain = uniform(&format!("{name} grain"), (3 * height * width) as usize)
+        .map(|part| (part * 8.0).floor() as i64);
+    let mut picture = image::RgbImage::new(width as u32, height as u32);
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        let (x, y) = (i64::from(x), i64::from(y));
+        let mut light = [
+            60 + 120 * x / width,
+            60 + 120 * y / height,
+            180 - 120 * x / width,
+        ];
+        for disc in discs.chunks_exact(6) {
+            let radius = 10 + (disc[2] + 1000) * height.min(width) / 8000;
+            let down = y - (disc[0] + 1000) * height / 2000;
+            let across = x - (disc[1] + 1000) * width / 2000;
+            if down * down + across * across < radius * radius {
+                for (light, color) in light.iter_mut().zip(&disc[3..]) {
+                    *light += (color * 110).div_euclid(1000);
+                }
+            }
+        }
+        pixel.0 = light.map(|light| (light + grain.next().unwrap()).clamp(0, 255) as u8);
+    }
+    picture
+}
+
+/// Pictures of odd sizes lead to the probabilities that the origins' own preparation of them leads to.
+#[test]
+fn photographs_are_answered_as_by_torchvision_timm_and_transformers() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+    let answers = read(&folder.join("answers.json"));
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    // As they are fetched, and as a folder of transformers.
+    let vit = root.join("data/weights/vit_tiny_patch16_224/model.safetensors");
+    let mobilenet = root.join("data/weights/mobilenet_v2/mobilenet_v2-7ebf99e0.pth");
+    let hub = root.join("transformers");
+    for file in [&vit, &mobilenet] {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+    }
+    fill("vit_tiny_patch16_224", &vit);
+    fill("mobilenet_v2", &mobilenet);
+    fs::create_dir(&hub).unwrap();
+    fs::copy(&vit, hub.join("model.safetensors")).unwrap();
+    let config = json!({"architecture": "vit_tiny_patch16_224", "num_classes": 1000});
+    fs::write(hub.join("config.json"), config.to_string()).unwrap();
+    let file = "preprocessor_config.json";
+    fs::copy(folder.join("transformers").join(file), hub.join(file)).unwrap();
+    for origin in ["mobilenet_v2", "vit_tiny_patch16_224", "transformers"] {
+        for (picture, expected) in answers[origin].as_object().unwrap() {
+            let size: [i64; 2] = serde_json::from_value(expected["size"].clone()).unwrap();
+            let file = root.join(picture).with_extension("png");
+            photograph(picture, size).save(&file).unwrap();
+            let arguments = ["predict", origin, file.to_str().unwrap(), "--json"];
+            let said: Value = serde_json::from_str(&succeed(root, &arguments)).unwrap();
+            let classes = said["classes"].as_array().unwrap();
+            for (at, class) in classes.iter().enumerate() {
+                let close = |key: &str, expected: &Value| {
+                    let (found, expected) = (class[key].as_f64(), expected.as_f64());
+                    (found.unwrap() - expected.unwrap()).abs() < 1e-3
+                };
+                assert!(
+                    close("label", &expected["labels"][at])
+                        && close("probability", &expected["probabilities"][at]),
+                    "{origin} {picture}: {said}, expected {expected}"
+                );
+            }
+            assert!(!classes.is_empty());
+        }
+    }
+}

@@ -260,6 +260,7 @@ fn prepared(folder: &Path) -> Prepared {
             model: serde_json::Value::Null,
             task: SpecTask {
                 name: "classify images".into(),
+                inputs: vec!["images".into()],
                 options: LossOptions::default().table(),
             },
             optimizer: OptimizerConfig::default(),

@@ -10,12 +10,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") {
+            source_files(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|end| end == "rs" || end == "py")
+        {
             found.push(path);
         }
     }
@@ -27,7 +30,7 @@ fn sources() -> BTreeMap<String, String> {
     let mut found = Vec::new();
     for group in ["crates", "models", "datasets"] {
         for member in fs::read_dir(root.join(group)).unwrap() {
-            rust_files(&member.unwrap().path().join("src"), &mut found);
+            source_files(&member.unwrap().path().join("src"), &mut found);
         }
     }
     let read = |path: PathBuf| {

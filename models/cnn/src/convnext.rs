@@ -301,7 +301,8 @@ pub struct ConvNeXtBlock {
     /// What every channel of the result is multiplied by, `[c, 1, 1]` (Touvron et al. 2021, "Going
     /// deeper with Image Transformers").
     pub layer_scale: Param<Tensor<3>>,
-    stochastic_depth: Dropout,
+    /// Leaves out the block for a whole sample in training.
+    pub stochastic_depth: Dropout,
 }
 
 impl ConvNeXtBlock {

@@ -288,7 +288,8 @@ pub struct MbConv {
     pub project: (Conv2d, BatchNorm),
     /// Whether what comes in is added to what leaves: where they have the same shape.
     pub residual: bool,
-    stochastic_depth: Dropout,
+    /// Leaves out the block for a whole sample in training.
+    pub stochastic_depth: Dropout,
 }
 
 impl MbConv {

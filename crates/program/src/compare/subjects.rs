@@ -242,6 +242,7 @@ fn spec(subject: &str, model: &dyn Model) -> Spec {
         model: to_value(model.table()).unwrap_or_default(),
         task: SpecTask {
             name: model.task().into(),
+            inputs: model.inputs().iter().map(ToString::to_string).collect(),
             options: model.task_options(),
         },
         optimizer: OptimizerConfig::default(),

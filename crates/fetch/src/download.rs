@@ -39,7 +39,9 @@ pub(crate) fn download(
 ) -> Result<Result<u64, Vec<String>>, FetchError> {
     let mut received = 0;
     if job.part.bytes()? > 0 {
-        // From an earlier run; one that was stopped just before the rename is complete.
+        // From an earlier run; one that was stopped just before the rename is complete, if perhaps not on
+        // the disk yet.
+        job.part.sync()?;
         match judge(job.part.path())? {
             Finding::Good(_) => return Ok(Ok(received)),
             Finding::Short(_) => {}

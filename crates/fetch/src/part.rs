@@ -55,6 +55,12 @@ impl Part {
         file.map_err(disk("write", &self.path))
     }
 
+    /// Has the system write what it holds of it.
+    pub(crate) fn sync(&self) -> Result<(), FetchError> {
+        let synced = self.append()?.sync_all();
+        synced.map_err(disk("write", &self.path))
+    }
+
     pub(crate) fn remove(&self) -> Result<(), FetchError> {
         let removed = self.folder.remove(self.part());
         removed.map_err(disk("remove", &self.path))

@@ -2,9 +2,9 @@
 //! machine with no data and no network.
 //!
 //! Four to eight shapes of four classes lie over each other on a striped ground, shaded and noisy. Item
-//! `i` of a split is a function of (seed, split, `i`) and nothing else. Colours tell no class: a model
-//! has to see the outline, also of what is half covered, which takes a view of about the shape's
-//! size. Pixels on an outline, where colours mix, are void, as in PASCAL VOC's masks.
+//! `i` of a split is a function of (seed, split, `i`) and nothing else. Each class has its usual colours,
+//! which others have at times: a model that sees no outlines, also of what is half covered, is wrong
+//! there. Pixels on an outline, where colours mix, are void, as in PASCAL VOC's masks.
 
 use crate::draws::Draws;
 use crate::scenes::{Items, Scene, SceneSet, SceneSplits, VOID};
@@ -21,6 +21,15 @@ pub(crate) const CLASSES: &[&str] = &["ground", "disc", "square", "triangle", "r
 const SHAPES: [usize; 2] = [4, 4];
 /// Half a shape's extent, in pixels.
 const RADIUS: [f32; 2] = [5.0, 12.0];
+/// The usual colours of the shapes, numbered as they are.
+const USUAL: [[f32; 3]; 4] = [
+    [0.75, 0.35, 0.3],
+    [0.3, 0.65, 0.35],
+    [0.3, 0.4, 0.75],
+    [0.7, 0.65, 0.3],
+];
+/// How far a channel may be from the usual one.
+const UNUSUAL: f32 = 0.3;
 /// Least distance between the colours of a shape and the ground in their most different channel.
 const LEAST_CONTRAST: f32 = 0.25;
 /// Amplitude of the shading across a shape, in parts of the full range.
@@ -149,7 +158,7 @@ impl Shape {
             centre: [0; 2].map(|_| rng.between([4.0, SIDE as f32 - 4.0])),
             radius: rng.between(RADIUS),
             turn: rng.angle(180.0),
-            color: unlike(ground, rng),
+            color: unlike(ground, USUAL[number], rng),
             shade: [0; 2].map(|_| rng.around(SHADE)),
         }
     }
@@ -182,10 +191,10 @@ impl Shape {
     }
 }
 
-/// A colour that can be told from the ground's.
-fn unlike(ground: [f32; 3], rng: &mut Draws) -> [f32; 3] {
+/// A colour near the usual one that can be told from the ground's.
+fn unlike(ground: [f32; 3], usual: [f32; 3], rng: &mut Draws) -> [f32; 3] {
     loop {
-        let color = color(rng);
+        let color = usual.map(|channel| (channel + rng.around(UNUSUAL)).clamp(0.0, 1.0));
         let apart = ground.iter().zip(&color).map(|(a, b)| (a - b).abs());
         if apart.fold(0.0, f32::max) >= LEAST_CONTRAST {
             return color;

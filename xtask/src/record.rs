@@ -16,8 +16,10 @@ pub(crate) struct Record {
     pub(crate) name: String,
     /// Folder of the model family: `models/mlp`.
     pub(crate) family: String,
-    /// By `split.metric`.
+    /// By `split.metric`: the mean, where there were several runs.
     pub(crate) metrics: BTreeMap<String, f64>,
+    /// The metrics of every run, where there were several, by seed.
+    pub(crate) seeds: BTreeMap<String, BTreeMap<String, f64>>,
     /// What each metric counts, by its name without the split: `share`, `nats`, `plain`.
     pub(crate) units: BTreeMap<String, String>,
     /// Optimizer steps done.
@@ -68,6 +70,10 @@ impl Record {
             name: name.to_owned(),
             family: family.to_owned(),
             metrics: values(&json["metrics"], Value::as_f64).ok_or(lacks("metrics"))?,
+            seeds: match &json["seeds"] {
+                Value::Null => BTreeMap::new(),
+                seeds => values(seeds, |one| values(one, Value::as_f64)).ok_or(lacks("seeds"))?,
+            },
             units: values(&json["units"], |value| value.as_str().map(str::to_owned))
                 .ok_or(lacks("units"))?,
             steps: json["steps"].as_u64().ok_or(lacks("steps"))?,
@@ -85,32 +91,47 @@ impl Record {
         })
     }
 
-    /// The record of a run that has ended, and the text of its file.
+    /// The record of runs that have ended, which differ by their seed alone, and the text of its file: of
+    /// what differs, the mean.
     ///
-    /// `revision` is that of the working tree from which the run was built.
-    pub(crate) fn of_run(
+    /// `revision` is that of the working tree from which the runs were built.
+    pub(crate) fn of_runs(
         recipe: &Recipe,
-        run: &Value,
+        runs: &[Value],
         revision: Option<&str>,
     ) -> Result<(Self, String), String> {
-        if run["state"] != "finished" {
+        if let Some(run) = runs.iter().find(|run| run["state"] != "finished") {
             return Err(format!("the run's state is {}", run["state"]));
         }
-        let result = &run["result"];
+        let run = runs.first().ok_or("there is none")?;
+        let mean = |of: &dyn Fn(&Value) -> Option<f64>| {
+            let all: Option<Vec<f64>> = runs.iter().map(of).collect();
+            all.map(|all| all.iter().sum::<f64>() / all.len() as f64)
+        };
+        let metrics = run["result"]["metrics"].as_object().into_iter().flatten();
+        let metrics: Map<String, Value> = metrics
+            .map(|(name, _)| {
+                let of = |run: &Value| run["result"]["metrics"][name].as_f64();
+                (name.clone(), json!(mean(&of)))
+            })
+            .collect();
+        let result = |key: &'static str| json!(mean(&|run| run["result"][key].as_f64()));
+        let seed = |run: &Value| (run["seed"].to_string(), run["result"]["metrics"].clone());
+        let seeds: Map<String, Value> = runs.iter().map(seed).collect();
         let day = run["ended"].as_str().and_then(|date| date.get(..10));
         let environment = run["environment"].as_object().cloned().unwrap_or_default();
         let environment: Map<String, Value> = environment
             .into_iter()
             .filter(|(key, value)| is_public(key, value))
             .collect();
-        let json = json!({
+        let mut json = json!({
             "name": recipe.name,
-            "metrics": result["metrics"],
+            "metrics": metrics,
             "units": units(&run["metrics"]),
-            "steps": result["steps"],
-            "stopped_early": result["stopped_early"],
-            "wall_seconds": result["wall_seconds"],
-            "samples_per_second": result["samples_per_second"],
+            "steps": run["result"]["steps"],
+            "stopped_early": run["result"]["stopped_early"],
+            "wall_seconds": result("wall_seconds"),
+            "samples_per_second": result("samples_per_second"),
             "backend": run["backend"],
             "devices": run["devices"],
             "seed": run["seed"],
@@ -122,6 +143,9 @@ impl Record {
             "data_sha256": run["data_sha256"],
             "recipe": recipe.keys,
         });
+        if runs.len() > 1 {
+            json["seeds"] = seeds.into();
+        }
         let record = Self::parse(&recipe.family, &recipe.name, &json)?;
         Ok((record, format!("{json:#}\n")))
     }

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use lexopt::ValueExt;
 use serde_json::Value;
 
 use crate::cargo::{cannot_start, line, root};
@@ -23,10 +24,21 @@ pub(crate) fn command(mut args: lexopt::Parser) -> Result<(), Failure> {
 
     let (mut names, mut all, mut only_render) = (Vec::new(), false, false);
     let mut data_dir: Option<OsString> = None;
+    let mut seeds: Vec<Option<u64>> = vec![None];
     while let Some(arg) = args.next().map_err(request)? {
         match arg {
             lexopt::Arg::Long("all") => all = true,
             lexopt::Arg::Long("render") => only_render = true,
+            lexopt::Arg::Long("seeds") => {
+                let count: u64 = args
+                    .value()
+                    .and_then(|value| value.parse())
+                    .map_err(request)?;
+                if count == 0 {
+                    return Err(request("--seeds 0: must be 1 or more".into()));
+                }
+                seeds = (1..=count).map(Some).collect();
+            }
             lexopt::Arg::Long("data-dir") => data_dir = Some(args.value().map_err(request)?),
             lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => {
                 print!("{}", help(&recipes));
@@ -37,7 +49,7 @@ pub(crate) fn command(mut args: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     if only_render {
-        if all || data_dir.is_some() || !names.is_empty() {
+        if all || data_dir.is_some() || seeds.len() > 1 || !names.is_empty() {
             return Err(request("--render trains nothing: give it alone".into()));
         }
         return render(&root, &recipes);
@@ -53,12 +65,16 @@ pub(crate) fn command(mut args: lexopt::Parser) -> Result<(), Failure> {
         &root,
         &recipes,
         &chosen,
+        &seeds,
         revision(&root).as_deref(),
-        |recipe| {
+        |recipe, seed| {
             let mut args: Vec<OsString> = [&*recipe.name, "--backend", "flex", "--check", "--json"]
                 .map(OsString::from)
                 .into();
             args.extend(["--out".into(), root.join("runs").into()]);
+            if let Some(seed) = seed {
+                args.extend(["--seed".into(), seed.to_string().into()]);
+            }
             if let Some(folder) = &data_dir {
                 args.extend(["--data-dir".into(), folder.clone()]);
             }
@@ -69,9 +85,10 @@ pub(crate) fn command(mut args: lexopt::Parser) -> Result<(), Failure> {
 
 fn help(recipes: &[Recipe]) -> String {
     let mut text = String::from(
-        "Usage: cargo xtask results RECIPE… | --all | --render  [--data-dir DIR]\n\n\
+        "Usage: cargo xtask results RECIPE… | --all | --render  [--seeds N] [--data-dir DIR]\n\n\
          Trains each RECIPE on flex, records the run in models/*/results, and writes the tables of\n\
-         results from the records; --all takes those that have a record, --render trains nothing.\n\n\
+         results from the records; --all takes those that have a record, --render trains nothing.\n\
+         With --seeds N it trains with the seeds 1 to N and records the mean and every run.\n\n\
          Recipes, and the time that each claims to take:\n",
     );
     for recipe in recipes {
@@ -130,14 +147,16 @@ fn revision(root: &Path) -> Option<String> {
     })
 }
 
-/// Trains the `chosen` recipes by the commands that `train` makes, records each run that keeps its
-/// recipe's claim, and writes the tables. A recipe that fails does not keep the others from theirs.
+/// Trains the `chosen` recipes with each of the `seeds` (the recipe's own where that is `None`) by the
+/// commands that `train` makes, records those of which every run keeps its recipe's claim, and writes the
+/// tables. A recipe that fails does not keep the others from theirs.
 fn measure(
     root: &Path,
     recipes: &[Recipe],
     chosen: &[&Recipe],
+    seeds: &[Option<u64>],
     revision: Option<&str>,
-    mut train: impl FnMut(&Recipe) -> Result<Command, Failure>,
+    mut train: impl FnMut(&Recipe, Option<u64>) -> Result<Command, Failure>,
 ) -> Result<(), Failure> {
     // A page that cannot be written should be known before an hour of training.
     tables::pages(root, recipes, &[])?;
@@ -145,9 +164,13 @@ fn measure(
     for recipe in chosen {
         let claim = tables::time(60.0 * recipe.minutes);
         eprintln!("{}: claims to take {claim}", recipe.name);
-        let measured = train(recipe)
-            .and_then(|mut command| run(recipe, &mut command))
-            .and_then(|run| keep(root, recipe, &run, revision));
+        let runs = seeds.iter().map(|seed| {
+            let mut command = train(recipe, *seed)?;
+            run(recipe, &mut command)
+        });
+        let measured = runs
+            .collect::<Result<Vec<Value>, Failure>>()
+            .and_then(|runs| keep(root, recipe, &runs, revision));
         if let Err(Failure::Work(what) | Failure::Request(what)) = measured {
             failed.push(format!("{}: {what}", recipe.name));
         }
@@ -225,10 +248,15 @@ fn follow(
     Ok((status, folder))
 }
 
-/// Writes the record of a run.
-fn keep(root: &Path, recipe: &Recipe, run: &Value, revision: Option<&str>) -> Result<(), Failure> {
+/// Writes the record of a recipe's runs.
+fn keep(
+    root: &Path,
+    recipe: &Recipe,
+    runs: &[Value],
+    revision: Option<&str>,
+) -> Result<(), Failure> {
     let fault = |what: String| Failure::Work(format!("run.json: {what}"));
-    let (record, text) = Record::of_run(recipe, run, revision).map_err(fault)?;
+    let (record, text) = Record::of_runs(recipe, runs, revision).map_err(fault)?;
     write(root, &record.path(), &text)?;
     eprintln!("{}: {}", recipe.name, tables::claimed(recipe, &record));
     Ok(())

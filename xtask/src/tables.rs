@@ -201,7 +201,8 @@ impl Table {
 pub(crate) fn claimed(recipe: &Recipe, record: &Record) -> String {
     let claimed = recipe.bands.keys().filter_map(|metric| {
         let value = record.metrics.get(metric)?;
-        Some(measured(metric, *value, &record.units))
+        let mean = measured(metric, *value, &record.units);
+        Some(format!("{mean}{}", spread(metric, record)))
     });
     claimed.collect::<Vec<_>>().join(", ")
 }
@@ -217,6 +218,23 @@ fn everything(recipe: &Recipe, record: &Record) -> String {
         .chain(others)
         .collect();
     all.join(", ")
+}
+
+/// What the runs of several seeds differ by: ` (85.00 to 87.00 of 3 seeds)`
+fn spread(metric: &str, record: &Record) -> String {
+    let all: Vec<f64> = (record.seeds.values())
+        .filter_map(|run| run.get(metric).copied())
+        .collect();
+    if all.len() < 2 {
+        return String::new();
+    }
+    let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let [least, greatest] = [least, greatest].map(|value| match is_share(metric, &record.units) {
+        true => format!("{:.2}", 100.0 * value),
+        false => format!("{value:.3}"),
+    });
+    format!(" ({least} to {greatest} of {} seeds)", all.len())
 }
 
 /// `test.accuracy` 0.8605 -> `86.05 % test accuracy`

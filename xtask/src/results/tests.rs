@@ -60,7 +60,7 @@ impl Workspace {
         keep(
             workspace.root(),
             recipe,
-            &run_json(0.8605),
+            &[run_json(0.8605)],
             Some("0123456789ab"),
         )
         .unwrap();
@@ -251,16 +251,23 @@ fn measure_with(
     let events = events.replace("RUN", folder.to_str().unwrap());
     let recipes = workspace.recipes();
     let chosen: Vec<&Recipe> = recipes.iter().collect();
-    measure(workspace.root(), &recipes, &chosen, None, |_| {
-        let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "printf %s \"$0\"; exit $1",
-            &events,
-            &status.to_string(),
-        ]);
-        Ok(command)
-    })
+    measure(
+        workspace.root(),
+        &recipes,
+        &chosen,
+        &[None],
+        None,
+        |_, _| {
+            let mut command = Command::new("sh");
+            command.args([
+                "-c",
+                "printf %s \"$0\"; exit $1",
+                &events,
+                &status.to_string(),
+            ]);
+            Ok(command)
+        },
+    )
 }
 
 #[cfg(unix)]
@@ -286,6 +293,58 @@ fn a_run_that_keeps_its_claim_is_recorded_and_shown() {
             .read("README.md")
             .contains("85.00 % test accuracy")
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn several_seeds_are_recorded_by_their_mean_and_each() {
+    let workspace = Workspace::new();
+    let seeds = [(1, 0.85), (2, 0.86), (3, 0.87)];
+    let recipes = workspace.recipes();
+    let given: Vec<Option<u64>> = seeds.iter().map(|(seed, _)| Some(*seed)).collect();
+    let train = |_: &Recipe, seed: Option<u64>| {
+        let (_, accuracy) = seeds
+            .iter()
+            .find(|(known, _)| Some(*known) == seed)
+            .unwrap();
+        let mut run = run_json(*accuracy);
+        run["seed"] = Value::from(seed.unwrap());
+        let name = format!("runs/tiny-{}", seed.unwrap());
+        write(
+            workspace.root(),
+            &format!("{name}/run.json"),
+            &run.to_string(),
+        )
+        .unwrap();
+        let folder = workspace.root().join(name);
+        let mut command = Command::new("echo");
+        command.arg(
+            EVENTS
+                .replace("RUN", folder.to_str().unwrap())
+                .lines()
+                .last()
+                .unwrap(),
+        );
+        Ok(command)
+    };
+    measure(
+        workspace.root(),
+        &recipes,
+        &[&recipes[0]],
+        &given,
+        None,
+        train,
+    )
+    .unwrap();
+    assert_eq!(workspace.violations(), [""; 0]);
+    let shown = "86.00 % test accuracy (85.00 to 87.00 of 3 seeds)";
+    assert!(
+        workspace.read("README.md").contains(shown),
+        "{}",
+        workspace.read("README.md")
+    );
+    let record: Value = serde_json::from_str(&workspace.read(RECORD)).unwrap();
+    assert_eq!(record["seeds"]["2"]["test.accuracy"], 0.86, "{record}");
 }
 
 #[cfg(unix)]
@@ -322,9 +381,14 @@ fn a_page_without_marks_is_known_before_the_training() {
     let workspace = Workspace::new();
     write(workspace.root(), "README.md", "# Page\n").unwrap();
     let recipes = workspace.recipes();
-    let outcome = measure(workspace.root(), &recipes, &[&recipes[0]], None, |_| {
-        panic!("it trains")
-    });
+    let outcome = measure(
+        workspace.root(),
+        &recipes,
+        &[&recipes[0]],
+        &[None],
+        None,
+        |_, _| panic!("it trains"),
+    );
     let Err(Failure::Work(message)) = outcome else {
         panic!("the page is accepted")
     };

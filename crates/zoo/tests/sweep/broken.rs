@@ -5,10 +5,14 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 use zoo::models::decoder;
+use zoo_cnn::{QuartzNet, QuartzNetConfig};
 use zoo_program::registry::Architecture;
 use zoo_tasks::next_token::NextToken;
+use zoo_tasks::transcribe::{SpeechInput, Transcribe};
+use zoo_tasks::translate::{self, Functions, PairInput, Translate};
 use zoo_tasks::{Embedded, classify};
 use zoo_tasks::{PictureInput, Room, TextInput};
+use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
 use zoo_transformer::generate::{Cache, CachedDecoder, ContextFull};
 use zoo_transformer::gpt::GptConfig;
 
@@ -259,3 +263,93 @@ pub static CACHE: Architecture<Config, Tokens> =
     broken!(tokens, "a cache that forgets", Cache, continues);
 pub static PADDING: Architecture<Config, Tokens> =
     broken!(tokens, "padding that counts", Padding, classifies);
+
+/// A translator with another forward pass, or another idea of what padding is.
+const fn translator(
+    about: &'static str,
+    task: fn(&EncoderDecoderConfig) -> Box<dyn Room<EncoderDecoder>>,
+) -> Architecture<EncoderDecoderConfig, EncoderDecoder> {
+    Architecture {
+        name: "broken",
+        family: "broken",
+        about,
+        tiny: EncoderDecoderConfig::tiny,
+        init: EncoderDecoderConfig::init,
+        task,
+        ..Architecture::BARE
+    }
+}
+
+fn translates(
+    config: &EncoderDecoderConfig,
+    forward: translate::Forward<EncoderDecoder>,
+    cached: translate::Forward<EncoderDecoder>,
+    pad: usize,
+) -> Box<dyn Room<EncoderDecoder>> {
+    let functions = Functions {
+        forward,
+        cached,
+        search: |_, _, _| Err("it is not searched".into()),
+    };
+    let input = PairInput {
+        text: TextInput {
+            longest: config.max_length,
+            vocab_size: config.vocab_size,
+            pad: Some(pad as u32),
+        },
+        start: config.start_token as u32,
+        stop: config.stop_token as u32,
+    };
+    Translate::room(functions, input)
+}
+
+pub static SOURCE_PADDING: Architecture<EncoderDecoderConfig, EncoderDecoder> =
+    translator("padding of a source that is read", |config| {
+        let (forward, pad) = (EncoderDecoder::forward, config.pad_token);
+        translates(config, forward, forward, config.vocab_size - 1 - pad)
+    });
+pub static TARGET_FUTURE: Architecture<EncoderDecoderConfig, EncoderDecoder> =
+    translator("a translator that sees the future", |config| {
+        let seeing = |model: &EncoderDecoder, sources, prefixes| {
+            let logits = model.forward(sources, prefixes);
+            logits.clone() + logits.mean_dim(1)
+        };
+        translates(config, seeing, seeing, config.pad_token)
+    });
+pub static TARGET_CACHE: Architecture<EncoderDecoderConfig, EncoderDecoder> =
+    translator("a translator whose cache forgets", |config| {
+        let forgetting =
+            |model: &EncoderDecoder, sources: Tensor<2, Int>, prefixes: Tensor<2, Int>| {
+                let [_, t] = prefixes.dims();
+                let token = |at| model.forward(sources.clone(), prefixes.clone().narrow(1, at, 1));
+                Tensor::cat((0..t).map(token).collect(), 1)
+            };
+        translates(
+            config,
+            EncoderDecoder::forward,
+            forgetting,
+            config.pad_token,
+        )
+    });
+
+/// What is behind a recording's end is heard as if it were of it.
+pub static SOUND_PADDING: Architecture<QuartzNetConfig, QuartzNet> = Architecture {
+    name: "broken",
+    family: "broken",
+    about: "padding of a recording that is heard",
+    tiny: QuartzNetConfig::tiny,
+    init: QuartzNetConfig::init,
+    task: |config| {
+        let input = SpeechInput {
+            bands: config.in_channels,
+            stride: config.stem.stride,
+            num_classes: config.num_classes,
+        };
+        let hearing = |model: &QuartzNet, features: Tensor<3>, lengths: Tensor<1, Int>| {
+            let [_, _, t] = features.dims();
+            model.forward(features, lengths.full_like(t as i64))
+        };
+        Transcribe::room(hearing, input)
+    },
+    ..Architecture::BARE
+};

@@ -56,7 +56,15 @@ fn examples_of_a_batch_do_not_see_each_other() {
 fn what_a_task_asks_of_its_models_holds() {
     sweep(
         checks::promises,
-        &[&broken::FUTURE, &broken::PADDING, &broken::CACHE],
+        &[
+            &broken::FUTURE,
+            &broken::PADDING,
+            &broken::CACHE,
+            &broken::SOURCE_PADDING,
+            &broken::TARGET_FUTURE,
+            &broken::TARGET_CACHE,
+            &broken::SOUND_PADDING,
+        ],
     );
 }
 

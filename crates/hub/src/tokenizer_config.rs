@@ -66,6 +66,25 @@ pub fn lower_case(folder: &Path) -> Result<Option<bool>, HubError> {
     }
 }
 
+/// The most tokens of a text that a folder's `tokenizer_config.json` has read, where it says.
+///
+/// # Errors
+/// A file that is no JSON object, or a value of another kind.
+pub fn max_length(folder: &Path) -> Result<Option<usize>, HubError> {
+    let json = read(folder, TOKENIZER_CONFIG_FILE)?.unwrap_or(Json::Null);
+    match json.get("model_max_length") {
+        None | Some(Json::Null) => Ok(None),
+        Some(said) => match said.as_f64() {
+            // Where nothing is known, transformers writes 1e30.
+            Some(most) if most >= 1.0 => Ok(Some(most as usize)),
+            _ => Err(HubError::new(
+                TOKENIZER_CONFIG_FILE,
+                format!("model_max_length: expected a number of 1 or more, found {said}"),
+            )),
+        },
+    }
+}
+
 /// The text of the `tokenizer.json` that a folder of BERT's stands for which has its older file alone,
 /// `vocab.txt`; `None` where it has not.
 ///

@@ -32,6 +32,8 @@ pub struct DataSet {
     pub built_in: bool,
     /// Where it is fetched from, as TOML.
     pub source: Option<&'static str>,
+    /// Keys of `[data]` that say how its inputs are read, as far as a trained model's codec knows it.
+    pub reading: &'static [&'static str],
     /// Whether runs of it may be of before there was a `split_seed`, and drew by `train.seed`.
     pub had_no_split_seed: bool,
     /// Opens what a recipe's `[data]` table asks for, which lies in this data directory.
@@ -45,6 +47,7 @@ impl DataSet {
         about: "",
         built_in: false,
         source: None,
+        reading: &[],
         had_no_split_seed: false,
         open: |_, _, _, _| unreachable!("a row says how its data is opened"),
     };
@@ -113,6 +116,11 @@ impl Asked<'_> {
     /// How the codec of a trained model reads text, if it does.
     pub fn language(&self) -> Option<Reading<'_>> {
         self.codec()?.text()
+    }
+
+    /// The classes of a trained model, if it has such.
+    pub fn classes(&self) -> Option<&[String]> {
+        Some(self.codec()?.classes()).filter(|classes| !classes.is_empty())
     }
 
     /// How the codec of a trained model reads pictures, if it does.

@@ -28,7 +28,7 @@ pub fn run(zoo: &Zoo, args: &EvalArgs) -> Result<(), Error> {
     if !args.json {
         paths::say(&recipe.data);
     }
-    let mut table = changed_table(&recipe.data, &args.set)?;
+    let mut table = changed_table(zoo, &recipe.data, &args.set)?;
     zoo.keep_split(&mut table, recipe.train.seed, recipe.train.seed);
     let asked = Asked {
         longest: saved.model.longest(),
@@ -112,12 +112,25 @@ pub fn run(zoo: &Zoo, args: &EvalArgs) -> Result<(), Error> {
 }
 
 /// The data's table with what is set otherwise.
-fn changed_table(data: &Table, set: &[String]) -> Result<Table, Error> {
+fn changed_table(zoo: &Zoo, data: &Table, set: &[String]) -> Result<Table, Error> {
+    let name = data.get("name").and_then(toml::Value::as_str);
+    let row = zoo.data.iter().find(|row| Some(row.name) == name);
+    let reading = row.map_or(&[][..], |row| row.reading);
     let mut whole = Table::from_iter([("data".to_owned(), data.clone().into())]);
     for text in set {
         if !text.starts_with("data.") {
             return Err(Error::Request(format!(
                 "--set {text}: eval measures a model as it is; only keys of data can be set, such as data.path"
+            )));
+        }
+        let key = text["data.".len()..]
+            .split(['.', '='])
+            .next()
+            .unwrap_or_default();
+        if reading.contains(&key.trim()) {
+            return Err(Error::Request(format!(
+                "--set {text}: the run says how its inputs are read; eval can change which they are, as by \
+                 data.path"
             )));
         }
         let change = Change::parse(text).map_err(Error::Request)?;

@@ -99,6 +99,9 @@ pub(crate) fn fit_run(
             )));
         }
     }
+    if let Some(beside) = &beside {
+        say_classes(beside, &*data.codec);
+    }
     let decided = data.codec.decides();
     let model = zoo.configure(&open_to(table, &recipe.model, &decided), &decided);
     let mut model = model.map_err(wrong)?;
@@ -118,6 +121,17 @@ fn open_to(mut table: Table, asked: &Table, decided: &Table) -> Table {
         }
     }
     table
+}
+
+/// Says where as many classes as the weights have bear other names: the head begins as it is.
+fn say_classes(beside: &Beside, codec: &dyn AnyCodec) {
+    let (now, before) = (codec.classes(), beside.codec.classes());
+    if now.len() == before.len() && now != before {
+        eprintln!(
+            "the classes are {now:?}, where {} {before:?}: the head begins as theirs",
+            beside.source
+        );
+    }
 }
 
 /// Whether a recipe's data is that which the run in `folder` began with.
@@ -160,6 +174,10 @@ fn beside(zoo: &Zoo, recipe: &Recipe, directory: &Path) -> Result<Option<Beside>
 
 /// The folder in which weights are described: their own, or the run of which they are a checkpoint.
 fn home_of(weights: &Path) -> PathBuf {
+    // A link may lead there.
+    let weights = &weights
+        .canonicalize()
+        .unwrap_or_else(|_| weights.to_owned());
     let folder = match weights.is_dir() {
         true => weights,
         false => weights.parent().unwrap_or(Path::new("")),

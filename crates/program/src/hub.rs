@@ -228,8 +228,11 @@ fn codec(
             "{TOKENIZER_CONFIG_FILE}: do_lower_case: expected {lowers}, as {TOKENIZER_FILE} does"
         ));
     }
-    let longest =
-        (facts.and_then(|facts| facts.max_length)).map_or(longest, |most| longest.min(most));
+    let most = match facts.and_then(|facts| facts.max_length) {
+        Some(most) => Some(most),
+        None => tokenizer_config::max_length(folder).map_err(said)?,
+    };
+    let longest = most.map_or(longest, |most| longest.min(most));
     let facts = generation(folder, settings).map_err(said)?;
     let rows = model.table().get("vocab_size").and_then(Value::as_integer);
     if let Some(rows) = rows {
@@ -376,6 +379,20 @@ pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, St
         )
     })?;
     let mut config = json!({ "architecture": preset, "num_classes": model.outputs() });
+    if let Some(codec) = codec {
+        // What could not be read again is not written.
+        let says = Upstream {
+            pictures: codec.pictures().cloned(),
+            classes: codec.classes().to_vec(),
+            ..Upstream::default()
+        };
+        model.upstream(says).map_err(|_| {
+            format!(
+                "a model to {} has no form at an origin; --format safetensors writes the weights alone",
+                model.task()
+            )
+        })?;
+    }
     if let Some(codec) = codec
         && let Some(pictures) = codec.pictures()
     {
@@ -387,6 +404,8 @@ pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, St
         config["in_chans"] = json!(channels);
         if table.contains_key("image_size") {
             config["img_size"] = json!(height);
+            // Without it, timm builds the network for its usual size.
+            config["pretrained_cfg"]["fixed_input_size"] = json!(true);
         }
         config["label_names"] = json!(codec.classes());
     }

@@ -30,31 +30,37 @@ macro_rules! source {
 
 const PICTURES: DataSet = DataSet {
     had_no_split_seed: true,
+    reading: &["size", "color", "mean", "std", "classes"],
     open: pictures::open,
     ..DataSet::BARE
 };
 
 const SCENES: DataSet = DataSet {
+    reading: &["size", "mean", "std"],
     open: scenes::open,
     ..DataSet::BARE
 };
 
 const RUNNING: DataSet = DataSet {
+    reading: &["tokenizer"],
     open: running::open,
     ..DataSet::BARE
 };
 
 const LABELLED: DataSet = DataSet {
+    reading: &["tokenizer", "max_length", "max_words", "min_count"],
     open: labelled::open,
     ..DataSet::BARE
 };
 
 const PAIRS: DataSet = DataSet {
+    reading: &["tokenizer", "vocabulary", "max_length"],
     open: pairs::open,
     ..DataSet::BARE
 };
 
 const SOUNDS: DataSet = DataSet {
+    reading: &["features", "longest_seconds"],
     open: sounds::open,
     ..DataSet::BARE
 };
@@ -200,6 +206,20 @@ pub static SETS: &[DataSet] = &[
 ];
 
 /// Refuses keys that a set would ignore.
+/// The classes of a set, in the order that a trained model has them in, if they are the same: its head
+/// knows them by number.
+fn in_order(classes: &[String], asked: Asked<'_>) -> Vec<String> {
+    let sorted = |classes: &[String]| {
+        let mut sorted = classes.to_vec();
+        sorted.sort_unstable();
+        sorted
+    };
+    match asked.classes() {
+        Some(trained) if sorted(trained) == sorted(classes) => trained.to_vec(),
+        _ => classes.to_vec(),
+    }
+}
+
 fn refuse(table: &Table, set: &str, keys: &[&str], why: &str) -> Result<(), Error> {
     match keys.iter().find(|key| table.contains_key(**key)) {
         None => Ok(()),

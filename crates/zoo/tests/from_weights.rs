@@ -458,3 +458,194 @@ fn characters_keep_their_ids_and_classes_their_names_as_data_changes() {
     let metrics = |said: &str| serde_json::from_str::<Value>(said).unwrap()["metrics"].take();
     assert_eq!(metrics(&now), metrics(&before));
 }
+
+/// Pictures that were brought to the size of the weights are so again, in `eval` and in a resumed run.
+#[test]
+fn a_run_that_took_its_size_from_weights_is_measured_and_gone_on_with() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    photographs(root);
+    let text = |rest: &str, data: &str| {
+        format!(
+            "about = 'x'\nmodel = {{ name = 'resnet20'{rest} }}\n\
+             data = {{ name = 'image-folder', path = 'photos'{data} }}\n\
+             train = {{ steps = 1, batch_size = 4 }}\n\
+             optimizer = {{ name = 'sgd', learning_rate = 0.001 }}\n"
+        )
+    };
+    recipe(root, "first", &text("", ", size = [12, 10], mean = [0.5]"));
+    succeed(root, &train("first.toml", &[]));
+    recipe(root, "second", &text(", weights = 'runs/first-flex-1'", ""));
+    succeed(root, &train("second.toml", &[]));
+    let run = "runs/second-flex-1";
+    let kept = codec(root, run);
+    assert_eq!(kept["shape"], json!([3, 12, 10]));
+    succeed(root, &["eval", run]);
+    let resume = [
+        "train",
+        "--resume",
+        run,
+        "--steps",
+        "2",
+        "--quiet",
+        "--no-report",
+    ];
+    let resume = [&resume[..], &["--allow-changed", "train.steps"]].concat();
+    succeed(root, &resume);
+    assert_eq!(codec(root, run), kept);
+    // What says how pictures are read is the run's, and no wish of whoever measures it.
+    for key in [
+        "data.mean=[0.1]",
+        "data.size=[9,9]",
+        "data.classes=['dark']",
+    ] {
+        let error = fail(root, &["eval", run, "--set", key], 2);
+        assert!(error.contains("the run says how"), "{error}");
+    }
+    // Scenes, too.
+    let picture = image::RgbImage::from_pixel(20, 24, image::Rgb([90; 3]));
+    let mask = image::GrayImage::from_fn(20, 24, |x, _| image::Luma([u8::from(x > 9)]));
+    for split in ["train", "test"] {
+        let (pictures, masks) = (format!("scenes/{split}"), format!("scenes/{split}annot"));
+        for folder in [&pictures, &masks] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for at in 0..4 {
+            let file = format!("{at}.png");
+            picture.save(root.join(&pictures).join(&file)).unwrap();
+            mask.save(root.join(&masks).join(&file)).unwrap();
+        }
+    }
+    let text = |rest: &str, data: &str| {
+        format!(
+            "about = 'x'\nmodel = {{ name = 'unet', preset = 'unet_narrow', width = 2{rest} }}\n\
+             data = {{ name = 'mask-folder', path = 'scenes', classes = ['a', 'b']{data} }}\n\
+             train = {{ steps = 1, batch_size = 2 }}\n\
+             optimizer = {{ name = 'sgd', learning_rate = 0.001 }}\n"
+        )
+    };
+    recipe(root, "masks", &text("", ", size = [16, 16]"));
+    succeed(root, &train("masks.toml", &[]));
+    recipe(root, "tuned", &text(", weights = 'runs/masks-flex-1'", ""));
+    succeed(root, &train("tuned.toml", &[]));
+    assert_eq!(
+        codec(root, "runs/tuned-flex-1")["shape"],
+        json!([3, 16, 16])
+    );
+    succeed(root, &["eval", "runs/tuned-flex-1"]);
+}
+
+/// A head knows classes by their numbers: the same names keep those of the weights, others are told.
+#[test]
+fn classes_keep_the_numbers_that_a_head_knows_them_by() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write_folder(&root.join("photos"), 6);
+    let text = |rest: &str, data: &str| {
+        format!(
+            "about = 'x'\nmodel = {{ name = 'mlp', widths = [192, 4, 2]{rest} }}\n\
+             data = {{ name = 'image-folder', path = 'photos'{data} }}\n\
+             train = {{ steps = 1, batch_size = 4 }}\n\
+             optimizer = {{ name = 'sgd', learning_rate = 1e-9 }}\n"
+        )
+    };
+    recipe(root, "turned", &text("", ", classes = ['light', 'dark']"));
+    succeed(root, &train("turned.toml", &[]));
+    let from = ", weights = 'runs/turned-flex-1'";
+    recipe(root, "tuned", &text(from, ""));
+    let said = told(root, &["train", "tuned.toml", "--no-report"]);
+    assert!(!said.contains("the classes are"), "{said}");
+    assert_eq!(
+        codec(root, "runs/tuned-flex-1")["classes"],
+        json!(["light", "dark"])
+    );
+    recipe(root, "asked", &text(from, ", classes = ['dark', 'light']"));
+    let said = told(root, &["train", "asked.toml", "--no-report"]);
+    assert!(
+        said.contains("the classes are [\"dark\", \"light\"], where"),
+        "{said}"
+    );
+
+    reviews(root, "a.tsv", ["good", "bad"]);
+    recipe(root, "words", SENTENCES);
+    succeed(root, &train("words.toml", &["--set", "data.max_length=6"]));
+    let path = root.join("runs/words-flex-1/config.json");
+    let mut config = read(&path);
+    assert_eq!(config["codec"]["classes"], json!(["0", "1"]));
+    config["codec"]["classes"] = json!(["1", "0"]);
+    fs::write(&path, config.to_string()).unwrap();
+    recipe(
+        root,
+        "again",
+        &SENTENCES.replace(", max_length = 8 }\ntrain", " }\ntrain"),
+    );
+    let set = ["--set", "model.weights=runs/words-flex-1"];
+    succeed(root, &train("again.toml", &set));
+    let kept = codec(root, "runs/again-flex-1");
+    assert_eq!(kept["classes"], json!(["1", "0"]));
+    // So does the longest text, where the recipe says nothing.
+    assert_eq!(kept["max_length"], 6);
+}
+
+#[test]
+fn one_feature_of_sounds_that_is_changed_leaves_the_others_as_they_are() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let few = ["--steps", "1", "--set", "schedule.warmup_steps=0"];
+    let first = [
+        &few[..],
+        &[
+            "--set",
+            "data.features.n_mels=24",
+            "--set",
+            "model.in_channels=24",
+        ],
+    ]
+    .concat();
+    succeed(root, &train("quartznet-morse", &first));
+    let run = "runs/quartznet-morse-flex-1";
+    let weights = format!("model.weights={run}");
+    let second = [
+        &few[..],
+        &["--set", &weights, "--set", "data.features.floor=1e-5"],
+    ]
+    .concat();
+    succeed(root, &train("quartznet-morse", &second));
+    let mut before = codec(root, run)["features"].take();
+    before["floor"] = codec(root, "runs/quartznet-morse-flex-2")["features"]["floor"].clone();
+    assert_eq!(
+        codec(root, "runs/quartznet-morse-flex-2")["features"],
+        before
+    );
+    assert_ne!(codec(root, run)["features"], before);
+}
+
+/// An export that nothing could read is not written.
+#[test]
+fn what_has_no_form_at_an_origin_is_not_exported_as_one() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    succeed(
+        root,
+        &train(
+            "mlp-friedman",
+            &["--steps", "1", "--set", "schedule.warmup_steps=0"],
+        ),
+    );
+    let run = "runs/mlp-friedman-flex-1";
+    let error = fail(root, &["export", run, "--format", "hf", "--out", "out"], 2);
+    assert!(error.contains("has no form at an origin"), "{error}");
+    assert!(!root.join("out").exists());
+    // The longest text goes along, and is read again.
+    reviews(root, "a.tsv", ["good", "bad"]);
+    let bert = "about = 'x'\nmodel = { name = 'bert', max_length = 16, num_layers = 1, num_heads = 2, width = 8, \
+                hidden = 16 }\ndata = { name = 'tsv', path = 'a.tsv', validation = 4, max_length = 5 }\n\
+                train = { steps = 1, batch_size = 4 }\noptimizer = { name = 'sgd', learning_rate = 0.01 }\n";
+    recipe(root, "bert", bert);
+    succeed(root, &train("bert.toml", &[]));
+    let run = "runs/bert-flex-1";
+    succeed(root, &["export", run, "--format", "hf", "--out", "hub"]);
+    let long = "good film number 3 bad bad bad bad bad bad bad bad";
+    let ask = |folder: &str| succeed(root, &["predict", folder, long, "--json"]);
+    assert_eq!(ask("hub"), ask(run));
+}

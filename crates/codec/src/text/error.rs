@@ -8,8 +8,7 @@ use thiserror::Error;
 pub enum VocabularyError {
     /// A text holds a character that the vocabulary lacks.
     #[error(
-        "character {character:?} at byte {byte} is not in the vocabulary; use characters from the \
-         training text: {known}"
+        "character {character:?} at byte {byte} is not in the vocabulary; use characters that it has: {known}"
     )]
     UnknownChar {
         /// The character.

@@ -13,7 +13,7 @@ use zoo_tasks::classify::{SentenceClasses, sentence_batch};
 use zoo_text::{Column, Format, LabelledLines, LabelledSet, Location, RowOptions, SetKind};
 use zoo_train::{Batch, Pass, Source, SourceError};
 
-use super::{Asked, Data, needs_path, options, refuse, unreadable};
+use super::{Asked, Data, in_order, needs_path, options, refuse, unreadable};
 use zoo_program::Error;
 use zoo_program::data::{SPLIT_SEED, split};
 
@@ -143,7 +143,11 @@ pub(super) fn open(
     };
     let kept = asked.language();
     let whole = asked.whole::<SentenceClasses>();
-    let max_length = whole.map_or(options.max_length.min(longest), |kept| kept.max_length);
+    let max_length = match (&kept, whole) {
+        (_, Some(kept)) => kept.max_length,
+        (Some(kept), None) if !table.contains_key("max_length") => kept.max_length.min(longest),
+        _ => options.max_length.min(longest),
+    };
     if max_length == 0 {
         return Err(Error::request("data.max_length = 0: must be 1 or more"));
     }
@@ -157,7 +161,10 @@ pub(super) fn open(
     // Where the text has no token for it, one that no text has.
     let own = reader.pad().unwrap_or(reader.vocabulary() as u32);
     let pad = kept.and_then(|kept| kept.pad).unwrap_or(own);
-    let classes = whole.map_or_else(|| set.class_names.clone(), |kept| kept.classes.clone());
+    let classes = match whole {
+        Some(kept) => kept.classes.clone(),
+        None => in_order(&set.class_names, asked),
+    };
     let meaning = match &text {
         Text::Words { words } => words,
         Text::Chars { chars } => chars,

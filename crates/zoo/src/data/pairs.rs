@@ -98,7 +98,11 @@ pub(super) fn open(
     let codec = Translation {
         text,
         languages,
-        max_length: whole.map_or(options.max_length.min(longest), |kept| kept.max_length),
+        max_length: match (asked.kept_as::<Translation>(), whole) {
+            (_, Some(kept)) => kept.max_length,
+            (Some(kept), None) if !table.contains_key("max_length") => kept.max_length.min(longest),
+            _ => options.max_length.min(longest),
+        },
     };
     zoo_tasks::Codec::check(&codec).map_err(Error::Request)?;
     let language = codec.open().map_err(Error::Request)?;

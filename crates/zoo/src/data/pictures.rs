@@ -14,7 +14,7 @@ use zoo_tasks::classify::{ImageClasses, image_batch};
 use zoo_train::rng::{Purpose, derive};
 use zoo_train::{Batch, DidYouMean, Pass, Source, SourceError, Stamp, nearest};
 
-use super::{Asked, Data, options, refuse, unreadable};
+use super::{Asked, Data, in_order, options, refuse, unreadable};
 use zoo_program::Error;
 use zoo_program::data::{SPLIT_SEED, split};
 use zoo_program::error::chain;
@@ -97,7 +97,6 @@ impl ImageOptions {
                     ..own.clone()
                 });
             }
-            None if asked.is_whole() => {}
             None => folder.size = Some([pictures.shape[1], pictures.shape[2]]),
         }
         folder
@@ -156,6 +155,9 @@ pub(super) fn open(
     };
     if let Some(kept) = kept {
         check_trained(&options.name, &kept.classes, opened.train.classes())?;
+    }
+    if options.classes.is_empty() {
+        options.classes = in_order(opened.train.classes(), asked);
     }
     let shape = opened.train.shape();
     let given = [&*options.mean, &*options.std];

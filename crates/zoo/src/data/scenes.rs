@@ -68,7 +68,7 @@ pub(super) fn open(
     let options: Options = options(table, set.name)?;
     // Files of any size are brought to that of the weights.
     let size = match asked.pictures() {
-        Some(kept) if !set.built_in && !asked.is_whole() && !table.contains_key("size") => {
+        Some(kept) if !set.built_in && (asked.is_whole() || !table.contains_key("size")) => {
             Some([kept.shape[1], kept.shape[2]])
         }
         _ => options.size,

@@ -77,7 +77,7 @@ impl SoundOptions {
     }
 
     /// The features, at the rate that they or the set say.
-    fn features(&self, set: &SetInfo) -> Result<LogMel, Error> {
+    fn features(&self, set: &SetInfo, kept: Option<&LogMel>) -> Result<LogMel, Error> {
         let place = "data.features";
         let known = fields_of::<LogMel>();
         check_keys(&self.features, place, "log-mel features", known).map_err(Error::Request)?;
@@ -85,6 +85,7 @@ impl SoundOptions {
         let said = said.and_then(toml::Value::as_integer);
         let said = said.and_then(|rate| u32::try_from(rate).ok());
         let usual = LogMel::speech(said.or(set.rate).unwrap_or(USUAL_RATE));
+        let usual = kept.cloned().unwrap_or(usual);
         let mut table = Table::try_from(&usual).map_err(unreadable)?;
         table.extend(self.features.clone());
         let features: LogMel = from_table(table, place).map_err(Error::Request)?;
@@ -130,14 +131,12 @@ pub(super) fn open(
         Some(kept) => kept.clone(),
         None => {
             let texts = (0..train.len()).map(|index| train.text(index));
-            Transcription::new(options.features(set)?, options.longest_seconds, texts)
+            Transcription::new(options.features(set, None)?, options.longest_seconds, texts)
         }
     };
     if kept.is_some() && asked.whole::<Transcription>().is_none() {
         // What weights hear is said by them, unless the recipe says otherwise.
-        if !options.features.is_empty() {
-            codec.features = options.features(set)?;
-        }
+        codec.features = options.features(set, Some(&codec.features))?;
         codec.longest_seconds = options.longest_seconds;
     }
     zoo_tasks::Codec::check(&codec).map_err(Error::Request)?;

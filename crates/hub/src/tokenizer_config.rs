@@ -5,11 +5,12 @@
 //! BERT's lowers every letter, whatever `tokenizer.json` says. So a folder names the class that does what
 //! `tokenizer.json` says and nothing else.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
-use zoo_codec::text::Text;
+use zoo_codec::text::{MOST_TOKENIZER_BYTES, Text};
 use zoo_files::brief_problem;
 
 use crate::{HubError, Settings, read};
@@ -20,6 +21,11 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 pub const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 /// The tokens with a meaning of their own, by what they mean.
 pub const SPECIAL_TOKENS_FILE: &str = "special_tokens_map.json";
+
+/// BERT's word pieces, one a line, in folders of before there was a `tokenizer.json`.
+const VOCABULARY_FILE: &str = "vocab.txt";
+/// Tokens that were added to those.
+const ADDED_TOKENS_FILE: &str = "added_tokens.json";
 
 /// All three.
 pub const TOKENIZER_FILES: [&str; 3] = [TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SPECIAL_TOKENS_FILE];
@@ -58,6 +64,47 @@ pub fn lower_case(folder: &Path) -> Result<Option<bool>, HubError> {
         Some(_) => Ok(None),
         None => Ok(said),
     }
+}
+
+/// The text of the `tokenizer.json` that a folder of BERT's stands for which has its older file alone,
+/// `vocab.txt`; `None` where it has not.
+///
+/// # Errors
+/// A file that cannot be read; a vocabulary without `[UNK]`, `[CLS]` or `[SEP]`; a setting by which text
+/// is read in a way of its own.
+pub fn of_vocabulary(folder: &Path) -> Result<Option<String>, HubError> {
+    let vocabulary = match zoo_files::read_text(&folder.join(VOCABULARY_FILE), MOST_TOKENIZER_BYTES)
+    {
+        Ok(vocabulary) => vocabulary,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(HubError::new(VOCABULARY_FILE, error.to_string())),
+    };
+    let json = read(folder, TOKENIZER_CONFIG_FILE)?.unwrap_or(Json::Null);
+    for (key, usual) in [
+        ("strip_accents", Json::Null),
+        ("tokenize_chinese_chars", json!(true)),
+        ("do_basic_tokenize", json!(true)),
+        ("never_split", Json::Null),
+    ] {
+        if let Some(said) = json.get(key).filter(|said| **said != usual) {
+            return Err(HubError::new(
+                TOKENIZER_CONFIG_FILE,
+                format!("{key}: expected {usual}, or a tokenizer.json beside it, found {said}"),
+            ));
+        }
+    }
+    if folder.join(ADDED_TOKENS_FILE).exists() {
+        return Err(HubError::new(
+            ADDED_TOKENS_FILE,
+            format!(
+                "expected none beside {VOCABULARY_FILE}, or a tokenizer.json that has its tokens"
+            ),
+        ));
+    }
+    let lower_case = lower_case(folder)?.unwrap_or(true);
+    // What is read of a text at most is said elsewhere.
+    let files = word_pieces(&vocabulary, lower_case, 0)?;
+    Ok(Some(files.tokenizer))
 }
 
 /// What `AutoTokenizer` reads.

@@ -213,13 +213,7 @@ fn codec(
             ..Upstream::default()
         });
     };
-    let path = folder.join(TOKENIZER_FILE);
-    let tokenizer = language::read(&path).map_err(|error| {
-        format!(
-            "{}: {error}; text needs the folder's tokenizer",
-            path.display()
-        )
-    })?;
+    let tokenizer = tokenizer(folder, config)?;
     let text = Text::Tokenizer { tokenizer };
     let language = (text.open()).map_err(|problem| format!("{TOKENIZER_FILE}: {problem}"))?;
     let lowers = ignores_case(&language);
@@ -253,6 +247,26 @@ fn codec(
             .map_or_else(Default::default, |head| head.problem_type),
         classes: head.map_or_else(Vec::new, |head| head.labels),
         ..Upstream::default()
+    })
+}
+
+/// The text of a folder's `tokenizer.json`, or of the one that the older file of BERT's stands for.
+fn tokenizer(folder: &Path, config: &Json) -> Result<String, String> {
+    let path = folder.join(TOKENIZER_FILE);
+    let missing = match language::read(&path) {
+        Ok(tokenizer) => return Ok(tokenizer),
+        Err(error) => error,
+    };
+    let is_bert = config.get("model_type").and_then(Json::as_str) == Some("bert");
+    let older = match missing.kind() {
+        ErrorKind::NotFound if is_bert => tokenizer_config::of_vocabulary(folder).map_err(said)?,
+        _ => None,
+    };
+    older.ok_or_else(|| {
+        format!(
+            "{}: {missing}; text needs the folder's tokenizer",
+            path.display()
+        )
     })
 }
 

@@ -439,6 +439,53 @@ fn folders_of_the_libraries_are_answered_as_by_them() {
     }
 }
 
+/// Folders of before there was a `tokenizer.json` have word pieces, one a line.
+#[test]
+fn the_older_file_of_berts_tokens_is_read() {
+    let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hub/classes");
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let folder = root.join("old");
+    fs::create_dir(&folder).unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer_config.json"] {
+        fs::copy(there.join(file), folder.join(file)).unwrap();
+    }
+    let tokenizer = read(&there.join("tokenizer.json"));
+    let vocabulary = tokenizer["model"]["vocab"].as_object().unwrap();
+    let mut pieces: Vec<(&String, u64)> = vocabulary
+        .iter()
+        .map(|(piece, id)| (piece, id.as_u64().unwrap()))
+        .collect();
+    pieces.sort_by_key(|(_, id)| *id);
+    let lines: String = pieces
+        .iter()
+        .map(|(piece, _)| format!("{piece}\n"))
+        .collect();
+    fs::write(folder.join("vocab.txt"), lines).unwrap();
+    let text = "The CAT sat, happily!";
+    let ask = |folder: &str| {
+        let said = succeed(root, &["predict", folder, text, "--json"]);
+        serde_json::from_str::<Value>(&said).unwrap()["classes"].take()
+    };
+    let before = ask(there.to_str().unwrap());
+    assert_eq!(ask("old"), before);
+    let mut settings = read(&folder.join("tokenizer_config.json"));
+    let mut with = |key: &str, value: Value| {
+        settings[key] = value;
+        fs::write(folder.join("tokenizer_config.json"), settings.to_string()).unwrap();
+    };
+    with("do_lower_case", json!(false));
+    assert_ne!(ask("old"), before);
+    with("do_lower_case", json!(true));
+    with("strip_accents", json!(false));
+    let error = fail(root, &["predict", "old", text], 2);
+    assert!(error.contains("strip_accents"), "{error}");
+    with("strip_accents", Value::Null);
+    fs::write(folder.join("added_tokens.json"), "{}").unwrap();
+    let error = fail(root, &["predict", "old", text], 2);
+    assert!(error.contains("added_tokens.json"), "{error}");
+}
+
 /// The same weights under each pooling: vectors that differ, and that an export keeps.
 #[test]
 fn a_sentences_vector_is_made_as_its_folder_says_and_exported_so() {

@@ -244,7 +244,16 @@ fn measured(metric: &str, value: f64, units: &Units) -> String {
         "valid" => "validation",
         other => other,
     };
-    let words = format!("{split} {}", name.replace('_', " "));
+    // As the fields write them.
+    let name = name.split('_').map(|word| match word {
+        "bleu" => "BLEU",
+        "cer" => "CER",
+        "iou" => "IoU",
+        "r2" => "R2",
+        "wer" => "WER",
+        word => word,
+    });
+    let words = format!("{split} {}", name.collect::<Vec<_>>().join(" "));
     match is_share(metric, units) {
         true => format!("{:.2} % {}", 100.0 * value, words.trim()),
         false => format!("{value:.3} {}", words.trim()),
@@ -333,6 +342,7 @@ mod tests {
         assert_eq!(exact, "100.00 % test exact match");
         assert_eq!(measured("valid.loss", 1.7709), "1.771 validation loss");
         assert_eq!(measured("test.points", 0.5), "0.500 test points");
+        assert_eq!(measured("test.mean_iou", 0.5), "0.500 test mean IoU");
         let times = [0.41, 3.2, 89.0, 125.0, 5400.0].map(time);
         assert_eq!(times, ["0.4 s", "3 s", "89 s", "2 min", "1.5 h"]);
         let counts = [0.4, 999.0, 1000.0, 20312.4, 1234567.0].map(thousands);

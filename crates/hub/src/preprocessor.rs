@@ -385,8 +385,8 @@ pub fn timm(text: &str) -> Result<Preprocessing, PreprocessorError> {
 /// A preprocessing that timm has no words for.
 pub fn to_timm(preprocessing: &Preprocessing) -> Result<Json, String> {
     let no_form = || {
-        "how its pictures are prepared has no form in timm's config.json, where they are brought to a \
-         size and their middle is cut out"
+        "how its pictures are prepared has no exact form in timm's config.json, where they are brought to a \
+         size, and their middle is cut out and scaled from 0 to 1"
             .to_owned()
     };
     let (mode, [from, _], [height, width]) = match (preprocessing.resize, preprocessing.crop) {

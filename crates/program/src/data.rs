@@ -34,6 +34,9 @@ pub struct DataSet {
     pub source: Option<&'static str>,
     /// Keys of `[data]` that say how its inputs are read, as far as a trained model's codec knows it.
     pub reading: &'static [&'static str],
+    /// Keys of `[data]` that say what a vocabulary is learned from, which weights with one of their own
+    /// need not.
+    pub learning: &'static [&'static str],
     /// Whether runs of it may be of before there was a `split_seed`, and drew by `train.seed`.
     pub had_no_split_seed: bool,
     /// Opens what a recipe's `[data]` table asks for, which lies in this data directory.
@@ -48,6 +51,7 @@ impl DataSet {
         built_in: false,
         source: None,
         reading: &[],
+        learning: &[],
         had_no_split_seed: false,
         open: |_, _, _, _| unreachable!("a row says how its data is opened"),
     };

@@ -1,12 +1,12 @@
 //! A recipe's data, and the model that fits it: the data is opened first, and the model is configured
 //! by what it says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use toml::{Table, Value};
 use zoo_tasks::AnyCodec;
-use zoo_train::{MOST_RECIPE_BYTES, RECIPE_FILE, Recipe};
+use zoo_train::{MODEL_FILE, MOST_RECIPE_BYTES, RECIPE_FILE, Recipe, Run};
 
 use crate::config::CONFIG_FILE;
 use crate::data::{Asked, Data, Kept};
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::pretrained;
 use crate::registry::Model;
 use crate::rows::Zoo;
+use crate::run_state::{read_record, state};
 use crate::saved;
 
 /// Keys in which a model may differ from the one whose weights it starts from: what is asked for is
@@ -101,6 +102,7 @@ pub(crate) fn fit_run(
     }
     if let Some(beside) = &beside {
         say_classes(beside, &*data.codec);
+        say_unused(zoo, recipe, beside);
     }
     let decided = data.codec.decides();
     let model = zoo.configure(&open_to(table, &recipe.model, &decided), &decided);
@@ -134,6 +136,17 @@ fn say_classes(beside: &Beside, codec: &dyn AnyCodec) {
     }
 }
 
+/// Says which keys of `[data]` have no effect, since the weights have a vocabulary.
+fn say_unused(zoo: &Zoo, recipe: &Recipe, beside: &Beside) {
+    let name = recipe.data.get("name").and_then(Value::as_str);
+    let row = zoo.data.iter().find(|row| Some(row.name) == name);
+    let keys = row.map_or(&[][..], |row| row.learning);
+    let given = keys.iter().filter(|key| recipe.data.contains_key(**key));
+    for key in given.filter(|_| beside.codec.text().is_some()) {
+        eprintln!("data.{key} has no effect: text is read in the tokens of the weights");
+    }
+}
+
 /// Whether a recipe's data is that which the run in `folder` began with.
 fn is_data_of(recipe: &Recipe, folder: &Path) -> bool {
     let path = folder.join(RECIPE_FILE);
@@ -154,8 +167,21 @@ fn beside(zoo: &Zoo, recipe: &Recipe, directory: &Path) -> Result<Option<Beside>
         Some(fetched) => fetched.file.clone(),
         None => pretrained::find_file(zoo, given, directory)?,
     };
-    let folder = home_of(&path);
-    let described = saved::described(zoo, &folder).map_err(|error| wrong(error.to_string()))?;
+    if let (Some(record), false) = (read_record(&path), path.join(MODEL_FILE).exists()) {
+        let state = state(&path, &record, Run::is_locked(&path));
+        return Err(wrong(format!(
+            "this run has no {MODEL_FILE}: it is {state}; train --resume {given} brings it to its end, or name \
+             the weights of a checkpoint, as in {given}/checkpoints/STEP"
+        )));
+    }
+    let described =
+        |folder| saved::described(zoo, folder).map_err(|error| wrong(error.to_string()));
+    // Either may be a link: a checkpoint by another name, or a file of which the hub's cache has the
+    // content elsewhere.
+    let described = match (described(home_of(&path))?, path.canonicalize()) {
+        (None, Ok(path)) => described(home_of(&path))?,
+        (found, _) => found,
+    };
     let (opened, source) = match (described, &fetched) {
         (Some((opened, _)), _) => (opened, format!("the weights' {CONFIG_FILE} says")),
         (None, Some(fetched)) => {
@@ -173,11 +199,7 @@ fn beside(zoo: &Zoo, recipe: &Recipe, directory: &Path) -> Result<Option<Beside>
 }
 
 /// The folder in which weights are described: their own, or the run of which they are a checkpoint.
-fn home_of(weights: &Path) -> PathBuf {
-    // A link may lead there.
-    let weights = &weights
-        .canonicalize()
-        .unwrap_or_else(|_| weights.to_owned());
+fn home_of(weights: &Path) -> &Path {
     let folder = match weights.is_dir() {
         true => weights,
         false => weights.parent().unwrap_or(Path::new("")),
@@ -185,7 +207,7 @@ fn home_of(weights: &Path) -> PathBuf {
     let run = folder
         .parent()
         .filter(|above| above.ends_with("checkpoints"));
-    run.and_then(Path::parent).unwrap_or(folder).to_owned()
+    run.and_then(Path::parent).unwrap_or(folder)
 }
 
 /// The configuration of the weights, with what the recipe says otherwise.

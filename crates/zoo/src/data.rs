@@ -49,12 +49,14 @@ const RUNNING: DataSet = DataSet {
 
 const LABELLED: DataSet = DataSet {
     reading: &["tokenizer", "max_length", "max_words", "min_count"],
+    learning: &["max_words", "min_count"],
     open: labelled::open,
     ..DataSet::BARE
 };
 
 const PAIRS: DataSet = DataSet {
     reading: &["tokenizer", "vocabulary", "max_length"],
+    learning: &["vocabulary"],
     open: pairs::open,
     ..DataSet::BARE
 };

@@ -194,7 +194,7 @@ fn an_export_says_how_pictures_are_read() {
     fs::write(&path, config.to_string()).unwrap();
     let refused = fail(root, &["export", run, "--format", "hf", "--out", "new"], 2);
     assert!(
-        refused.contains("has no form in timm's config.json"),
+        refused.contains("has no exact form in timm's config.json"),
         "{refused}"
     );
     assert!(!root.join("new").exists());
@@ -292,6 +292,56 @@ fn words_keep_their_ids_wherever_the_weights_are_taken_from() {
         let now = codec(root, &format!("runs/words-flex-{}", at + 2));
         assert_eq!(now["words"], words, "{weights}");
     }
+    // Through links, too: to a checkpoint, and to a file whose content lies elsewhere, as in the hub's cache.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink(root.join(run).join("checkpoints/4"), root.join("link")).unwrap();
+        fs::create_dir(root.join("snapshot")).unwrap();
+        fs::copy(root.join(run).join("model.safetensors"), root.join("blob")).unwrap();
+        fs::copy(
+            root.join(run).join("config.json"),
+            root.join("snapshot/config.json"),
+        )
+        .unwrap();
+        symlink(root.join("blob"), root.join("snapshot/model.safetensors")).unwrap();
+        for (at, weights) in ["link/best.safetensors", "snapshot/model.safetensors"]
+            .iter()
+            .enumerate()
+        {
+            let weights = format!("model.weights={weights}");
+            let more = ["--set", "data.path=b.tsv", "--set", &weights];
+            succeed(root, &train("words.toml", &more));
+            let now = codec(root, &format!("runs/words-flex-{}", at + 5));
+            assert_eq!(now["words"], words, "{weights}");
+        }
+    }
+    // What a vocabulary would be learned from is told to have no effect, and a longest text beyond the model's.
+    let weights = format!("model.weights={run}");
+    let more = [
+        "--set",
+        &weights,
+        "--set",
+        "data.max_words=9",
+        "--set",
+        "data.max_length=99",
+    ];
+    let said = told(
+        root,
+        &[&["train", "words.toml", "--no-report"][..], &more].concat(),
+    );
+    for part in ["data.max_words has no effect", "the model takes 8 tokens"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // A run that has not come to its end says what there is of it.
+    let model = root.join(run).join("model.safetensors");
+    fs::rename(&model, root.join("kept")).unwrap();
+    let error = fail(root, &train("words.toml", &["--set", &weights]), 2);
+    assert!(
+        error.contains("has no model.safetensors") && error.contains("checkpoints"),
+        "{error}"
+    );
+    fs::rename(root.join("kept"), &model).unwrap();
     // A configuration that is there and cannot be read is not passed over.
     let config = root.join(run).join("config.json");
     let text = fs::read(&config).unwrap();

@@ -152,6 +152,12 @@ pub(super) fn open(
         return Err(Error::request("data.max_length = 0: must be 1 or more"));
     }
     let mut warnings = set.warnings.clone();
+    if table.contains_key("max_length") && options.max_length > max_length && whole.is_none() {
+        warnings.push(format!(
+            "data.max_length = {}: the model takes {max_length} tokens, and longer texts are cut there",
+            options.max_length
+        ));
+    }
     let (train, tested, held) = divide(&options, &set, &mut warnings)?;
     let text = match asked.text(options.tokenizer.as_deref())? {
         Some(text) => text,

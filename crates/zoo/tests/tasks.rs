@@ -128,8 +128,10 @@ fn the_program_spells_no_task() {
     for (room, name) in names {
         let spelled = format!("\"{name}\"");
         for (path, text) in &sources {
+            // A data set in a row may have the name of a task.
+            let is_row = path.starts_with("crates/zoo/src/");
             assert!(
-                *path == room || !text.contains(&spelled),
+                *path == room || is_row || !text.contains(&spelled),
                 "{path} spells {spelled}, which is {room}'s"
             );
         }

@@ -389,34 +389,28 @@ pub fn to_timm(preprocessing: &Preprocessing) -> Result<Json, String> {
          size, and their middle is cut out and scaled from 0 to 1"
             .to_owned()
     };
-    let (mode, [from, _], [height, width]) = match (preprocessing.resize, preprocessing.crop) {
-        (Some(Resize::Exact(size)), crop) => ("squash", size, crop.unwrap_or(size)),
-        (Some(Resize::ShortestEdge(edge)), Some(size)) => ("center", [edge; 2], size),
+    let wanted = plain(preprocessing);
+    let (mode, [from, _], [height, width]) = match (wanted.resize, wanted.crop) {
+        (Some(Resize::Exact(size)), Some(crop)) => ("squash", size, crop),
+        (Some(Resize::ShortestEdge(edge)), Some(crop)) => ("center", [edge; 2], crop),
         _ => return Err(no_form()),
     };
-    let interpolation = match preprocessing.interpolation {
+    let interpolation = match wanted.interpolation {
         Interpolation::Nearest => "nearest",
         Interpolation::Triangle | Interpolation::Bilinear => "bilinear",
         Interpolation::Bicubic => "bicubic",
-    };
-    let channels = preprocessing.color.channels();
-    let each = |values: &[f32]| match values {
-        [value] => vec![*value; channels],
-        values => values.to_vec(),
     };
     // timm cuts the size off to a whole number: where the share itself falls short of it, one a little
     // smaller does not.
     let shares = [0.0, 0.5].map(|more| height as f64 / (from as f64 + more));
     let configs = shares.map(|share| {
         json!({
-            "input_size": [channels, height, width],
+            "input_size": [wanted.color.channels(), height, width],
             "crop_pct": share, "crop_mode": mode, "interpolation": interpolation,
-            "mean": each(&preprocessing.mean), "std": each(&preprocessing.std),
+            "mean": wanted.mean, "std": wanted.std,
         })
     });
-    let says = |config: &Json| {
-        timm(&config.to_string()).is_ok_and(|read| plain(&read) == plain(preprocessing))
-    };
+    let says = |config: &Json| timm(&config.to_string()).is_ok_and(|read| plain(&read) == wanted);
     configs.into_iter().find(says).ok_or_else(no_form)
 }
 

@@ -100,10 +100,7 @@ impl Asked<'_> {
 
     /// The codec of a trained model, all of it, if it is of this type.
     pub fn whole<C: 'static>(&self) -> Option<&C> {
-        match self.kept {
-            Some(Kept::Whole(codec)) => codec.any().downcast_ref(),
-            _ => None,
-        }
+        self.kept_as().filter(|_| self.is_whole())
     }
 
     fn codec(&self) -> Option<&dyn AnyCodec> {

@@ -113,9 +113,7 @@ pub fn run(zoo: &Zoo, args: &EvalArgs) -> Result<(), Error> {
 
 /// The data's table with what is set otherwise.
 fn changed_table(zoo: &Zoo, data: &Table, set: &[String]) -> Result<Table, Error> {
-    let name = data.get("name").and_then(toml::Value::as_str);
-    let row = zoo.data.iter().find(|row| Some(row.name) == name);
-    let reading = row.map_or(&[][..], |row| row.reading);
+    let reading = zoo.set_of(data).map_or(&[][..], |set| set.reading);
     let mut whole = Table::from_iter([("data".to_owned(), data.clone().into())]);
     for text in set {
         if !text.starts_with("data.") {

@@ -138,9 +138,7 @@ fn say_classes(beside: &Beside, codec: &dyn AnyCodec) {
 
 /// Says which keys of `[data]` have no effect, since the weights have a vocabulary.
 fn say_unused(zoo: &Zoo, recipe: &Recipe, beside: &Beside) {
-    let name = recipe.data.get("name").and_then(Value::as_str);
-    let row = zoo.data.iter().find(|row| Some(row.name) == name);
-    let keys = row.map_or(&[][..], |row| row.learning);
+    let keys = zoo.set_of(&recipe.data).map_or(&[][..], |set| set.learning);
     let given = keys.iter().filter(|key| recipe.data.contains_key(**key));
     for key in given.filter(|_| beside.codec.text().is_some()) {
         eprintln!("data.{key} has no effect: text is read in the tokens of the weights");

@@ -392,10 +392,9 @@ pub fn write(model: &dyn Model, codec: Option<&dyn AnyCodec>) -> Result<Json, St
                 model.task()
             )
         })?;
-    }
-    if let Some(codec) = codec
-        && let Some(pictures) = codec.pictures()
-    {
+        let Some(pictures) = codec.pictures() else {
+            return Ok(config);
+        };
         let [channels, height, _] = pictures.shape;
         let prepared = preprocessor::to_timm(&pictures.preprocessing());
         config["pretrained_cfg"] = prepared.map_err(|problem| {

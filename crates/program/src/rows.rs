@@ -74,6 +74,12 @@ impl Zoo {
         })
     }
 
+    /// The data set of a recipe's `[data]` table, if it is here.
+    pub(crate) fn set_of(&self, table: &Table) -> Option<&'static DataSet> {
+        let name = table.get("name").and_then(Value::as_str);
+        name.and_then(|name| self.data_set(name).ok())
+    }
+
     /// Opens the data set of a recipe's `[data]` table.
     ///
     /// # Errors
@@ -91,8 +97,7 @@ impl Zoo {
     /// where its recipe does not say: `split_seed`. Runs of before that key drew them by `train.seed`,
     /// and are known by not having it.
     pub fn keep_split(&self, table: &mut Table, train_seed: u64, split_seed: u64) {
-        let name = table.get("name").and_then(Value::as_str);
-        let set = name.and_then(|name| self.data_set(name).ok());
+        let set = self.set_of(table);
         if train_seed != crate::data::SPLIT_SEED && set.is_some_and(|set| set.had_no_split_seed) {
             let seed = Value::Integer(split_seed as i64);
             table.entry("split_seed").or_insert(seed);

@@ -12,24 +12,14 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{fail, succeed};
+use common::{fail, succeed, word_level};
 use serde_json::{Value, json};
 use zoo::ZOO;
 use zoo_program::devices;
 
 /// Letters as tokens, with spaces between them.
 fn tokenizer() -> String {
-    let tokens = ["[PAD]", "a", "b", "c", "d", "e", "f", "g", "h", "i"];
-    let numbered = tokens.iter().enumerate();
-    let vocabulary: serde_json::Map<_, _> = numbered
-        .map(|(id, token)| ((*token).to_owned(), json!(id)))
-        .collect();
-    json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "unk_token": "i", "vocab": vocabulary},
-    })
-    .to_string()
+    word_level(&["[PAD]", "a", "b", "c", "d", "e", "f", "g", "h", "i"], "i")
 }
 
 /// The folder `hub` of a tiny model with these keys of ours.

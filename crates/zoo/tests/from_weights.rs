@@ -9,7 +9,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{fail, succeed, write_folder, zoo};
+use common::{fail, succeed, word_level, write_folder, zoo};
 use serde_json::{Value, json};
 use zoo::ZOO;
 use zoo_program::{devices, fitting, recipes};
@@ -40,6 +40,17 @@ fn train<'a>(recipe: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 fn recipe(root: &Path, name: &str, text: &str) {
     fs::write(root.join(format!("{name}.toml")), text).unwrap();
 }
+
+/// The text of a recipe that trains for one step.
+fn one_step(model: &str, data: &str) -> String {
+    format!(
+        "about = 'x'\nmodel = {{ {model} }}\ndata = {{ {data} }}\ntrain = {{ steps = 1, batch_size = 4 }}\n\
+         optimizer = {{ name = 'sgd', learning_rate = 0.001 }}\n"
+    )
+}
+
+/// The folder that `photographs` and `write_folder` are told to write.
+const PHOTOS: &str = "name = 'image-folder', path = 'photos'";
 
 /// Pictures of two classes, none of them a square.
 fn photographs(root: &Path) {
@@ -77,17 +88,14 @@ fn timm_folder(root: &Path) {
     ready.save(&folder.join("model.safetensors"), None).unwrap();
 }
 
-const FINE_TUNED: &str = "about = 'x'\nmodel = { name = 'mobilenet_v2', weights = 'timm' }\n\
-     data = { name = 'image-folder', path = 'photos' }\ntrain = { steps = 1, batch_size = 4 }\n\
-     optimizer = { name = 'sgd', learning_rate = 0.001 }\n";
-
 #[test]
 fn pictures_are_read_as_the_weights_read_them_unless_the_recipe_says_otherwise() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     photographs(root);
     timm_folder(root);
-    recipe(root, "tuned", FINE_TUNED);
+    let model = "name = 'mobilenet_v2', weights = 'timm'";
+    recipe(root, "tuned", &one_step(model, PHOTOS));
     succeed(root, &train("tuned.toml", &[]));
     let run = "runs/tuned-flex-1";
     let kept = codec(root, run);
@@ -148,9 +156,10 @@ fn a_set_of_one_size_takes_the_mean_of_the_weights() {
     recipe(
         root,
         "grey",
-        "about = 'x'\nmodel = { name = 'mobilenet_v2', weights = 'timm', in_channels = 1 }\n\
-         data = { name = 'glyphs' }\ntrain = { steps = 1, batch_size = 4 }\n\
-         optimizer = { name = 'sgd', learning_rate = 0.001 }\n",
+        &one_step(
+            "name = 'mobilenet_v2', weights = 'timm', in_channels = 1",
+            "name = 'glyphs'",
+        ),
     );
     let said = told(root, &["train", "grey.toml", "--no-report"]);
     assert!(said.contains("3 input channels summed to 1"), "{said}");
@@ -207,12 +216,7 @@ fn a_vision_transformer_is_taken_to_other_pictures() {
     let root = root.path();
     write_folder(&root.join("photos"), 6);
     let model = "patch_size = 4, num_layers = 1, num_heads = 2, width = 8, hidden = 16";
-    let text = |rest: &str, data: &str| {
-        format!(
-            "about = 'x'\nmodel = {{ name = 'vit', {rest} }}\ndata = {{ {data} }}\n\
-             train = {{ steps = 1, batch_size = 4 }}\noptimizer = {{ name = 'sgd', learning_rate = 0.001 }}\n"
-        )
-    };
+    let text = |rest: &str, data: &str| one_step(&format!("name = 'vit', {rest}"), data);
     let first = format!("image_size = 28, in_channels = 1, {model}");
     recipe(root, "first", &text(&first, "name = 'glyphs'"));
     succeed(root, &train("first.toml", &[]));
@@ -352,21 +356,6 @@ fn words_keep_their_ids_wherever_the_weights_are_taken_from() {
     fs::write(&config, text).unwrap();
 }
 
-/// Words in the order that is given, as a tokenizer.
-fn tokenizer(words: &[&str]) -> String {
-    let ids: serde_json::Map<String, Value> = words
-        .iter()
-        .enumerate()
-        .map(|(id, word)| ((*word).to_owned(), json!(id)))
-        .collect();
-    json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": ids},
-    })
-    .to_string()
-}
-
 #[test]
 fn another_tokenizer_than_the_weights_may_only_add_to_it() {
     let root = tempfile::tempdir().unwrap();
@@ -377,7 +366,11 @@ fn another_tokenizer_than_the_weights_may_only_add_to_it() {
     let turned = ["[PAD]", "[UNK]", "bad", "good", "film"];
     let more = ["[PAD]", "[UNK]", "good", "bad", "film", "number"];
     for (name, words) in [("own", &words[..]), ("turned", &turned), ("more", &more)] {
-        fs::write(root.join(format!("{name}.json")), tokenizer(words)).unwrap();
+        fs::write(
+            root.join(format!("{name}.json")),
+            word_level(words, "[UNK]"),
+        )
+        .unwrap();
     }
     succeed(
         root,
@@ -412,7 +405,7 @@ fn another_tokenizer_than_the_weights_may_only_add_to_it() {
 
     // The run has its tokenizer: no file is needed to measure it, whatever became of that.
     let before = succeed(root, &["eval", run, "--json"]);
-    fs::write(root.join("own.json"), tokenizer(&turned)).unwrap();
+    fs::write(root.join("own.json"), word_level(&turned, "[UNK]")).unwrap();
     assert_eq!(succeed(root, &["eval", run, "--json"]), before);
     fs::remove_file(root.join("own.json")).unwrap();
     assert_eq!(succeed(root, &["eval", run, "--json"]), before);
@@ -516,11 +509,9 @@ fn a_run_that_took_its_size_from_weights_is_measured_and_gone_on_with() {
     let root = root.path();
     photographs(root);
     let text = |rest: &str, data: &str| {
-        format!(
-            "about = 'x'\nmodel = {{ name = 'resnet20'{rest} }}\n\
-             data = {{ name = 'image-folder', path = 'photos'{data} }}\n\
-             train = {{ steps = 1, batch_size = 4 }}\n\
-             optimizer = {{ name = 'sgd', learning_rate = 0.001 }}\n"
+        one_step(
+            &format!("name = 'resnet20'{rest}"),
+            &format!("{PHOTOS}{data}"),
         )
     };
     recipe(root, "first", &text("", ", size = [12, 10], mean = [0.5]"));
@@ -567,11 +558,9 @@ fn a_run_that_took_its_size_from_weights_is_measured_and_gone_on_with() {
         }
     }
     let text = |rest: &str, data: &str| {
-        format!(
-            "about = 'x'\nmodel = {{ name = 'unet', preset = 'unet_narrow', width = 2{rest} }}\n\
-             data = {{ name = 'mask-folder', path = 'scenes', classes = ['a', 'b']{data} }}\n\
-             train = {{ steps = 1, batch_size = 2 }}\n\
-             optimizer = {{ name = 'sgd', learning_rate = 0.001 }}\n"
+        one_step(
+            &format!("name = 'unet', preset = 'unet_narrow', width = 2{rest}"),
+            &format!("name = 'mask-folder', path = 'scenes', classes = ['a', 'b']{data}"),
         )
     };
     recipe(root, "masks", &text("", ", size = [16, 16]"));
@@ -592,11 +581,9 @@ fn classes_keep_the_numbers_that_a_head_knows_them_by() {
     let root = root.path();
     write_folder(&root.join("photos"), 6);
     let text = |rest: &str, data: &str| {
-        format!(
-            "about = 'x'\nmodel = {{ name = 'mlp', widths = [192, 4, 2]{rest} }}\n\
-             data = {{ name = 'image-folder', path = 'photos'{data} }}\n\
-             train = {{ steps = 1, batch_size = 4 }}\n\
-             optimizer = {{ name = 'sgd', learning_rate = 1e-9 }}\n"
+        one_step(
+            &format!("name = 'mlp', widths = [192, 4, 2]{rest}"),
+            &format!("{PHOTOS}{data}"),
         )
     };
     recipe(root, "turned", &text("", ", classes = ['light', 'dark']"));
@@ -688,10 +675,10 @@ fn what_has_no_form_at_an_origin_is_not_exported_as_one() {
     assert!(!root.join("out").exists());
     // The longest text goes along, and is read again.
     reviews(root, "a.tsv", ["good", "bad"]);
-    let bert = "about = 'x'\nmodel = { name = 'bert', max_length = 16, num_layers = 1, num_heads = 2, width = 8, \
-                hidden = 16 }\ndata = { name = 'tsv', path = 'a.tsv', validation = 4, max_length = 5 }\n\
-                train = { steps = 1, batch_size = 4 }\noptimizer = { name = 'sgd', learning_rate = 0.01 }\n";
-    recipe(root, "bert", bert);
+    let model =
+        "name = 'bert', max_length = 16, num_layers = 1, num_heads = 2, width = 8, hidden = 16";
+    let data = "name = 'tsv', path = 'a.tsv', validation = 4, max_length = 5";
+    recipe(root, "bert", &one_step(model, data));
     succeed(root, &train("bert.toml", &[]));
     let run = "runs/bert-flex-1";
     succeed(root, &["export", run, "--format", "hf", "--out", "hub"]);

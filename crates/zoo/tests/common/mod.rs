@@ -190,3 +190,17 @@ pub fn fail(folder: &Path, arguments: &[&str], status: i32) -> String {
     assert!(!errors.contains("panicked"), "{errors}");
     lines[0].to_owned()
 }
+
+/// A `tokenizer.json` of words between spaces, numbered in their order.
+pub fn word_level(words: &[&str], unknown: &str) -> String {
+    let numbered = words.iter().enumerate();
+    let ids: serde_json::Map<_, _> = numbered
+        .map(|(id, word)| ((*word).to_owned(), serde_json::json!(id)))
+        .collect();
+    serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "unk_token": unknown, "vocab": ids},
+    })
+    .to_string()
+}

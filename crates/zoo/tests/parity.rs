@@ -15,12 +15,10 @@ use common::{largest_difference, losses, real_data, write_cifar10, write_folder}
 
 const BOUND: f64 = 1e-3;
 const STEPS: usize = 50;
-/// Of convolutions at full width, of which ndarray computes one or two a second.
-const FEW_STEPS: usize = 10;
 
-fn check(recipe: &str, directory: &Path, steps: usize, changes: &[&str]) {
-    let flex = losses(recipe, "flex", directory, steps, changes);
-    let ndarray = losses(recipe, "ndarray", directory, steps, changes);
+fn check(recipe: &str, directory: &Path, changes: &[&str]) {
+    let flex = losses(recipe, "flex", directory, STEPS, changes);
+    let ndarray = losses(recipe, "ndarray", directory, STEPS, changes);
     let (difference, step) = largest_difference(&flex, &ndarray);
     println!("{recipe}: largest relative difference {difference:.1e} at step {step}");
     assert!(
@@ -31,8 +29,8 @@ fn check(recipe: &str, directory: &Path, steps: usize, changes: &[&str]) {
 
 #[test]
 fn glyphs_and_sums_agree() {
-    check("mlp-glyphs", Path::new(""), STEPS, &[]);
-    check("gpt-sums", Path::new(""), STEPS, &[]);
+    check("mlp-glyphs", Path::new(""), &[]);
+    check("gpt-sums", Path::new(""), &[]);
 }
 
 #[test]
@@ -52,13 +50,12 @@ fn the_residual_network_agrees() {
     check(
         "resnet20-cifar10",
         folder.path(),
-        FEW_STEPS,
         &[&small[..3], &["data.validation=0"]].concat(),
     );
     write_folder(folder.path(), 40);
     let path = format!("data.path={}", folder.path().display());
     let own = [&small[..], &["data.name=image-folder", &path]].concat();
-    check("resnet20-folder", folder.path(), FEW_STEPS, &own);
+    check("resnet20-folder", folder.path(), &own);
 }
 
 #[test]
@@ -72,7 +69,7 @@ fn recipes_on_real_data_agree() {
     ];
     for (recipe, set, changes) in recipes {
         if let Some(directory) = real_data(&format!("parity of {recipe}"), set) {
-            check(recipe, &directory, STEPS, changes);
+            check(recipe, &directory, changes);
         }
     }
 }

@@ -542,6 +542,7 @@ fn tasks_of_other_inputs_and_answers() {
 }
 
 /// A second of a tone, 8,000 samples of 16 bits.
+#[cfg(feature = "ndarray")]
 fn wav() -> Vec<u8> {
     let samples = (0..8000_i32).map(|at| (8000.0 * (f64::from(at) * 0.47).sin()) as i16);
     let data: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();

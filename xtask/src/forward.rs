@@ -1,4 +1,5 @@
-//! Runs a user command in the `zoo` binary, built with the backends that its arguments name.
+//! Runs a user command in the `zoo` binary, built with the backends that its arguments name and the parts
+//! that it needs.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,19 +12,31 @@ use crate::metadata::Workspace;
 /// Builds and runs `zoo NAME ARGS` in the current folder and returns its exit status.
 ///
 /// Cargo keeps the artefacts of every choice of features side by side, so going to and fro
-/// between backends compiles each once.
+/// between them compiles each once.
 pub(crate) fn run(name: &str, args: Vec<OsString>) -> Result<i32, Failure> {
     become_it(&mut zoo(name, args)?)
 }
 
-/// `zoo NAME ARGS`, built with the backends that ARGS name.
+/// `zoo NAME ARGS`, built with the backends that ARGS name and the parts that it needs. One that turns out to
+/// need another part comes back here with its name.
 pub(crate) fn zoo(name: &str, args: Vec<OsString>) -> Result<Command, Failure> {
     let manifest = root().join("Cargo.toml");
     let mut command = cargo();
     command
         .args(["run", "--release", "--manifest-path"])
         .arg(&manifest);
-    command.args(["--package", "zoo", "--bin", "zoo"]);
+    command.args(["--package", "zoo", "--bin", "zoo", "--no-default-features"]);
+    if let Ok(xtask) = std::env::current_exe() {
+        command.env("ZOO_XTASK", xtask);
+    }
+
+    let mut features = vec!["flex".to_owned()];
+    features.extend(parts(name, &args).into_iter().map(str::to_owned));
+    let asked_for = std::env::var(ASKED_FOR).unwrap_or_default();
+    let asked_for = PARTS
+        .iter()
+        .filter(|part| asked_for.split(',').any(|asked_for| asked_for == **part));
+    features.extend(asked_for.map(|part| (*part).to_owned()));
 
     let mut backends = backends(&args);
     match name {
@@ -48,14 +61,30 @@ pub(crate) fn zoo(name: &str, args: Vec<OsString>) -> Result<Command, Failure> {
             .iter()
             .find(|package| package.name == "zoo")
         {
-            let features = features(&backends, &zoo.features);
-            if !features.is_empty() {
-                command.arg("--features").arg(features.join(","));
-            }
+            features.extend(of_backends(&backends, &zoo.features));
         }
     }
+    features.sort();
+    features.dedup();
+    command.arg("--features").arg(features.join(","));
     command.arg("--").arg(name).args(args);
     Ok(command)
+}
+
+/// Parts of the program that a training on built-in data does without; features of zoo.
+const PARTS: [&str; 3] = ["fetch", "tokenizers", "watch"];
+
+/// The parts that a program of ours came back for; it says so in the environment.
+const ASKED_FOR: &str = "ZOO_PARTS";
+
+/// The parts that a command is known to need, so that nothing is built without them first.
+fn parts(name: &str, args: &[OsString]) -> Vec<&'static str> {
+    match name {
+        "watch" => vec!["watch"],
+        "data" | "weights" if args.iter().any(|arg| arg == "fetch") => vec!["fetch"],
+        "import" => vec!["tokenizers"],
+        _ => vec![],
+    }
 }
 
 /// Options whose values name backends.
@@ -86,19 +115,14 @@ fn backends(args: &[OsString]) -> Vec<String> {
     names
 }
 
-/// The features of zoo to turn on for `backends`: those that bear a backend's name and are off by
-/// default. A name that is no feature adds nothing: zoo itself reports it, with the nearest name.
-fn features(backends: &[String], known: &BTreeMap<String, Vec<String>>) -> Vec<String> {
-    let on_by_default = known.get("default").map(Vec::as_slice).unwrap_or_default();
-    let mut features: Vec<String> = backends
-        .iter()
-        .filter(|name| *name != "default" && known.contains_key(*name))
-        .filter(|name| !on_by_default.contains(name))
-        .cloned()
-        .collect();
-    features.sort();
-    features.dedup();
-    features
+/// The features of zoo that bear the name of one of `backends`. A name that is no feature adds nothing:
+/// zoo itself reports it, with the nearest name.
+fn of_backends<'a>(
+    backends: &'a [String],
+    known: &'a BTreeMap<String, Vec<String>>,
+) -> impl Iterator<Item = String> + 'a {
+    let is_known = |name: &&String| *name != "default" && known.contains_key(*name);
+    backends.iter().filter(is_known).cloned()
 }
 
 /// Replaces this process, so that signals, terminal and exit status are the program's own.
@@ -127,18 +151,9 @@ mod tests {
     }
 
     fn chosen(args: &[&str]) -> Vec<String> {
-        let known = [
-            ("default", vec!["flex", "ndarray"]),
-            ("flex", vec!["burn/flex"]),
-            ("ndarray", vec!["burn/ndarray"]),
-            ("wgpu", vec!["burn/wgpu"]),
-            ("cuda", vec!["burn/cuda"]),
-        ];
-        let known = known
-            .into_iter()
-            .map(|(name, on)| (name.to_owned(), on.into_iter().map(str::to_owned).collect()))
-            .collect();
-        features(&named(args), &known)
+        let known = ["default", "flex", "ndarray", "wgpu", "cuda"];
+        let known = known.map(|name| (name.to_owned(), Vec::new()));
+        of_backends(&named(args), &BTreeMap::from(known)).collect()
     }
 
     #[test]
@@ -166,20 +181,43 @@ mod tests {
     }
 
     #[test]
-    fn cpu_backends_and_unknown_names_add_no_feature() {
+    fn backends_that_are_features_are_turned_on_and_unknown_names_are_not() {
         assert!(chosen(&[]).is_empty());
-        assert!(chosen(&["--backends", "flex,ndarray"]).is_empty());
         assert!(chosen(&["--backend", "wpgu"]).is_empty());
         assert!(chosen(&["--backend", "default"]).is_empty());
         assert!(chosen(&["--backend="]).is_empty());
+        assert_eq!(chosen(&["--backend", "wgpu:0"]), ["wgpu"]);
+        assert_eq!(
+            chosen(&["--backends", "wgpu,flex,cuda"]),
+            ["wgpu", "flex", "cuda"]
+        );
+    }
+
+    /// What follows `--features` for a command line.
+    fn features(name: &str, args: &[&str]) -> String {
+        let command = zoo(name, args.iter().map(OsString::from).collect()).unwrap();
+        let mut words = command.get_args().skip_while(|word| *word != "--features");
+        words.nth(1).unwrap().to_string_lossy().into_owned()
     }
 
     #[test]
-    fn gpu_backends_add_theirs_once() {
-        assert_eq!(chosen(&["--backend", "wgpu:0"]), ["wgpu"]);
-        assert_eq!(
-            chosen(&["--backends", "wgpu,flex,cuda", "--backend", "wgpu"]),
-            ["cuda", "wgpu"]
-        );
+    fn a_program_has_the_parts_that_its_command_needs() {
+        assert_eq!(features("train", &["mlp-glyphs"]), "flex");
+        assert_eq!(features("train", &["--backend", "ndarray"]), "flex,ndarray");
+        assert_eq!(features("watch", &["runs/a"]), "flex,watch");
+        assert_eq!(features("data", &["fetch", "mnist"]), "fetch,flex");
+        assert_eq!(features("data", &["list"]), "flex");
+        assert_eq!(features("import", &["folder"]), "flex,tokenizers");
+    }
+
+    #[test]
+    fn parts_are_features_of_the_program_and_of_its_default() {
+        let manifest = std::fs::read_to_string(root().join("crates/zoo/Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        let default = manifest["features"]["default"].as_array().unwrap();
+        let default: Vec<&str> = default.iter().filter_map(toml::Value::as_str).collect();
+        let mut ours = vec!["flex"];
+        ours.extend(PARTS);
+        assert_eq!(default, ours);
     }
 }

@@ -36,6 +36,9 @@ mod part;
 mod progress;
 mod source;
 
+/// What a build without the feature `network` answers in the place of a server.
+pub const NO_NETWORK: &str = "this program was built without downloads (the cargo feature `fetch`)";
+
 pub use check::{Status, verify};
 pub use client::Options;
 pub use error::{FetchError, Wanted};

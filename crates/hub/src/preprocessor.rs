@@ -397,7 +397,7 @@ pub fn to_timm(preprocessing: &Preprocessing) -> Result<Json, String> {
     };
     let interpolation = match wanted.interpolation {
         Interpolation::Nearest => "nearest",
-        Interpolation::Triangle | Interpolation::Bilinear => "bilinear",
+        Interpolation::Bilinear => "bilinear",
         Interpolation::Bicubic => "bicubic",
     };
     // timm cuts the size off to a whole number: where the share itself falls short of it, one a little
@@ -422,9 +422,6 @@ fn plain(preprocessing: &Preprocessing) -> Preprocessing {
         if let [value] = values[..] {
             *values = vec![value; channels];
         }
-    }
-    if plain.interpolation == Interpolation::Triangle {
-        plain.interpolation = Interpolation::Bilinear;
     }
     let whole = match plain.resize {
         Some(Resize::Exact(size)) => Some(size),

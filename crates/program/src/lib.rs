@@ -41,6 +41,7 @@ pub mod language;
 mod list;
 mod output;
 mod parity;
+mod parts;
 mod paths;
 mod place;
 mod predict;
@@ -96,6 +97,7 @@ pub fn run(zoo: &Zoo, has_stdout: bool) -> u8 {
     match done.and_then(|()| output::finish()) {
         Ok(()) => 0,
         Err(error) => {
+            parts::add_what_is_missing(&error);
             eprintln!("error: {error}");
             error.status()
         }

@@ -14,7 +14,12 @@ mod runs;
 mod table;
 mod tensorboard;
 pub mod terminal;
+#[cfg_attr(not(feature = "watch"), path = "no_watch.rs")]
 mod watch;
+
+/// What `watch` says in a build without the feature of that name.
+pub const NO_WATCH: &str = "this program was built without its server of live pages (the cargo \
+                            feature `watch`)";
 
 pub use folder::{Folder, FolderError};
 pub use page::page;

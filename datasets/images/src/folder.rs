@@ -34,7 +34,7 @@ const LAYOUT: &str = "train/<class>/*.png and test/<class>/*.png (or .jpg, .jpeg
 #[serde(default, deny_unknown_fields)]
 pub struct FolderOptions {
     /// `[height, width]` in pixels, each 1..=4096, to which every image is resized without regard
-    /// to its proportions, with a triangle filter as wide as the reduction (PIL's `BILINEAR`).
+    /// to its proportions, as PIL's `BILINEAR` does.
     /// `None`: the size of the first image, and every other image must have it.
     pub size: Option<[usize; 2]>,
     /// What a pixel is made of.
@@ -346,7 +346,7 @@ impl Files {
                     source,
                 })?
             }
-            (None, Some(size)) => picture.resize(size, Interpolation::Triangle),
+            (None, Some(size)) => picture.resize(size, Interpolation::Bilinear),
             (None, None) => picture,
         };
         let [height, width] = picture.size();

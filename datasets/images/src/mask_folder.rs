@@ -192,7 +192,7 @@ impl Pairs {
         let (bytes, size) = picture_file(picture)?;
         let mask = self.mask(index, size, shape)?;
         let picture = decode(picture, &bytes, Color::Rgb)?;
-        let picture = picture.resize([shape[1], shape[2]], Interpolation::Triangle);
+        let picture = picture.resize([shape[1], shape[2]], Interpolation::Bilinear);
         Ok(Scene {
             pixels: picture.into_channel_major(),
             mask,

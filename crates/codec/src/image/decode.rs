@@ -10,7 +10,10 @@ use std::io::{self, Cursor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use png::Transformations;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::container::{CUT_OFF, is_jpeg, scans, whole};
 use super::format::{Content, content};
@@ -55,11 +58,11 @@ pub fn read(path: &Path, color: Color) -> Result<Picture, PictureError> {
 /// Bytes that cannot be decoded, or of too many pixels.
 pub fn decode(path: &Path, bytes: &[u8], color: Color) -> Result<Picture, PictureError> {
     let whole = whole(bytes).map_err(|fault| not_decoded(path, fault))?;
-    let image = guarded(path, || {
-        let decoder = decoder(path, &whole, bytes.len())?;
-        DynamicImage::from_decoder(decoder).map_err(|source| not_decoded(path, source))
-    })?;
-    Ok(in_color(image, color))
+    guarded(path, || {
+        let decoder = Decoder::open(path, &whole, bytes.len())?;
+        let picture = decoder.read().map_err(|fault| not_decoded(path, fault))?;
+        Ok(picture.convert(color))
+    })
 }
 
 /// The bytes of a file whose first say that it is a picture.
@@ -96,8 +99,10 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, PictureError> {
 /// Bytes that are cut off or damaged, or of more pixels than are decoded.
 pub fn dimensions(path: &Path, bytes: &[u8]) -> Result<[usize; 2], PictureError> {
     let whole = whole(bytes).map_err(|fault| not_decoded(path, fault))?;
-    let read = || Ok(decoder(path, &whole, bytes.len())?.dimensions());
-    let (width, height) = guarded(path, read)?;
+    let [width, height] = guarded(
+        path,
+        || Ok(Decoder::open(path, &whole, bytes.len())?.size()),
+    )?;
     if is_cut(&whole) {
         return Err(not_decoded(path, CUT_OFF));
     }
@@ -114,26 +119,109 @@ fn guarded<T>(
         .unwrap_or_else(|_| Err(not_decoded(path, "its decoder gave up")))
 }
 
-/// A decoder that has read the header, of an image that is not too large to decode: what is [`whole`] of
-/// a file of `size_bytes`.
-fn decoder<'a>(
-    path: &Path,
-    bytes: &'a [u8],
-    size_bytes: usize,
-) -> Result<impl ImageDecoder + 'a, PictureError> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    let reader = reader.map_err(|source| unreadable(path, source))?;
-    let decoder = reader.into_decoder();
-    let decoder = decoder.map_err(|source| not_decoded(path, source))?;
-    let (width, height) = decoder.dimensions();
-    check_cost([width, height], bytes, size_bytes as u64).map_err(|expected| {
-        PictureError::TooLarge {
-            path: path.into(),
-            expected,
-            found: format!("{height}x{width} pixels (height x width)"),
+/// What may go wrong in either decoder.
+type Fault = Box<dyn Error + Send + Sync>;
+
+/// A decoder that has read the header, of a picture that is not too large to decode.
+enum Decoder<'a> {
+    Png(Box<png::Reader<Cursor<&'a [u8]>>>),
+    Jpeg(Box<zune_jpeg::JpegDecoder<ZCursor<&'a [u8]>>>),
+}
+
+impl<'a> Decoder<'a> {
+    /// Of what is [`whole`] of a file of `size_bytes`.
+    fn open(path: &Path, bytes: &'a [u8], size_bytes: usize) -> Result<Self, PictureError> {
+        let decoder = match is_jpeg(bytes) {
+            true => jpeg(bytes),
+            false => png(bytes),
+        };
+        let decoder = decoder.map_err(|source| not_decoded(path, source))?;
+        let [width, height] = decoder.size();
+        check_cost([width, height], bytes, size_bytes as u64).map_err(|expected| {
+            PictureError::TooLarge {
+                path: path.into(),
+                expected,
+                found: format!("{height}x{width} pixels (height x width)"),
+            }
+        })?;
+        Ok(decoder)
+    }
+
+    /// Width and height.
+    fn size(&self) -> [u32; 2] {
+        match self {
+            Self::Png(reader) => reader.info().size().into(),
+            Self::Jpeg(decoder) => {
+                // The format has 16 bits for each.
+                let (width, height) = decoder.dimensions().unwrap_or_default();
+                [width, height].map(|side| u32::try_from(side).unwrap_or(u32::MAX))
+            }
         }
-    })?;
-    Ok(decoder)
+    }
+
+    /// Eight bits a sample, in the colours that the file has.
+    fn read(self) -> Result<Picture, Fault> {
+        let [width, height] = self.size().map(|side| side as usize);
+        let (samples, channels) = match self {
+            Self::Png(mut reader) => {
+                let too_large = || Fault::from("more pixels than memory");
+                let mut samples = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
+                let frame = reader.next_frame(&mut samples)?;
+                if frame.bit_depth == png::BitDepth::Sixteen {
+                    // The high bytes come first.
+                    samples = samples.into_iter().step_by(2).collect();
+                }
+                (samples, frame.color_type.samples())
+            }
+            Self::Jpeg(mut decoder) => {
+                let samples = decoder.decode()?;
+                let colors = decoder.output_colorspace();
+                (samples, colors.map_or(3, |colors| colors.num_components()))
+            }
+        };
+        if samples.len() != height * width * channels {
+            return Err(CUT_OFF.into());
+        }
+        // What is behind the first or the first three is transparency.
+        let (color, kept) = match channels {
+            1 | 2 => (Color::Grey, 1),
+            _ => (Color::Rgb, 3),
+        };
+        let samples = match kept == channels {
+            true => samples,
+            false => {
+                let pixels = samples.chunks_exact(channels);
+                pixels.flat_map(|it| &it[..kept]).copied().collect()
+            }
+        };
+        Ok(Picture::new(height, width, color, samples))
+    }
+}
+
+/// Palettes are looked up, and fewer bits than eight made eight.
+fn png(bytes: &[u8]) -> Result<Decoder<'_>, Fault> {
+    let limits = png::Limits {
+        bytes: MAX_FILE_BYTES as usize,
+    };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    decoder.set_transformations(Transformations::EXPAND);
+    Ok(Decoder::Png(Box::new(decoder.read_info()?)))
+}
+
+/// Colours of any kind become red, green and blue; grey stays grey.
+fn jpeg(bytes: &[u8]) -> Result<Decoder<'_>, Fault> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX);
+    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers()?;
+    let colors = match decoder.input_colorspace() {
+        Some(ColorSpace::Luma | ColorSpace::LumaA) => ColorSpace::Luma,
+        _ => ColorSpace::RGB,
+    };
+    decoder.set_options(decoder.options().jpeg_set_out_colorspace(colors));
+    Ok(Decoder::Jpeg(Box::new(decoder)))
 }
 
 /// Holds what decoding takes against the bytes of a file; or what it may take.
@@ -159,32 +247,6 @@ fn check_cost([width, height]: [u32; 2], bytes: &[u8], size_bytes: u64) -> Resul
         ));
     }
     Ok(())
-}
-
-/// Eight bits a sample, in the channels that are asked for.
-fn in_color(image: DynamicImage, color: Color) -> Picture {
-    let [width, height] = [image.width(), image.height()].map(|side| side as usize);
-    let format = image.color();
-    let channels = usize::from(format.channel_count());
-    let has_16_bits = usize::from(format.bytes_per_pixel()) == 2 * channels;
-    let mut samples = image.into_bytes();
-    if has_16_bits {
-        let pairs = samples.chunks_exact(2);
-        let high = pairs.map(|pair| (u16::from_ne_bytes([pair[0], pair[1]]) >> 8) as u8);
-        samples = high.collect();
-    }
-    let pixels = samples.chunks_exact(channels);
-    // What is behind the first or the first three is transparency.
-    let picture = match channels {
-        1 => Picture::new(height, width, Color::Grey, samples),
-        2 => Picture::new(height, width, Color::Grey, pixels.map(|it| it[0]).collect()),
-        3 => Picture::new(height, width, Color::Rgb, samples),
-        _ => {
-            let opaque = pixels.flat_map(|it| [it[0], it[1], it[2]]).collect();
-            Picture::new(height, width, Color::Rgb, opaque)
-        }
-    };
-    picture.convert(color)
 }
 
 fn unreadable(path: &Path, source: io::Error) -> PictureError {

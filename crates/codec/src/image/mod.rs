@@ -31,10 +31,10 @@ mod preprocessing;
 mod resample;
 mod scans;
 
+pub use self::png::png;
 pub use decode::{decode, dimensions, read, read_bytes};
 pub use error::PictureError;
 pub use format::{Content, content};
 pub use picture::{Color, Picture};
-pub use png::png;
 pub use preprocessing::{CropOffset, MAX_SIDE, Preprocessing, PreprocessingError, Resize};
 pub use resample::Interpolation;

@@ -198,10 +198,6 @@ impl Preprocessing {
         if self.resize.is_some() {
             check_sides("resize", size)?;
         }
-        if self.resize.is_some() && self.interpolation == Interpolation::Triangle {
-            // Which makes all of the picture, and not only what is cut out.
-            check_sides("resize", resized)?;
-        }
         let starts = [0, 1].map(|axis| self.crop_offset.of(resized[axis], size[axis]));
         let window = [0, 1].map(|axis| {
             let start = starts[axis].max(0) as usize;

@@ -4,24 +4,20 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use image::imageops::{self, FilterType};
-use image::{ImageBuffer, Luma, Pixel, Rgb};
 use serde::{Deserialize, Serialize};
 
-use super::{Color, Picture};
+use super::Picture;
 
 /// How the pixels of another size are made. All but `Nearest` average over as much of the picture as a
 /// pixel of the new one covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
-    /// A triangle filter in floats, as folders of images are resized since the first recipes: PIL's
-    /// bilinear up to rounding.
-    #[default]
-    Triangle,
     /// PIL's `NEAREST`.
     Nearest,
     /// PIL's `BILINEAR`.
+    #[default]
+    #[serde(alias = "triangle")]
     Bilinear,
     /// PIL's `BICUBIC`.
     Bicubic,
@@ -43,7 +39,6 @@ pub(super) fn resize(
     }
     let [rows, columns] = window;
     let filter = match interpolation {
-        Interpolation::Triangle => return cut(&triangle(picture, size), [rows, columns]),
         Interpolation::Nearest => None,
         Interpolation::Bilinear => Some((bilinear as fn(f64) -> f64, 1.0)),
         Interpolation::Bicubic => Some((bicubic as fn(f64) -> f64, 2.0)),
@@ -214,25 +209,4 @@ fn cut(picture: &Picture, [rows, columns]: [Range<usize>; 2]) -> Picture {
         samples.extend_from_slice(&row[columns.clone()]);
     }
     Picture::new(height, width, picture.color(), samples)
-}
-
-fn triangle(picture: &Picture, [new_height, new_width]: [usize; 2]) -> Picture {
-    let [height, width] = picture.size().map(|side| side as u32);
-    let samples = picture.samples();
-    let resized = match picture.color() {
-        Color::Grey => ImageBuffer::<Luma<u8>, _>::from_raw(width, height, samples)
-            .map(|image| scaled(&image, new_height, new_width)),
-        Color::Rgb => ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, samples)
-            .map(|image| scaled(&image, new_height, new_width)),
-    };
-    let resized = resized.expect("a picture has as many samples as pixels and channels");
-    Picture::new(new_height, new_width, picture.color(), resized)
-}
-
-fn scaled<P: Pixel<Subpixel = u8> + 'static>(
-    image: &ImageBuffer<P, &[u8]>,
-    height: usize,
-    width: usize,
-) -> Vec<u8> {
-    imageops::resize(image, width as u32, height as u32, FilterType::Triangle).into_raw()
 }

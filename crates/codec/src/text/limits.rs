@@ -13,9 +13,6 @@ use zoo_files::brief_problem;
 use super::around::largest_around;
 use super::steps::{Cost, DECODERS, NORMALIZERS, POST_PROCESSORS, PRE_TOKENIZERS, steps};
 
-/// The most bytes of a file. Gemma's has 33 million.
-pub const MOST_BYTES: u64 = 1 << 27;
-
 /// The largest id. XLM-V has 900 thousand tokens.
 const MOST_ID: u64 = (1 << 22) - 1;
 

@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 use serde_json::{Value as Json, json};
+#[cfg(feature = "tokenizers")]
 use tokenizers::{
     NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType,
     PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
@@ -29,6 +30,7 @@ pub const UNKNOWN: u32 = 3;
 pub const MOST_TOKENS: usize = 1 << 18;
 
 /// Words of more characters are not learned from: each merge goes over all of a word.
+#[cfg(feature = "tokenizers")]
 const MOST_WORD_CHARS: usize = 128;
 
 /// How often two parts must stand side by side to become one.
@@ -82,6 +84,7 @@ fn metaspace() -> Json {
 }
 
 /// How often each word is there, split as the tokenizer will split texts.
+#[cfg(feature = "tokenizers")]
 fn count_words<'a>(
     lines: impl IntoIterator<Item = &'a str>,
 ) -> Result<BTreeMap<String, u64>, String> {
@@ -107,6 +110,11 @@ fn count_words<'a>(
         }
     }
     Ok(words)
+}
+
+#[cfg(not(feature = "tokenizers"))]
+fn count_words<'a>(_: impl IntoIterator<Item = &'a str>) -> Result<BTreeMap<String, u64>, String> {
+    Err(super::NO_TOKENIZERS.into())
 }
 
 /// Words in parts, of which the most frequent two become one.

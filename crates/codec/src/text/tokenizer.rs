@@ -9,7 +9,8 @@ use tokenizers::{
 };
 use zoo_files::{brief, brief_problem};
 
-use super::limits::{MOST_BYTES, Shape};
+use super::MOST_TOKENIZER_BYTES;
+use super::limits::Shape;
 use crate::catch_panic;
 
 /// About the memory that a byte of a text takes, once it is as long as it may become: places, parts and
@@ -52,9 +53,9 @@ impl Tokenizer {
     /// What is wrong with it, or more than a tokenizer may ask for.
     pub fn parse(json: &str) -> Result<Self, String> {
         let wrong = |error: &dyn fmt::Display| format!("tokenizer.json: {}", brief_problem(error));
-        if json.len() as u64 > MOST_BYTES {
+        if json.len() as u64 > MOST_TOKENIZER_BYTES {
             return Err(wrong(&format!(
-                "{} bytes: more than {MOST_BYTES} are not read",
+                "{} bytes: more than {MOST_TOKENIZER_BYTES} are not read",
                 json.len()
             )));
         }

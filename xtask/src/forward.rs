@@ -21,11 +21,7 @@ pub(crate) fn run(name: &str, args: Vec<OsString>) -> Result<i32, Failure> {
 /// need another part comes back here with its name.
 pub(crate) fn zoo(name: &str, args: Vec<OsString>) -> Result<Command, Failure> {
     let manifest = root().join("Cargo.toml");
-    let mut command = cargo();
-    command
-        .args(["run", "--release", "--manifest-path"])
-        .arg(&manifest);
-    command.args(["--package", "zoo", "--bin", "zoo", "--no-default-features"]);
+    let mut command = of_zoo("run");
     if let Ok(xtask) = std::env::current_exe() {
         command.env("ZOO_XTASK", xtask);
     }
@@ -69,6 +65,23 @@ pub(crate) fn zoo(name: &str, args: Vec<OsString>) -> Result<Command, Failure> {
     command.arg("--features").arg(features.join(","));
     command.arg("--").arg(name).args(args);
     Ok(command)
+}
+
+/// `cargo VERB` of the program without any feature.
+fn of_zoo(verb: &str) -> Command {
+    let mut command = cargo();
+    command
+        .args([verb, "--release", "--manifest-path"])
+        .arg(root().join("Cargo.toml"))
+        .args(["--package", "zoo", "--bin", "zoo", "--no-default-features"]);
+    command
+}
+
+/// `cargo VERB` of the program that trains on built-in data.
+pub(crate) fn lean(verb: &str) -> Command {
+    let mut command = of_zoo(verb);
+    command.args(["--features", "flex"]);
+    command
 }
 
 /// Parts of the program that a training on built-in data does without; features of zoo.

@@ -1,13 +1,16 @@
 //! xtask's own commands: a list of steps, each timed, all of them run whatever fails.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::cargo::{cannot_start, cargo, line, output, root, succeed};
 use crate::metadata::Workspace;
-use crate::{Failure, files, help, imports, results};
+use crate::{Failure, files, forward, help, imports, results};
 
 /// Says that a machine must have an adapter: set by CI, read here and by the tests on wgpu.
 const REQUIRE_WGPU: &str = "ZOO_REQUIRE_WGPU";
@@ -19,15 +22,17 @@ const CPU_BACKENDS: &[&str] = &["--features", "zoo/ndarray,zoo/remote"];
 /// Where an adapter must be there, its code is checked beside that of the others.
 const EVERY_BACKEND: &[&str] = &["--features", "zoo/ndarray,zoo/remote,zoo/wgpu"];
 
-/// For programs that take few steps, by cargo's configuration in this file.
-const QUICK_BUILD: &[&str] = &["--config", "xtask/quick-build.toml"];
-
 /// The same backends in the examples' workspace, which then shares what the tests have compiled.
 const EXAMPLES_BACKENDS: &[&str] = &["--features", "own-task/ndarray,own-task/remote"];
 const EXAMPLES_EVERY_BACKEND: &[&str] = &[
     "--features",
     "own-task/ndarray,own-task/remote,own-task/wgpu",
 ];
+
+/// Most packages that `cargo xtask train` compiles on a fresh machine, and the most processor time that they
+/// take, in seconds: a tenth more than when it was last worked on (docs/performance.md).
+const MOST_CRATES: usize = 290;
+const MOST_SECONDS: f64 = 720.0;
 
 /// Where deny.toml has the database of advisories put, a folder a repository.
 const ADVISORIES: &str = "target/advisory-dbs/advisory-db-3157b0e258782691";
@@ -45,7 +50,7 @@ pub(crate) fn test(mut args: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     let mut steps = Steps::default();
-    add_tests(&mut steps, wgpu, &[], |_| {});
+    add_tests(&mut steps, wgpu, |_| {});
     steps.conclude()
 }
 
@@ -106,8 +111,75 @@ pub(crate) fn ci(mut args: lexopt::Parser) -> Result<(), Failure> {
         check_house_rules,
     );
     add_dependencies(&mut steps);
-    add_tests(&mut steps, false, QUICK_BUILD, add_lints);
+    steps.run(
+        "first build",
+        "what `cargo xtask train` compiles",
+        check_first_build,
+    );
+    add_tests(&mut steps, false, add_lints);
     steps.conclude()
+}
+
+/// Builds what a first training builds, and fails where that has become more.
+fn check_first_build() -> Result<(), Failure> {
+    let mut build = forward::lean("build");
+    build.arg("--message-format=json-render-diagnostics");
+    let before = processor_seconds();
+    let messages = output(&mut build)?;
+    let seconds = processor_seconds()
+        .zip(before)
+        .map(|(after, before)| after - before);
+    let crates = compiled(&String::from_utf8_lossy(&messages));
+    let shown = seconds.map_or("?".into(), |seconds| format!("{seconds:.0}"));
+    eprintln!(
+        "{crates} crates compiled in {shown} s of processor time; {MOST_CRATES} and {MOST_SECONDS} s are \
+         allowed"
+    );
+    if crates > MOST_CRATES || seconds.is_some_and(|seconds| seconds > MOST_SECONDS) {
+        return Err(Failure::Work(
+            "a first training has more to compile than is allowed; `cargo build --timings` says where it \
+             goes"
+                .into(),
+        ));
+    }
+    // What it lacks is said by the feature that brings it, and is no other error.
+    let mut zoo = Command::new(root().join("target/release/zoo"));
+    zoo.args(["data", "fetch", "mnist", "--data-dir"])
+        .arg(root().join("target/no-data"))
+        .env_remove("ZOO_XTASK");
+    let answer = zoo.output().map_err(|error| cannot_start(&zoo, &error))?;
+    let said = String::from_utf8_lossy(&answer.stderr);
+    match answer.status.success() || !said.contains("the cargo feature `fetch`") {
+        true => Err(Failure::Work(format!(
+            "without downloads, `{}` says: {said}",
+            line(&zoo)
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// How many packages cargo's messages say were compiled, and not only found.
+fn compiled(messages: &str) -> usize {
+    let artifacts = messages
+        .lines()
+        .filter_map(|message| serde_json::from_str::<Value>(message).ok())
+        .filter(|message| message["reason"] == "compiler-artifact" && message["fresh"] == false);
+    let packages =
+        artifacts.filter_map(|message| message["package_id"].as_str().map(str::to_owned));
+    packages.collect::<BTreeSet<_>>().len()
+}
+
+/// The processor time of all children that were waited for, and of theirs; `None` where the system does not
+/// say.
+fn processor_seconds() -> Option<f64> {
+    // A hundredth of a second is the unit of every Linux.
+    const UNITS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name before it may hold anything but ends with the last bracket.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(13);
+    let mut next = || fields.next()?.parse::<f64>().ok();
+    Some((next()? + next()?) / UNITS)
 }
 
 /// Lints and documentation.
@@ -158,7 +230,7 @@ fn add_dependencies(steps: &mut Steps) {
 /// are not compiled beside a second copy of the others. Software Vulkan compiles kernels on one core, for
 /// minutes: those tests run beside what else compiles, `meanwhile` and the examples, rather than beside
 /// tests that measure time.
-fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str], meanwhile: impl FnOnce(&mut Steps)) {
+fn add_tests(steps: &mut Steps, wgpu: bool, meanwhile: impl FnOnce(&mut Steps)) {
     let root = root();
     let wgpu = wgpu || wgpu_required();
     let (features, examples_features) = match wgpu {
@@ -167,7 +239,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str], meanwhile: impl FnO
     };
     let test = |more: &[&str]| {
         let mut test = at_root(&["test", "--release", "--workspace"]);
-        test.args(features).args(config).args(more);
+        test.args(features).args(more);
         if wgpu && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
             // Software Vulkan complains about its absence, in whatever looks for an adapter.
             let folder = root.join("target/xdg-runtime");
@@ -198,7 +270,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool, config: &[&str], meanwhile: impl FnO
             "--all-targets",
             "--manifest-path",
         ]);
-        test.arg(manifest).args(examples_features).args(config);
+        test.arg(manifest).args(examples_features);
         steps.cargo("examples", share_target(&mut test, &root));
     }
     let on_wgpu = on_wgpu.map(|started| steps.join(started));
@@ -443,6 +515,31 @@ mod tests {
             "{ends:?}"
         );
         assert_eq!(steps.failed, ["beside", "none"]);
+    }
+
+    #[test]
+    fn what_was_compiled_is_counted_by_package_and_what_was_there_is_not() {
+        let artifact = |package: &str, fresh: bool| {
+            format!(r#"{{"reason":"compiler-artifact","package_id":"{package}","fresh":{fresh}}}"#)
+        };
+        let messages = [
+            artifact("a", false),
+            artifact("a", false),
+            artifact("b", true),
+            r#"{"reason":"build-script-executed","package_id":"c"}"#.into(),
+            "no JSON".into(),
+            artifact("d", false),
+        ];
+        assert_eq!(compiled(&messages.join("\n")), 2);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_processor_time_of_children_is_counted() {
+        let before = processor_seconds().unwrap();
+        let work = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        succeed(Command::new("sh").args(["-c", work])).unwrap();
+        assert!(processor_seconds().unwrap() > before);
     }
 
     #[test]

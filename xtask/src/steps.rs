@@ -142,19 +142,36 @@ fn check_first_build() -> Result<(), Failure> {
                 .into(),
         ));
     }
-    // What it lacks is said by the feature that brings it, and is no other error.
-    let mut zoo = Command::new(root().join("target/release/zoo"));
-    zoo.args(["data", "fetch", "mnist", "--data-dir"])
-        .arg(root().join("target/no-data"))
-        .env_remove("ZOO_XTASK");
-    let answer = zoo.output().map_err(|error| cannot_start(&zoo, &error))?;
-    let said = String::from_utf8_lossy(&answer.stderr);
-    match answer.status.success() || !said.contains("the cargo feature `fetch`") {
-        true => Err(Failure::Work(format!(
-            "without downloads, `{}` says: {said}",
-            line(&zoo)
+    check_missing_part()
+}
+
+/// What the program of the first build lacks, it says by the feature that brings it; and it hands its
+/// command back to the xtask that started it.
+fn check_missing_part() -> Result<(), Failure> {
+    let command = ["data", "fetch", "mnist", "--data-dir", "target/no-data"];
+    let run = |xtask: Option<&str>| {
+        let mut zoo = Command::new(root().join("target/release/zoo"));
+        zoo.args(command).current_dir(root());
+        zoo.env_remove("ZOO_XTASK").env_remove("ZOO_PARTS");
+        zoo.envs(xtask.map(|xtask| ("ZOO_XTASK", xtask)));
+        let answer = zoo.output().map_err(|error| cannot_start(&zoo, &error))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let said = [text(&answer.stdout), text(&answer.stderr)];
+        Ok::<_, Failure>((answer.status.success(), said))
+    };
+    let (succeeded, [_, said]) = run(None)?;
+    if succeeded || !said.contains("the cargo feature `fetch`") {
+        return Err(Failure::Work(format!(
+            "without downloads, zoo says: {said}"
+        )));
+    }
+    // One that repeats what it is told.
+    match run(Some("echo"))? {
+        (true, [told, _]) if told.trim_end() == command.join(" ") => Ok(()),
+        (_, said) => Err(Failure::Work(format!(
+            "without downloads, zoo asks xtask for: {}",
+            said.concat()
         ))),
-        false => Ok(()),
     }
 }
 

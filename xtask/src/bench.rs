@@ -266,7 +266,7 @@ fn build() -> Result<PathBuf, Failure> {
         .args(["--package", "zoo", "--bench", "peers"])
         .arg("--message-format=json-render-diagnostics");
     let messages = output(&mut command)?;
-    executable(&String::from_utf8_lossy(&messages)).ok_or_else(|| {
+    executable(&String::from_utf8_lossy(&messages), "peers").ok_or_else(|| {
         Failure::Work(format!(
             "`{}` names no executable among its artifacts",
             line(&command)
@@ -274,12 +274,12 @@ fn build() -> Result<PathBuf, Failure> {
     })
 }
 
-/// The benchmark's program, as cargo's messages name it.
-fn executable(messages: &str) -> Option<PathBuf> {
+/// The program of a target, as cargo's messages name it.
+pub(crate) fn executable(messages: &str, target: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|message| serde_json::from_str::<Value>(message).ok())
-        .filter(|message| message["target"]["name"] == "peers")
+        .filter(|message| message["target"]["name"] == target)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 

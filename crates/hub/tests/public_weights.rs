@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use zoo_codec::image::{Interpolation, Preprocessing, Resize};
+use zoo_codec::image::{Preprocessing, Resize};
 use zoo_fetch::Source;
 
 fn sources() -> Vec<Source> {

@@ -13,7 +13,11 @@ use zoo_program::recipes;
 
 /// The recipes without an `[expect.short]`: they ask for a GPU, or minutes for the first result that
 /// is any better than chance.
-const LONG: [&str; 2] = ["resnet20-cifar10", "resnet20-folder"];
+const LONG: [&str; 3] = [
+    "resnet20-cifar10",
+    "resnet20-folder",
+    "transformer-multi30k",
+];
 
 #[test]
 fn the_short_tier_of_every_recipe_keeps_its_claim() {

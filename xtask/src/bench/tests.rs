@@ -87,8 +87,8 @@ fn the_program_is_found_among_cargos_messages() {
 {"reason":"compiler-artifact","target":{"name":"peers"},"executable":"target/release/deps/peers-0"}
 {"reason":"build-finished","success":true}"#;
     let expected = Some(PathBuf::from("target/release/deps/peers-0"));
-    assert_eq!(executable(messages), expected);
-    assert_eq!(executable("no JSON\n{}"), None);
+    assert_eq!(executable(messages, "peers"), expected);
+    assert_eq!(executable("no JSON\n{}", "peers"), None);
 }
 
 #[test]

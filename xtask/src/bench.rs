@@ -256,8 +256,8 @@ fn pytorch_version(python: &OsString) -> Result<String, Failure> {
     )))
 }
 
-/// Builds the zoo's side, with the features that `cargo xtask train` builds by default, and returns
-/// the program.
+/// Builds the zoo's side, with the backend that `cargo xtask train` has by default, and returns the
+/// program.
 fn build() -> Result<PathBuf, Failure> {
     let mut command = cargo();
     command

@@ -138,6 +138,9 @@ fn it_is_read_from_what_people_write() {
     let again: Preprocessing =
         serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
     assert_eq!(again, read);
+    // What earlier runs called it.
+    let earlier: Preprocessing = toml::from_str(&text.replace("bilinear", "triangle")).unwrap();
+    assert_eq!(earlier, read);
     for (wrong, said) in [
         (
             "resize = 'all'",

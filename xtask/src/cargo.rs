@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::Failure;
 
 /// The workspace root.
@@ -64,6 +66,15 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, Failure> {
         line(command),
         output.status
     )))
+}
+
+/// The program of a target, as cargo's messages name it.
+pub(crate) fn executable(messages: &str, target: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|message| serde_json::from_str::<Value>(message).ok())
+        .filter(|message| message["target"]["name"] == target)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
 /// The error for a program that did not start at all.

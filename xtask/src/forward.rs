@@ -79,8 +79,14 @@ fn of_zoo(verb: &str) -> Command {
 
 /// `cargo VERB` of the program that trains on built-in data.
 pub(crate) fn lean(verb: &str) -> Command {
+    with_parts(verb, &[])
+}
+
+/// `cargo VERB` of the program on the default backend, with these parts.
+pub(crate) fn with_parts(verb: &str, parts: &[&str]) -> Command {
     let mut command = of_zoo(verb);
-    command.args(["--features", "flex"]);
+    let features = [&["flex"], parts].concat();
+    command.args(["--features", &features.join(",")]);
     command
 }
 

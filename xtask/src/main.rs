@@ -199,7 +199,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "bench",
         arguments: "peers --python PYTHON",
-        about: "the zoo's models against the same in PyTorch: time, memory, losses",
+        about: "every recipe and architecture against PyTorch: time, memory, losses",
         action: Action::Own(bench::command),
     },
     Command {

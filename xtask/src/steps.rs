@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::cargo::{cannot_start, cargo, line, output, root, succeed};
+use crate::cargo::{cannot_start, cargo, executable, line, output, root, succeed};
 use crate::metadata::Workspace;
 use crate::{Failure, bench, files, forward, help, imports, results};
 
@@ -143,7 +143,7 @@ fn check_first_build() -> Result<(), Failure> {
                 .into(),
         ));
     }
-    let program = bench::executable(&messages, "zoo");
+    let program = executable(&messages, "zoo");
     let program = program.ok_or_else(|| Failure::Work("cargo names no program of zoo".into()))?;
     check_missing_part(&program)
 }
@@ -322,6 +322,7 @@ fn check_house_rules() -> Result<(), Failure> {
     found.extend(files::lint_dodgers(&root, &workspace));
     found.extend(files::violations(&root)?);
     found.extend(results::violations(&root)?);
+    found.extend(bench::violations(&root)?);
     for violation in &found {
         eprintln!("{violation}");
     }

@@ -83,6 +83,20 @@ impl Observed {
             .or_else(|| loss.map(|step| format!("the loss of training step {}", step + 1)))
     }
 
+    /// What has the same name wherever it is computed: the outputs and the losses.
+    #[must_use]
+    pub fn results(&self) -> Self {
+        let outputs = self.outputs.iter().filter(|(name, _)| *name == "outputs");
+        Self {
+            outputs: outputs
+                .map(|(name, values)| (name.clone(), values.clone()))
+                .collect(),
+            gradients: BTreeMap::new(),
+            layers: Vec::new(),
+            losses: self.losses.clone(),
+        }
+    }
+
     /// The same with no more than the first step of training.
     #[must_use]
     pub fn first_step(&self) -> Self {

@@ -178,6 +178,8 @@ mod tests {
                 name: "s".into(),
                 model: String::new(),
                 family: String::new(),
+                recipe: false,
+                library: None,
                 input: vec![64],
                 parameters: 0,
                 multiply_adds: 0,

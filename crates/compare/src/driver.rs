@@ -21,6 +21,9 @@ use crate::stats::{leak, median, quantile, ratio};
 pub struct Measures {
     /// Hold results against the reference.
     pub agreement: bool,
+    /// Hold outputs and losses against the first column's, where they are not held against the reference:
+    /// to know that the columns do the same work.
+    pub parity: bool,
     /// Run recipes to their end.
     pub convergence: bool,
     /// Time steps, passes and tokens.
@@ -35,8 +38,8 @@ pub struct Plan<'a> {
     pub measures: Measures,
     /// Training steps to compare.
     pub steps: usize,
-    /// Batch sizes of inference.
-    pub batches: Vec<usize>,
+    /// Batch sizes of inference; `None` is that of training.
+    pub batches: Vec<Option<usize>>,
     /// Turns that each column gets for each kind of work.
     pub rounds: usize,
     /// About how long a turn takes.
@@ -102,7 +105,7 @@ pub fn compare(
     prepared: Prepared,
 ) -> Result<Subject, String> {
     let mut subject = prepared.subject.clone();
-    let judged = if plan.measures.agreement {
+    let mut judged = if plan.measures.agreement {
         Some(Judge::prepare(
             plan,
             references,
@@ -117,8 +120,15 @@ pub fn compare(
     for (index, lane) in lanes.iter().enumerate() {
         (plan.progress)(&format!("{}: {}", subject.name, lane.column.name));
         let mut one = start(plan, lane, &prepared, index);
-        if let Some(judged) = &judged {
-            one.agree(plan, lane, &prepared, judged, index);
+        if judged.is_some() || plan.measures.parity {
+            if let Some(observed) = one.agree(plan, &prepared, index) {
+                if judged.is_none() {
+                    judged = Some(Judge::by(&lane.column.name, &observed)?);
+                }
+                let agreement = (judged.as_ref())
+                    .map(|judged| judged.judge(&observed, lane.dtype, &plan.tolerance));
+                one.outcome.agreement = agreement;
+            }
         }
         running.push(one);
     }
@@ -134,7 +144,9 @@ pub fn compare(
     }
     if plan.measures.speed {
         let mut works = vec![(Work::Train, subject.input[0])];
-        works.extend(plan.batches.iter().map(|batch| (Work::Infer, *batch)));
+        let own = subject.input[0];
+        let batches = plan.batches.iter().map(|batch| batch.unwrap_or(own));
+        works.extend(batches.map(|batch| (Work::Infer, batch)));
         if prepared.spec.prompt.is_some() {
             works.push((Work::Decode, 1));
         }
@@ -211,9 +223,22 @@ pub fn add_shares_of_limits(columns: &[Column], subjects: &mut [Subject]) {
 struct Judge {
     reference: Observed,
     spreads: Vec<(Dtype, Spread)>,
+    /// Bounds that hold before those that the user sets.
+    fixed: Vec<(String, f64)>,
 }
 
 impl Judge {
+    /// Takes a column for the reference.
+    fn by(name: &str, observed: &Observed) -> Result<Self, String> {
+        Ok(Self {
+            reference: proving(name, observed.results())?,
+            spreads: Vec::new(),
+            fixed: bounds::PARITY
+                .map(|(name, bound)| (name.to_owned(), bound))
+                .into(),
+        })
+    }
+
     fn prepare(
         plan: &Plan<'_>,
         references: &References<'_>,
@@ -237,6 +262,7 @@ impl Judge {
         let mut judge = Self {
             reference,
             spreads: Vec::new(),
+            fixed: Vec::new(),
         };
         let of_lanes = lanes.iter().map(|lane| (lane.dtype, plan.steps));
         // The check is held against the first step only.
@@ -283,7 +309,12 @@ impl Judge {
 
     /// Holds a run against the reference.
     fn judge(&self, observed: &Observed, dtype: Dtype, tolerance: &Tolerance) -> Agreement {
-        self.against(&self.reference, observed, dtype, tolerance)
+        let fixed = self.fixed.iter().chain(&tolerance.fixed);
+        let tolerance = Tolerance {
+            fixed: fixed.cloned().collect(),
+            ..tolerance.clone()
+        };
+        self.against(&self.reference, observed, dtype, &tolerance)
     }
 
     fn against(
@@ -488,35 +519,27 @@ impl Running {
         self.process = None;
     }
 
-    fn agree(
-        &mut self,
-        plan: &Plan<'_>,
-        lane: &Lane<'_>,
-        prepared: &Prepared,
-        judged: &Judge,
-        index: usize,
-    ) {
-        let Some(process) = &mut self.process else {
-            return;
-        };
+    fn agree(&mut self, plan: &Plan<'_>, prepared: &Prepared, index: usize) -> Option<Observed> {
+        let process = self.process.as_mut()?;
         let folder = prepared.folder.join(format!("column-{index}"));
-        match agree(process, &folder, plan.steps, None) {
+        let failure = match agree(process, &folder, plan.steps, None) {
             Ok((Ok(observed), cold)) => {
-                let agreement = judged.judge(&observed, lane.dtype, &plan.tolerance);
-                self.outcome.agreement = Some(agreement);
                 if let Some(total) = &mut self.outcome.cold {
                     total.first_forward_seconds = cold.first_forward_seconds;
                     total.first_step_seconds = cold.first_step_seconds;
                 }
+                return Some(observed);
             }
-            Ok((Err(message), _)) => self.fail(Failure {
+            Ok((Err(message), _)) => Failure {
                 kind: FailureKind::Crash,
                 during: "reading its results".into(),
                 layer: None,
                 message,
-            }),
-            Err(failure) => self.fail(failure),
-        }
+            },
+            Err(failure) => failure,
+        };
+        self.fail(failure);
+        None
     }
 
     /// One turn: seconds an iteration, and how many there were.

@@ -95,6 +95,12 @@ pub struct Subject {
     pub model: String,
     /// Its family: `mlp`, `cnn`, `transformer`.
     pub family: String,
+    /// Whether it is a recipe on its data, rather than a model on made-up inputs.
+    #[serde(default)]
+    pub recipe: bool,
+    /// The library whose code PyTorch runs for it, where not our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<String>,
     /// The input of one training step, `[64, 1, 28, 28]`.
     pub input: Vec<usize>,
     /// Trainable numbers.

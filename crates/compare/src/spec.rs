@@ -95,8 +95,11 @@ impl Dtype {
 pub struct Spec {
     /// The recipe's or model's name.
     pub subject: String,
-    /// The complete configuration of the model, `name` included; dropout is off.
+    /// The complete configuration of the model, `name` included. Its dropout is for training steps that
+    /// are timed; what is compared has none.
     pub model: serde_json::Value,
+    /// The same model in the library that it comes from, for PyTorch to compute with that one's code.
+    pub original: Option<Original>,
     /// The loss.
     pub task: SpecTask,
     /// The optimizer.
@@ -125,6 +128,15 @@ pub struct Spec {
     pub recipe: Option<String>,
     /// Where its data lies.
     pub data_dir: Option<String>,
+}
+
+/// A model as the library that it comes from has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Original {
+    /// Its `config.json` there, and the `library`: `torchvision`, `timm` or `transformers`.
+    pub config: serde_json::Value,
+    /// Initial weights by the names that they have there, a file in the same folder.
+    pub weights: String,
 }
 
 /// What a batch in a file is made of.

@@ -41,13 +41,17 @@ pub type Layers<'a, M> = &'a dyn Fn(&M, Batch, &Device) -> Result<Vec<LayerOutpu
 pub type Decode<'a, M> = &'a dyn Fn(&M, Batch, &Device) -> TensorData;
 /// A greedy continuation by one token, from a state of its own; called again and again.
 pub type NextToken<'a, M> = &'a dyn for<'m> Fn(&'m M, &'m Device) -> Option<Box<dyn FnMut() + 'm>>;
+/// The model with its weights and with the dropout that it is trained with.
+pub type WithChance<'a, M> = &'a dyn Fn() -> Result<M, String>;
 /// Runs the recipe to its end.
 pub type Converge<'a> = &'a dyn Fn(&mut dyn FnMut(usize, f64)) -> Result<Convergence, String>;
 
 /// A model with everything that a worker may be asked to do with it.
 pub struct Subject<'a, M> {
-    /// With its weights, on `device`.
+    /// With its weights, on `device`, and without dropout: what is compared must have no chance in it.
     pub model: M,
+    /// What is trained where steps are timed.
+    pub with_chance: WithChance<'a, M>,
     /// Without autodiff, configured to the type of the [`Spec`].
     pub device: Device,
     /// Whether `device` is the processor itself.
@@ -149,6 +153,11 @@ struct Worker<'a, M> {
     training: Option<Training<M>>,
 }
 
+/// A model whose parameters are numbered, in the type to compute in.
+fn in_type<M: Module>(model: M, spec: &Spec) -> M {
+    zoo_weights::cast(number(model), spec.dtype.float())
+}
+
 type Say<'s> = &'s mut dyn FnMut(&Reply);
 
 fn phase(say: Say<'_>, name: impl Into<String>) {
@@ -157,7 +166,7 @@ fn phase(say: Say<'_>, name: impl Into<String>) {
 
 impl<'a, M: Module> Worker<'a, M> {
     fn new(spec: &'a Spec, mut subject: Subject<'a, M>, batches: Vec<Batch>) -> Self {
-        subject.model = zoo_weights::cast(number(subject.model), spec.dtype.float());
+        subject.model = in_type(subject.model, spec);
         Self {
             spec,
             subject,
@@ -182,7 +191,7 @@ impl<'a, M: Module> Worker<'a, M> {
                 phase(say, format!("timing of {}", work.name()));
                 let budget = Duration::from_secs_f64(*seconds);
                 let (iterations, elapsed) = match work {
-                    Work::Train => self.time_training(budget, *warm),
+                    Work::Train => self.time_training(budget, *warm)?,
                     Work::Infer => self.time_inference(*batch, budget, *warm),
                     Work::Decode => self.time_decoding(budget, *warm)?,
                 };
@@ -341,9 +350,11 @@ impl<'a, M: Module> Worker<'a, M> {
         (training, loss)
     }
 
-    fn time_training(&mut self, budget: Duration, warm: bool) -> (usize, Duration) {
-        let started = self.training.take();
-        let mut training = started.or_else(|| Some(self.start(self.subject.model.valid())));
+    fn time_training(&mut self, budget: Duration, warm: bool) -> Result<(usize, Duration), String> {
+        let mut training = Some(match self.training.take() {
+            Some(training) => training,
+            None => self.start(in_type((self.subject.with_chance)()?, self.spec)),
+        });
         let timed = repeat(budget, warm, |clock| {
             let mut next = training.take().map(|training| {
                 let batch = self.batches[training.step % self.batches.len()].clone();
@@ -358,7 +369,7 @@ impl<'a, M: Module> Worker<'a, M> {
             });
         });
         self.training = training;
-        timed
+        Ok(timed)
     }
 
     fn time_inference(&self, batch: usize, budget: Duration, warm: bool) -> (usize, Duration) {

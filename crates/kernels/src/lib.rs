@@ -13,12 +13,12 @@ pub mod range;
 use std::f64::consts::FRAC_1_SQRT_2;
 
 use burn::nn::conv::Conv2d;
-use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::loss::{CTCLossConfig, CrossEntropyLossConfig};
 use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear};
 use burn::tensor::activation::{self, gelu, gelu_approximate, log_softmax, relu, softmax, tanh};
 use burn::tensor::module;
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 
 #[cfg(not(feature = "flex"))]
 const NOT_SERVED: &str = "zoo-kernels is built without the feature `flex`, so it serves no tensor:";
@@ -337,6 +337,45 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f32)
     -(of_targets.mul_scalar(1.0 - smoothing) + logs.mean().mul_scalar(smoothing))
 }
 
+/// What recordings of a batch say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transcripts {
+    /// Frames of each recording that are not padding.
+    pub frames: Vec<usize>,
+    /// Their characters, each above 0 and below k: 0 is the blank.
+    pub texts: Vec<Vec<usize>>,
+}
+
+/// Connectionist temporal classification (Graves et al. 2006): the loss `[b]` of each recording, in nats,
+/// of logits `[b, s, k]`; infinite where a text does not fit its frames.
+///
+/// # Panics
+///
+/// If there are not as many frames and texts as recordings, or a character is no class.
+pub fn ctc_loss(logits: Tensor<3>, texts: &Transcripts) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if serves(&logits) {
+        return flex::ctc_loss(logits, texts);
+    }
+    let (device, batch) = (logits.device(), texts.texts.len());
+    let longest = texts.texts.iter().map(Vec::len).max().unwrap_or(0);
+    let padded = texts.texts.iter().flat_map(|text| {
+        let ids = text.iter().map(|character| *character as i32);
+        ids.chain(std::iter::repeat_n(0, longest - text.len()))
+    });
+    let padded = TensorData::new(padded.collect::<Vec<i32>>(), [batch, longest]);
+    let counts = |counts: Vec<usize>| {
+        let counts: Vec<i32> = counts.into_iter().map(|count| count as i32).collect();
+        Tensor::<1, Int>::from_data(TensorData::new(counts, [batch]), &device)
+    };
+    CTCLossConfig::new().with_blank(0).init().forward(
+        log_softmax(logits, 2).swap_dims(0, 1),
+        Tensor::from_data(padded, &device),
+        counts(texts.frames.clone()),
+        counts(texts.texts.iter().map(Vec::len).collect()),
+    )
+}
+
 /// One step of Adam (Kingma and Ba 2014, algorithm 1) or AdamW (Loshchilov and Hutter 2017,
 /// algorithm 2).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -366,6 +405,34 @@ impl AdamStep {
     pub fn apply<const D: usize>(self, tensors: [Tensor<D>; 3], grad: Tensor<D>) -> [Tensor<D>; 3] {
         #[cfg(feature = "flex")]
         return flex::adam(tensors, grad, self);
+        #[cfg(not(feature = "flex"))]
+        panic!("{NOT_SERVED} {:?} {grad:?}", tensors)
+    }
+}
+
+/// One step of stochastic gradient descent with momentum (Sutskever et al. 2013, as PyTorch has it:
+/// the rate is outside the velocity, and nothing damps a gradient).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MomentumStep {
+    /// Learning rate.
+    pub rate: f64,
+    /// What a velocity keeps of itself, 0..1.
+    pub momentum: f32,
+    /// Whether to look ahead along the velocity.
+    pub nesterov: bool,
+    /// Added to the gradient, times the parameter.
+    pub decay: f32,
+}
+
+impl MomentumStep {
+    /// A parameter and its velocity, changed along `grad` in one pass over memory.
+    ///
+    /// # Panics
+    ///
+    /// If the parameter is not one that the fused operations [serve](serves).
+    pub fn apply<const D: usize>(self, tensors: [Tensor<D>; 2], grad: Tensor<D>) -> [Tensor<D>; 2] {
+        #[cfg(feature = "flex")]
+        return flex::momentum(tensors, grad, self);
         #[cfg(not(feature = "flex"))]
         panic!("{NOT_SERVED} {:?} {grad:?}", tensors)
     }

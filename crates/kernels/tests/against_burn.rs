@@ -14,8 +14,8 @@ use burn::nn::{
 };
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 use zoo_kernels::{
-    Activation, AdamStep, Attend, conv_norm, conv2d, cross_entropy, layer_norm, linear, max_pool2d,
-    self_attention, serves, sgd, silu,
+    Activation, AdamStep, Attend, MomentumStep, Transcripts, conv_norm, conv2d, cross_entropy,
+    ctc_loss, layer_norm, linear, max_pool2d, self_attention, serves, sgd, silu,
 };
 
 /// Draws sizes and elements: splitmix64 (Steele, Lea and Flood 2014).
@@ -316,6 +316,119 @@ fn a_target_that_is_no_class_is_told() {
 }
 
 #[test]
+fn ctc_agrees() {
+    for case in 0..40 {
+        agree(&format!("CTC {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let (recordings, characters) = (1 + draw.below(4), 2 + draw.below(8));
+            let text = |draw: &mut Draw| -> Vec<usize> {
+                (0..1 + draw.below(9))
+                    .map(|_| 1 + draw.below(characters - 1))
+                    .collect()
+            };
+            let texts: Vec<Vec<usize>> = (0..recordings).map(|_| text(&mut draw)).collect();
+            // As few frames as a text can have, or more: its characters, and a blank between equal ones.
+            let frames = texts.iter().map(|text| {
+                let equal = text.windows(2).filter(|pair| pair[0] == pair[1]).count();
+                text.len() + equal + draw.below(12)
+            });
+            let frames: Vec<usize> = frames.collect();
+            let most = frames.iter().max().unwrap() + draw.below(3);
+            let logits = draw.leaf([recordings, most, characters]);
+            // Characters of any likelihood, down to e^-64.
+            let seen = logits.clone() * [1.0, 4.0, 16.0][case as usize % 3];
+            // Not the gradients: Burn's are 6e-6 off in double precision.
+            vec![(
+                "losses",
+                values(ctc_loss(seen, &Transcripts { frames, texts })),
+            )]
+        });
+    }
+}
+
+/// All ways to say a text, one by one.
+#[test]
+fn ctc_is_the_sum_over_all_paths() {
+    for case in 0..60 {
+        let mut draw = Draw::new(case, DType::F32);
+        let (frames, characters) = (1 + draw.below(5), 2 + draw.below(3));
+        let count = (frames + 1) * characters;
+        let logits = draw.leaf([1, frames + 1, characters]);
+        let scores = &values(logits.clone())[..frames * characters];
+        let texts = vec![
+            (0..1 + draw.below(frames))
+                .map(|_| 1 + draw.below(characters - 1))
+                .collect::<Vec<_>>(),
+        ];
+        let probabilities: Vec<f64> = scores
+            .chunks(characters)
+            .flat_map(|frame| {
+                let sum: f64 = frame.iter().map(|score| score.exp()).sum();
+                frame.iter().map(move |score| score.exp() / sum)
+            })
+            .collect();
+        let (mut whole, mut through) = (0.0, vec![0.0; count]);
+        for path in 0..characters.pow(frames as u32) {
+            let heard = (0..frames).map(|t| path / characters.pow(t as u32) % characters);
+            let heard: Vec<usize> = heard.collect();
+            let mut said = heard.clone();
+            said.dedup();
+            said.retain(|character| *character != 0);
+            if said != texts[0] {
+                continue;
+            }
+            let at = |(t, character): (usize, &usize)| t * characters + character;
+            let places: Vec<usize> = heard.iter().enumerate().map(at).collect();
+            let likely: f64 = places.iter().map(|place| probabilities[*place]).product();
+            whole += likely;
+            places.iter().for_each(|place| through[*place] += likely);
+        }
+        if whole == 0.0 {
+            continue;
+        }
+        let frames = vec![frames];
+        let loss = ctc_loss(logits.clone(), &Transcripts { frames, texts });
+        let gradients = loss.clone().backward();
+        let found = values(loss)[0];
+        assert!(
+            (found + whole.ln()).abs() < 1e-5,
+            "{case}: {found}, not {}",
+            -whole.ln()
+        );
+        for (place, found) in gradient(&logits, &gradients).into_iter().enumerate() {
+            // Padding is not heard.
+            let exact = probabilities
+                .get(place)
+                .map_or(0.0, |p| p - through[place] / whole);
+            assert!((found - exact).abs() < 1e-6, "{case}: {found}, not {exact}");
+        }
+    }
+}
+
+#[test]
+fn ctc_of_the_unlikely_and_of_what_does_not_fit() {
+    let loss = |logits: [[f32; 2]; 2], text: &[usize]| {
+        let logits = Tensor::<2>::from_floats(logits, &Device::flex()).unsqueeze::<3>();
+        let texts = Transcripts {
+            frames: vec![2],
+            texts: vec![text.to_vec()],
+        };
+        ctc_loss(logits, &texts).into_scalar::<f32>()
+    };
+    // One of three paths of two frames, each as likely as the others.
+    assert!((loss([[0.0; 2]; 2], &[1]) - f32::ln(4.0 / 3.0)).abs() < 1e-6);
+    assert!((loss([[0.0; 2]; 2], &[]) - f32::ln(4.0)).abs() < 1e-6);
+    assert_eq!(loss([[0.0; 2]; 2], &[1, 1]), f32::INFINITY);
+    // Far below what a number of double precision may be, and neither lost nor no number.
+    let unlikely = loss([[0.0, -500.0], [0.0, -500.0]], &[1]);
+    assert!(
+        (unlikely - (500.0 - f32::ln(2.0))).abs() < 1e-3,
+        "{unlikely}"
+    );
+    assert!(loss([[0.0, -1e30], [0.0, -1e30]], &[1]).is_finite());
+}
+
+#[test]
 fn silu_agrees() {
     for case in 0..20 {
         agree(&format!("SiLU {case}"), |dtype| {
@@ -529,11 +642,23 @@ fn optimizer_steps_agree_with_their_formulas() {
             time: 3,
         };
         let lists = [&p, &m, &v, &g].map(|tensor| values(tensor.clone()));
+        let along = MomentumStep {
+            rate: 0.01,
+            momentum: 0.9,
+            nesterov: count % 2 == 0,
+            decay: 0.1,
+        };
+        let moved_along = along.apply([p.clone(), m.clone()], g.clone()).map(values);
         let stepped = step.apply([p.clone(), m, v], g.clone()).map(values);
         let plain = values(sgd(p, g, 0.01, 0.1));
         for i in 0..count {
             let [p, m, v, g] = [0, 1, 2, 3].map(|list| lists[list][i]);
             let g = g + 0.1 * p;
+            let velocity = 0.9 * m + g;
+            let along = match count % 2 {
+                0 => 0.9 * velocity + g,
+                _ => velocity,
+            };
             let (m, v) = (0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g);
             let corrected = (m / (1.0 - 0.9f64.powi(3)), v / (1.0 - 0.99f64.powi(3)));
             let moved = p * (1.0 - 0.01 * 0.2) - 0.01 * corrected.0 / (corrected.1.sqrt() + 1e-3);
@@ -541,6 +666,8 @@ fn optimizer_steps_agree_with_their_formulas() {
                 (stepped[0][i], moved),
                 (stepped[1][i], m),
                 (stepped[2][i], v),
+                (moved_along[0][i], p - 0.01 * along),
+                (moved_along[1][i], velocity),
             ] {
                 let bound = 2e-6 * (1.0 + f64::abs(exact));
                 assert!((found - exact).abs() < bound, "{found} {exact}");

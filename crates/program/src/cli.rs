@@ -1,8 +1,10 @@
 //! The command line: what a user may say. What it does is a module for each command.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::num::ParseIntError;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
 use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
@@ -411,12 +413,13 @@ pub struct CompareArgs {
     /// Work on earlier comparisons
     #[command(subcommand)]
     pub command: Option<CompareCommand>,
-    /// Recipes by name or path
+    /// Recipes by name or path; `all` are those whose data is here
     #[arg(value_name = "RECIPE")]
     pub recipes: Vec<String>,
-    /// Models on made-up inputs: the smallest of every architecture, on small images (all), or names,
-    /// which may have * in them, such as resnet*
-    #[arg(long, value_name = "all|GLOB,…", value_delimiter = ',', value_parser = name, conflicts_with = "recipes")]
+    /// Models on made-up inputs: the smallest of every architecture, on small images (all), one of every
+    /// architecture at its full size, the smallest that a library has (each), or names, which may have *
+    /// in them, such as resnet*
+    #[arg(long, value_name = "all|each|GLOB,…", value_delimiter = ',', value_parser = name)]
     pub models: Vec<String>,
     /// What to compare, the first being the base of all ratios: flex,ndarray,wgpu,remote:ws://HOST:PORT
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = name)]
@@ -425,9 +428,9 @@ pub struct CompareArgs {
     /// not run to their end
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// Batch sizes of inference; training takes the recipe's
-    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = count, default_values_t = [1, 32])]
-    pub batch: Vec<usize>,
+    /// Batch sizes of inference; `own` is that of training, which takes the recipe's
+    #[arg(long, value_name = "N|own,…", value_delimiter = ',', default_values_t = [BatchSize::Of(1), BatchSize::Of(32)])]
+    pub batch: Vec<BatchSize>,
     /// Types to compute in: f32, f16, bf16
     #[arg(
         long,
@@ -499,11 +502,46 @@ pub struct MergeArgs {
     pub out: PathBuf,
 }
 
+/// A batch size of inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchSize {
+    /// That of training.
+    Own,
+    /// So many examples.
+    Of(usize),
+}
+
+impl FromStr for BatchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "own" => Ok(Self::Own),
+            number => match number.parse() {
+                Ok(0) | Err(_) => Err("expected a number from 1, or own".into()),
+                Ok(count) => Ok(Self::Of(count)),
+            },
+        }
+    }
+}
+
+impl fmt::Display for BatchSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("own"),
+            Self::Of(count) => count.fmt(f),
+        }
+    }
+}
+
 /// Parts of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Measure {
     /// Results against a float64 reference.
     Agreement,
+    /// Outputs and losses of the first steps against the first backend's alone, and PyTorch by the original's
+    /// own code where a library has it; not measured unless it is named.
+    Parity,
     /// The recipe to its end.
     Convergence,
     /// Times of steps, passes and tokens.

@@ -19,15 +19,16 @@ use zoo_compare::{baseline, machine, render};
 use zoo_files::Folder;
 
 use crate::bar::Bar;
-use crate::cli::{CompareArgs, CompareCommand, Format, Measure, MergeArgs};
+use crate::cli::{BatchSize, CompareArgs, CompareCommand, Format, Measure, MergeArgs};
 use crate::clock;
 use crate::devices::{self, Kind};
 use crate::error::Error;
+use crate::originals;
 use crate::output;
 use crate::place;
 use crate::rows::Zoo;
 
-/// The PyTorch side of a comparison.
+/// The PyTorch side of a comparison, and the originals' own code, which it imports.
 const PEER: &str = include_str!("peer.py");
 const PEER_FILE: &str = "peer.py";
 /// The version that Cargo.toml pins.
@@ -58,7 +59,12 @@ pub fn run(zoo: &Zoo, args: &CompareArgs) -> Result<(), Error> {
     let plan = Plan {
         measures: measures(args),
         steps: args.steps.unwrap_or(20).max(1),
-        batches: args.batch.clone(),
+        batches: (args.batch.iter())
+            .map(|batch| match batch {
+                BatchSize::Own => None,
+                BatchSize::Of(count) => Some(*count),
+            })
+            .collect(),
         rounds: args.rounds.max(1),
         turn: Duration::from_millis(200),
         silence: Duration::from_secs(args.timeout.max(1)),
@@ -82,6 +88,11 @@ pub fn run(zoo: &Zoo, args: &CompareArgs) -> Result<(), Error> {
     };
     let references = references(args, work.path())?;
     for choice in &chosen {
+        // What `all` means is what can be had here.
+        if let Some(reason) = choice.missing(zoo, args)? {
+            progress(&format!("{}: left out: {reason}", choice.name()));
+            continue;
+        }
         let folder = work.path().join(choice.name().replace(['/', '\\'], "-"));
         Folder::make(&folder).map_err(|error| failed(&folder, error))?;
         let prepared = choice.prepare(zoo, args, plan.steps, folder.clone())?;
@@ -141,6 +152,7 @@ fn measures(args: &CompareArgs) -> Measures {
     let to_the_end = args.steps.is_none() && args.models.is_empty();
     Measures {
         agreement: all || has(Measure::Agreement),
+        parity: has(Measure::Parity),
         convergence: (all && to_the_end) || has(Measure::Convergence),
         speed: all || has(Measure::Speed),
         limit: all || has(Measure::Limit),
@@ -216,10 +228,8 @@ fn lanes<'a>(
         [] => vec![None],
         counts => counts.iter().copied().map(Some).collect(),
     };
-    if threads.contains(&Some(0)) || args.batch.contains(&0) {
-        return Err(Error::request(
-            "--threads and --batch: counts are 1 or more",
-        ));
+    if threads.contains(&Some(0)) {
+        return Err(Error::request("--threads: counts are 1 or more"));
     }
     let mut lanes = Vec::new();
     for backend in backends {
@@ -234,6 +244,7 @@ fn lanes<'a>(
     if let Some(python) = &args.python {
         let script = work.join(PEER_FILE);
         write_file(&script, PEER)?;
+        write_file(&work.join(originals::FILE), originals::SCRIPT)?;
         let cuda = backends.iter().any(|backend| backend.starts_with("cuda"));
         for compiled in [false, true] {
             let on_cpu = pairs(&dtypes, &threads).map(|(dtype, threads)| (dtype, threads, false));

@@ -39,6 +39,7 @@ mod hub;
 pub mod insight;
 pub mod language;
 mod list;
+mod originals;
 mod output;
 mod parity;
 mod parts;

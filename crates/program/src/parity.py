@@ -7,43 +7,14 @@ Reads one JSON line: `folder`, `config` (as in config.json: `architectures` for 
 given.
 """
 
-import importlib
 import json
 import pathlib
 import sys
 import time
 
 import torch
+from originals import build, without_chance
 from safetensors.torch import save_file
-
-
-def build(config):
-    """The model, what gives its output, and its library with the version."""
-    name = config.pop("library")
-    package = importlib.import_module(name)
-    library = f"{name} {package.__version__}"
-    if name != "transformers":
-        create = package.create_model if name == "timm" else package.models.get_model
-        model = create(config["architecture"], num_classes=config["num_classes"])
-        return model, lambda model, input: model(input), library
-    kind = getattr(package, config["architectures"][0])
-    settings = package.AutoConfig.for_model(**config)
-    if kind.__name__ == "BertModel":
-        model = kind(settings, add_pooling_layer=False)
-
-        def embed(model, input):
-            hidden = model(input, attention_mask=torch.ones_like(input)).last_hidden_state
-            return torch.nn.functional.normalize(hidden.mean(1), dim=1)
-
-        return model, embed, library
-    return kind(settings), lambda model, input: model(input).logits, library
-
-
-def without_chance(model):
-    for module in model.modules():
-        for key in ("p", "drop_prob"):
-            if isinstance(getattr(module, key, None), float):
-                setattr(module, key, 0.0)
 
 
 @torch.no_grad()

@@ -15,12 +15,13 @@ use crate::cli::ParityArgs;
 use crate::devices;
 use crate::error::Error;
 use crate::hub;
+use crate::originals;
 use crate::progress::print_json;
 use crate::registry::Model;
 use crate::rows::Zoo;
 use crate::summary::grouped;
 
-/// The script that builds the origin's model.
+/// The script that asks the origin's model.
 const SCRIPT: &str = include_str!("parity.py");
 
 /// The largest difference of an output that passes, in shares of the largest output. In single
@@ -56,6 +57,8 @@ pub fn run(zoo: &Zoo, args: &ParityArgs) -> Result<(), Error> {
     let folder = tempfile::tempdir().map_err(Error::failed)?;
     let script = folder.path().join("parity.py");
     zoo_files::write(&script, SCRIPT.as_bytes()).map_err(Error::failed)?;
+    let imported = folder.path().join(originals::FILE);
+    zoo_files::write(&imported, originals::SCRIPT.as_bytes()).map_err(Error::failed)?;
     let mut origin = Origin::start(Command::new(&args.python).arg(&script))?;
     let shape = shape(&*model, args.batch)?;
     // In single precision, rounding switches a few ReLUs of a network of full size, and gradients

@@ -1,4 +1,5 @@
-"""The PyTorch side of Burn Zoo's backend comparison: the zoo's models, written a second time.
+"""The PyTorch side of Burn Zoo's backend comparison: originals by their libraries' own code, and the
+zoo's other models, written a second time.
 
 A worker process. It reads what to build from SPEC.json, then commands from stdin, one JSON object
 a line, and answers with events on stdout, one JSON object a line. End of input ends it. By hand:
@@ -7,13 +8,14 @@ a line, and answers with events on stdout, one JSON object a line. End of input 
     python peer.py SPEC.json --compile  # through torch.compile, which needs a C++ compiler
     {"do": "time", "work": "train", "batch": 1, "seconds": 2, "warm": false}
 
-Needs torch and numpy only. Parameters have the names and layouts of the zoo's own weights files;
-the layers follow the Rust sources named beside each model. Dropout is left out: two programs do
+Needs torch and numpy only, and an original's library where one is asked for. Parameters have the
+names and layouts of the zoo's own weights files; the layers follow the Rust sources named beside
+each model. Training steps that are timed have dropout, what is compared has none: two programs do
 not draw the same random numbers.
 """
 
-# b batch, c channels or width, t positions, s positions attended to, h heads, d head width,
-# k classes or vocabulary, n scored targets
+# b batch, c channels or width, t positions or frames, s positions attended to, h heads,
+# d head width, k classes or vocabulary, n scored targets
 
 import argparse
 import contextlib
@@ -41,6 +43,7 @@ try:
     import numpy  # noqa: F401 (torch needs it to hand out bytes)
     import torch
     import torch.nn.functional as F
+    from originals import build, without_chance
     from torch import nn
 except ImportError as error:
     emit("failed", kind="unsupported", message=f"{sys.executable}: {error}")
@@ -159,11 +162,11 @@ def conv(c_in, c_out, kernel, stride):
 class Block(nn.Module):
     """models/transformer/src/block.rs"""
 
-    def __init__(self, width, num_heads, hidden, bias):
+    def __init__(self, width, num_heads, hidden, bias, dropout):
         super().__init__()
         self.ln_1, self.ln_2 = (nn.LayerNorm(width, bias=bias) for _ in range(2))
-        self.attn = SelfAttention(width, num_heads, bias)
-        self.mlp = FeedForward(width, hidden, bias)
+        self.attn = SelfAttention(width, num_heads, bias, dropout)
+        self.mlp = FeedForward(width, hidden, bias, dropout)
 
     def forward(self, x, mask=None, seen=None):
         x = x + self.attn(self.ln_1(x), mask, seen)
@@ -171,10 +174,11 @@ class Block(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    def __init__(self, width, num_heads, bias):
+    def __init__(self, width, num_heads, bias, dropout):
         super().__init__()
         self.c_attn = nn.Linear(width, 3 * width, bias=bias)
         self.c_proj = nn.Linear(width, width, bias=bias)
+        self.drop = nn.Dropout(dropout)
         self.num_heads = num_heads
 
     def forward(self, x, mask, seen):
@@ -187,18 +191,20 @@ class SelfAttention(nn.Module):
             if seen:
                 k, v = torch.cat([seen[0], k], 2), torch.cat([seen[1], v], 2)  # [b, h, s, d]
             seen[:] = k, v
-        mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None and t > 1)
-        return self.c_proj(mixed.transpose(1, 2).reshape(b, t, c))
+        p = self.drop.p if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(q, k, v, mask, p, is_causal=mask is None and t > 1)
+        return self.drop(self.c_proj(mixed.transpose(1, 2).reshape(b, t, c)))
 
 
 class FeedForward(nn.Module):
-    def __init__(self, width, hidden, bias):
+    def __init__(self, width, hidden, bias, dropout):
         super().__init__()
         self.c_fc = nn.Linear(width, hidden, bias=bias)
         self.c_proj = nn.Linear(hidden, width, bias=bias)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x):
-        return self.c_proj(F.gelu(self.c_fc(x)))
+        return self.drop(self.c_proj(F.gelu(self.c_fc(x))))
 
 
 class Transformer(nn.Module):
@@ -209,13 +215,14 @@ class Transformer(nn.Module):
         width, num_heads = config["width"], config["num_heads"]
         self.wte = nn.Embedding(config["vocab_size"], width)
         self.wpe = nn.Embedding(positions, width)
-        blocks = (Block(width, num_heads, hidden, bias) for _ in range(config["num_layers"]))
-        self.h = nn.ModuleList(blocks)
+        sizes = width, num_heads, hidden, bias, config["dropout"]
+        self.h = nn.ModuleList(Block(*sizes) for _ in range(config["num_layers"]))
         self.ln_f = nn.LayerNorm(width, bias=bias)
+        self.drop = nn.Dropout(config["dropout"])
 
     def embed(self, tokens, past=0):
         positions = torch.arange(past, past + tokens.shape[1], device=tokens.device)
-        return self.wte(tokens) + self.wpe(positions)
+        return self.drop(self.wte(tokens) + self.wpe(positions))
 
 
 class Gpt(Transformer):
@@ -255,19 +262,225 @@ class Encoder(Transformer):
             x = block(x, mask)
         x = self.ln_f(x)
         if self.pooling == "first":
-            return self.classifier(x[:, 0])
+            return self.classifier(self.drop(x[:, 0]))
         kept = (~padding).to(x.dtype)  # [b, t]
         sums, counts = (x * kept[:, :, None]).sum(1), kept.sum(1, keepdim=True)
-        return self.classifier(sums / counts.clamp(min=1))
+        return self.classifier(self.drop(sums / counts.clamp(min=1)))
+
+
+class UNet(nn.Module):
+    """models/cnn/src/unet.rs"""
+
+    def __init__(self, config):
+        super().__init__()
+        width, self.learned = config["width"], config["up"] == "transposed_convolution"
+        widths = [width << level for level in range(5)]
+        if not self.learned:
+            widths[4] = widths[3]
+        self.inc = DoubleConv(config["in_channels"], width, width)
+        for level in range(1, 5):
+            wide = widths[level]
+            down = nn.ModuleList([nn.MaxPool2d(2), DoubleConv(widths[level - 1], wide, wide)])
+            self.add_module(f"down{level}", nn.ModuleDict({"maxpool_conv": down}))
+            self.add_module(f"up{level}", self.upward(width, 4 - level))
+        self.outc = nn.Conv2d(width, config["num_classes"], 1)
+
+    def upward(self, width, level):
+        skip, up = width << level, nn.ModuleDict()
+        out = skip if self.learned else width << max(level - 1, 0)
+        if self.learned:
+            up["up"] = nn.ConvTranspose2d(2 * skip, skip, 2, 2)
+        up["conv"] = DoubleConv(2 * skip, skip, out)
+        return up
+
+    def forward(self, images):
+        maps = [self.inc(images)]
+        for level in range(1, 5):
+            pool, conv = self.get_submodule(f"down{level}")["maxpool_conv"]
+            maps.append(conv(pool(maps[-1])))
+        x = maps.pop()
+        for level in range(1, 5):
+            up, skip = self.get_submodule(f"up{level}"), maps.pop()
+            x = up["up"](x) if self.learned else F.interpolate(x, scale_factor=2, mode="nearest")
+            lost = skip.shape[3] - x.shape[3], skip.shape[2] - x.shape[2]
+            if any(lost):
+                x = F.pad(x, (0, lost[0], 0, lost[1]))
+            x = up["conv"](torch.cat([skip, x], 1))
+        return self.outc(x)
+
+
+class DoubleConv(nn.Module):
+    """Two 3x3 convolutions, a norm and a ReLU after each."""
+
+    def __init__(self, c_in, c_between, c_out):
+        super().__init__()
+        pairs = (c_in, c_between), (c_between, c_out)
+        layers = (nn.ModuleList([conv(*pair, 3, 1), nn.BatchNorm2d(pair[1])]) for pair in pairs)
+        self.double_conv = nn.ModuleList(layers)
+
+    def forward(self, x):
+        for convolution, norm in self.double_conv:
+            x = F.relu(norm(convolution(x)))
+        return x
+
+
+class QuartzNet(nn.Module):
+    """models/cnn/src/quartznet.rs"""
+
+    def __init__(self, config):
+        super().__init__()
+        stem, tail, width = config["stem"], config["tail"], config["stem"]["width"]
+        self.stem = Separable(config["in_channels"], width, stem["kernel"], stem["stride"])
+        self.stride, self.blocks = stem["stride"], nn.ModuleList()
+        for stage in config["stages"]:
+            for _ in range(stage["blocks"]):
+                wide = stage["width"]
+                widths = [width] + [wide] * config["repeats"]
+                layers = (Separable(c, wide, stage["kernel"]) for c in widths[:-1])
+                block = {"layers": nn.ModuleList(layers), "shortcut": pointwise(width, wide)}
+                self.blocks.append(nn.ModuleDict(block))
+                width = wide
+        dilation = tail["dilation"]
+        self.tail = Separable(width, tail["width"], tail["kernel"], dilation=dilation)
+        self.head = pointwise(tail["width"], config["head_width"])
+        self.classes = nn.Conv2d(config["head_width"], config["num_classes"], 1)
+        self.dropout = nn.Dropout(config["dropout"])
+
+    def lengths(self, lengths):
+        return (lengths + self.stride - 1) // self.stride
+
+    def forward(self, features, lengths):
+        """`features [b, m, t]`, `lengths [b]` -> `[b, s, k]`"""
+        x = features[:, :, None]  # [b, m, 1, t]
+        x = self.dropout(F.relu(self.stem(x, within(lengths, x))))
+        mask = within(self.lengths(lengths), x)
+        for block in self.blocks:
+            convolution, norm = block["shortcut"]
+            residual = norm(convolution(x))
+            for layer in block["layers"][:-1]:
+                x = self.dropout(F.relu(layer(x, mask)))
+            x = self.dropout(F.relu(block["layers"][-1](x, mask) + residual))
+        x = self.dropout(F.relu(self.tail(x, mask)))
+        convolution, norm = self.head
+        x = self.dropout(F.relu(norm(convolution(x))))
+        return self.classes(x)[:, :, 0].transpose(1, 2)
+
+
+class Separable(nn.Module):
+    """Over time for each channel alone, then over channels, and the norm; no activation."""
+
+    def __init__(self, c_in, c_out, kernel, stride=1, dilation=1):
+        super().__init__()
+        window = {"padding": (0, dilation * (kernel // 2)), "dilation": (1, dilation)}
+        self.depthwise = nn.Conv2d(
+            c_in, c_in, (1, kernel), (1, stride), groups=c_in, bias=False, **window
+        )
+        self.pointwise, self.norm = pointwise(c_in, c_out)
+
+    def forward(self, x, mask):
+        return self.norm(self.pointwise(self.depthwise(x * mask)))
+
+
+def pointwise(c_in, c_out):
+    return nn.ModuleList([nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out, 1e-3)])
+
+
+def within(lengths, x):
+    """1 where `x [b, c, 1, t]` is not behind the end: `[b, 1, 1, t]`."""
+    places = torch.arange(x.shape[3], device=x.device)
+    return (places < lengths[:, None]).to(x.dtype)[:, None, None]
+
+
+class EncoderDecoder(nn.Module):
+    """models/transformer/src/encoder_decoder.rs"""
+
+    def __init__(self, config):
+        super().__init__()
+        vocabulary, width = config["vocab_size"], config["width"]
+        self.width, self.pad_token = width, config["pad_token"]
+        self.embedding, self.target_embedding, self.output = nn.Embedding(vocabulary, width), None, None
+        if config["embeddings"] == "separate":
+            self.target_embedding = nn.Embedding(vocabulary, width)
+            self.output = nn.Linear(width, vocabulary, bias=False)
+        for name, decodes in ("encoder", False), ("decoder", True):
+            layers = (Layer(config, decodes) for _ in range(config["num_layers"]))
+            self.add_module(name, nn.ModuleDict({"layers": nn.ModuleList(layers)}))
+        self.dropout = nn.Dropout(config["dropout"])
+        columns = torch.arange(width, dtype=torch.float64)
+        rates = 10_000.0 ** (-(columns // 2 * 2) / width)
+        angles = torch.arange(config["max_length"], dtype=torch.float64)[:, None] * rates
+        waves = torch.where(columns % 2 == 0, angles.sin(), angles.cos())
+        self.register_buffer("waves", waves, persistent=False)  # [t, c]
+
+    def embed(self, table, tokens):
+        x = table(tokens) * math.sqrt(self.width)
+        return self.dropout(x + self.waves[: tokens.shape[1]].to(x.dtype))
+
+    def forward(self, sources, prefixes):
+        """`sources [b, s]`, `prefixes [b, t]` -> `[b, t, k]`"""
+        x = self.embed(self.embedding, sources)
+        mask = ((sources == self.pad_token).to(x.dtype) * -1e4)[:, None, None, :]
+        for layer in self.encoder["layers"]:
+            x = layer(x, mask)
+        memory, x = x, self.embed(self.target_embedding or self.embedding, prefixes)
+        for layer in self.decoder["layers"]:
+            x = layer(x, None, memory, mask)
+        return F.linear(x, (self.output or self.embedding).weight)
+
+
+class Layer(nn.Module):
+    """Attention, in a decoder to the source too, and a feed-forward; a norm after each sum."""
+
+    def __init__(self, config, decodes):
+        super().__init__()
+        width, hidden, heads = config["width"], config["hidden"], config["num_heads"]
+        self.self_attn = Attention(width, heads)
+        self.multihead_attn = Attention(width, heads) if decodes else None
+        self.linear1, self.linear2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.norm3 = nn.LayerNorm(width) if decodes else None
+        self.dropout = nn.Dropout(config["dropout"])
+
+    def forward(self, x, mask, memory=None, memory_mask=None):
+        x = self.norm1(x + self.dropout(self.self_attn(x, x, mask, causal=memory is not None)))
+        norm = self.norm2
+        if memory is not None:
+            x = norm(x + self.dropout(self.multihead_attn(x, memory, memory_mask)))
+            norm = self.norm3
+        return norm(x + self.dropout(self.linear2(F.relu(self.linear1(x)))))
+
+
+class Attention(nn.Module):
+    def __init__(self, width, num_heads):
+        super().__init__()
+        self.in_proj, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.num_heads = num_heads
+
+    def forward(self, x, seen, mask, causal=False):
+        """`x [b, t, c]`, `seen [b, s, c]`, additive `mask` -> `[b, t, c]`"""
+        b, t, c = x.shape
+        if x is seen:
+            parts = self.in_proj(x).chunk(3, -1)
+        else:
+            weight, bias = self.in_proj.weight, self.in_proj.bias
+            keys = F.linear(seen, weight[c:], bias[c:]).chunk(2, -1)
+            parts = F.linear(x, weight[:c], bias[:c]), *keys
+        q, k, v = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in parts)
+        mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
+        return self.out_proj(mixed.transpose(1, 2).reshape(b, t, c))
 
 
 MODELS = {
     "mlp": Mlp,
+    "regressor": Mlp,
     "lenet": LeNet,
     "convnet": ConvNet,
     "resnet": ResNet,
+    "unet": UNet,
+    "quartznet": QuartzNet,
     "gpt": Gpt,
     "encoder": Encoder,
+    "encoder-decoder": EncoderDecoder,
 }
 
 
@@ -288,7 +501,8 @@ def make_optimizer(config, model):
         vectors = [p for p in model.parameters() if p.dim() < 2]
         groups = [{"params": [p for p in model.parameters() if p.dim() >= 2]}]
         groups.append({"params": vectors, "weight_decay": 0.0})
-    shared = {"lr": config["learning_rate"], "weight_decay": config["weight_decay"]}
+    # In one pass, as the zoo's; PyTorch's default on a CPU is several.
+    shared = {"lr": config["learning_rate"], "weight_decay": config["weight_decay"], "fused": True}
     if config["name"] == "sgd":
         momentum, nesterov = config["momentum"], config["nesterov"]
         return torch.optim.SGD(groups, momentum=momentum, nesterov=nesterov, **shared)
@@ -309,9 +523,9 @@ def clip_by_global_norm(parameters, max_norm):
 class Training:
     """A model on its way from the given weights, each step in two halves."""
 
-    def __init__(self, worker):
+    def __init__(self, worker, chance=False):
         self.worker, self.spec = worker, worker.spec
-        self.model = worker.load_model().train()
+        self.model = worker.load_model(chance).train()
         self.forward = worker.compiled(self.model)
         self.optimizer = make_optimizer(self.spec["optimizer"], self.model)
         self.step = 0
@@ -320,7 +534,7 @@ class Training:
         """Forward and backward on this step's batch; gives the loss."""
         batch = self.worker.batches[self.step % len(self.worker.batches)]
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.worker.loss(self.forward(batch[self.worker.input]), batch)
+        loss = self.worker.loss(self.worker.output(self.forward, batch), batch)
         loss.backward()
         return loss
 
@@ -372,14 +586,10 @@ class Worker:
     def __init__(self, path, compile_models):
         self.spec = spec = json.loads(path.read_text())
         self.folder, self.compile_models = path.parent, compile_models
-        self.require("model", spec["model"]["name"], MODELS)
-        task = spec["task"]
-        if len(task["inputs"]) != 1 or "loss" not in task["options"]:
-            raise Unsupported(f"to {task['name']}: the peer has losses of logits, from one input")
+        if spec["original"] is None:
+            self.require("model", spec["model"]["name"], MODELS)
         self.require("dtype", spec["dtype"].upper(), FLOATS)
         self.require("device", spec["device"], ["cpu", "cuda"])
-        if spec["model"].get("dropout", 0):
-            raise Unsupported("model.dropout above 0: two programs do not drop alike")
         if spec["device"] == "cuda" and not torch.cuda.is_available():
             raise Unsupported("device cuda: PyTorch finds none here")
         make_optimizer(spec["optimizer"], nn.Linear(1, 1))  # refuses an unknown one at once
@@ -387,7 +597,7 @@ class Worker:
             torch.set_num_threads(spec["threads"])
         self.dtype, self.device = FLOATS[spec["dtype"].upper()], torch.device(spec["device"])
         self.on_gpu = self.device.type == "cuda"
-        (self.input,) = task["inputs"]
+        self.inputs, self.library = spec["task"]["inputs"], None
         self.batches = self.load_batches()
         answers = self.agree, self.time, self.profile, self.limit, self.cost
         self.commands = {answer.__name__: answer for answer in answers}
@@ -417,14 +627,38 @@ class Worker:
             key, i = name.rsplit(".", 1)
             dtype = self.dtype if tensor.is_floating_point() else torch.int64
             batches[int(i)][key] = tensor.to(self.device, dtype)
+        for batch in batches:
+            self.mark_unscored(batch)
         return batches
 
-    def load_model(self):
+    def mark_unscored(self, batch):
+        """Targets of all rows or pixels, as PyTorch's loss takes them, which leaves -100 out."""
+        if "scored" in batch:
+            # Tokens [b, t], or images [b, c, h, w].
+            shape = batch[self.inputs[-1]].shape
+            rows = math.prod(shape) // (shape[1] if len(shape) == 4 else 1)
+            targets = batch["targets"].new_full((rows,), -100)
+            targets[batch.pop("scored")] = batch["targets"]
+            batch["targets"] = targets
+
+    def load_model(self, chance=False):
         """A model with the given weights; a name that either side lacks is an error."""
-        model = MODELS[self.spec["model"]["name"]](self.spec["model"]).to(self.device, self.dtype)
-        path = self.folder / self.spec["weights"]
+        original = self.spec["original"]
+        if original is None:
+            weights, model = self.spec["weights"], MODELS[self.spec["model"]["name"]](self.spec["model"])
+        else:
+            weights = original["weights"]
+            model, self.called, self.library = build(original["config"])
+        if not chance:
+            without_chance(model)
+        model = model.to(self.device, self.dtype)
+        path = self.folder / weights
         result = model.load_state_dict(read_tensors(path), strict=False)
-        problems = [f"missing {name}" for name in result.missing_keys]
+        state = model.state_dict()
+        # A tied tensor is there by one of its names.
+        found = {state[name].data_ptr() for name in state.keys() - set(result.missing_keys)}
+        missing = [name for name in result.missing_keys if state[name].data_ptr() not in found]
+        problems = [f"missing {name}" for name in missing]
         problems += [f"unexpected {name}" for name in result.unexpected_keys]
         # PyTorch counts the batches that batch norm has seen; Burn does not.
         problems = [problem for problem in problems if not problem.endswith("num_batches_tracked")]
@@ -432,13 +666,18 @@ class Worker:
             raise ValueError(f"{path}: {'; '.join(problems)}")
         return model
 
+    def output(self, forward, batch):
+        """What a model, compiled or not, gives for the inputs of a batch."""
+        inputs = [batch[name] for name in self.inputs]
+        return forward(*inputs) if self.spec["original"] is None else self.called(forward, *inputs)
+
     def compiled(self, model):
         if not self.compile_models:
             return model
         # Made for exact shapes, unless the batches differ among themselves: one version for each
         # batch size that is timed, where PyTorch would give up after eight.
         torch._dynamo.config.recompile_limit = 64
-        shapes = {batch[self.input].shape for batch in self.batches}
+        shapes = {tuple(batch[name].shape for name in self.inputs) for batch in self.batches}
         return torch.compile(model, dynamic=False if len(shapes) == 1 else None)
 
     @functools.cached_property
@@ -451,18 +690,29 @@ class Worker:
         return self.compiled(self.model)
 
     @functools.cached_property
-    def training(self):
-        return Training(self)
+    def timed_training(self):
+        return Training(self, chance=True)
 
-    def loss(self, logits, batch):
-        """crates/tasks/src/loss.rs: the mean over the scored targets `[n]`."""
+    def loss(self, output, batch):
+        """The losses of crates/tasks, each as PyTorch has it."""
         options, target = self.spec["task"]["options"], batch["targets"]
-        logits = logits.flatten(0, -2)  # [b, k] or [b·t, k]
-        if "scored" in batch:
-            logits = logits.index_select(0, batch["scored"])  # [n, k]
-        if options["loss"] == "cross-entropy":
-            return F.cross_entropy(logits, target, label_smoothing=options["label_smoothing"])
-        return F.mse_loss(logits, F.one_hot(target, logits.shape[-1]).to(logits.dtype))
+        if "target_lengths" in batch:
+            return self.transcription_loss(output, batch)
+        if target.is_floating_point():
+            return F.mse_loss(output, target)
+        if output.dim() == 4:
+            target = target.view(-1, *output.shape[2:])  # [b, h, w]
+        else:
+            output = output.flatten(0, -2)  # [b, k] or [b·t, k]
+        if options.get("loss") == "mean-squared-error":
+            return F.mse_loss(output, F.one_hot(target, output.shape[-1]).to(output.dtype))
+        return F.cross_entropy(output, target, label_smoothing=options.get("label_smoothing", 0.0))
+
+    def transcription_loss(self, output, batch):
+        """In nats a character, the mean over the recordings."""
+        lengths = self.model.lengths(batch["lengths"])
+        scores, longest = output.log_softmax(2).transpose(0, 1), batch["target_lengths"]
+        return F.ctc_loss(scores, batch["targets"], lengths, longest)
 
     def synchronize(self):
         if self.on_gpu:
@@ -476,16 +726,16 @@ class Worker:
         """What both sides must agree on. The gradients written are the first training step's."""
         if perturb is not None:
             raise Unsupported("perturbed weights: the peer computes with the given ones only")
-        out, examples, model = pathlib.Path(out), self.batches[0][self.input], self.model
+        out, first, model = pathlib.Path(out), self.batches[0], self.model
 
         emit("phase", name="forward")
         start = time.perf_counter()
         with torch.inference_mode():
-            outputs = {"outputs": self.forward(examples)}
+            outputs = {"outputs": self.output(self.forward, first)}
         first_forward_seconds = self.seconds_since(start)
 
         emit("phase", name="gradients")
-        self.training = training = Training(self)
+        training = Training(self)
         start = time.perf_counter()
         loss = training.compute_gradients()
         first_step_seconds = self.seconds_since(start)
@@ -507,10 +757,11 @@ class Worker:
         emit("phase", name="layers")
 
         def keep(path, _module, _inputs, output):
-            outputs[f"layer/{path}"] = output
+            if isinstance(output, torch.Tensor):
+                outputs[f"layer/{path}"] = output
 
         with torch.inference_mode(), hooks_on_layers(model, "register_forward_hook", keep):
-            model(examples[:2])
+            self.output(model, {name: first[name][:2] for name in self.inputs})
 
         if isinstance(model, Gpt) and self.spec["prompt"]:
             emit("phase", name="decoding")
@@ -541,23 +792,26 @@ class Worker:
         emit("timed", iterations=iterations, seconds=self.seconds_since(start))
 
     def train(self, _batch):
-        """One training step on the next of the given batches."""
+        """One training step on the next of the given batches, with dropout."""
+        training = self.timed_training
 
         def iterate():
-            loss = self.training.compute_gradients()
-            self.training.update()
+            loss = training.compute_gradients()
+            training.update()
             return loss.item()
 
         return iterate
 
     def infer(self, batch):
         """One forward pass of `batch` examples."""
-        forward, examples = self.forward, self.batches[0][self.input]
-        examples = examples[torch.arange(batch, device=self.device) % len(examples)]
+        first = {name: self.batches[0][name] for name in self.inputs}
+        count = len(first[self.inputs[0]])
+        rows = torch.arange(batch, device=self.device) % count
+        examples = {name: column[rows] for name, column in first.items()}
 
         def iterate():
             with torch.inference_mode():
-                return forward(examples).flatten()[0].item()
+                return self.output(self.forward, examples).flatten()[0].item()
 
         return iterate
 
@@ -584,7 +838,7 @@ class Worker:
 
     def profile(self):
         """The median time from each layer's start to the next one's, in eager evaluation."""
-        model, examples, starts, seconds = self.model, self.batches[0][self.input], [], {}
+        model, starts, seconds = self.model, [], {}
 
         def note(path, *_):
             self.synchronize()
@@ -593,7 +847,7 @@ class Worker:
         with torch.inference_mode(), hooks_on_layers(model, "register_forward_pre_hook", note):
             for run in range(7):
                 starts.clear()
-                model(examples)
+                self.output(model, self.batches[0])
                 note(None)
                 for (path, start), (_, end) in zip(starts, starts[1:]):
                     runs = seconds.setdefault(path, [0.0] * 7)

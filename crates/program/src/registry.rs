@@ -11,7 +11,7 @@ mod ready;
 mod row;
 pub mod size;
 
-pub use model::{Model, Outcome, Training};
+pub use model::{Model, Names, Outcome, Training};
 pub use published::Size;
 pub use ready::Ready;
 pub use row::{Architecture, Entry, Hub, ToHub};

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::nn::loss::CTCLossConfig;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -18,6 +17,7 @@ use serde_json::Value as Json;
 use toml::Table;
 use zoo_codec::sound::{Features, LogMel, Sound, read_sound};
 use zoo_codec::text::Text;
+use zoo_kernels::{Transcripts, ctc_loss};
 use zoo_train::rng::Stream;
 use zoo_train::{
     Batch, EvalBatches, Exhibit, Metric, Metrics, Part, Section, SourceError, Tally, Task, Unit,
@@ -199,7 +199,7 @@ pub struct Transcribe<M> {
 /// What a model says of a batch.
 struct Heard {
     /// Of each frame and character `[b, s, k]`.
-    log_probabilities: Tensor<3>,
+    logits: Tensor<3>,
     /// Frames `[b]` of them that are not padding.
     frames: Vec<usize>,
 }
@@ -234,29 +234,25 @@ impl<M: Module + 'static> Transcribe<M> {
             .map(|frames| frames.div_ceil(self.input.stride));
         Heard {
             frames: frames.collect(),
-            log_probabilities: log_softmax(self.logits(model, batch, device), 2),
+            logits: self.logits(model, batch, device),
         }
     }
 
     /// The loss of each example `[b]`, in nats a character. Texts are of a character at least, and fit
     /// their frames: the data was held against that.
     fn losses(&self, heard: &Heard, batch: &mut Batch, device: &Device) -> Tensor<1> {
-        let targets: Tensor<2, Int> = batch.int("targets", device);
-        let target_lengths: Tensor<1, Int> = batch.int("target_lengths", device);
-        let frames: Vec<i32> = heard.frames.iter().map(|frames| *frames as i32).collect();
-        let losses = CTCLossConfig::new().with_blank(BLANK).init().forward(
-            heard.log_probabilities.clone().swap_dims(0, 1),
-            targets,
-            Tensor::from_data(TensorData::new(frames, [heard.frames.len()]), device),
-            target_lengths.clone(),
-        );
-        losses / target_lengths.float()
+        let transcripts = Transcripts {
+            frames: heard.frames.clone(),
+            texts: texts(batch),
+        };
+        let losses = ctc_loss(heard.logits.clone(), &transcripts);
+        losses / batch.int::<1>("target_lengths", device).float()
     }
 
     /// The characters that are heard in each recording.
     fn decode(&self, heard: &Heard) -> Vec<Vec<usize>> {
-        let [_, s, k] = heard.log_probabilities.dims();
-        let scores = heard.log_probabilities.clone().into_data();
+        let [_, s, k] = heard.logits.dims();
+        let scores = log_softmax(heard.logits.clone(), 2).into_data();
         let scores: Vec<f32> = scores.iter::<f32>().collect();
         let rows = scores.chunks((s * k).max(1)).zip(&heard.frames);
         rows.map(|(row, frames)| {
@@ -489,8 +485,8 @@ impl<M: Module + 'static> Room<M> for Transcribe<M> {
         Ok(Box::new(move |input, _| {
             let (_, features) = codec.read(input)?;
             let heard = self.hear(model, &mut batch(&[&features], &[]), device);
-            let sum: f32 = heard.log_probabilities.clone().sum().into_scalar();
-            if sum.is_nan() {
+            let sum: f32 = heard.logits.clone().sum().into_scalar();
+            if !sum.is_finite() {
                 return Err(AnswerError::not_finite());
             }
             let text = self.decode(&heard).pop().unwrap_or_default();

@@ -10,17 +10,16 @@ use std::path::Path;
 
 use burn::module::{Module, ParamGroup};
 use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
 use burn::optim::{
     AdaGradConfig, AdafactorConfig, AdamConfig, AdamWConfig, AdanConfig, LambConfig, LionConfig,
     ModuleOptimizer, Optimizer as BurnOptimizer, RmsPropConfig, SgdConfig,
 };
 use burn::store::RecordError;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::AdamStep;
+use zoo_kernels::{AdamStep, MomentumStep};
 use zoo_weights::Leaf;
 
-use crate::fused::{FusedAdam, FusedAdamW, FusedSgd};
+use crate::fused::{FusedAdam, FusedAdamW, FusedMomentum, FusedSgd};
 
 /// The `[optimizer]` table: one optimizer, its rate, and what decays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,22 +119,24 @@ impl OptimizerConfig {
         };
         match self.name {
             OptimizerName::Sgd => {
-                let momentum = (self.momentum > 0.0).then(|| {
-                    MomentumConfig::new()
-                        .with_momentum(self.momentum)
-                        .with_dampening(0.0)
-                        .with_nesterov(self.nesterov)
-                });
-                let fused = momentum.is_none();
-                let config = SgdConfig::new().with_momentum(momentum);
-                let plain = |decay| config.clone().with_weight_decay(coupled(decay)).build();
-                if fused {
-                    return self.grouped(model, |on| FusedSgd {
-                        plain: plain(decay * on),
-                        decay: decay * on,
+                if self.momentum > 0.0 {
+                    return self.grouped(model, |on| FusedMomentum {
+                        step: MomentumStep {
+                            rate: self.learning_rate,
+                            momentum: self.momentum as f32,
+                            nesterov: self.nesterov,
+                            decay: decay * on,
+                        },
                     });
                 }
-                self.grouped(model, |on| plain(decay * on))
+                let config = SgdConfig::new();
+                self.grouped(model, |on| FusedSgd {
+                    plain: config
+                        .clone()
+                        .with_weight_decay(coupled(decay * on))
+                        .build(),
+                    decay: decay * on,
+                })
             }
             OptimizerName::Adam => {
                 let config = AdamConfig::new()

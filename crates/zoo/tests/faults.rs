@@ -170,10 +170,14 @@ fn worker() {
     let input = PictureInput::Exactly([1, SIDE, SIDE]);
     let room = Images::room(forward, input, CLASSES);
     let run = |net: &Net, batch: Batch, device: &Device| room.output(net, batch, device);
-    let mut model = Net::new(&device);
-    zoo_weights::load(&mut model, &folder.join(&spec.weights), &Origin::default()).unwrap();
+    let open = || {
+        let mut model = Net::new(&device);
+        zoo_weights::load(&mut model, &folder.join(&spec.weights), &Origin::default()).unwrap();
+        model
+    };
     let subject = Subject {
-        model,
+        model: open(),
+        with_chance: &|| Ok(open()),
         device: device.clone(),
         on_cpu: true,
         task: &*room,
@@ -244,6 +248,8 @@ fn prepared(folder: &Path) -> Prepared {
             name: "net".into(),
             model: "net".into(),
             family: "test".into(),
+            recipe: false,
+            library: None,
             input: vec![BATCH, 1, SIDE, SIDE],
             parameters: 0,
             multiply_adds: 0,
@@ -258,6 +264,7 @@ fn prepared(folder: &Path) -> Prepared {
         spec: Spec {
             subject: "net".into(),
             model: serde_json::Value::Null,
+            original: None,
             task: SpecTask {
                 name: "classify images".into(),
                 inputs: vec!["images".into()],
@@ -284,12 +291,13 @@ fn plan(fault: Fault, speed: bool) -> Plan<'static> {
     Plan {
         measures: Measures {
             agreement: true,
+            parity: false,
             convergence: false,
             speed,
             limit: false,
         },
         steps: 6,
-        batches: vec![BATCH],
+        batches: vec![Some(BATCH)],
         rounds: 9,
         turn: Duration::from_millis(15),
         silence: Duration::from_secs(if fault == Fault::Hang { 2 } else { 60 }),

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use super::Saved;
 use super::depthwise::{self, Depthwise};
+use super::direct::{Bench, Direct, Packed, add_weight_gradients};
 use super::linear::{add_rows, relu_slope};
 use super::matrix::{Mat, MatMut, add_product, grain, product, threads_for};
 use super::memory::{Blank, Values, contiguous, dims, filled, slice, tensor, unwritten, written};
@@ -118,6 +119,19 @@ impl Shape {
         (kernel, stride, before, after) == ([1, 1], [1, 1], [0, 0], [0, 0])
     }
 
+    /// The same without patches, where that can be.
+    fn without_patches(&self) -> Option<Direct> {
+        let direct = Direct {
+            inputs: self.inputs,
+            outputs: self.outputs,
+            image: self.image,
+            out: self.out,
+            kernel: self.window.kernel,
+            before: self.window.before,
+        };
+        (self.window.stride == [1, 1] && direct.can_be()).then_some(direct)
+    }
+
     /// Rows of a strip, when each image is cut into no fewer than `least` strips.
     fn strip_rows(&self, least: usize) -> usize {
         let fitting = STRIP / (self.taps() * self.out[1]).max(1);
@@ -150,8 +164,14 @@ fn dense(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, 
     let size = shape.outputs * pixels;
     let mut out = unwritten(shape.batch * size);
     let threads = threads_for(shape.multiplications());
+    let packed = (shape.without_patches().filter(Direct::pays))
+        .map(|direct| (direct, Packed::new(direct, slice(&weight))));
     // A batch of one is shared out by strips.
-    let rows = shape.strip_rows(threads.div_ceil(shape.batch.max(1)));
+    let least = threads.div_ceil(shape.batch.max(1));
+    let rows = match &packed {
+        Some((direct, _)) => direct.strip_rows(least),
+        None => shape.strip_rows(least),
+    };
     let mut tasks = Vec::new();
     if size > 0 {
         for (example, image) in out.chunks_exact_mut(size).enumerate() {
@@ -164,29 +184,33 @@ fn dense(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, 
             }
         }
     }
-    let patches = || {
-        unwritten(if shape.is_pointwise() {
-            0
-        } else {
-            shape.taps() * rows * out_width
-        })
+    let room = || {
+        let patches = match shape.is_pointwise() || packed.is_some() {
+            true => 0,
+            false => shape.taps() * rows * out_width,
+        };
+        (unwritten(patches), Bench::default())
     };
     let least = grain(threads, tasks.len());
     tasks.into_par_iter().with_min_len(least).for_each_init(
-        patches,
-        |patches, (example, first, count, strip)| {
+        room,
+        |(patches, bench), (example, first, count, strip)| {
             let image = &slice(&x)[example * shape.inputs * shape.pixels()..]
                 [..shape.inputs * shape.pixels()];
             let (start, pixels) = (first * out_width, count * out_width);
-            let columns = match shape.is_pointwise() {
-                true => Mat::new(image, shape.inputs, shape.pixels()).columns(start, pixels),
-                false => {
+            let weight = Mat::new(slice(&weight), shape.outputs, shape.taps());
+            let mut strip = match &packed {
+                Some((_, packed)) => packed.write(image, (first, count), strip, bench),
+                None if shape.is_pointwise() => {
+                    let pixels_of = Mat::new(image, shape.inputs, shape.pixels());
+                    product(strip, 1.0, weight, pixels_of.columns(start, pixels))
+                }
+                None => {
                     let patches = lay_out(patches, image, shape, (first, count));
-                    Mat::new(patches, shape.taps(), pixels)
+                    let columns = Mat::new(patches, shape.taps(), pixels);
+                    product(strip, 1.0, weight, columns)
                 }
             };
-            let weight = Mat::new(slice(&weight), shape.outputs, shape.taps());
-            let mut strip = product(strip, 1.0, weight, columns);
             for channel in 0..shape.outputs {
                 let of =
                     |values: &Option<Values>| values.as_ref().map(|values| slice(values)[channel]);
@@ -390,6 +414,12 @@ fn copy(to: &mut [Blank], from: &[f32]) {
     }
 }
 
+/// Which gradients go without patches.
+struct Ways {
+    weight: Option<Direct>,
+    image: Option<Packed>,
+}
+
 /// What one part of a batch gives.
 struct Part<'a> {
     first: usize,
@@ -427,11 +457,18 @@ impl Dense {
             })
             .collect();
         let threads = threads_for(2 * shape.multiplications());
+        let direct = shape.without_patches();
+        let ways = Ways {
+            weight: direct.filter(Direct::pays_for_weights),
+            image: (direct.filter(|direct| direct.reverse().pays()))
+                .map(|direct| Packed::reversed(direct, slice(&self.weight))),
+        };
         (tasks.into_par_iter())
             .with_min_len(grain(threads, parts))
             .for_each(|part| {
                 let last = (part.first + per_part).min(shape.batch);
-                self.part_backward(slice(&grad), last, part, [wants_weight, wants_bias]);
+                let wants = [wants_weight, wants_bias];
+                self.part_backward(slice(&grad), last, part, wants, &ways);
             });
         let sum_of_parts = |parts: &[f32], len: usize| {
             let mut sum = vec![0.0; len];
@@ -460,41 +497,84 @@ impl Dense {
         &self,
         grad: &[f32],
         last: usize,
-        mut part: Part<'_>,
+        part: Part<'_>,
         [wants_weight, wants_bias]: [bool; 2],
+        ways: &Ways,
     ) {
         let Self { shape, .. } = *self;
-        let (out_pixels, out_width) = (shape.out_pixels(), shape.out[1]);
+        let out_pixels = shape.out_pixels();
         let (size, image_size) = (shape.outputs * out_pixels, shape.inputs * shape.pixels());
-        let rows = shape.strip_rows(1);
-        let mut patches = unwritten(shape.taps() * rows * out_width);
-        let mut masked = unwritten(if self.out.is_some() { size } else { 0 });
-        let weight = Mat::new(slice(&self.weight), shape.outputs, shape.taps());
-        for example in part.first..last {
-            let image = &slice(&self.x)[example * image_size..][..image_size];
-            let mut grad = &grad[example * size..][..size];
-            if let Some(out) = &self.out {
-                let masked = masked.write_copy_of_slice(grad);
-                relu_slope(masked, &slice(out)[example * size..][..size]);
-                grad = masked;
-            }
-            if wants_bias {
+        let examples = part.first..last;
+        let mut masked = unwritten(match self.out {
+            Some(_) => examples.len() * size,
+            None => 0,
+        });
+        let mut grad = &grad[examples.start * size..examples.end * size];
+        if let Some(out) = &self.out {
+            let masked = masked.write_copy_of_slice(grad);
+            relu_slope(masked, &slice(out)[examples.start * size..][..grad.len()]);
+            grad = masked;
+        }
+        if wants_bias {
+            for grad in grad.chunks_exact(size) {
                 for (sum, row) in part.for_bias.iter_mut().zip(grad.chunks_exact(out_pixels)) {
                     *sum += total(row);
                 }
             }
-            let mut for_image = part.for_x.as_mut().map(|for_x| {
-                let start = (example - part.first) * image_size;
-                filled(&mut for_x[start..][..image_size], 0.0)
-            });
+        }
+        let images = slice(&self.x)[examples.start * image_size..].chunks_exact(image_size);
+        let examples = images.zip(grad.chunks_exact(size));
+        let mut bench = Bench::default();
+        let mut for_weight = wants_weight.then_some(part.for_weight);
+        if let Some(direct) = ways.weight
+            && let Some(sum) = for_weight.take()
+        {
+            let examples = examples.clone().map(|(image, grad)| [image, grad]);
+            add_weight_gradients(direct, examples, sum, &mut bench);
+        }
+        let mut for_x = part.for_x;
+        if let Some(reversed) = &ways.image
+            && let Some(for_x) = for_x.take()
+        {
+            let pairs = for_x
+                .chunks_exact_mut(image_size)
+                .zip(grad.chunks_exact(size));
+            for (for_image, grad) in pairs {
+                reversed.write_all(grad, for_image, &mut bench);
+            }
+        }
+        if for_weight.is_some() || for_x.is_some() {
+            self.by_patches(examples, for_weight, for_x);
+        }
+    }
+
+    /// Gradients through patches, of what is asked for.
+    fn by_patches<'a>(
+        &self,
+        examples: impl Iterator<Item = (&'a [f32], &'a [f32])>,
+        mut for_weight: Option<&mut [f32]>,
+        for_x: Option<&mut [Blank]>,
+    ) {
+        let Self { shape, .. } = *self;
+        let (out_pixels, out_width) = (shape.out_pixels(), shape.out[1]);
+        let rows = shape.strip_rows(1);
+        let mut patches = unwritten(shape.taps() * rows * out_width);
+        let weight = Mat::new(slice(&self.weight), shape.outputs, shape.taps());
+        let image_size = (shape.inputs * shape.pixels()).max(1);
+        let mut for_images = for_x.map(|for_x| for_x.chunks_exact_mut(image_size));
+        for (image, grad) in examples {
+            let mut for_image = for_images
+                .as_mut()
+                .and_then(Iterator::next)
+                .map(|for_image| filled(for_image, 0.0));
             for first in (0..shape.out[0]).step_by(rows) {
                 let count = rows.min(shape.out[0] - first);
                 let (start, pixels) = (first * out_width, count * out_width);
                 let grad = Mat::new(grad, shape.outputs, out_pixels).columns(start, pixels);
-                if wants_weight {
+                if let Some(sum) = &mut for_weight {
                     let columns = lay_out(&mut patches, image, shape, (first, count));
                     let columns = Mat::new(columns, shape.taps(), pixels);
-                    let sum = MatMut::new(part.for_weight, shape.outputs, shape.taps());
+                    let sum = MatMut::new(sum, shape.outputs, shape.taps());
                     add_product(sum, 1.0, grad, columns.t());
                 }
                 if let Some(for_image) = &mut for_image {

@@ -4,7 +4,9 @@
 mod attention;
 mod batch_norm;
 mod conv;
+mod ctc;
 mod depthwise;
+mod direct;
 mod layer_norm;
 mod linear;
 mod loss;
@@ -34,7 +36,7 @@ use burn::tensor::{DType, Int, Tensor};
 
 use self::memory::Values;
 use self::window::{Finish, Window};
-use crate::{Activation, AdamStep, Attend};
+use crate::{Activation, AdamStep, Attend, MomentumStep, Transcripts};
 
 /// Whether a tensor is in single precision on flex, with or without autodiff.
 pub(crate) fn serves<const D: usize>(x: &Tensor<D>) -> bool {
@@ -112,6 +114,11 @@ pub(crate) fn cross_entropy(
 ) -> Tensor<1> {
     let (logits, targets) = (logits.into_dispatch(), targets.into_dispatch());
     Tensor::from_dispatch(Dispatch::fused_cross_entropy(logits, targets, smoothing))
+}
+
+/// See [`crate::ctc_loss`].
+pub(crate) fn ctc_loss(logits: Tensor<3>, texts: &Transcripts) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::fused_ctc(logits.into_dispatch(), texts.clone()))
 }
 
 /// See [`crate::conv2d`].
@@ -192,6 +199,16 @@ pub(crate) fn sgd<const D: usize>(
 ) -> Tensor<D> {
     let parameter = optim::sgd(values(parameter), values(grad), rate as f32, decay);
     Tensor::from_primitive::<Flex>(parameter)
+}
+
+/// See [`MomentumStep::apply`].
+pub(crate) fn momentum<const D: usize>(
+    tensors: [Tensor<D>; 2],
+    grad: Tensor<D>,
+    step: MomentumStep,
+) -> [Tensor<D>; 2] {
+    let tensors = optim::momentum(tensors.map(values), values(grad), step);
+    tensors.map(Tensor::from_primitive::<Flex>)
 }
 
 /// See [`AdamStep::apply`].
@@ -293,6 +310,9 @@ pub(crate) trait Fused: Backend {
         targets: IntTensor<Self>,
         smoothing: f32,
     ) -> FloatTensor<Self>;
+
+    /// See [`ctc::forward`].
+    fn fused_ctc(logits: FloatTensor<Self>, texts: Transcripts) -> FloatTensor<Self>;
 }
 
 impl Fused for Flex {
@@ -345,6 +365,10 @@ impl Fused for Flex {
 
     fn fused_cross_entropy(logits: Values, targets: IntTensor<Self>, smoothing: f32) -> Values {
         loss::forward(logits, targets, smoothing).0
+    }
+
+    fn fused_ctc(logits: Values, texts: Transcripts) -> Values {
+        ctc::loss(logits, &texts)
     }
 }
 
@@ -427,6 +451,11 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
     fn fused_cross_entropy(logits: Tracked, targets: IntTensor<Self>, smoothing: f32) -> Tracked {
         let (logits, node) = logits.into_parts();
         record::<C, _, 1>([node], || loss::forward(logits, targets, smoothing))
+    }
+
+    fn fused_ctc(logits: Tracked, texts: Transcripts) -> Tracked {
+        let (logits, node) = logits.into_parts();
+        record::<C, _, 1>([node], || ctc::forward(logits, &texts))
     }
 }
 

@@ -4,7 +4,7 @@ use multiversion::multiversion;
 
 use super::matrix::{MatMut, over_rows, threads_for};
 use super::memory::{Values, changed, contiguous, slice};
-use crate::AdamStep;
+use crate::{AdamStep, MomentumStep};
 
 /// Changes equally long tensors in parts, along with those of `grad`.
 fn step<const N: usize>(
@@ -42,6 +42,29 @@ pub(crate) fn sgd(parameter: Values, grad: Values, rate: f32, decay: f32) -> Val
 fn sgd_part(parameter: &mut [f32], grad: &[f32], rate: f32, decay: f32) {
     for (p, g) in parameter.iter_mut().zip(grad) {
         *p -= rate * (g + decay * *p);
+    }
+}
+
+/// One step with momentum on a parameter and its velocity; see [`MomentumStep`].
+pub(crate) fn momentum(tensors: [Values; 2], grad: Values, how: MomentumStep) -> [Values; 2] {
+    step(tensors, grad, &|tensors, grad| {
+        momentum_part(tensors, grad, how)
+    })
+}
+
+#[multiversion(targets = "simd")]
+fn momentum_part([parameter, velocity]: [&mut [f32]; 2], grad: &[f32], how: MomentumStep) {
+    let rate = how.rate as f32;
+    // What is added of the gradient to get ahead of the velocity.
+    let (ahead, along) = if how.nesterov {
+        (1.0, how.momentum)
+    } else {
+        (0.0, 1.0)
+    };
+    for ((p, v), g) in parameter.iter_mut().zip(velocity).zip(grad) {
+        let g = g + how.decay * *p;
+        *v = g + how.momentum * *v;
+        *p -= rate * (along * *v + ahead * g);
     }
 }
 

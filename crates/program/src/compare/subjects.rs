@@ -7,20 +7,23 @@ use toml::{Table, Value};
 use wildmatch::WildMatch;
 use zoo_compare::driver::Prepared;
 use zoo_compare::report::{Reference, Subject};
-use zoo_compare::spec::{Dtype, Spec, SpecTask};
+use zoo_compare::spec::{Dtype, Original, Spec, SpecTask};
 use zoo_compare::worker::write_batches;
 use zoo_tasks::Size;
 use zoo_train::rng::{Purpose, Stream, derive, permutation};
 use zoo_train::{Batch, OptimizerConfig, Pass, Recipe, Source};
 
-use crate::cli::CompareArgs;
+use crate::cli::{BatchSize, CompareArgs, Measure};
 use crate::error::Error;
-use crate::registry::{Entry, Model};
+use crate::registry::{Entry, Model, Names};
 use crate::rows::Zoo;
-use crate::{data, fitting, pretrained, recipes};
+use crate::{data, fitting, hub, pretrained, recipes};
 
 // b batch, c channels, h height, w width, t time
 
+/// What is asked for by no name of its own.
+const ALL: &str = "all";
+const EACH: &str = "each";
 /// Batches are used again after so many steps: more would only make the files larger.
 const MOST_BATCHES: usize = 8;
 /// Images of a larger side are large: a step on them takes seconds.
@@ -31,14 +34,24 @@ const SMALL_BATCH: usize = 2;
 /// Tokens of a made-up text.
 const TOKENS: usize = 64;
 const WEIGHTS: &str = "weights.safetensors";
+const ORIGINAL: &str = "original.safetensors";
 const BATCHES: &str = "batches.safetensors";
 
 /// One subject, not yet prepared.
 pub enum Choice {
-    /// A recipe.
-    Recipe(Box<Recipe>),
-    /// A preset of a model, and the largest side of its images.
-    Preset(&'static dyn Entry, &'static str, usize),
+    /// A recipe, and whether it is one of all, of which those are left out that cannot run here.
+    Recipe(Box<Recipe>, bool),
+    /// A preset of a model, and its made-up batch.
+    Preset(&'static dyn Entry, &'static str, MadeUp),
+}
+
+/// How large a made-up batch is.
+#[derive(Clone, Copy)]
+pub enum MadeUp {
+    /// A few examples, so that a step takes no seconds; images of at most this side.
+    Small(usize),
+    /// Eight, as large as they usually are.
+    Usual,
 }
 
 /// What the command line asks for.
@@ -46,44 +59,54 @@ pub enum Choice {
 /// # Errors
 /// Unknown names.
 pub fn choose(zoo: &Zoo, args: &CompareArgs) -> Result<Vec<Choice>, Error> {
-    if !args.models.is_empty() {
-        let mut chosen: Vec<Choice> = Vec::new();
-        for choice in args.models.iter().map(|pattern| matching(zoo, pattern)) {
-            for choice in choice? {
-                // Two patterns may mean the same model; it is compared once.
-                if !chosen.iter().any(|other| other.is_as(&choice)) {
-                    chosen.push(choice);
-                }
+    let changes = recipes::changes(&args.set)?;
+    let default = [zoo.default_recipe().to_owned()];
+    let names = match (args.recipes.as_slice(), args.models.is_empty()) {
+        ([], true) => &default,
+        (names, _) => names,
+    };
+    let mut chosen: Vec<Choice> = Vec::new();
+    for name in names {
+        let all = (name == ALL).then(|| zoo.recipes().map(|(name, _)| name.to_owned()));
+        let names: Vec<String> = all.map_or_else(|| vec![name.clone()], Iterator::collect);
+        for one in &names {
+            let recipe = recipes::read(zoo, one, &changes)?;
+            chosen.push(Choice::Recipe(Box::new(recipe), name == ALL));
+        }
+    }
+    for choice in args
+        .models
+        .iter()
+        .map(|pattern| matching(zoo, args, pattern))
+    {
+        for choice in choice? {
+            // Two patterns may mean the same model; it is compared once.
+            if !chosen.iter().any(|other| other.is_as(&choice)) {
+                chosen.push(choice);
             }
         }
-        return Ok(chosen);
     }
-    let changes = recipes::changes(&args.set)?;
-    let names = match args.recipes.as_slice() {
-        [] => vec![zoo.default_recipe().to_owned()],
-        names => names.to_vec(),
-    };
-    names
-        .iter()
-        .map(|name| {
-            Ok(Choice::Recipe(Box::new(recipes::read(
-                zoo, name, &changes,
-            )?)))
-        })
-        .collect()
+    Ok(chosen)
 }
 
 /// The models that a pattern of `--models` means; at least one.
-fn matching(zoo: &Zoo, pattern: &str) -> Result<Vec<Choice>, Error> {
-    if pattern == "all" {
+fn matching(zoo: &Zoo, args: &CompareArgs, pattern: &str) -> Result<Vec<Choice>, Error> {
+    let made_up = match (measures_speed_alone(args), pattern) {
+        (true, _) => MadeUp::Usual,
+        (false, ALL) => MadeUp::Small(LARGE_SIDE),
+        (false, _) => MadeUp::Small(usize::MAX),
+    };
+    if pattern == ALL || pattern == EACH {
         let smallest = zoo.models.iter().map(|entry| {
             let presets = entry.presets().into_iter();
             let smallest = presets.min_by_key(|preset| {
                 let model = entry.configure(preset, &Table::new(), &Table::new());
-                model.map_or(usize::MAX, |model| model.parameters())
+                model.map_or((true, usize::MAX), |model| {
+                    let is_ours = pattern == EACH && original(zoo, &*model).is_none();
+                    (is_ours, model.parameters())
+                })
             });
-            let smallest = smallest.unwrap_or_default();
-            Choice::Preset(*entry, smallest, LARGE_SIDE)
+            Choice::Preset(*entry, smallest.unwrap_or_default(), made_up)
         });
         return Ok(smallest.collect());
     }
@@ -94,7 +117,7 @@ fn matching(zoo: &Zoo, pattern: &str) -> Result<Vec<Choice>, Error> {
     });
     let chosen: Vec<Choice> = presets
         .filter(|(entry, preset)| matcher.matches(preset) || matcher.matches(entry.name()))
-        .map(|(entry, preset)| Choice::Preset(entry, preset, usize::MAX))
+        .map(|(entry, preset)| Choice::Preset(entry, preset, made_up))
         .collect();
     if chosen.is_empty() {
         let all: Vec<&str> = zoo
@@ -124,7 +147,7 @@ impl Choice {
     /// The recipe's or the preset's name.
     pub fn name(&self) -> &str {
         match self {
-            Self::Recipe(recipe) => &recipe.name,
+            Self::Recipe(recipe, _) => &recipe.name,
             Self::Preset(_, preset, _) => preset,
         }
     }
@@ -141,11 +164,30 @@ impl Choice {
         folder: PathBuf,
     ) -> Result<Prepared, Error> {
         match self {
-            Self::Recipe(recipe) => of_recipe(zoo, recipe, args, steps, folder),
-            Self::Preset(entry, preset, side) => {
-                of_preset(*entry, preset, *side, args, steps, folder)
+            Self::Recipe(recipe, _) => of_recipe(zoo, recipe, args, steps, folder),
+            Self::Preset(entry, preset, made_up) => {
+                of_preset(zoo, (*entry, preset), *made_up, args, steps, folder)
             }
         }
+    }
+
+    /// Why one of all recipes cannot be compared here, if so: its data or weights are not there, or only a
+    /// part of its model is trained.
+    ///
+    /// # Errors
+    /// A folder for data that cannot be found out.
+    pub fn missing(&self, zoo: &Zoo, args: &CompareArgs) -> Result<Option<String>, Error> {
+        let Self::Recipe(recipe, true) = self else {
+            return Ok(None);
+        };
+        if recipe.finetune.is_some() {
+            return Ok(Some("it trains a part of a model".into()));
+        }
+        let directory = data::directory(args.data_dir.as_deref())?;
+        Ok(match fitting::fit(zoo, recipe, &directory) {
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        })
     }
 }
 
@@ -176,7 +218,8 @@ fn of_recipe(
         rates: (0..steps).map(rate).collect(),
         recipe: Some(recipe.to_toml()),
         data_dir: Some(directory.display().to_string()),
-        ..spec(&recipe.name, &*model)
+        original: wanted(zoo, args, &*configured),
+        ..spec(&recipe.name, &*model, configured.table())
     };
     let weights = recipe.model.get("weights").and_then(Value::as_str);
     let weights = weights.map(|given| pretrained::find_file(zoo, given, &directory));
@@ -200,9 +243,9 @@ fn first_batches(
 }
 
 fn of_preset(
-    entry: &dyn Entry,
-    preset: &'static str,
-    most_side: usize,
+    zoo: &Zoo,
+    (entry, preset): (&dyn Entry, &'static str),
+    made_up: MadeUp,
     args: &CompareArgs,
     steps: usize,
     folder: PathBuf,
@@ -215,10 +258,17 @@ fn of_preset(
     let model = configured.without_chance().map_err(wrong)?;
     let mut stream = Stream::new(derive(SEED, Purpose::Example, &[]));
     let count = MOST_BATCHES.min(steps);
-    let size = Size {
-        examples: if model.is_large() { SMALL_BATCH } else { BATCH },
-        most_side: Some(most_side),
-        most_length: Some(TOKENS),
+    let size = match made_up {
+        MadeUp::Small(side) => Size {
+            examples: if model.is_large() { SMALL_BATCH } else { BATCH },
+            most_side: Some(side),
+            most_length: Some(TOKENS),
+        },
+        MadeUp::Usual => Size {
+            examples: BATCH,
+            most_side: None,
+            most_length: Some(2 * TOKENS),
+        },
     };
     let batches: Vec<Batch> = (0..count)
         .map(|_| model.made_up(size, &mut stream))
@@ -230,16 +280,41 @@ fn of_preset(
     let spec = Spec {
         rates: vec![optimizer.learning_rate; steps],
         optimizer,
-        ..spec(preset, &*model)
+        original: wanted(zoo, args, &*configured),
+        ..spec(preset, &*model, configured.table())
     };
     finish(spec, &*model, args, &batches, (SEED, None), folder)
 }
 
-/// What all specifications share.
-fn spec(subject: &str, model: &dyn Model) -> Spec {
+/// Whether nothing is held against a reference, which is run many times over.
+fn measures_speed_alone(args: &CompareArgs) -> bool {
+    !args.measure.is_empty() && !args.measure.contains(&Measure::Agreement)
+}
+
+/// The original, where PyTorch computes with its own code.
+fn wanted(zoo: &Zoo, args: &CompareArgs, model: &dyn Model) -> Option<Original> {
+    let is_wanted = args.python.is_some() && args.measure.contains(&Measure::Parity);
+    is_wanted.then(|| original(zoo, model)).flatten()
+}
+
+/// A model as a library has it, if one has: the same, not one with more biases.
+fn original(zoo: &Zoo, model: &dyn Model) -> Option<Original> {
+    let library = model.library()?;
+    let mut config = hub::write(model, None).ok()?;
+    let there = hub::model(zoo, &config).ok()?;
+    config["library"] = library.into();
+    (there.parameters() == model.parameters()).then(|| Original {
+        config,
+        weights: ORIGINAL.into(),
+    })
+}
+
+/// What all specifications share; `trained` is the model's configuration as it is trained.
+fn spec(subject: &str, model: &dyn Model, trained: Table) -> Spec {
     Spec {
         subject: subject.into(),
-        model: to_value(model.table()).unwrap_or_default(),
+        model: to_value(trained).unwrap_or_default(),
+        original: None,
         task: SpecTask {
             name: model.task().into(),
             inputs: model.inputs().iter().map(ToString::to_string).collect(),
@@ -268,9 +343,15 @@ fn finish(
     (seed, weights): (u64, Option<&Path>),
     folder: PathBuf,
 ) -> Result<Prepared, Error> {
-    let most = args.batch.iter().max().copied().unwrap_or(1);
-    model.check_memory(most, &batches[0])?;
-    model.save_initial(seed, weights, &folder.join(WEIGHTS))?;
+    let most = args.batch.iter().map(|batch| match batch {
+        BatchSize::Own => batches[0].examples(),
+        BatchSize::Of(count) => *count,
+    });
+    model.check_memory(most.max().unwrap_or(1), &batches[0])?;
+    model.save_initial(seed, weights, Names::Ours, &folder.join(WEIGHTS))?;
+    if spec.original.is_some() {
+        model.save_initial(seed, weights, Names::Origin, &folder.join(ORIGINAL))?;
+    }
     spec.shapes = write_batches(&folder.join(BATCHES), batches).map_err(Error::failed)?;
     let input = (batches[0].column(model.inputs()[0]))
         .ok_or_else(|| Error::failed("a batch without the model's input"))?;
@@ -291,6 +372,12 @@ fn finish(
             name: spec.subject.clone(),
             model: name,
             family: model.family().into(),
+            recipe: spec.recipe.is_some(),
+            library: spec
+                .original
+                .as_ref()
+                .and(model.library())
+                .map(str::to_owned),
             input: shape,
             parameters: summary.parameters,
             multiply_adds: summary.multiply_adds,
@@ -321,9 +408,9 @@ mod tests {
     use crate::rows::Named;
 
     /// A row that has names alone.
-    struct Names(&'static str, &'static [&'static str]);
+    struct NamesAlone(&'static str, &'static [&'static str]);
 
-    impl Entry for Names {
+    impl Entry for NamesAlone {
         fn name(&self) -> &'static str {
             self.0
         }
@@ -361,10 +448,10 @@ mod tests {
 
     const ZOO: Zoo = Zoo {
         models: &[
-            &Names("mlp", &["intro"]),
-            &Names("lenet", &["lenet5"]),
-            &Names("resnet", &["resnet18", "resnet34"]),
-            &Names("convnext", &["convnext_tiny", "convnext_small"]),
+            &NamesAlone("mlp", &["intro"]),
+            &NamesAlone("lenet", &["lenet5"]),
+            &NamesAlone("resnet", &["resnet18", "resnet34"]),
+            &NamesAlone("convnext", &["convnext_tiny", "convnext_small"]),
         ],
         data: &[],
     };
@@ -441,7 +528,10 @@ mod tests {
         ]);
         let args = args.unwrap();
         assert_eq!(args.backends, ["flex", "ndarray"]);
-        assert_eq!((args.batch, args.threads), (vec![1, 8], vec![1, 2]));
+        assert_eq!(
+            (args.batch, args.threads),
+            (vec![BatchSize::Of(1), BatchSize::Of(8)], vec![1, 2])
+        );
         assert_eq!(args.dtype, ["f32", "f16"]);
         assert_eq!((args.measure.len(), args.format.len()), (2, 2));
         let line = [

@@ -99,11 +99,17 @@ pub trait Model {
     /// # Errors
     /// What does not fit, its size, and what there is.
     fn check_memory(&self, batch: usize, example: &Batch) -> Result<(), Error>;
-    /// Writes the weights that a training with `seed` starts from.
+    /// Writes the weights that a training with `seed` starts from, in our own names or in the origin's.
     ///
     /// # Errors
     /// Weights that cannot be read or written.
-    fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error>;
+    fn save_initial(
+        &self,
+        seed: u64,
+        weights: Option<&Path>,
+        names: Names,
+        to: &Path,
+    ) -> Result<(), Error>;
     /// Computes for a comparison what is asked on `requests`; see [`zoo_compare::worker`].
     ///
     /// # Errors
@@ -158,6 +164,15 @@ pub trait Model {
     fn library(&self) -> Option<&'static str>;
     /// Its `config.json` in the hub's form, where the hub has one of its own for it.
     fn to_hub(&self) -> Option<Result<Json, String>>;
+}
+
+/// Whose names tensors bear in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// The module's fields.
+    Ours,
+    /// What they are called where the model comes from.
+    Origin,
 }
 
 /// A training run, without the model.
@@ -231,14 +246,7 @@ where
     }
 
     fn without_chance(&self) -> Result<Box<dyn Model>, String> {
-        let mut table = to_table(&self.config);
-        for key in CHANCE {
-            if let Some(value) = table.get_mut(key) {
-                *value = Value::Float(0.0);
-            }
-        }
-        let config = from_table(table, "model")?;
-        Ok(Box::new(self.row.configured(config)))
+        Ok(Box::new(self.row.configured(self.still()?)))
     }
 
     fn preset_but(&self, free: &[&str]) -> Option<&'static str> {
@@ -347,10 +355,19 @@ where
         size::check(&what, numbers.saturating_mul(batch as u128)).map_err(Error::Request)
     }
 
-    fn save_initial(&self, seed: u64, weights: Option<&Path>, to: &Path) -> Result<(), Error> {
+    fn save_initial(
+        &self,
+        seed: u64,
+        weights: Option<&Path>,
+        names: Names,
+        to: &Path,
+    ) -> Result<(), Error> {
         let model = self.initial(seed, weights)?;
-        // For workers, which have our own names.
-        Ok(zoo_weights::save(&number(model), to, &Origin::default())?)
+        let origin = match names {
+            Names::Ours => Origin::default(),
+            Names::Origin => self.origin(),
+        };
+        Ok(zoo_weights::save(&number(model), to, &origin)?)
     }
 
     fn serve(
@@ -362,9 +379,14 @@ where
         requests: Box<dyn BufRead + '_>,
     ) -> Result<(), String> {
         let device = selected.device.clone();
-        let mut model = self.build(&device).map_err(|error| error.to_string())?;
-        zoo_weights::load(&mut model, &folder.join(&spec.weights), &Origin::default())
-            .map_err(|error| error.to_string())?;
+        let weights = folder.join(&spec.weights);
+        let open = |config: &C| {
+            let mut model = self.build_as(config, &device)?;
+            zoo_weights::load(&mut model, &weights, &Origin::default())?;
+            Ok::<M, Error>(model)
+        };
+        let open = |config: &C| open(config).map_err(|error| error.to_string());
+        let model = open(&self.still()?)?;
         let room = &*self.room;
         let output = |model: &M, batch: Batch, device: &Device| room.output(model, batch, device);
         let continues = room.continues();
@@ -375,7 +397,8 @@ where
         let steps = continues.map(stepping);
         let subject = worker::Subject {
             model,
-            device,
+            with_chance: &|| open(&self.config),
+            device: device.clone(),
             on_cpu: selected.kind == devices::Kind::Cpu,
             task: room,
             inputs: room.inputs(),
@@ -494,6 +517,19 @@ fn host() -> Result<Device, Error> {
     Ok(host.device)
 }
 
+impl<C: Serialize + DeserializeOwned, M> Configured<C, M> {
+    /// The configuration with nothing in it that is drawn anew at every step.
+    fn still(&self) -> Result<C, String> {
+        let mut table = to_table(&self.config);
+        for key in CHANCE {
+            if let Some(value) = table.get_mut(key) {
+                *value = Value::Float(0.0);
+            }
+        }
+        from_table(table, "model")
+    }
+}
+
 impl<C, M: Module + 'static> Configured<C, M> {
     fn origin(&self) -> Origin {
         (self.row.origin)(&self.config)
@@ -501,7 +537,11 @@ impl<C, M: Module + 'static> Configured<C, M> {
 
     /// The model, of which Burn has drawn nothing yet, unless it is too large to be drawn here.
     fn build(&self, device: &Device) -> Result<M, Error> {
-        let model = (self.row.init)(&self.config, device);
+        self.build_as(&self.config, device)
+    }
+
+    fn build_as(&self, config: &C, device: &Device) -> Result<M, Error> {
+        let model = (self.row.init)(config, device);
         let leaves = zoo_weights::leaves(&model).into_iter();
         let each = leaves.map(|leaf| size::numbers(&leaf.shape));
         let numbers = each.fold(0, u128::saturating_add);

@@ -18,7 +18,7 @@ use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear};
 use burn::tensor::activation::{self, gelu, gelu_approximate, log_softmax, relu, softmax, tanh};
 use burn::tensor::module;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Distribution, Int, Tensor, TensorData};
 
 #[cfg(not(feature = "flex"))]
 const NOT_SERVED: &str = "zoo-kernels is built without the feature `flex`, so it serves no tensor:";
@@ -91,6 +91,21 @@ pub fn linear(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2>
         return flex::linear(layer, x, activation);
     }
     activation.forward(layer.forward(x))
+}
+
+/// A table of tokens as an output layer (Press and Wolf 2016): `table [k, c]`, `x [r, c]` -> `[r, k]`
+///
+/// # Panics
+///
+/// If `x` is not as wide as the table.
+pub fn tied(table: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if serves(&x) && serves(&table) {
+        let [_, width] = table.dims();
+        burn::tensor::assert_shape!(x, [_, width]);
+        return flex::tied(table, x);
+    }
+    x.matmul(table.transpose())
 }
 
 /// `x [r, c]` -> `[r, c]`, every row normalised: by the layer's gain and bias and by this `epsilon`,
@@ -200,6 +215,29 @@ pub fn max_pool2d(layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
     layer.forward(x)
 }
 
+/// Dropout (Srivastava et al. 2014): in training, each element is zero with the probability of `layer`,
+/// and scaled up where it is kept.
+///
+/// What is dropped follows from what was last drawn from the device's random numbers, one draw a call.
+pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if layer.training.is_enabled()
+        && x.device().is_autodiff()
+        && layer.prob > 0.0
+        && layer.prob < 1.0
+        && serves(&x)
+    {
+        let drawn = Tensor::<1>::random([2], Distribution::Default, &x.device().inner());
+        let drawn = drawn.into_data();
+        // Each has 24 bits.
+        let seed = (drawn.iter::<f64>()).fold(0, |seed, number| {
+            seed << 24 | (number * 2f64.powi(24)) as u64
+        });
+        return flex::dropout(x, seed, layer.prob);
+    }
+    layer.forward(x)
+}
+
 /// Stochastic depth (Huang, Sun, Liu, Sedra and Weinberger 2016, "Deep Networks with Stochastic
 /// Depth"): what a residual branch adds, `x [b, …]` or `[b·t, c]`, is left out in training for a
 /// whole sample with the probability of `layer`.
@@ -298,7 +336,7 @@ pub fn attention(
         }
         None => scores,
     };
-    let weights = dropout.forward(softmax(scores, 3));
+    let weights = self::dropout(dropout, softmax(scores, 3));
     let mixed = weights.matmul(v).swap_dims(1, 2); // [b, t, h, d]
     mixed.reshape([b * t, h * d])
 }

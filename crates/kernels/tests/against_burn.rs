@@ -15,7 +15,7 @@ use burn::nn::{
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 use zoo_kernels::{
     Activation, AdamStep, Attend, MomentumStep, Transcripts, conv_norm, conv2d, cross_entropy,
-    ctc_loss, layer_norm, linear, max_pool2d, self_attention, serves, sgd, silu,
+    ctc_loss, dropout, layer_norm, linear, max_pool2d, self_attention, serves, sgd, silu, tied,
 };
 
 /// Draws sizes and elements: splitmix64 (Steele, Lea and Flood 2014).
@@ -316,6 +316,30 @@ fn a_target_that_is_no_class_is_told() {
 }
 
 #[test]
+fn tied_layers_agree() {
+    for case in 0..20 {
+        agree(&format!("tied {case}"), |dtype| {
+            let mut draw = Draw::new(case, dtype);
+            let [rows, width, tokens] = [draw.below(90), 1 + draw.below(60), 1 + draw.below(90)];
+            // Some tables are larger than a cache, and meet more rows than a part has.
+            let [rows, tokens] = if case == 7 {
+                [1500, 4000]
+            } else {
+                [rows, tokens]
+            };
+            let (table, x) = (draw.leaf([tokens, width]), draw.leaf([rows, width]));
+            let out = tied(table.clone(), x.clone());
+            let gradients = backward(&out, &mut draw);
+            vec![
+                ("out", values(out)),
+                ("table", gradient(&table, &gradients)),
+                ("x", gradient(&x, &gradients)),
+            ]
+        });
+    }
+}
+
+#[test]
 fn ctc_agrees() {
     for case in 0..40 {
         agree(&format!("CTC {case}"), |dtype| {
@@ -426,6 +450,65 @@ fn ctc_of_the_unlikely_and_of_what_does_not_fit() {
         "{unlikely}"
     );
     assert!(loss([[0.0, -1e30], [0.0, -1e30]], &[1]).is_finite());
+}
+
+#[test]
+fn dropout_drops_its_share_again_and_again() {
+    let device = Device::flex().autodiff();
+    for (case, probability) in [0.1, 0.5, 0.9].into_iter().enumerate() {
+        let layer = DropoutConfig::new(probability).init();
+        let count = 200_000;
+        let x = Tensor::<1>::ones([count], &device).require_grad();
+        let run = |seed: u64| {
+            device.seed(seed);
+            let out = dropout(&layer, x.clone());
+            let gradients = (out.clone() * 3.0).sum().backward();
+            (values(out), gradient(&x, &gradients))
+        };
+        let (out, slope) = run(case as u64);
+        assert_eq!(
+            run(case as u64),
+            (out.clone(), slope.clone()),
+            "the same seed"
+        );
+        assert_ne!(run(99).0, out, "another seed");
+        let kept = (1.0 / (1.0 - probability)) as f32;
+        assert!(out.iter().all(|y| *y == 0.0 || *y == f64::from(kept)));
+        // What was dropped has no say in the gradient.
+        assert!(
+            out.iter()
+                .zip(&slope)
+                .all(|(y, slope)| (3.0 * y - slope).abs() < 1e-4)
+        );
+        // Five deviations of a share, and of how often neighbours, near or far, are dropped together.
+        let share = |count: usize, of: usize| count as f64 / of as f64;
+        let near = |found: f64, expected: f64| {
+            let deviation = (expected * (1.0 - expected) / count as f64).sqrt();
+            assert!(
+                (found - expected).abs() < 5.0 * deviation,
+                "{found}, not {expected}"
+            );
+        };
+        near(
+            share(out.iter().filter(|y| **y == 0.0).count(), count),
+            probability,
+        );
+        for apart in [1, 2, 16, 1 << 14] {
+            let pairs = out.iter().zip(&out[apart..]);
+            let both = pairs.filter(|(a, b)| **a == 0.0 && **b == 0.0).count();
+            near(share(both, count - apart), probability * probability);
+        }
+    }
+    // Two layers of one step drop different things.
+    let layer = DropoutConfig::new(0.5).init();
+    device.seed(1);
+    let x = Tensor::<1>::ones([1000], &device);
+    assert_ne!(
+        values(dropout(&layer, x.clone())),
+        values(dropout(&layer, x.clone()))
+    );
+    // Nothing is dropped where nothing trains.
+    assert_eq!(values(dropout(&layer, x.inner())), [1.0; 1000]);
 }
 
 #[test]

@@ -40,6 +40,10 @@ const SAMPLES: usize = 12;
 /// The logits `[b, t, k]` after each token of `prefixes [b, t]`, for `sources [b, s]`.
 pub type Forward<M> = fn(&M, Tensor<2, Int>, Tensor<2, Int>) -> Tensor<3>;
 
+/// The logits `[n, k]` at some `rows [n]` of the flattened positions of `prefixes [b, t]`: what is behind a
+/// sentence's end is as good as half of a batch.
+pub type At<M> = fn(&M, Tensor<2, Int>, Tensor<2, Int>, Tensor<1, Int>) -> Tensor<2>;
+
 /// A translation each, in tokens, or why there is none.
 pub type Found = Result<Vec<Vec<u32>>, String>;
 
@@ -50,6 +54,8 @@ pub type Searches<M> = fn(&M, Tensor<2, Int>, &Search) -> Found;
 pub struct Functions<M> {
     /// All positions at once.
     pub forward: Forward<M>,
+    /// The same at some positions alone.
+    pub at: At<M>,
     /// The same, token by token through the cache.
     pub cached: Forward<M>,
     /// The translations of `sources [b, s]`, without the tokens around them.
@@ -119,9 +125,9 @@ impl<M: Module + 'static> Translate<M> {
 
     /// The scored rows of the logits `[n, k]`, and their targets `[n]`.
     fn scored(&self, model: &M, batch: &mut Batch, device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
-        let logits = self.logits(model, batch, device).flatten::<2>(0, 1);
-        let scored = batch.int("scored", device);
-        (logits.select(0, scored), batch.int("targets", device))
+        let [sources, prefixes] = ["sources", "prefixes"].map(|name| batch.int(name, device));
+        let logits = (self.functions.at)(model, sources, prefixes, batch.int("scored", device));
+        (logits, batch.int("targets", device))
     }
 
     /// The translations of `sources [b, s]`.

@@ -17,7 +17,9 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, Dropout, DropoutConfig, Initializer, Linear};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv_norm, conv2d, linear, sigmoid, silu, stochastic_depth};
+use zoo_kernels::{
+    Activation, conv_norm, conv2d, dropout, linear, sigmoid, silu, stochastic_depth,
+};
 
 use crate::conv_bn::{conv_bn, depthwise_bn, kaiming};
 use crate::origin::rename;
@@ -242,7 +244,11 @@ impl EfficientNet {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let x = conv_silu(&self.last, self.map(images, |_| {}));
         let x = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2); // [b, c]
-        linear(&self.classifier, self.dropout.forward(x), Activation::None)
+        linear(
+            &self.classifier,
+            dropout(&self.dropout, x),
+            Activation::None,
+        )
     }
 
     /// The last map of every size, the stem not counted, for `images [b, c, h, w]`: each half the

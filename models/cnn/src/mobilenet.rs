@@ -18,7 +18,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Dropout, DropoutConfig, Initializer, Linear};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv_norm, linear};
+use zoo_kernels::{Activation, conv_norm, dropout, linear};
 
 use crate::conv_bn::{conv_bn, depthwise_bn};
 use crate::origin::rename;
@@ -224,7 +224,11 @@ impl MobileNetV2 {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let x = conv_relu6(&self.last, self.map(images, |_| {}));
         let x = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim(2); // [b, c]
-        linear(&self.classifier, self.dropout.forward(x), Activation::None)
+        linear(
+            &self.classifier,
+            dropout(&self.dropout, x),
+            Activation::None,
+        )
     }
 
     /// The last map of every size, the stem not counted, for `images [b, c, h, w]`: each half the

@@ -17,7 +17,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, PaddingConfig
 use burn::prelude::*;
 use burn::tensor::assert_shape;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv_norm, conv2d};
+use zoo_kernels::{Activation, conv_norm, conv2d, dropout};
 
 use crate::range::{CHANNELS, CLASSES, WIDTHS, allowed, check, check_probability, check_stages};
 
@@ -317,15 +317,16 @@ impl QuartzNet {
 
         let x = features.unsqueeze_dim(2); // [b, m, 1, t]
         let mask = mask(lengths.clone(), frames);
-        let x = self.dropout.forward(self.stem.forward(x, &mask)); // [b, c, 1, s]
+        let x = dropout(&self.dropout, self.stem.forward(x, &mask)); // [b, c, 1, s]
         let [_, _, _, frames] = x.dims();
         let mask = self::mask(self.output_lengths(lengths), frames);
         let x = (self.blocks.iter()).fold(x, |x, block| block.forward(x, &mask, &self.dropout));
-        let x = self.dropout.forward(self.tail.forward(x, &mask));
+        let x = dropout(&self.dropout, self.tail.forward(x, &mask));
         let (conv, norm) = &self.head;
-        let x = self
-            .dropout
-            .forward(conv_norm(conv, norm, x, None, Activation::Relu));
+        let x = dropout(
+            &self.dropout,
+            conv_norm(conv, norm, x, None, Activation::Relu),
+        );
         let logits: Tensor<3> = conv2d(&self.classes, x, Activation::None).squeeze_dim(2);
         logits.swap_dims(1, 2)
     }
@@ -389,7 +390,7 @@ impl QuartzNetBlock {
                 } else {
                     None
                 };
-                dropout.forward(layer.add(x, mask, residual))
+                zoo_kernels::dropout(dropout, layer.add(x, mask, residual))
             })
     }
 }

@@ -20,7 +20,7 @@ use burn::nn::{
 };
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv_norm, linear, max_pool2d};
+use zoo_kernels::{Activation, conv_norm, dropout, linear, max_pool2d};
 
 use crate::range::{CHANNELS, CLASSES, check, check_probability, check_stages};
 
@@ -210,8 +210,8 @@ impl Vgg {
         let x = self.map(images, |_| {});
         let x = self.avgpool.forward(x).flatten(1, 3); // [b, c·7·7]
         let [fc1, fc2, fc3] = &self.classifier;
-        let x = self.dropout.forward(linear(fc1, x, Activation::Relu));
-        let x = self.dropout.forward(linear(fc2, x, Activation::Relu));
+        let x = dropout(&self.dropout, linear(fc1, x, Activation::Relu));
+        let x = dropout(&self.dropout, linear(fc2, x, Activation::Relu));
         linear(fc3, x, Activation::None)
     }
 

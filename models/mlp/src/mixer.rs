@@ -14,7 +14,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv2d, layer_norm, linear, range, stochastic_depth};
+use zoo_kernels::{Activation, conv2d, dropout, layer_norm, linear, range, stochastic_depth};
 
 /// That of timm and of the authors' Flax; PyTorch's and Burn's default is 1e-5.
 const EPSILON: f64 = 1e-6;
@@ -320,8 +320,8 @@ pub struct FeedForward {
 impl FeedForward {
     /// `x [rows, width]` -> `[rows, width]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.drop.forward(linear(&self.fc1, x, Activation::Gelu));
-        self.drop.forward(linear(&self.fc2, x, Activation::None))
+        let x = dropout(&self.drop, linear(&self.fc1, x, Activation::Gelu));
+        dropout(&self.drop, linear(&self.fc2, x, Activation::None))
     }
 }
 

@@ -13,7 +13,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{gelu, relu, tanh};
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{linear, range, sigmoid};
+use zoo_kernels::{dropout, linear, range, sigmoid};
 
 /// The widest layer accepted: far above any use, far below an overflow of the weight count.
 const MAX_WIDTH: usize = 1 << 20;
@@ -170,7 +170,7 @@ impl Mlp {
         for (i, layer) in self.layers.iter().enumerate() {
             // Either way the layer checks the shape.
             if i + 1 < self.layers.len() {
-                x = self.dropout.forward(self.activation.after(layer, x));
+                x = dropout(&self.dropout, self.activation.after(layer, x));
                 after_hidden(&x);
             } else {
                 x = linear(layer, x, zoo_kernels::Activation::None);

@@ -21,7 +21,7 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm, LayerNormConfig, Li
 use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-use zoo_kernels::{Attend, MASKED, layer_norm, linear, self_attention, silu};
+use zoo_kernels::{Attend, MASKED, dropout, layer_norm, linear, self_attention, silu};
 
 use crate::block::{INITIAL_STD, init_embedding, init_linear};
 use crate::range::{self, LAYERS, SIZES};
@@ -459,7 +459,7 @@ impl Bert {
         };
         let first = x.narrow(1, 0, 1).reshape([b, c]);
         let pooled = linear(pooler, first, NOTHING).tanh();
-        linear(classifier, self.dropout.forward(pooled), NOTHING)
+        linear(classifier, dropout(&self.dropout, pooled), NOTHING)
     }
 }
 
@@ -507,7 +507,7 @@ impl Embeddings {
         let positions = self.position_embeddings.weight.val().narrow(0, 0, t); // [t, c]
         let x = x + (segments + positions.unsqueeze());
         let x = layer_norm(&self.layer_norm, self.epsilon, x.flatten(0, 1)); // [b·t, c]
-        self.dropout.forward(x)
+        dropout(&self.dropout, x)
     }
 }
 
@@ -583,7 +583,7 @@ pub struct Output {
 impl Output {
     /// `x [b·t, i]`, `residual [b·t, c]` -> `[b·t, c]`
     fn forward(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-        let x = self.dropout.forward(linear(&self.dense, x, NOTHING));
+        let x = dropout(&self.dropout, linear(&self.dense, x, NOTHING));
         layer_norm(&self.layer_norm, self.epsilon, x + residual)
     }
 }

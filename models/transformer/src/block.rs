@@ -10,7 +10,9 @@ use burn::nn::{
     Linear,
 };
 use burn::tensor::{Device, Tensor};
-use zoo_kernels::{Activation, Attend, attention, causal_mask, layer_norm, linear, self_attention};
+use zoo_kernels::{
+    Activation, Attend, attention, causal_mask, dropout, layer_norm, linear, self_attention,
+};
 
 use crate::cache::Seen;
 
@@ -143,7 +145,7 @@ impl SelfAttention {
             Some(seen) => self.attend_to_seen(qkv, batch, seen),
         };
         let x = linear(&self.c_proj, mixed, Activation::None);
-        self.resid_dropout.forward(x)
+        dropout(&self.resid_dropout, x)
     }
 
     /// New positions also attend to those seen earlier, and join them.
@@ -176,8 +178,7 @@ impl FeedForward {
     /// `[b·t, c]` -> `[b·t, f]` -> `[b·t, c]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let x = linear(&self.c_fc, x, self.activation);
-        self.dropout
-            .forward(linear(&self.c_proj, x, Activation::None))
+        dropout(&self.dropout, linear(&self.c_proj, x, Activation::None))
     }
 }
 

@@ -4,7 +4,7 @@
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, linear};
+use zoo_kernels::{Activation, linear, tied};
 
 use crate::block::{INITIAL_STD, init_linear};
 
@@ -44,7 +44,7 @@ pub(crate) fn logits(
 ) -> Tensor<3> {
     let logits = match output {
         Some(output) => linear(output, x, Activation::None),
-        None => x.matmul(embedding.weight.val().transpose()),
+        None => tied(embedding.weight.val(), x),
     };
     let [rows, vocab] = logits.dims();
     logits.reshape([b, rows / b, vocab])

@@ -16,7 +16,7 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
-use zoo_kernels::{Activation, MASKED, linear};
+use zoo_kernels::{Activation, MASKED, dropout, linear};
 
 use crate::block::{BlockConfig, INITIAL_STD, Sees, init_embedding, init_linear, init_norm, norm};
 use crate::range::{self, LAYERS, SIZES};
@@ -188,7 +188,7 @@ impl Encoder {
         let shape = x.dims();
         let x = self.blocks(x, &padding, |_| ()).reshape(shape);
         let x = self.pooling.forward(x, padding);
-        linear(&self.classifier, self.drop.forward(x), Activation::None)
+        linear(&self.classifier, dropout(&self.drop, x), Activation::None)
     }
 
     /// What `tokens [b, t]` become on their way, `[b, t, c]` each: the embedding, then the output of
@@ -226,7 +226,7 @@ impl Encoder {
 
         let positions = self.wpe.weight.val().narrow(0, 0, t); // [t, c]
         let x = x + positions.unsqueeze(); // [b, t, c]
-        let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
+        let mut x = dropout(&self.drop, x).flatten(0, 1); // [b·t, c]
         see(&x);
         for block in &self.h {
             x = block.forward(x, b, Sees::All(&mask), None);

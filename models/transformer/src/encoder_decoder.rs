@@ -18,7 +18,8 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use zoo_kernels::{
-    Activation, Attend, MASKED, attention, causal_mask, layer_norm, linear, self_attention,
+    Activation, Attend, MASKED, attention, causal_mask, dropout, layer_norm, linear,
+    self_attention, tied,
 };
 
 use crate::cache::{Cache, ContextFull, Seen};
@@ -259,6 +260,22 @@ impl EncoderDecoder {
         self.logits(self.decode(target, &memory, None, |_| ()), b)
     }
 
+    /// [`forward`](Self::forward) at some `rows [n]` of the flattened positions of the target alone:
+    /// `logits [n, vocab]`. The output layer is spared the others.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn logits_at(
+        &self,
+        source: Tensor<2, Int>,
+        target: Tensor<2, Int>,
+        rows: Tensor<1, Int>,
+    ) -> Tensor<2> {
+        let memory = self.encode(source);
+        let x = self.decode(target, &memory, None, |_| ());
+        self.output(x.select(0, rows))
+    }
+
     /// Reads `source [b, s]` once, for any number of calls of
     /// [`forward_cached`](Self::forward_cached).
     ///
@@ -411,16 +428,20 @@ impl EncoderDecoder {
         let x = table.forward(tokens) * (c as f64).sqrt(); // [b, t, c]
         let positions = sinusoids([past, t, c], &x.device(), x.dtype());
         let x = x + positions.unsqueeze();
-        self.dropout.forward(x).flatten(0, 1)
+        dropout(&self.dropout, x).flatten(0, 1)
     }
 
     /// `x [b·t, c]` -> `[b, t, vocab]`
     fn logits(&self, x: Tensor<2>, batch: usize) -> Tensor<3> {
-        let logits = match &self.output {
+        in_sequences(self.output(x), batch)
+    }
+
+    /// `x [r, c]` -> `[r, vocab]`
+    fn output(&self, x: Tensor<2>) -> Tensor<2> {
+        match &self.output {
             Some(output) => linear(output, x, Activation::None),
-            None => x.matmul(self.embedding.weight.val().transpose()),
-        };
-        in_sequences(logits, batch)
+            None => tied(self.embedding.weight.val(), x),
+        }
     }
 }
 
@@ -489,7 +510,7 @@ pub struct EncoderLayer {
 impl EncoderLayer {
     /// `x [b·s, c]`, additive `mask [b, s]` -> `[b·s, c]`
     fn forward(&self, x: Tensor<2>, mask: &Tensor<2>) -> Tensor<2> {
-        let drop = |x| self.dropout.forward(x);
+        let drop = |x| dropout(&self.dropout, x);
         let x = norm(
             &self.norm1,
             x.clone() + drop(self.self_attn.to_all(x, mask)),
@@ -530,7 +551,7 @@ impl DecoderLayer {
         index: usize,
         seen: Option<&mut Seen>,
     ) -> Tensor<2> {
-        let drop = |x| self.dropout.forward(x);
+        let drop = |x| dropout(&self.dropout, x);
         let b = memory.batch();
         let x = norm(
             &self.norm1,

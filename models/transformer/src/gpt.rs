@@ -256,7 +256,7 @@ impl Gpt {
         let [b, t, _] = x.dims();
         let positions = self.wpe.weight.val().narrow(0, past, t); // [t, c]
         let x = x + positions.unsqueeze(); // [b, t, c]
-        let mut x = self.drop.forward(x).flatten(0, 1); // [b·t, c]
+        let mut x = zoo_kernels::dropout(&self.drop, x).flatten(0, 1); // [b·t, c]
         see(&x);
         for (layer, block) in self.h.iter().enumerate() {
             let seen = (cache.as_deref_mut()).map(|cache| cache.layer(layer));

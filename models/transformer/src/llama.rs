@@ -17,7 +17,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use zoo_kernels::{Activation, Attend, causal_mask, linear, self_attention, silu};
+use zoo_kernels::{Activation, Attend, causal_mask, dropout, linear, self_attention, silu};
 
 use self::rope::Angles;
 use crate::block::{INITIAL_STD, init_embedding, init_linear};
@@ -432,7 +432,7 @@ impl Attention {
             Some(mask) => scores + mask,
             None => scores,
         };
-        let weights = self.dropout.forward(softmax(scores, 3));
+        let weights = dropout(&self.dropout, softmax(scores, 3));
         let mixed = weights.reshape([b, g, rows, s]).matmul(v); // [b, g, rows, d]
         let mixed = mixed.reshape([b, h, t, d]).swap_dims(1, 2); // [b, t, h, d]
         mixed.reshape([b * t, h * d])

@@ -18,7 +18,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
 use zoo_kernels::{
-    Activation, Attend, conv2d, layer_norm, linear, self_attention, stochastic_depth,
+    Activation, Attend, conv2d, dropout, layer_norm, linear, self_attention, stochastic_depth,
 };
 
 use crate::block::{INITIAL_STD, init_linear, normal};
@@ -317,7 +317,7 @@ impl Vit {
         let [b, _, c] = patches.dims();
         let class = self.cls_token.val().expand([b, 1, c]);
         let x = Tensor::cat(vec![class, patches], 1) + self.pos_embed.val();
-        self.pos_drop.forward(x)
+        dropout(&self.pos_drop, x)
     }
 }
 
@@ -390,7 +390,7 @@ impl SelfAttention {
         let qkv = linear(&self.qkv, x, Activation::None); // [b·t, 3c]
         let mixed = self_attention(qkv, None, &self.attn_drop, how);
         let x = linear(&self.proj, mixed, Activation::None);
-        self.proj_drop.forward(x)
+        dropout(&self.proj_drop, x)
     }
 }
 
@@ -408,8 +408,8 @@ pub struct FeedForward {
 impl FeedForward {
     /// `x [b·t, c]` -> `[b·t, c]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.drop.forward(linear(&self.fc1, x, Activation::Gelu));
-        self.drop.forward(linear(&self.fc2, x, Activation::None))
+        let x = dropout(&self.drop, linear(&self.fc1, x, Activation::Gelu));
+        dropout(&self.drop, linear(&self.fc2, x, Activation::None))
     }
 }
 

@@ -27,6 +27,8 @@ use super::window::{Finish, Window, finish_row};
 
 /// Elements of a strip's patches: half of a second-level cache of 1 MiB.
 const STRIP: usize = 1 << 17;
+/// Most elements of patches that are laid out for as many columns as there are weights for each.
+const MANY_WEIGHTS: usize = 1 << 21;
 /// Parts of a batch whose weight gradients are summed apart, however many threads there are: their
 /// sum is then the same on any machine.
 const PARTS: usize = 8;
@@ -132,9 +134,23 @@ impl Shape {
         (self.window.stride == [1, 1] && direct.can_be()).then_some(direct)
     }
 
+    /// Columns of patches for one product: as many as stay in the cache, but not so few that its time goes
+    /// into reading all weights for them again.
+    fn columns(&self) -> usize {
+        let taps = self.taps().max(1);
+        (STRIP / taps)
+            .max(self.outputs.min(MANY_WEIGHTS / taps))
+            .max(1)
+    }
+
+    /// Images, of no more than so many, whose patches lie side by side.
+    fn together(&self, most: usize) -> usize {
+        (self.columns() / self.out_pixels().max(1)).clamp(1, most.max(1))
+    }
+
     /// Rows of a strip, when each image is cut into no fewer than `least` strips.
     fn strip_rows(&self, least: usize) -> usize {
-        let fitting = STRIP / (self.taps() * self.out[1]).max(1);
+        let fitting = self.columns() / self.out[1].max(1);
         fitting.min(self.out[0].div_ceil(least)).max(1)
     }
 }
@@ -172,58 +188,103 @@ fn dense(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, 
         Some((direct, _)) => direct.strip_rows(least),
         None => shape.strip_rows(least),
     };
+    let together = match packed {
+        Some(_) => 1,
+        None => shape.together(shape.batch.div_ceil(threads)),
+    };
     let mut tasks = Vec::new();
     if size > 0 {
-        for (example, image) in out.chunks_exact_mut(size).enumerate() {
-            let mut rest = MatMut::new(image, shape.outputs, pixels);
+        for (group, images) in out.chunks_mut(together * size).enumerate() {
+            let images = images.chunks_exact_mut(size);
+            let mut rest: Vec<MatMut<'_, Blank>> = images
+                .map(|image| MatMut::new(image, shape.outputs, pixels))
+                .collect();
             for first in (0..shape.out[0]).step_by(rows) {
                 let count = rows.min(shape.out[0] - first);
-                let (strip, after) = rest.split_cols(count * out_width);
-                tasks.push((example, first, count, strip));
+                let cut = rest
+                    .into_iter()
+                    .map(|rest| rest.split_cols(count * out_width));
+                let (strips, after): (Vec<_>, Vec<_>) = cut.unzip();
+                tasks.push((group * together, (first, count), strips));
                 rest = after;
             }
         }
     }
+    let is_pointwise = shape.is_pointwise() && together == 1;
     let room = || {
-        let patches = match shape.is_pointwise() || packed.is_some() {
+        let columns = together * rows * out_width;
+        let patches = match is_pointwise || packed.is_some() {
             true => 0,
-            false => shape.taps() * rows * out_width,
+            false => shape.taps() * columns,
         };
-        (unwritten(patches), Bench::default())
+        let sums = if together > 1 {
+            shape.outputs * columns
+        } else {
+            0
+        };
+        (unwritten(patches), unwritten(sums), Bench::default())
     };
     let least = grain(threads, tasks.len());
     tasks.into_par_iter().with_min_len(least).for_each_init(
         room,
-        |(patches, bench), (example, first, count, strip)| {
-            let image = &slice(&x)[example * shape.inputs * shape.pixels()..]
-                [..shape.inputs * shape.pixels()];
-            let (start, pixels) = (first * out_width, count * out_width);
+        |(patches, sums, bench), (example, rows, strips)| {
+            let (start, pixels) = (rows.0 * out_width, rows.1 * out_width);
+            let images = slice(&x)[example * shape.inputs * shape.pixels()..]
+                .chunks_exact((shape.inputs * shape.pixels()).max(1))
+                .take(strips.len());
             let weight = Mat::new(slice(&weight), shape.outputs, shape.taps());
-            let mut strip = match &packed {
-                Some((_, packed)) => packed.write(image, (first, count), strip, bench),
-                None if shape.is_pointwise() => {
-                    let pixels_of = Mat::new(image, shape.inputs, shape.pixels());
-                    product(strip, 1.0, weight, pixels_of.columns(start, pixels))
-                }
+            let all = strips.len() * pixels;
+            let strips = strips.into_iter();
+            let strips: Vec<MatMut<'_>> = match &packed {
+                Some((_, packed)) => strips
+                    .zip(images)
+                    .map(|(strip, image)| packed.write(image, rows, strip, bench))
+                    .collect(),
+                None if is_pointwise => strips
+                    .zip(images)
+                    .map(|(strip, image)| {
+                        let columns = Mat::new(image, shape.inputs, shape.pixels());
+                        product(strip, 1.0, weight, columns.columns(start, pixels))
+                    })
+                    .collect(),
                 None => {
-                    let patches = lay_out(patches, image, shape, (first, count));
-                    let columns = Mat::new(patches, shape.taps(), pixels);
-                    product(strip, 1.0, weight, columns)
+                    let patches = lay_out(patches, images, shape, rows);
+                    let columns = Mat::new(patches, shape.taps(), all);
+                    if all == pixels {
+                        strips
+                            .map(|strip| product(strip, 1.0, weight, columns))
+                            .collect()
+                    } else {
+                        let sums = &mut sums[..shape.outputs * all];
+                        let sums = MatMut::new(sums, shape.outputs, all);
+                        let sums = product(sums, 1.0, weight, columns).into_slice();
+                        let sums = Mat::new(sums, shape.outputs, all);
+                        strips
+                            .enumerate()
+                            .map(|(number, strip)| {
+                                copied(sums.columns(number * pixels, pixels), strip)
+                            })
+                            .collect()
+                    }
                 }
             };
-            for channel in 0..shape.outputs {
-                let of =
-                    |values: &Option<Values>| values.as_ref().map(|values| slice(values)[channel]);
-                let at = (example * shape.outputs + channel) * shape.out_pixels() + start;
-                let residual = finish
-                    .residual
-                    .as_ref()
-                    .map(|all| &slice(all)[at..][..pixels]);
-                let affine = match (of(&finish.scale), of(&finish.shift)) {
-                    (None, None) => None,
-                    (scale, shift) => Some((scale.unwrap_or(1.0), shift.unwrap_or(0.0))),
-                };
-                finish_row(strip.row(channel), affine, residual, finish.relu);
+            for (number, mut strip) in strips.into_iter().enumerate() {
+                for channel in 0..shape.outputs {
+                    let of = |values: &Option<Values>| {
+                        values.as_ref().map(|values| slice(values)[channel])
+                    };
+                    let channels = (example + number) * shape.outputs + channel;
+                    let at = channels * shape.out_pixels() + start;
+                    let residual = finish
+                        .residual
+                        .as_ref()
+                        .map(|all| &slice(all)[at..][..pixels]);
+                    let affine = match (of(&finish.scale), of(&finish.shift)) {
+                        (None, None) => None,
+                        (scale, shift) => Some((scale.unwrap_or(1.0), shift.unwrap_or(0.0))),
+                    };
+                    finish_row(strip.row(channel), affine, residual, finish.relu);
+                }
             }
         },
     );
@@ -242,21 +303,58 @@ fn dense(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, 
 /// Some rows of a convolution's result: the first and how many.
 type Rows = (usize, usize);
 
-/// Lays out the patches of some rows of the result: a row for each tap, a column for each pixel.
-fn lay_out<'a>(patches: &'a mut [Blank], image: &[f32], shape: Shape, rows: Rows) -> &'a mut [f32] {
-    let patches = &mut patches[..shape.taps() * rows.1 * shape.out[1]];
-    write_patches(patches, image, shape, rows);
+/// The rows of a matrix in another one.
+fn copied<'a>(from: Mat<'_>, mut to: MatMut<'a, Blank>) -> MatMut<'a> {
+    for row in 0..to.num_rows() {
+        to.row(row).write_copy_of_slice(from.row(row));
+    }
+    // SAFETY: each row is written.
+    unsafe { to.assume_written() }
+}
+
+/// Lays out the patches of some rows of the results: a row for each tap, a column for each pixel of each
+/// image.
+fn lay_out<'a, 'x>(
+    patches: &'a mut [Blank],
+    images: impl Iterator<Item = &'x [f32]> + Clone,
+    shape: Shape,
+    rows: Rows,
+) -> &'a mut [f32] {
+    let pixels = rows.1 * shape.out[1];
+    let all = images.clone().count() * pixels;
+    let patches = &mut patches[..shape.taps() * all];
+    for (number, image) in images.enumerate() {
+        let columns = Columns {
+            all,
+            first: number * pixels,
+        };
+        write_patches(patches, image, shape, rows, columns);
+    }
     // SAFETY: each tap's row was written: what lies beyond the image with zeros, the rest from it.
     unsafe { patches.assume_init_mut() }
 }
 
+/// Where an image's patches lie in a row of them.
+#[derive(Clone, Copy)]
+struct Columns {
+    all: usize,
+    first: usize,
+}
+
 #[multiversion(targets = "simd")]
-fn write_patches(patches: &mut [Blank], image: &[f32], shape: Shape, (first, count): Rows) {
+fn write_patches(
+    patches: &mut [Blank],
+    image: &[f32],
+    shape: Shape,
+    (first, count): Rows,
+    columns: Columns,
+) {
     let zero = Blank::new(0.0);
     let [height, width] = shape.image;
     let ([down, right], out_width) = (shape.window.stride, shape.out[1]);
     let [above, _] = shape.window.before;
-    for_each_tap(shape, count, patches.len(), |channel, [dy, dx], range| {
+    let size = (count * out_width, patches.len());
+    for_each_tap(shape, size, columns, |channel, [dy, dx], range| {
         let plane = &image[channel * height * width..][..height * width];
         let row = &mut patches[range];
         let (start, end, place) = shape.window.reach(1, dx, out_width, width);
@@ -293,11 +391,18 @@ fn write_patches(patches: &mut [Blank], image: &[f32], shape: Shape, (first, cou
 
 /// Adds patches to the pixels they came from; those from beyond the image are lost.
 #[multiversion(targets = "simd")]
-fn put_back(patches: &mut [f32], image: &mut [f32], shape: Shape, (first, count): Rows) {
+fn put_back(
+    patches: &mut [f32],
+    image: &mut [f32],
+    shape: Shape,
+    (first, count): Rows,
+    columns: Columns,
+) {
     let [height, width] = shape.image;
     let ([down, right], out_width) = (shape.window.stride, shape.out[1]);
     let [above, _] = shape.window.before;
-    for_each_tap(shape, count, patches.len(), |channel, [dy, dx], range| {
+    let size = (count * out_width, patches.len());
+    for_each_tap(shape, size, columns, |channel, [dy, dx], range| {
         let plane = &mut image[channel * height * width..][..height * width];
         let row = &mut patches[range];
         let (start, end, place) = shape.window.reach(1, dx, out_width, width);
@@ -330,22 +435,22 @@ fn put_back(patches: &mut [f32], image: &mut [f32], shape: Shape, (first, count)
 }
 
 /// Calls `work` with the channel, the place in the window and the range in the patches of every
-/// tap.
+/// tap: so many pixels, in so many elements.
 #[inline(always)]
 fn for_each_tap(
     shape: Shape,
-    count: usize,
-    len: usize,
+    (pixels, len): (usize, usize),
+    columns: Columns,
     mut work: impl FnMut(usize, [usize; 2], Range<usize>),
 ) {
-    let ([kernel_height, kernel_width], pixels) = (shape.window.kernel, count * shape.out[1]);
-    assert!(shape.taps() * pixels <= len);
-    let mut start = 0;
+    let [kernel_height, kernel_width] = shape.window.kernel;
+    assert!(columns.first + pixels <= columns.all && shape.taps() * columns.all <= len);
+    let mut start = columns.first;
     for channel in 0..shape.inputs {
         for dy in 0..kernel_height {
             for dx in 0..kernel_width {
                 work(channel, [dy, dx], start..start + pixels);
-                start += pixels;
+                start += columns.all;
             }
         }
     }
@@ -551,37 +656,70 @@ impl Dense {
     /// Gradients through patches, of what is asked for.
     fn by_patches<'a>(
         &self,
-        examples: impl Iterator<Item = (&'a [f32], &'a [f32])>,
+        examples: impl ExactSizeIterator<Item = (&'a [f32], &'a [f32])> + Clone,
         mut for_weight: Option<&mut [f32]>,
         for_x: Option<&mut [Blank]>,
     ) {
         let Self { shape, .. } = *self;
         let (out_pixels, out_width) = (shape.out_pixels(), shape.out[1]);
-        let rows = shape.strip_rows(1);
-        let mut patches = unwritten(shape.taps() * rows * out_width);
+        let (rows, together) = (shape.strip_rows(1), shape.together(examples.len()));
+        let columns = together * rows * out_width;
+        let mut patches = unwritten(shape.taps() * columns);
+        let mut grads = unwritten(if together > 1 {
+            shape.outputs * columns
+        } else {
+            0
+        });
         let weight = Mat::new(slice(&self.weight), shape.outputs, shape.taps());
         let image_size = (shape.inputs * shape.pixels()).max(1);
         let mut for_images = for_x.map(|for_x| for_x.chunks_exact_mut(image_size));
-        for (image, grad) in examples {
-            let mut for_image = for_images
-                .as_mut()
-                .and_then(Iterator::next)
-                .map(|for_image| filled(for_image, 0.0));
+        for start in (0..examples.len()).step_by(together) {
+            let group = examples.clone().skip(start).take(together);
+            let mut for_group: Vec<&mut [f32]> = match &mut for_images {
+                Some(images) => images
+                    .by_ref()
+                    .take(together)
+                    .map(|image| filled(image, 0.0))
+                    .collect(),
+                None => Vec::new(),
+            };
             for first in (0..shape.out[0]).step_by(rows) {
                 let count = rows.min(shape.out[0] - first);
                 let (start, pixels) = (first * out_width, count * out_width);
-                let grad = Mat::new(grad, shape.outputs, out_pixels).columns(start, pixels);
+                let all = group.len() * pixels;
+                let of_image =
+                    |grad| Mat::new(grad, shape.outputs, out_pixels).columns(start, pixels);
+                let grad = match group.clone().next() {
+                    Some((_, grad)) if group.len() == 1 => of_image(grad),
+                    _ => {
+                        let room = &mut grads[..shape.outputs * all];
+                        let parts = MatMut::new(room, shape.outputs, all).into_columns(pixels);
+                        for ((_, grad), part) in group.clone().zip(parts) {
+                            copied(of_image(grad), part);
+                        }
+                        // SAFETY: the columns of each image are written.
+                        let grads = unsafe { grads[..shape.outputs * all].assume_init_ref() };
+                        Mat::new(grads, shape.outputs, all)
+                    }
+                };
                 if let Some(sum) = &mut for_weight {
-                    let columns = lay_out(&mut patches, image, shape, (first, count));
-                    let columns = Mat::new(columns, shape.taps(), pixels);
+                    let images = group.clone().map(|(image, _)| image);
+                    let columns = lay_out(&mut patches, images, shape, (first, count));
+                    let columns = Mat::new(columns, shape.taps(), all);
                     let sum = MatMut::new(sum, shape.outputs, shape.taps());
                     add_product(sum, 1.0, grad, columns.t());
                 }
-                if let Some(for_image) = &mut for_image {
-                    let columns =
-                        MatMut::new(&mut patches[..shape.taps() * pixels], shape.taps(), pixels);
+                if !for_group.is_empty() {
+                    let columns = &mut patches[..shape.taps() * all];
+                    let columns = MatMut::new(columns, shape.taps(), all);
                     let columns = product(columns, 1.0, weight.t(), grad).into_slice();
-                    put_back(columns, for_image, shape, (first, count));
+                    for (number, image) in for_group.iter_mut().enumerate() {
+                        let places = Columns {
+                            all,
+                            first: number * pixels,
+                        };
+                        put_back(columns, image, shape, (first, count), places);
+                    }
                 }
             }
         }

@@ -23,6 +23,10 @@ const ROWS: usize = 64;
 /// Elements of a weight that fits the second-level cache beside a part's rows.
 const SMALL_WEIGHT: usize = 1 << 17;
 
+/// Rows of a part that meets a larger weight: a product packs all of that anew, which takes as long as the
+/// product of 64 rows.
+const MANY_ROWS: usize = 512;
+
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Linear {
@@ -30,31 +34,54 @@ pub(crate) struct Linear {
     weight: Values,
     /// Either GELU: what went into it. ReLU: what came out. Else nothing.
     activated: Option<Values>,
-    activation: Activation,
+    how: How,
 }
 
-/// `x [r, i]`, `weight [i, o]`, `bias [o]` -> `[r, o]`
+/// What kind of layer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct How {
+    pub(crate) activation: Activation,
+    /// Whether the weight is `[o, i]`, as an embedding is that serves as an output layer.
+    pub(crate) transposed: bool,
+}
+
+impl How {
+    /// The weight as `[i, o]`.
+    fn weight(self, weight: &Values) -> Mat<'_> {
+        let [first, second] = dims(weight);
+        let weight = Mat::new(slice(weight), first, second);
+        if self.transposed { weight.t() } else { weight }
+    }
+
+    fn outputs(self, weight: &Values) -> usize {
+        let [first, second] = dims(weight);
+        if self.transposed { first } else { second }
+    }
+}
+
+/// `x [r, i]`, `weight [i, o]` or `[o, i]`, `bias [o]` -> `[r, o]`
 pub(crate) fn forward(
     x: Values,
     weight: Values,
     bias: Option<Values>,
-    activation: Activation,
+    how: How,
 ) -> (Values, Linear) {
+    let activation = how.activation;
     let (x, weight, bias) = (contiguous(x), contiguous(weight), bias.map(contiguous));
-    let ([rows, inputs], [_, outputs]) = (dims(&x), dims::<2>(&weight));
+    let ([rows, inputs], outputs) = (dims(&x), how.outputs(&weight));
     let mut out = unwritten(rows * outputs);
     let is_gelu = matches!(activation, Activation::Gelu | Activation::GeluTanh);
     let mut before = unwritten(if is_gelu { rows * outputs } else { 0 });
     {
         let a = Mat::new(slice(&x), rows, inputs);
-        let b = Mat::new(slice(&weight), inputs, outputs);
+        let b = how.weight(&weight);
         let bias = bias.as_ref().map(slice);
         let threads = threads_for(rows * inputs * outputs);
         // Few rows that meet a large weight are better shared out by its columns, before the pass:
         // each thread then reads its own part of the weight.
         let is_small = inputs * outputs <= SMALL_WEIGHT;
         let by_rows = rows >= ROWS * threads || (is_small && rows >= 16 * threads);
-        let part = ROWS.min(rows.div_ceil(threads));
+        let part = if is_small { ROWS } else { MANY_ROWS }.min(rows.div_ceil(threads));
         let out = MatMut::new(&mut out, rows, outputs);
         if is_gelu {
             let mut before = MatMut::new(&mut before, rows, outputs);
@@ -103,7 +130,7 @@ pub(crate) fn forward(
         x,
         weight,
         activated,
-        activation,
+        how,
     };
     (out, saved)
 }
@@ -160,11 +187,11 @@ impl Saved for Linear {
             x,
             weight,
             activated,
-            activation,
+            how,
         } = self;
-        let ([rows, inputs], [_, outputs]) = (dims(&x), dims::<2>(&weight));
+        let ([rows, inputs], outputs) = (dims(&x), how.outputs(&weight));
         let grad = contiguous(grad);
-        let grad = match (activation, activated) {
+        let grad = match (how.activation, activated) {
             (Activation::Gelu, Some(before)) => through_gelu(grad, before, gelu_slope),
             (Activation::GeluTanh, Some(before)) => through_gelu(grad, before, gelu_tanh_slope),
             (Activation::Relu, Some(out)) => through_relu(grad, &out),
@@ -173,17 +200,24 @@ impl Saved for Linear {
         let g = Mat::new(slice(&grad), rows, outputs);
         let for_x = wanted[0].then(|| {
             let mut out = unwritten(rows * inputs);
-            let w = Mat::new(slice(&weight), inputs, outputs);
-            product_threaded(MatMut::new(&mut out, rows, inputs), g, w.t());
+            product_threaded(
+                MatMut::new(&mut out, rows, inputs),
+                g,
+                how.weight(&weight).t(),
+            );
             // SAFETY: the product wrote the whole.
             unsafe { written(out, [rows, inputs]) }
         });
         let for_weight = wanted[1].then(|| {
             let mut out = unwritten(inputs * outputs);
             let x = Mat::new(slice(&x), rows, inputs);
-            product_threaded(MatMut::new(&mut out, inputs, outputs), x.t(), g);
+            let (shape, a, b) = match how.transposed {
+                true => ([outputs, inputs], g.t(), x),
+                false => ([inputs, outputs], x.t(), g),
+            };
+            product_threaded(MatMut::new(&mut out, shape[0], shape[1]), a, b);
             // SAFETY: the product wrote the whole.
-            unsafe { written(out, [inputs, outputs]) }
+            unsafe { written(out, shape) }
         });
         let for_bias = wanted.get(2).is_some_and(|wanted| *wanted).then(|| {
             let mut out = vec![0.0; outputs];
@@ -194,24 +228,39 @@ impl Saved for Linear {
     }
 }
 
-/// Adds every row of `matrix` to `sum`.
-#[multiversion(targets = "simd")]
+/// Adds every row of `matrix` to `sum`, on several threads where that is worth it: each has columns of its
+/// own, so that a sum does not depend on how many there are.
 pub(crate) fn add_rows(sum: &mut [f32], matrix: &[f32]) {
+    /// Elements whose reading outlasts the waking of a thread.
+    const WORTH_A_THREAD: usize = 1 << 18;
     let width = sum.len();
+    let threads = rayon::current_num_threads().min(1 + matrix.len() / WORTH_A_THREAD);
+    let part = width.div_ceil(threads).next_multiple_of(16);
+    sum.par_chunks_mut(part.max(1))
+        .with_min_len(if threads > 1 { 1 } else { usize::MAX })
+        .enumerate()
+        .for_each(|(number, sum)| add_columns(sum, matrix, width, number * part));
+}
+
+/// Adds columns of every row, from the first one on.
+#[multiversion(targets = "simd")]
+fn add_columns(sum: &mut [f32], matrix: &[f32], width: usize, first: usize) {
     if width == 0 {
         return;
     }
     // Eight rows at a time: the sum is read and written an eighth as often.
     let mut blocks = matrix.chunks_exact(8 * width);
     for block in blocks.by_ref() {
+        let rows: [&[f32]; 8] =
+            std::array::from_fn(|row| &block[row * width + first..][..sum.len()]);
         for (i, sum) in sum.iter_mut().enumerate() {
-            let row = |row: usize| block[row * width + i];
+            let row = |row: usize| rows[row][i];
             *sum +=
                 ((row(0) + row(1)) + (row(2) + row(3))) + ((row(4) + row(5)) + (row(6) + row(7)));
         }
     }
     for row in blocks.remainder().chunks_exact(width) {
-        for (sum, value) in sum.iter_mut().zip(row) {
+        for (sum, value) in sum.iter_mut().zip(&row[first..]) {
             *sum += value;
         }
     }

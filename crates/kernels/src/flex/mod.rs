@@ -7,6 +7,7 @@ mod conv;
 mod ctc;
 mod depthwise;
 mod direct;
+mod dropout;
 mod layer_norm;
 mod linear;
 mod loss;
@@ -34,6 +35,7 @@ use burn::nn::pool::MaxPool2d;
 use burn::nn::{self, BatchNorm, PaddingConfig2d};
 use burn::tensor::{DType, Int, Tensor};
 
+use self::linear::How;
 use self::memory::Values;
 use self::window::{Finish, Window};
 use crate::{Activation, AdamStep, Attend, MomentumStep, Transcripts};
@@ -86,8 +88,21 @@ pub(crate) fn linear(layer: &nn::Linear, x: Tensor<2>, activation: Activation) -
         x.into_dispatch(),
         layer.weight.val().into_dispatch(),
         maybe(layer.bias.as_ref().map(|bias| bias.val())),
-        activation,
+        How {
+            activation,
+            transposed: false,
+        },
     ))
+}
+
+/// See [`crate::tied`].
+pub(crate) fn tied(table: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+    let how = How {
+        activation: Activation::None,
+        transposed: true,
+    };
+    let (x, table) = (x.into_dispatch(), table.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_linear(x, table, Maybe::Absent, how))
 }
 
 /// See [`crate::layer_norm`].
@@ -119,6 +134,15 @@ pub(crate) fn cross_entropy(
 /// See [`crate::ctc_loss`].
 pub(crate) fn ctc_loss(logits: Tensor<3>, texts: &Transcripts) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::fused_ctc(logits.into_dispatch(), texts.clone()))
+}
+
+/// See [`crate::dropout`].
+pub(crate) fn dropout<const D: usize>(x: Tensor<D>, seed: u64, probability: f64) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::fused_dropout(
+        x.into_dispatch(),
+        seed,
+        probability,
+    ))
 }
 
 /// See [`crate::conv2d`].
@@ -261,7 +285,7 @@ pub(crate) trait Fused: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         #[extension_type] bias: Maybe<Self>,
-        activation: Activation,
+        how: How,
     ) -> FloatTensor<Self>;
 
     /// See [`layer_norm::forward`].
@@ -311,18 +335,16 @@ pub(crate) trait Fused: Backend {
         smoothing: f32,
     ) -> FloatTensor<Self>;
 
+    /// See [`dropout::forward`].
+    fn fused_dropout(x: FloatTensor<Self>, seed: u64, probability: f64) -> FloatTensor<Self>;
+
     /// See [`ctc::forward`].
     fn fused_ctc(logits: FloatTensor<Self>, texts: Transcripts) -> FloatTensor<Self>;
 }
 
 impl Fused for Flex {
-    fn fused_linear(
-        x: Values,
-        weight: Values,
-        bias: Maybe<Self>,
-        activation: Activation,
-    ) -> Values {
-        linear::forward(x, weight, bias.given(), activation).0
+    fn fused_linear(x: Values, weight: Values, bias: Maybe<Self>, how: How) -> Values {
+        linear::forward(x, weight, bias.given(), how).0
     }
 
     fn fused_layer_norm(x: Values, gain: Values, bias: Maybe<Self>, epsilon: f32) -> Values {
@@ -367,20 +389,19 @@ impl Fused for Flex {
         loss::forward(logits, targets, smoothing).0
     }
 
+    fn fused_dropout(x: Values, seed: u64, probability: f64) -> Values {
+        dropout::forward(x, seed, probability).0
+    }
+
     fn fused_ctc(logits: Values, texts: Transcripts) -> Values {
         ctc::loss(logits, &texts)
     }
 }
 
 impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
-    fn fused_linear(
-        x: Tracked,
-        weight: Tracked,
-        bias: Maybe<Self>,
-        activation: Activation,
-    ) -> Tracked {
+    fn fused_linear(x: Tracked, weight: Tracked, bias: Maybe<Self>, how: How) -> Tracked {
         record_layer::<C, _>([x, weight], bias.given(), |[x, weight], bias| {
-            linear::forward(x, weight, bias, activation)
+            linear::forward(x, weight, bias, how)
         })
     }
 
@@ -451,6 +472,11 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
     fn fused_cross_entropy(logits: Tracked, targets: IntTensor<Self>, smoothing: f32) -> Tracked {
         let (logits, node) = logits.into_parts();
         record::<C, _, 1>([node], || loss::forward(logits, targets, smoothing))
+    }
+
+    fn fused_dropout(x: Tracked, seed: u64, probability: f64) -> Tracked {
+        let (x, node) = x.into_parts();
+        record::<C, _, 1>([node], || dropout::forward(x, seed, probability))
     }
 
     fn fused_ctc(logits: Tracked, texts: Transcripts) -> Tracked {

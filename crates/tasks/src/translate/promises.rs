@@ -59,6 +59,23 @@ pub(super) fn promises<M: 'static>(functions: Functions<M>, input: TextInput) ->
                     .map_err(|most| format!("the cache is {most} from the full pass"))
             }),
         ),
+        promise(
+            "some positions are those of the full pass",
+            Box::new(move |model, batch, device| {
+                let (source, prefix) = example(batch);
+                let whole = logits(functions.forward, model, row(&source), &prefix, device);
+                // The last one, and the first.
+                let width = whole.len() / prefix.len();
+                let last = whole.len() - width;
+                let expected = [&whole[last..], &whole[..width]].concat();
+                let rows = Tensor::from_data([prefix.len() as i32 - 1, 0], device);
+                let [source, prefix] =
+                    [&source, &prefix].map(|ids| Tensor::from_data(row(ids), device));
+                let found = (functions.at)(model, source, prefix, rows).into_data();
+                near(&expected, &found.iter::<f64>().collect::<Vec<_>>(), BOUND)
+                    .map_err(|most| format!("some positions are {most} from the full pass"))
+            }),
+        ),
     ]
 }
 

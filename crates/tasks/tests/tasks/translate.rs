@@ -85,6 +85,7 @@ fn input() -> PairInput {
 fn room() -> Box<dyn Room<EncoderDecoder>> {
     let functions = Functions {
         forward: EncoderDecoder::forward,
+        at: EncoderDecoder::logits_at,
         cached: |model, sources, prefixes: Tensor<2, Int>| {
             let (memory, mut cache) = (model.encode(sources), model.cache());
             let [_, t] = prefixes.dims();
@@ -159,6 +160,7 @@ const REPEATED: [(&str, &str); 3] = [
 fn repeating() -> Box<dyn Room<EncoderDecoder>> {
     let functions = Functions {
         forward: EncoderDecoder::forward,
+        at: EncoderDecoder::logits_at,
         cached: EncoderDecoder::forward,
         search: |_, sources, _| {
             let [_, s] = sources.dims();
@@ -288,6 +290,7 @@ fn a_codec_is_read_back_and_says_what_a_model_must_be() {
     };
     let functions = Functions {
         forward: EncoderDecoder::forward,
+        at: EncoderDecoder::logits_at,
         cached: EncoderDecoder::forward,
         search: |_, _, _| Ok(Vec::new()),
     };

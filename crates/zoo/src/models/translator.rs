@@ -10,6 +10,7 @@ use zoo_transformer::encoder_decoder::{EncoderDecoder, EncoderDecoderConfig};
 
 pub(super) const FUNCTIONS: Functions<EncoderDecoder> = Functions {
     forward: EncoderDecoder::forward,
+    at: EncoderDecoder::logits_at,
     cached,
     search,
 };

@@ -284,10 +284,12 @@ fn translates(
     config: &EncoderDecoderConfig,
     forward: translate::Forward<EncoderDecoder>,
     cached: translate::Forward<EncoderDecoder>,
+    at: translate::At<EncoderDecoder>,
     pad: usize,
 ) -> Box<dyn Room<EncoderDecoder>> {
     let functions = Functions {
         forward,
+        at,
         cached,
         search: |_, _, _| Err("it is not searched".into()),
     };
@@ -306,7 +308,8 @@ fn translates(
 pub static SOURCE_PADDING: Architecture<EncoderDecoderConfig, EncoderDecoder> =
     translator("padding of a source that is read", |config| {
         let (forward, pad) = (EncoderDecoder::forward, config.pad_token);
-        translates(config, forward, forward, config.vocab_size - 1 - pad)
+        let at = EncoderDecoder::logits_at;
+        translates(config, forward, forward, at, config.vocab_size - 1 - pad)
     });
 pub static TARGET_FUTURE: Architecture<EncoderDecoderConfig, EncoderDecoder> =
     translator("a translator that sees the future", |config| {
@@ -314,7 +317,20 @@ pub static TARGET_FUTURE: Architecture<EncoderDecoderConfig, EncoderDecoder> =
             let logits = model.forward(sources, prefixes);
             logits.clone() + logits.mean_dim(1)
         };
-        translates(config, seeing, seeing, config.pad_token)
+        let at = |model: &EncoderDecoder, sources, prefixes, rows| {
+            let logits = model.forward(sources, prefixes);
+            let logits = logits.clone() + logits.mean_dim(1);
+            logits.flatten::<2>(0, 1).select(0, rows)
+        };
+        translates(config, seeing, seeing, at, config.pad_token)
+    });
+pub static TARGET_ROWS: Architecture<EncoderDecoderConfig, EncoderDecoder> =
+    translator("a translator that answers for other positions", |config| {
+        let forward = EncoderDecoder::forward;
+        let others = |model: &EncoderDecoder, sources, prefixes, rows: Tensor<1, Int>| {
+            model.logits_at(sources, prefixes, rows.flip([0]))
+        };
+        translates(config, forward, forward, others, config.pad_token)
     });
 pub static TARGET_CACHE: Architecture<EncoderDecoderConfig, EncoderDecoder> =
     translator("a translator whose cache forgets", |config| {
@@ -328,6 +344,7 @@ pub static TARGET_CACHE: Architecture<EncoderDecoderConfig, EncoderDecoder> =
             config,
             EncoderDecoder::forward,
             forgetting,
+            EncoderDecoder::logits_at,
             config.pad_token,
         )
     });

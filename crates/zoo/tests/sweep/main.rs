@@ -63,6 +63,7 @@ fn what_a_task_asks_of_its_models_holds() {
             &broken::SOURCE_PADDING,
             &broken::TARGET_FUTURE,
             &broken::TARGET_CACHE,
+            &broken::TARGET_ROWS,
             &broken::SOUND_PADDING,
         ],
     );

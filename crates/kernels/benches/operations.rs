@@ -7,6 +7,9 @@
 //!
 //! The two take turns in one process, so that a machine whose speed drifts treats them alike; the
 //! ratio is the median over turns.
+//!
+//! Then each with unusual values against itself with usual ones: numbers below the least normal one take a
+//! processor up to a hundred times as long, and a mask is where they come from.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -21,8 +24,8 @@ use burn::nn::{
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use zoo_kernels::{
-    Activation, AdamStep, Attend, attention, causal_mask, conv_norm, conv2d, cross_entropy,
-    layer_norm, linear, max_pool2d, self_attention,
+    Activation, AdamStep, Attend, MASKED, Transcripts, attention, causal_mask, conv_norm, conv2d,
+    cross_entropy, ctc_loss, dropout, layer_norm, linear, max_pool2d, self_attention, silu,
 };
 
 /// As the `zoo` program has it.
@@ -195,6 +198,182 @@ fn main() {
             stepwise = Some([p, m, v]);
         },
     );
+    unusual();
+}
+
+/// Values that a user may have: each operation's time with them over that with usual ones.
+fn unusual() {
+    let device = Device::flex().autodiff();
+    println!(
+        "\n{:<34} {:>9} {:>9} {:>7}",
+        "with unusual values", "theirs ms", "usual ms", "ratio"
+    );
+    let random = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Default, &device);
+    for (of, scale) in [
+        ("tiny", 1e-38_f32),
+        ("below the least", 1e-41),
+        ("huge", 1e15),
+    ] {
+        let name = |operation: &str| format!("{operation}, {of}");
+        let pair = |shape: [usize; 2]| {
+            let usual = random(shape);
+            let unusual = usual.clone().mul_scalar(scale).require_grad();
+            (unusual, usual.require_grad())
+        };
+        let (there, here) = pair([2048, 128]);
+        let layer: Linear = LinearConfig::new(128, 512).init(&device);
+        for (operation, activation) in [
+            ("linear", Activation::None),
+            ("linear, GELU", Activation::Gelu),
+            ("linear, GELU by tanh", Activation::GeluTanh),
+        ] {
+            turns(
+                &name(operation),
+                || train(linear(&layer, there.clone(), activation)),
+                || train(linear(&layer, here.clone(), activation)),
+            );
+        }
+        let norm: LayerNorm = LayerNormConfig::new(128).init(&device);
+        turns(
+            &name("layer norm"),
+            || train(layer_norm(&norm, 1e-5, there.clone())),
+            || train(layer_norm(&norm, 1e-5, here.clone())),
+        );
+        turns(
+            &name("SiLU"),
+            || train(silu(there.clone())),
+            || train(silu(here.clone())),
+        );
+        let targets = Tensor::<1, Int>::zeros([2048], &device);
+        turns(
+            &name("cross-entropy"),
+            || train(cross_entropy(there.clone(), targets.clone(), 0.1)),
+            || train(cross_entropy(here.clone(), targets.clone(), 0.1)),
+        );
+        let drop: Dropout = DropoutConfig::new(0.3).init();
+        turns(
+            &name("dropout"),
+            || train(dropout(&drop, there.clone())),
+            || train(dropout(&drop, here.clone())),
+        );
+        let how = Attend {
+            batch: 32,
+            heads: 4,
+            causal: true,
+        };
+        let (there, here) = pair([32 * 64, 3 * 4 * 32]);
+        let none: Dropout = DropoutConfig::new(0.0).init();
+        turns(
+            &name("attention"),
+            || train(self_attention(there.clone(), None, &none, how)),
+            || train(self_attention(here.clone(), None, &none, how)),
+        );
+        let (there, here) = pair([16 * 16, 32 * 32]);
+        let images = |x: &Tensor<2>| x.clone().reshape([16, 16, 32, 32]);
+        for (operation, kernel, stride) in [
+            ("conv 3x3", 3, 1),
+            ("conv 3x3 by 2", 3, 2),
+            ("conv 1x1", 1, 1),
+        ] {
+            let pad = kernel / 2;
+            let layer: Conv2d = Conv2dConfig::new([16, 16], [kernel, kernel])
+                .with_stride([stride, stride])
+                .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+                .init(&device);
+            let norm: BatchNorm = BatchNormConfig::new(16).init(&device);
+            turns(
+                &name(&format!("{operation}, norm")),
+                || {
+                    train(conv_norm(
+                        &layer,
+                        &norm,
+                        images(&there),
+                        None,
+                        Activation::Relu,
+                    ))
+                },
+                || {
+                    train(conv_norm(
+                        &layer,
+                        &norm,
+                        images(&here),
+                        None,
+                        Activation::Relu,
+                    ))
+                },
+            );
+        }
+        let layer: Conv2d = Conv2dConfig::new([16, 16], [3, 3])
+            .with_groups(16)
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            .init(&device);
+        turns(
+            &name("depthwise 3x3"),
+            || train(conv2d(&layer, images(&there), Activation::None)),
+            || train(conv2d(&layer, images(&here), Activation::None)),
+        );
+        let pool: MaxPool2d = MaxPool2dConfig::new([2, 2]).init();
+        turns(
+            &name("max pooling"),
+            || train(max_pool2d(&pool, images(&there))),
+            || train(max_pool2d(&pool, images(&here))),
+        );
+        let speech = |x: &Tensor<2>| x.clone().reshape([16, 16, 32 * 32]).narrow(2, 0, 29);
+        let texts = Transcripts {
+            frames: vec![16; 16],
+            texts: vec![vec![1, 5, 5, 28]; 16],
+        };
+        turns(
+            &name("CTC"),
+            || train(ctc_loss(speech(&there), &texts)),
+            || train(ctc_loss(speech(&here), &texts)),
+        );
+        let plain = Device::flex();
+        let [there, here] = [scale, 1.0].map(|grad| Tensor::<1>::full([1 << 20], grad, &plain));
+        let adam = AdamStep {
+            rate: 1e-3,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            coupled_decay: 0.0,
+            decoupled_decay: 0.0,
+            time: 1,
+        };
+        let state = || Some([0; 3].map(|_| Tensor::<1>::zeros([1 << 20], &plain)));
+        let (mut theirs, mut ours) = (state(), state());
+        turns(
+            &name("Adam, gradients"),
+            || theirs = theirs.take().map(|state| adam.apply(state, there.clone())),
+            || ours = ours.take().map(|state| adam.apply(state, here.clone())),
+        );
+    }
+
+    // Batches of 32 sentences of up to 64 tokens.
+    let (batch, t) = (32, 64);
+    let qkv = random([batch * t, 3 * 128]).require_grad();
+    let none: Dropout = DropoutConfig::new(0.0).init();
+    let how = Attend {
+        batch,
+        heads: 4,
+        causal: false,
+    };
+    let padding = |kept: usize| {
+        let kept = Tensor::<2>::zeros([batch, kept], &device);
+        let padded = Tensor::<2>::full([batch, t - kept.dims()[1]], MASKED, &device);
+        Tensor::cat(vec![kept, padded], 1)
+    };
+    let usual = padding(t);
+    for (name, mask) in [
+        ("attention, half is padding", padding(t / 2)),
+        ("attention, one token is left", padding(1)),
+        ("attention, all is padding", padding(0)),
+    ] {
+        turns(
+            name,
+            || train(self_attention(qkv.clone(), Some(mask.clone()), &none, how)),
+            || train(self_attention(qkv.clone(), Some(usual.clone()), &none, how)),
+        );
+    }
 }
 
 fn train<const D: usize>(out: Tensor<D>) {

@@ -416,9 +416,9 @@ pub struct CompareArgs {
     /// Recipes by name or path; `all` are those whose data is here
     #[arg(value_name = "RECIPE")]
     pub recipes: Vec<String>,
-    /// Models on made-up inputs: the smallest of every architecture, on small images (all), one of every
-    /// architecture at its full size, the smallest that a library has (each), or names, which may have *
-    /// in them, such as resnet*
+    /// Models on made-up inputs: the smallest of every architecture (all), the smallest of each that a library
+    /// of PyTorch has (each), or names, which may have * in them, such as resnet*. Inputs are small where
+    /// results are held against the reference, which is run many times
     #[arg(long, value_name = "all|each|GLOB,…", value_delimiter = ',', value_parser = name)]
     pub models: Vec<String>,
     /// What to compare, the first being the base of all ratios: flex,ndarray,wgpu,remote:ws://HOST:PORT

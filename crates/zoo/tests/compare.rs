@@ -260,3 +260,77 @@ fn reports_are_written_whole_and_through_no_link() {
         assert!(fs::metadata(&path).unwrap().len() > 1000, "{path:?}");
     }
 }
+
+/// Columns that only have to do the same work are held against the first; PyTorch is handed what it takes to
+/// compute with the original's own code.
+#[cfg(unix)]
+#[test]
+fn parity_holds_columns_against_the_first_and_hands_out_originals() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    // Keeps what it is given, and says that it cannot.
+    let python = folder.path().join("python");
+    let script = "#!/bin/sh\ncp -r \"$(dirname \"$2\")\" seen-by-python\n\
+                  echo '{\"event\":\"failed\",\"kind\":\"unsupported\",\"message\":\"no PyTorch\"}'\n";
+    fs::write(&python, script).unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let python = python.to_str().unwrap();
+    let which = [
+        "--models",
+        "vit_tiny_patch16_224",
+        "--backends",
+        "flex,ndarray",
+    ];
+    let small = ["--steps", "1", "--measure", "parity", "--batch", "own"];
+    let report = report(
+        folder.path(),
+        &[&which[..], &small, &["--python", python]].concat(),
+    );
+    for column in 0..2 {
+        let agreement = agreement(&report, 0, column);
+        assert_eq!(agreement["verdict"], "agrees", "{agreement}");
+        let quantities = agreement["quantities"].as_array().unwrap().iter();
+        let names: Vec<&Value> = quantities.map(|quantity| &quantity["name"]).collect();
+        assert_eq!(names, ["outputs", "loss"]);
+    }
+    let subject = &report["subjects"][0];
+    assert_eq!(
+        (&subject["library"], &subject["recipe"]),
+        (&"timm".into(), &false.into())
+    );
+    assert_eq!(subject["results"][2]["failure"]["kind"], "unsupported");
+
+    let seen = folder.path().join("seen-by-python");
+    let spec = fs::read_to_string(seen.join("column-2.json")).unwrap();
+    let spec: Value = serde_json::from_str(&spec).unwrap();
+    let original = &spec["original"];
+    assert_eq!(original["config"]["architecture"], "vit_tiny_patch16_224");
+    assert_eq!(original["config"]["library"], "timm");
+    let weights = fs::read(seen.join(original["weights"].as_str().unwrap())).unwrap();
+    let weights = safetensors::SafeTensors::deserialize(&weights).unwrap();
+    assert!(weights.tensor("blocks.0.attn.qkv.weight").is_ok());
+}
+
+/// Of all recipes, those are compared that can run: here, on built-in data.
+#[test]
+fn all_recipes_are_those_whose_data_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = ["--steps", "1", "--measure", "parity", "--data-dir", "."];
+    let report = report(
+        folder.path(),
+        &[&["all", "--backends", "flex"][..], &small].concat(),
+    );
+    let subjects = report["subjects"].as_array().unwrap().iter();
+    let names: Vec<&str> = subjects
+        .map(|subject| subject["name"].as_str().unwrap())
+        .collect();
+    assert!(
+        names.contains(&"mlp-glyphs") && names.contains(&"gpt-sums"),
+        "{names:?}"
+    );
+    assert!(
+        !names.contains(&"mlp-mnist") && !names.contains(&"finetune-head"),
+        "{names:?}"
+    );
+}

@@ -310,7 +310,7 @@ fn what_must_hold_of_every_model_holds() {
     let length = |name| made.column(name).unwrap().shape()[1];
     assert_ne!(length("sources"), length("prefixes"));
     let promises = room.promises();
-    assert_eq!(promises.len(), 3);
+    assert_eq!(promises.len(), 4);
     for promise in promises {
         let holds = (promise.holds)(&model(), &made, &device);
         holds.unwrap_or_else(|problem| panic!("{}: {problem}", promise.about));

@@ -120,15 +120,14 @@ pub fn compare(
     for (index, lane) in lanes.iter().enumerate() {
         (plan.progress)(&format!("{}: {}", subject.name, lane.column.name));
         let mut one = start(plan, lane, &prepared, index);
-        if judged.is_some() || plan.measures.parity {
-            if let Some(observed) = one.agree(plan, &prepared, index) {
-                if judged.is_none() {
-                    judged = Some(Judge::by(&lane.column.name, &observed)?);
-                }
-                let agreement = (judged.as_ref())
-                    .map(|judged| judged.judge(&observed, lane.dtype, &plan.tolerance));
-                one.outcome.agreement = agreement;
+        let is_held = judged.is_some() || plan.measures.parity;
+        if let Some(observed) = is_held.then(|| one.agree(plan, &prepared, index)).flatten() {
+            if judged.is_none() {
+                judged = Some(Judge::by(&lane.column.name, &observed)?);
             }
+            let agreement = (judged.as_ref())
+                .map(|judged| judged.judge(&observed, lane.dtype, &plan.tolerance));
+            one.outcome.agreement = agreement;
         }
         running.push(one);
     }

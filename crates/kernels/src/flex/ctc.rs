@@ -153,9 +153,8 @@ fn recording(
         let now = &mut now[..count];
         let emitted = &emitted[t * count..][..count];
         if t == 0 {
-            for place in 0..count.min(2) {
-                now[place] = emitted[place];
-            }
+            let begins = count.min(2);
+            now[..begins].copy_from_slice(&emitted[..begins]);
         } else {
             let past = &past[(t - 1) * count..];
             for place in 0..count {

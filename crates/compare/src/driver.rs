@@ -142,8 +142,8 @@ pub fn compare(
         }
     }
     if plan.measures.speed {
-        let mut works = vec![(Work::Train, subject.input[0])];
         let own = subject.input[0];
+        let mut works = vec![(Work::Train, own)];
         let batches = plan.batches.iter().map(|batch| batch.unwrap_or(own));
         works.extend(batches.map(|batch| (Work::Infer, batch)));
         if prepared.spec.prompt.is_some() {

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::Saved;
 use super::depthwise::{self, Depthwise};
-use super::direct::{Bench, Direct, Packed, add_weight_gradients};
+use super::direct::{Bench, Direct, Packed, Rows, add_weight_gradients};
 use super::linear::{add_rows, relu_slope};
 use super::matrix::{Mat, MatMut, add_product, grain, product, threads_for};
 use super::memory::{Blank, Values, contiguous, dims, filled, slice, tensor, unwritten, written};
@@ -299,9 +299,6 @@ fn dense(x: Values, weight: Values, finish: Finish, window: Window) -> (Values, 
     };
     (out, saved)
 }
-
-/// Some rows of a convolution's result: the first and how many.
-type Rows = (usize, usize);
 
 /// The rows of a matrix in another one.
 fn copied<'a>(from: Mat<'_>, mut to: MatMut<'a, Blank>) -> MatMut<'a> {

@@ -7,9 +7,10 @@
 use rayon::prelude::*;
 
 use super::Saved;
+use super::loss::log_sum_exp;
 use super::matrix::{grain, threads_for};
 use super::memory::{Values, changed, contiguous, dims, slice, tensor};
-use super::vector::{exp, max, sum};
+use super::vector::exp;
 use crate::Transcripts;
 use multiversion::multiversion;
 
@@ -240,12 +241,6 @@ fn scale_to_one(values: &mut [f64]) -> f64 {
         }
     }
     sum
-}
-
-#[multiversion(targets = "simd")]
-fn log_sum_exp(logits: &[f32]) -> f32 {
-    let top = max(logits);
-    top + sum(logits, |logit| exp(logit - top)).ln()
 }
 
 #[multiversion(targets = "simd")]

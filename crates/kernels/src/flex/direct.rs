@@ -32,8 +32,8 @@ const TILE: usize = 48 * LONGEST;
 /// Most elements of the planes that are laid side by side for gradients of weights.
 const SIDE_BY_SIDE: usize = 1 << 18;
 
-/// The rows of a result: the first and how many.
-type Rows = (usize, usize);
+/// Some rows of a convolution's result: the first and how many.
+pub(super) type Rows = (usize, usize);
 
 /// A convolution of stride 1.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -69,8 +69,9 @@ pub(crate) fn forward(
     (tensor(vec![(loss / rows as f64) as f32], [1]), saved)
 }
 
+/// The logarithm of a row's sum of exponentials.
 #[multiversion(targets = "simd")]
-fn log_sum_exp(logits: &[f32]) -> f32 {
+pub(super) fn log_sum_exp(logits: &[f32]) -> f32 {
     let top = max(logits);
     top + sum(logits, |logit| exp(logit - top)).ln()
 }

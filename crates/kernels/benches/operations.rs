@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! RAYON_NUM_THREADS=2 cargo bench -p zoo-kernels --bench operations
+//! RAYON_NUM_THREADS=2 cargo bench -p zoo-kernels --bench operations -- depthwise
 //! ```
 //!
 //! The two take turns in one process, so that a machine whose speed drifts treats them alike; the
@@ -59,6 +60,14 @@ fn main() {
             || train(activation.forward(layer.forward(x.clone()))),
         );
     }
+
+    let first: Linear = LinearConfig::new(784, 128).init(&device);
+    let digits = random([64, 784]);
+    turns(
+        "linear 64x784x128, ReLU",
+        || train(linear(&first, digits.clone(), Activation::Relu)),
+        || train(Activation::Relu.forward(first.forward(digits.clone()))),
+    );
 
     let norm: LayerNorm = LayerNormConfig::new(128).init(&device);
     turns(
@@ -134,6 +143,9 @@ fn main() {
         ("depthwise 3x3, 96 of 112x112 by 2", 96, 112, 3, 2),
         ("depthwise 7x7, 96 of 56x56", 96, 56, 7, 1),
         ("depthwise 7x7, 384 of 14x14", 384, 14, 7, 1),
+        ("depthwise 3x3, 384 of 14x14", 384, 14, 3, 1),
+        ("depthwise 3x3, 576 of 14x14 by 2", 576, 14, 3, 2),
+        ("depthwise 3x3, 960 of 7x7", 960, 7, 3, 1),
     ] {
         let pad = kernel / 2;
         let layer: Conv2d = Conv2dConfig::new([channels, channels], [kernel, kernel])
@@ -160,6 +172,17 @@ fn main() {
     let x = images([64, 64, 24, 24]).require_grad();
     turns(
         "max pooling 2x2, 64 of 24x24",
+        || train(max_pool2d(&pool, x.clone())),
+        || train(pool.forward(x.clone())),
+    );
+
+    let pool: MaxPool2d = MaxPool2dConfig::new([3, 3])
+        .with_strides([2, 2])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .init();
+    let x = images([8, 64, 112, 112]).require_grad();
+    turns(
+        "max pooling 3x3 by 2, 64 of 112x112",
         || train(max_pool2d(&pool, x.clone())),
         || train(pool.forward(x.clone())),
     );
@@ -381,6 +404,11 @@ fn train<const D: usize>(out: Tensor<D>) {
 }
 
 fn turns(name: &str, mut fused: impl FnMut(), mut plain: impl FnMut()) {
+    // Cargo adds `--bench`.
+    let mut asked_for = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    if asked_for.next().is_some_and(|part| !name.contains(&part)) {
+        return;
+    }
     let time = |work: &mut dyn FnMut()| {
         let began = Instant::now();
         work();

@@ -604,6 +604,34 @@ fn convolutions_agree() {
     }
 }
 
+/// Of so many small planes that they are worked on in groups, the last of which is smaller.
+#[test]
+fn small_planes_side_by_side_agree() {
+    for (case, (side, stride)) in [(14, 1), (14, 2), (7, 1), (7, 2), (7, 3)]
+        .into_iter()
+        .enumerate()
+    {
+        agree(&format!("planes of {side}x{side} by {stride}"), |dtype| {
+            let mut draw = Draw::new(case as u64, dtype);
+            let mut layer = Conv2dConfig::new([3, 3], [3, 3])
+                .with_stride([stride, stride])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .with_groups(3)
+                .init(&draw.device);
+            layer.weight = draw.param([3, 1, 3, 3]);
+            layer.bias = Some(draw.param([3]));
+            let x = draw.leaf([107, 3, side, side]);
+            let out = conv2d(&layer, x.clone(), Activation::Relu);
+            let gradients = backward(&out, &mut draw);
+            vec![
+                ("out", values(out)),
+                ("x", gradient(&x, &gradients)),
+                ("weight", gradient(&layer.weight.val(), &gradients)),
+            ]
+        });
+    }
+}
+
 #[test]
 fn an_empty_batch_passes_through_every_layer_of_a_network() {
     let mut draw = Draw::new(3, DType::F32);

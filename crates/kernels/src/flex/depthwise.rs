@@ -2,7 +2,8 @@
 //!
 //! A plane is laid out so that every tap of the window is the whole plane, shifted: padded, and cut
 //! into phases by the remainders of rows and columns modulo the stride. The result of all rows is
-//! then one long sum of shifted vectors, which stays in registers, and so are both gradients.
+//! then one long sum of shifted vectors, which stays in registers, and so are both gradients. Small planes
+//! of one channel lie side by side, as one.
 
 #![expect(
     unsafe_code,
@@ -13,12 +14,16 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::linear::relu_slope;
-use super::matrix::{grain, threads_for};
+use super::matrix::{MatMut, grain, threads_for};
 use super::memory::{Blank, Values, contiguous, dims, slice, tensor, unwritten, written};
 use super::vector::{sum2, total};
 use super::window::{Finish, Window, finish_row};
 
 // b batch, c channels, h height, w width
+
+/// Elements of the planes of one phase that lie side by side: with what else a thread works on, they stay
+/// in the first-level cache.
+const SIDE_BY_SIDE: usize = 2048;
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
@@ -74,27 +79,61 @@ impl Shape {
         self.window.stride[0] * self.window.stride[1]
     }
 
-    /// Elements from the result's first to its last, where its rows lie as far apart as a phase's.
-    fn span(&self) -> usize {
-        let [_, pitch] = self.phase();
-        (self.out[0] - 1) * pitch + self.out[1]
+    /// Examples whose planes lie side by side.
+    fn group(&self) -> usize {
+        (SIDE_BY_SIDE / self.phase_len().max(1)).clamp(1, self.batch.max(1))
     }
 
-    /// Calls `copy` with each row's part in a phase: the start in the phases, the number of
-    /// elements, and the start in the image; the elements are a stride apart in the image.
+    /// Elements of a phase of all of them.
+    fn group_len(&self) -> usize {
+        self.group() * self.phase_len()
+    }
+
+    /// The examples, group by group: the first one and their number.
+    fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (batch, group) = (self.batch, self.group());
+        (0..batch)
+            .step_by(group)
+            .map(move |first| (first, group.min(batch - first)))
+    }
+
+    /// Elements from the first result of so many examples to their last, where its rows lie as far apart
+    /// as a phase's.
+    fn span(&self, examples: usize) -> usize {
+        let [_, pitch] = self.phase();
+        (examples - 1) * self.phase_len() + (self.out[0] - 1) * pitch + self.out[1]
+    }
+
+    /// Calls `copy` with each row's part in a phase: the start in the phases, where this example is the
+    /// `slot`-th of its group, the number of elements, and the start in the image; the elements are a
+    /// stride apart in the image.
     #[inline(always)]
-    fn for_each_row(&self, mut copy: impl FnMut(usize, usize, usize)) {
+    fn for_each_row(&self, slot: usize, mut copy: impl FnMut(usize, usize, usize)) {
         let ([height, width], [_, pitch]) = (self.image, self.phase());
+        let (in_group, group_len) = (slot * self.phase_len(), self.group_len());
         let ([down, right], [above, left]) = (self.window.stride, self.window.before);
+        let (least, longer) = (width / right, width % right);
+        let (mut phase_down, mut row) = (above % down, above / down);
         for y in 0..height {
-            let row = y + above;
+            let (mut phase_right, mut column) = (left % right, left / right);
             for offset in 0..right.min(width) {
-                let column = offset + left;
-                let phase = (row % down) * right + column % right;
-                let start = phase * self.phase_len() + (row / down) * pitch + column / right;
-                copy(start, (width - offset).div_ceil(right), y * width + offset);
+                let phase = phase_down * right + phase_right;
+                let start = phase * group_len + in_group + row * pitch + column;
+                let len = least + usize::from(offset < longer);
+                copy(start, len, y * width + offset);
+                (phase_right, column) = next(phase_right, column, right);
             }
+            (phase_down, row) = next(phase_down, row, down);
         }
+    }
+}
+
+/// The phase that follows one, and the place there.
+#[inline(always)]
+fn next(phase: usize, place: usize, stride: usize) -> (usize, usize) {
+    match phase + 1 == stride {
+        true => (0, place + 1),
+        false => (phase + 1, place),
     }
 }
 
@@ -147,41 +186,45 @@ pub(crate) fn forward(
     let shift = finish.shift.map(contiguous);
     let residual = finish.residual.map(contiguous);
     let (pixels, taps) = (shape.out_pixels(), Taps::new(shape));
-    let [_, pitch] = shape.phase();
     let mut out = unwritten(batch * channels * pixels);
     let threads = threads_for(shape.multiplications());
     let room = || Room::new(shape);
     if !out.is_empty() {
-        (out.par_chunks_exact_mut(pixels))
+        MatMut::new(&mut out, batch, channels * pixels)
+            .into_columns(pixels)
+            .into_par_iter()
             .enumerate()
-            .with_min_len(grain(threads, batch * channels))
-            .for_each_init(room, |room, (at, out)| {
-                let channel = at % channels;
-                let plane = &slice(&x)[at * shape.pixels()..][..shape.pixels()];
-                room.lay_out(shape, plane);
+            .with_min_len(grain(threads, channels))
+            .for_each_init(room, |room, (channel, mut planes)| {
                 room.taps.clear();
                 let weight = slice(&weight)[channel * shape.taps()..].iter();
                 let placed = taps.places.iter().zip(weight);
                 room.taps.extend(
                     placed.map(|((phase, shift), weight)| {
-                        (phase * shape.phase_len() + shift, *weight)
+                        (phase * shape.group_len() + shift, *weight)
                     }),
                 );
-                correlate(&mut room.sums, &room.phases, &room.taps);
-                let rows = out.chunks_exact_mut(shape.out[1]);
-                for (row, sums) in rows.zip(room.sums.chunks(pitch)) {
-                    row.write_copy_of_slice(&sums[..shape.out[1]]);
-                }
-                // SAFETY: there are as many rows of sums as of the result.
-                let out = unsafe { out.assume_init_mut() };
                 let of = |values: &Option<Values>| values.as_ref().map(|all| slice(all)[channel]);
                 let affine = match (of(&scale), of(&shift)) {
                     (None, None) => None,
                     (scale, shift) => Some((scale.unwrap_or(1.0), shift.unwrap_or(0.0))),
                 };
-                let residual = residual.as_ref();
-                let residual = residual.map(|all| &slice(all)[at * pixels..][..pixels]);
-                finish_row(out, affine, residual, finish.relu);
+                for (first, examples) in shape.groups() {
+                    let at = |slot: usize| (first + slot) * channels + channel;
+                    for slot in 0..examples {
+                        let plane = &slice(&x)[at(slot) * shape.pixels()..][..shape.pixels()];
+                        room.lay_out(shape, slot, plane);
+                    }
+                    let sums = &mut room.sums[..shape.span(examples)];
+                    correlate(sums, &room.phases, &room.taps);
+                    for slot in 0..examples {
+                        let out = room.take_result(shape, slot, planes.row(first + slot));
+                        let residual = residual.as_ref();
+                        let residual =
+                            residual.map(|all| &slice(all)[at(slot) * pixels..][..pixels]);
+                        finish_row(out, affine, residual, finish.relu);
+                    }
+                }
             });
     }
     // SAFETY: every plane was written.
@@ -197,7 +240,7 @@ pub(crate) fn forward(
 
 /// What a thread works in.
 struct Room {
-    /// A plane, phase by phase; its padding stays zero.
+    /// A group's planes, phase by phase; their padding stays zero.
     phases: Vec<f32>,
     /// Where in the phases each tap begins, and its weight.
     taps: Vec<(usize, f32)>,
@@ -205,45 +248,122 @@ struct Room {
     sums: Vec<f32>,
     /// A gradient of what came out, in the same way, after as many zeros as the largest shift.
     grad: Vec<f32>,
+    /// A gradient of a group's planes, phase by phase.
+    for_x: Vec<f32>,
 }
 
 impl Room {
     fn new(shape: Shape) -> Self {
         Self {
-            phases: vec![0.0; shape.phases() * shape.phase_len()],
+            phases: vec![0.0; shape.phases() * shape.group_len()],
             taps: Vec::with_capacity(shape.taps()),
-            sums: vec![0.0; shape.span()],
+            sums: vec![0.0; shape.span(shape.group())],
             grad: Vec::new(),
+            for_x: Vec::new(),
         }
     }
 
     fn for_backward(shape: Shape, reach: usize) -> Self {
         Self {
-            grad: vec![0.0; reach + shape.phase_len()],
+            grad: vec![0.0; reach + shape.group_len()],
+            for_x: vec![0.0; shape.phases() * shape.group_len()],
             ..Self::new(shape)
         }
     }
 
-    fn lay_out(&mut self, shape: Shape, plane: &[f32]) {
+    fn lay_out(&mut self, shape: Shape, slot: usize, plane: &[f32]) {
         let right = shape.window.stride[1];
-        shape.for_each_row(|start, len, from| {
+        shape.for_each_row(slot, |start, len, from| {
             let to = &mut self.phases[start..start + len];
-            if right == 1 {
-                to.copy_from_slice(&plane[from..from + len]);
-            } else {
-                for (to, from) in to.iter_mut().zip(plane[from..].iter().step_by(right)) {
-                    *to = *from;
+            match right {
+                1 => copy(to, &plane[from..from + len], |value| value),
+                2 => {
+                    for (to, pair) in to.iter_mut().zip(plane[from..].chunks(2)) {
+                        *to = pair[0];
+                    }
+                }
+                _ => {
+                    for (to, from) in to.iter_mut().zip(plane[from..].iter().step_by(right)) {
+                        *to = *from;
+                    }
                 }
             }
         });
     }
 
-    fn lay_out_grad(&mut self, shape: Shape, reach: usize, grad: &[f32]) {
+    /// The sums that are results of an example.
+    fn take_result<'a>(&self, shape: Shape, slot: usize, out: &'a mut [Blank]) -> &'a mut [f32] {
         let [_, pitch] = shape.phase();
-        let rows = self.grad[reach..].chunks_mut(pitch);
-        for (to, from) in rows.zip(grad.chunks_exact(shape.out[1])) {
-            to[..shape.out[1]].copy_from_slice(from);
+        let rows = out.chunks_exact_mut(shape.out[1]);
+        for (row, sums) in rows.zip(self.sums[slot * shape.phase_len()..].chunks(pitch)) {
+            copy(row, &sums[..shape.out[1]], Blank::new);
         }
+        // SAFETY: there are as many rows of sums as of the result.
+        unsafe { out.assume_init_mut() }
+    }
+
+    fn lay_out_grad(&mut self, shape: Shape, slot: usize, reach: usize, grad: &[f32]) {
+        let [_, pitch] = shape.phase();
+        let rows = self.grad[reach + slot * shape.phase_len()..].chunks_mut(pitch);
+        for (to, from) in rows.zip(grad.chunks_exact(shape.out[1])) {
+            copy(&mut to[..shape.out[1]], from, |value| value);
+        }
+    }
+
+    /// The gradient of an example's plane.
+    fn take_gradient(&self, shape: Shape, slot: usize, plane: &mut [Blank]) {
+        let right = shape.window.stride[1];
+        shape.for_each_row(slot, |start, len, to| {
+            let from = &self.for_x[start..start + len];
+            match right {
+                1 => copy(&mut plane[to..to + len], from, Blank::new),
+                2 => {
+                    for (pair, from) in plane[to..].chunks_mut(2).zip(from) {
+                        pair[0].write(*from);
+                    }
+                }
+                _ => {
+                    for (to, from) in plane[to..].iter_mut().step_by(right).zip(from) {
+                        to.write(*from);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Copies a row. For one of 7 or 14 elements a call of `memcpy` takes as long as all of its taps: here its
+/// first and its last few overlap.
+#[inline(always)]
+fn copy<T>(to: &mut [T], from: &[f32], made: impl Fn(f32) -> T + Copy) {
+    assert!(to.len() == from.len());
+    match from.len() {
+        0..4 => {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = made(*from);
+            }
+        }
+        4..8 => copy_ends::<T, 4>(to, from, made),
+        8..16 => copy_ends::<T, 8>(to, from, made),
+        16..32 => copy_ends::<T, 16>(to, from, made),
+        _ => {
+            for (to, from) in to.chunks_mut(32).zip(from.chunks(32)) {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = made(*from);
+                }
+            }
+        }
+    }
+}
+
+/// Copies the first `N` elements and the last, which are all.
+#[inline(always)]
+fn copy_ends<T, const N: usize>(to: &mut [T], from: &[f32], made: impl Fn(f32) -> T + Copy) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = from.map(made);
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
+        *to = from.map(made);
     }
 }
 
@@ -282,25 +402,25 @@ fn sum_of_taps<const N: usize>(from: &[f32], taps: &[(usize, f32)], at: usize) -
     sums
 }
 
-/// `sums[tap] += Σ grad[i] · phases[start + i]`, where `phase_len` and the places say the start.
+/// `sums[tap] += Σ grad[i] · phases[start + i]`, where `group_len` and the places say the start.
 #[multiversion(targets = "simd")]
 fn add_products(
     sums: &mut [f32],
     grad: &[f32],
     phases: &[f32],
-    phase_len: usize,
+    group_len: usize,
     places: &[(usize, usize)],
 ) {
     for (sum, (phase, shift)) in sums.iter_mut().zip(places) {
-        let image = &phases[phase * phase_len + shift..][..grad.len()];
+        let image = &phases[phase * group_len + shift..][..grad.len()];
         *sum += sum2(grad, image, |a, b| a * b);
     }
 }
 
-/// What one channel gives; `for_x` has a plane for each example.
+/// What one channel gives; `for_x` has a row for each example, or none.
 struct Part<'a> {
     channel: usize,
-    for_x: Vec<&'a mut [Blank]>,
+    for_x: Option<MatMut<'a, Blank>>,
     for_weight: &'a mut [f32],
     for_bias: &'a mut f32,
 }
@@ -322,21 +442,23 @@ impl Depthwise {
         });
         let mut for_weight = vec![0.0; channels * shape.taps()];
         let mut for_bias = vec![0.0; channels];
-        let mut parts: Vec<Part<'_>> = for_weight
+        let for_x_parts = match wants_x {
+            true => MatMut::new(&mut for_x, batch, channels * shape.pixels())
+                .into_columns(shape.pixels()),
+            false => vec![],
+        };
+        let mut for_x_parts = for_x_parts.into_iter();
+        let parts: Vec<Part<'_>> = for_weight
             .chunks_exact_mut(shape.taps())
             .zip(&mut for_bias)
             .enumerate()
             .map(|(channel, (for_weight, for_bias))| Part {
                 channel,
-                for_x: Vec::with_capacity(batch),
+                for_x: for_x_parts.next(),
                 for_weight,
                 for_bias,
             })
             .collect();
-        let planes = for_x.chunks_exact_mut(shape.pixels().max(1));
-        for (at, plane) in planes.enumerate() {
-            parts[at % channels].for_x.push(plane);
-        }
         let threads = threads_for(2 * shape.multiplications());
         let taps = Taps::new(shape);
         if shape.out_pixels() > 0 {
@@ -384,39 +506,35 @@ impl Depthwise {
                 .collect()
         };
         let back: Vec<Vec<(usize, f32)>> = (0..shape.phases()).map(of_phase).collect();
-        let mut for_x = part.for_x.into_iter();
-        for example in 0..shape.batch {
-            let at = example * shape.channels + part.channel;
-            let mut grad = &grad[at * out_pixels..][..out_pixels];
-            if let Some(out) = &self.out {
-                let masked = masked.write_copy_of_slice(grad);
-                relu_slope(masked, &slice(out)[at * out_pixels..][..out_pixels]);
-                grad = masked;
+        let mut for_x = part.for_x;
+        for (first, examples) in shape.groups() {
+            for slot in 0..examples {
+                let at = (first + slot) * shape.channels + part.channel;
+                let mut grad = &grad[at * out_pixels..][..out_pixels];
+                if let Some(out) = &self.out {
+                    let masked = masked.write_copy_of_slice(grad);
+                    relu_slope(masked, &slice(out)[at * out_pixels..][..out_pixels]);
+                    grad = masked;
+                }
+                *part.for_bias += total(grad);
+                room.lay_out_grad(shape, slot, reach, grad);
+                if wants_weight {
+                    room.lay_out(shape, slot, &slice(&self.x)[at * pixels..][..pixels]);
+                }
             }
-            *part.for_bias += total(grad);
-            room.lay_out_grad(shape, reach, grad);
             if wants_weight {
-                room.lay_out(shape, &slice(&self.x)[at * pixels..][..pixels]);
-                let grad = &room.grad[reach..][..shape.span()];
-                let (phases, len) = (&room.phases, shape.phase_len());
+                let grad = &room.grad[reach..][..shape.span(examples)];
+                let (phases, len) = (&room.phases, shape.group_len());
                 add_products(part.for_weight, grad, phases, len, &taps.places);
             }
-            if let Some(plane) = for_x.next() {
-                // They take the place of the image in the room.
-                let phases = room.phases.chunks_exact_mut(shape.phase_len());
+            if let Some(planes) = &mut for_x {
+                let phases = room.for_x.chunks_exact_mut(shape.group_len());
                 for (phase, taps) in phases.zip(&back) {
-                    correlate(phase, &room.grad, taps);
+                    correlate(&mut phase[..examples * shape.phase_len()], &room.grad, taps);
                 }
-                let right = shape.window.stride[1];
-                shape.for_each_row(|start, len, to| {
-                    let from = &room.phases[start..start + len];
-                    let to = plane[to..].iter_mut().step_by(right);
-                    for (to, from) in to.zip(from) {
-                        to.write(*from);
-                    }
-                });
-                // The padding was given a gradient, which is nobody's.
-                room.phases.fill(0.0);
+                for slot in 0..examples {
+                    room.take_gradient(shape, slot, planes.row(first + slot));
+                }
             }
         }
     }

@@ -7,7 +7,9 @@
 )]
 
 use super::Saved;
-use super::matrix::{Mat, MatMut, grain, over_rows, product, product_threaded, threads_for};
+use super::matrix::{
+    Mat, MatMut, grain, over_rows, product, product_threaded, threads_for_product,
+};
 use super::memory::{Blank, Values, changed, contiguous, dims, slice, tensor, unwritten, written};
 use super::vector::{normal, normal_by_tanh};
 use multiversion::multiversion;
@@ -76,7 +78,7 @@ pub(crate) fn forward(
         let a = Mat::new(slice(&x), rows, inputs);
         let b = how.weight(&weight);
         let bias = bias.as_ref().map(slice);
-        let threads = threads_for(rows * inputs * outputs);
+        let threads = threads_for_product(rows * inputs * outputs);
         // Few rows that meet a large weight are better shared out by its columns, before the pass:
         // each thread then reads its own part of the weight.
         let is_small = inputs * outputs <= SMALL_WEIGHT;

@@ -22,7 +22,7 @@ fn step<const N: usize>(
         assert!(elements.len() == grad.len());
         MatMut::new(elements, grad.len(), 1)
     });
-    over_rows(whole, PART, threads_for(8 * grad.len()), &|first, parts| {
+    over_rows(whole, PART, threads_for(4 * grad.len()), &|first, parts| {
         let parts = parts.map(MatMut::into_slice);
         let grad = &grad[first..][..parts[0].len()];
         change(parts, grad);

@@ -31,6 +31,7 @@ const MARKS: Marks = Marks {
 
 const HELP: &str = "\
 Usage: cargo xtask bench peers --python PYTHON [NAME…] [OPTIONS]
+       cargo xtask bench peers --from REPORT [--write]
        cargo xtask bench peers --render
 
 Times a training step and inference on flex and in PyTorch, eager and compiled, in turns, and checks
@@ -39,13 +40,15 @@ one member of every architecture, at batches of 8. A model that torchvision, tim
 is computed there by that library's own code. All of it takes an hour or two, in which the machine
 should do nothing else.
 
-  NAME…              recipes, and presets of models
+  NAME…              recipes, and presets of models; `all` are all recipes, `each` the members
   --python PYTHON    a Python with torch, torchvision, timm and transformers, as in venv/bin/python;
                      compiling needs a C++ compiler too
   --rounds N         turns of each side (default 5)
   --threads N        threads of both sides (default: all cores)
   --data-dir DIR     where data sets lie (default: as for training)
-  --write            keep what was measured in docs/peers.json, and write the tables
+  --from REPORT      a report.json that was measured before, instead of measuring
+  --write            keep what was measured in docs/peers.json, and write the tables; what is there of other
+                     names stays, if it was measured on this machine and PyTorch in as many rounds
   --render           write the tables from docs/peers.json
 ";
 
@@ -59,19 +62,27 @@ pub(crate) fn command(args: lexopt::Parser) -> Result<(), Failure> {
         return render(&root());
     }
     let out = root().join("target/bench-peers");
-    let report = out.join("report.json");
-    // An earlier one would be taken for this one.
-    let _ = fs::remove_file(&report);
-    let compared = succeed(&mut compare(&request, &out)?);
+    let (report, compared) = match &request.from {
+        Some(report) => (report.clone(), Ok(())),
+        None => {
+            let report = out.join("report.json");
+            // An earlier one would be taken for this one.
+            let _ = fs::remove_file(&report);
+            let compared = succeed(&mut compare(&request, &out)?);
+            (report, compared)
+        }
+    };
     let text = match fs::read_to_string(&report) {
         Ok(text) => text,
-        Err(_) => return compared,
+        Err(error) => return compared.and(Err(fault(&report, error))),
     };
     let measured = Measured::of_report(&text).map_err(|problem| fault(&report, problem))?;
     println!("{}", measured.rows());
     print!("{}", measured.summary());
     if request.write {
-        let text = format!("{:#}\n", measured.json());
+        let kept = fs::read_to_string(root().join(MEASURED)).unwrap_or_default();
+        let all = measured.clone().beside(Measured::read(&kept).ok());
+        let text = format!("{:#}\n", all.json());
         zoo_files::write(&root().join(MEASURED), text.as_bytes())
             .map_err(|error| fault(Path::new(MEASURED), error))?;
         render(&root())?;
@@ -137,7 +148,9 @@ fn compare(request: &Request, out: &Path) -> Result<Command, Failure> {
         }
         names => {
             let known = recipes::read_all(&root())?;
-            let is_recipe = |name: &&OsString| known.iter().any(|known| ***name == *known.name);
+            let is_recipe = |name: &&OsString| {
+                ***name == *"all" || known.iter().any(|known| ***name == *known.name)
+            };
             let (recipes, presets): (Vec<_>, Vec<_>) = names.iter().partition(is_recipe);
             command.args(recipes);
             for preset in presets {
@@ -168,6 +181,7 @@ struct Request {
     rounds: usize,
     threads: Option<usize>,
     data_dir: Option<PathBuf>,
+    from: Option<PathBuf>,
     write: bool,
     render: bool,
 }
@@ -191,6 +205,9 @@ impl Request {
                 lexopt::Arg::Long("data-dir") => {
                     request.data_dir = Some(args.value().map_err(refused)?.into());
                 }
+                lexopt::Arg::Long("from") => {
+                    request.from = Some(args.value().map_err(refused)?.into());
+                }
                 lexopt::Arg::Long("write") => request.write = true,
                 lexopt::Arg::Long("render") => request.render = true,
                 lexopt::Arg::Value(word) if what.is_none() => what = Some(word),
@@ -206,11 +223,11 @@ impl Request {
             }
             None => return Err(refused("name a benchmark: peers")),
         }
-        if request.python.is_empty() && !request.render {
+        if request.python.is_empty() && request.from.is_none() && !request.render {
             return Err(refused("--python is missing: which Python has PyTorch?"));
         }
-        if request.write && !request.names.is_empty() {
-            return Err(refused("--write keeps all rows: name none"));
+        if request.from.is_some() && !request.names.is_empty() {
+            return Err(refused("--from takes a report whole: name none"));
         }
         Ok(Some(request))
     }
@@ -228,7 +245,7 @@ fn positive(option: &str, args: &mut lexopt::Parser) -> Result<usize, Failure> {
 }
 
 /// What a machine gave.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Measured {
     /// The processor and its cores.
     machine: String,
@@ -321,6 +338,25 @@ impl Measured {
             rounds,
             rows,
         })
+    }
+
+    /// With the rows of an earlier measurement that are not here, where they may stand in one table: in their
+    /// order, what is new at the end.
+    fn beside(mut self, earlier: Option<Self>) -> Self {
+        let measured = |all: &Self| (all.machine.clone(), all.pytorch.clone(), all.rounds);
+        let Some(earlier) = earlier.filter(|earlier| measured(earlier) == measured(&self)) else {
+            return self;
+        };
+        let mut rows: Vec<Row> = Vec::new();
+        for row in earlier.rows {
+            let new = self.rows.iter().position(|new| new.is_of(&row));
+            rows.push(new.map_or(row, |new| self.rows.remove(new)));
+        }
+        rows.append(&mut self.rows);
+        // Recipes before members.
+        rows.sort_by_key(|row| !row.is_recipe);
+        self.rows = rows;
+        self
     }
 
     fn json(&self) -> Value {
@@ -418,6 +454,11 @@ impl Measured {
 }
 
 impl Row {
+    /// Whether it is the same work on the same subject.
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.name, self.is_recipe, &self.work) == (&other.name, other.is_recipe, &other.work)
+    }
+
     fn json(&self) -> Value {
         json!({
             "name": self.name,
@@ -572,7 +613,7 @@ mod tests {
             (&["--python", "p"], "name a benchmark"),
             (&["pears", "--python", "p"], "no benchmark `pears`"),
             (&["peers", "--python", "p", "--rounds", "0"], "--rounds 0"),
-            (&["peers", "--python", "p", "a", "--write"], "name none"),
+            (&["peers", "--from", "report.json", "a"], "name none"),
             (&["peers", "--pyton", "p"], "pyton"),
         ] {
             let error = parsed(words).unwrap_err();
@@ -632,6 +673,22 @@ mod tests {
         let kept = measured.json().to_string();
         assert_eq!(Measured::read(&kept).unwrap(), measured);
         assert!(Measured::read("{}").is_err());
+    }
+
+    #[test]
+    fn what_is_measured_again_replaces_its_rows_and_leaves_the_others_of_the_machine() {
+        let measured = Measured::of_report(&report()).unwrap();
+        let mut again = measured.clone();
+        again.rows.retain(|row| row.name == "two");
+        again.rows[0].ms = 9.0;
+        let together = again.clone().beside(Some(measured.clone()));
+        let names: Vec<_> = together.rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["one", "one", "two", "two"]);
+        assert_eq!(together.rows[2].ms, 9.0);
+        assert_eq!(together.rows[0], measured.rows[0]);
+        let mut elsewhere = measured;
+        elsewhere.machine = "another processor".into();
+        assert_eq!(again.clone().beside(Some(elsewhere)), again);
     }
 
     #[test]

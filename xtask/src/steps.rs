@@ -29,6 +29,16 @@ const EXAMPLES_EVERY_BACKEND: &[&str] = &[
     "own-task/ndarray,own-task/remote,own-task/wgpu",
 ];
 
+/// What the tests wait for is the compiler: Burn's operations by backend take as long to optimise as anything,
+/// and cost a small model's step a few per cent, which no test feels; neither do the rows. What a step is
+/// computed with is optimised as for users.
+const TESTED: &[&str] = &[
+    "--config",
+    "profile.release.package.burn-dispatch.opt-level=0",
+    "--config",
+    "profile.release.package.zoo.opt-level=0",
+];
+
 /// Most packages that `cargo xtask train` compiles on a fresh machine, and the most processor time that they
 /// take, in seconds: some more than when it was last worked on (docs/performance.md), for slower machines.
 const MOST_CRATES: usize = 290;
@@ -69,7 +79,10 @@ pub(crate) fn bless(mut args: lexopt::Parser) -> Result<(), Failure> {
     }
     // The same packages and features as in `test`, so that little is compiled anew.
     let mut bless = at_root(&["test", "--release", "--workspace"]);
-    bless.args(CPU_BACKENDS).args(["--test", "golden_losses"]);
+    bless
+        .args(TESTED)
+        .args(CPU_BACKENDS)
+        .args(["--test", "golden_losses"]);
     succeed(bless.env("ZOO_BLESS", "1"))?;
 
     let git = |args: &[&str]| {
@@ -259,7 +272,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool, meanwhile: impl FnOnce(&mut Steps)) 
     };
     let test = |more: &[&str]| {
         let mut test = at_root(&["test", "--release", "--workspace"]);
-        test.args(features).args(more);
+        test.args(TESTED).args(features).args(more);
         if wgpu && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
             // Software Vulkan complains about its absence, in whatever looks for an adapter.
             let folder = root.join("target/xdg-runtime");
@@ -290,7 +303,7 @@ fn add_tests(steps: &mut Steps, wgpu: bool, meanwhile: impl FnOnce(&mut Steps)) 
             "--all-targets",
             "--manifest-path",
         ]);
-        test.arg(manifest).args(examples_features);
+        test.arg(manifest).args(TESTED).args(examples_features);
         steps.cargo("examples", share_target(&mut test, &root));
     }
     let on_wgpu = on_wgpu.map(|started| steps.join(started));

@@ -61,6 +61,16 @@ fn main() {
         );
     }
 
+    for (rows, inputs, outputs) in [(1576, 192, 768), (1568, 512, 2048), (1568, 2048, 512)] {
+        let layer: Linear = LinearConfig::new(inputs, outputs).init(&device);
+        let x = random([rows, inputs]).require_grad();
+        turns(
+            &format!("linear {rows}x{inputs}x{outputs}, GELU"),
+            || train(linear(&layer, x.clone(), Activation::Gelu)),
+            || train(Activation::Gelu.forward(layer.forward(x.clone()))),
+        );
+    }
+
     let first: Linear = LinearConfig::new(784, 128).init(&device);
     let digits = random([64, 784]);
     turns(

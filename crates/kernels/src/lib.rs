@@ -18,6 +18,7 @@ use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Dropout, LayerNorm, Linear};
 use burn::tensor::activation::{self, gelu, gelu_approximate, log_softmax, relu, softmax, tanh};
 use burn::tensor::module;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions, PadMode};
 use burn::tensor::{DType, Distribution, Int, Tensor, TensorData};
 
 #[cfg(not(feature = "flex"))]
@@ -213,6 +214,24 @@ pub fn max_pool2d(layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
         return flex::max_pool2d(window, x);
     }
     layer.forward(x)
+}
+
+/// `skip [b, c, h, w]`, `x [b, d, h/2, w/2]` -> `[b, c + d, h, w]`: behind the channels of `skip` those of
+/// `x`, every pixel as 2x2 equal ones. The last row or column of an odd size, which `x` has no pixel for, is
+/// zero.
+pub fn join_upsampled(skip: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if serves(&skip) && serves(&x) {
+        return flex::join_upsampled(skip, x);
+    }
+    let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
+    let x = module::interpolate(x, nearest.with_scale_factor([2.0, 2.0]));
+    let ([_, _, h, w], [_, _, height, width]) = (x.dims(), skip.dims());
+    let x = match [h, w] == [height, width] {
+        true => x,
+        false => x.pad([(0, height - h), (0, width - w)], PadMode::Constant(0.0)),
+    };
+    Tensor::cat(vec![skip, x], 1)
 }
 
 /// Dropout (Srivastava et al. 2014): in training, each element is zero with the probability of `layer`,

@@ -15,7 +15,8 @@ use burn::nn::{
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 use zoo_kernels::{
     Activation, AdamStep, Attend, MomentumStep, Transcripts, conv_norm, conv2d, cross_entropy,
-    ctc_loss, dropout, layer_norm, linear, max_pool2d, self_attention, serves, sgd, silu, tied,
+    ctc_loss, dropout, join_upsampled, layer_norm, linear, max_pool2d, self_attention, serves, sgd,
+    silu, tied,
 };
 
 /// Draws sizes and elements: splitmix64 (Steele, Lea and Flood 2014).
@@ -710,6 +711,27 @@ fn norms_fold_into_convolutions_where_nothing_trains() {
                 "out",
                 values(conv_norm(&layer, &norm, x, residual, activation)),
             )]
+        });
+    }
+}
+
+#[test]
+fn joining_with_an_upsampled_map_agrees() {
+    for (case, [height, width]) in [[2, 2], [3, 5], [8, 6], [7, 33], [64, 48]]
+        .into_iter()
+        .enumerate()
+    {
+        agree(&format!("joining {height}x{width}"), |dtype| {
+            let mut draw = Draw::new(case as u64, dtype);
+            let skip = draw.leaf([3, 5, height, width]);
+            let x = draw.leaf([3, 4, height / 2, width / 2]);
+            let out = join_upsampled(skip.clone(), x.clone());
+            let gradients = backward(&out, &mut draw);
+            vec![
+                ("out", values(out)),
+                ("skip", gradient(&skip, &gradients)),
+                ("x", gradient(&x, &gradients)),
+            ]
         });
     }
 }

@@ -88,14 +88,17 @@ pub fn run(zoo: &Zoo, args: &CompareArgs) -> Result<(), Error> {
     };
     let references = references(args, work.path())?;
     for choice in &chosen {
-        // What `all` means is what can be had here.
-        if let Some(reason) = choice.missing(zoo, args)? {
-            progress(&format!("{}: left out: {reason}", choice.name()));
-            continue;
-        }
         let folder = work.path().join(choice.name().replace(['/', '\\'], "-"));
         Folder::make(&folder).map_err(|error| failed(&folder, error))?;
-        let prepared = choice.prepare(zoo, args, plan.steps, folder.clone())?;
+        let prepared = match choice.prepare(zoo, args, plan.steps, folder.clone())? {
+            Ok(prepared) => prepared,
+            // What `all` means is what can be had here.
+            Err(subjects::LeftOut(reason)) => {
+                let name = choice.name();
+                eprintln!("note: {name} is left out: {reason}");
+                continue;
+            }
+        };
         let subject = compare(&plan, &references, &mut lanes, prepared).map_err(Error::Failed)?;
         report.columns = lanes.iter().map(|lane| lane.column.clone()).collect();
         report.subjects.push(subject);

@@ -8,6 +8,7 @@ mod ctc;
 mod depthwise;
 mod direct;
 mod dropout;
+mod join;
 mod layer_norm;
 mod linear;
 mod loss;
@@ -209,6 +210,14 @@ pub(crate) fn max_pool2d(window: Window, x: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::fused_max_pool(x.into_dispatch(), window))
 }
 
+/// See [`crate::join_upsampled`].
+pub(crate) fn join_upsampled(skip: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::fused_join(
+        skip.into_dispatch(),
+        x.into_dispatch(),
+    ))
+}
+
 /// See [`crate::silu`].
 pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::fused_silu(x.into_dispatch()))
@@ -325,6 +334,9 @@ pub(crate) trait Fused: Backend {
     /// See [`max_pool::forward`].
     fn fused_max_pool(x: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
 
+    /// See [`join::forward`].
+    fn fused_join(skip: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// See [`silu::forward`].
     fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -379,6 +391,10 @@ impl Fused for Flex {
 
     fn fused_max_pool(x: Values, window: Window) -> Values {
         max_pool::forward(x, window).0
+    }
+
+    fn fused_join(skip: Values, x: Values) -> Values {
+        join::forward(skip, x).0
     }
 
     fn fused_silu(x: Values) -> Values {
@@ -462,6 +478,11 @@ impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
     fn fused_max_pool(x: Tracked, window: Window) -> Tracked {
         let (x, node) = x.into_parts();
         record::<C, _, 1>([node], || max_pool::forward(x, window))
+    }
+
+    fn fused_join(skip: Tracked, x: Tracked) -> Tracked {
+        let ((skip, skip_node), (x, x_node)) = (skip.into_parts(), x.into_parts());
+        record::<C, _, 2>([skip_node, x_node], || join::forward(skip, x))
     }
 
     fn fused_silu(x: Tracked) -> Tracked {

@@ -14,6 +14,7 @@ use zoo_train::rng::{Purpose, Stream, derive, permutation};
 use zoo_train::{Batch, OptimizerConfig, Pass, Recipe, Source};
 
 use crate::cli::{BatchSize, CompareArgs, Measure};
+use crate::data::Data;
 use crate::error::Error;
 use crate::registry::{Entry, Model, Names};
 use crate::rows::Zoo;
@@ -152,7 +153,8 @@ impl Choice {
         }
     }
 
-    /// Writes weights and batches into `folder`, the same for every column.
+    /// Writes weights and batches into `folder`, the same for every column; or says why one of all recipes is
+    /// left out: its data or weights are not there, or only a part of its model is trained.
     ///
     /// # Errors
     /// Data that is not there, or files that cannot be written.
@@ -162,46 +164,39 @@ impl Choice {
         args: &CompareArgs,
         steps: usize,
         folder: PathBuf,
-    ) -> Result<Prepared, Error> {
-        match self {
-            Self::Recipe(recipe, _) => of_recipe(zoo, recipe, args, steps, folder),
+    ) -> Result<Result<Prepared, LeftOut>, Error> {
+        let (recipe, one_of_all) = match self {
+            Self::Recipe(recipe, one_of_all) => (recipe, *one_of_all),
             Self::Preset(entry, preset, made_up) => {
-                of_preset(zoo, (*entry, preset), *made_up, args, steps, folder)
+                return of_preset(zoo, (*entry, preset), *made_up, args, steps, folder).map(Ok);
             }
-        }
-    }
-
-    /// Why one of all recipes cannot be compared here, if so: its data or weights are not there, or only a
-    /// part of its model is trained.
-    ///
-    /// # Errors
-    /// A folder for data that cannot be found out.
-    pub fn missing(&self, zoo: &Zoo, args: &CompareArgs) -> Result<Option<String>, Error> {
-        let Self::Recipe(recipe, true) = self else {
-            return Ok(None);
         };
-        if recipe.finetune.is_some() {
-            return Ok(Some("it trains a part of a model".into()));
+        if one_of_all && recipe.finetune.is_some() {
+            return Ok(Err(LeftOut("it trains a part of a model".into())));
         }
         let directory = data::directory(args.data_dir.as_deref())?;
-        Ok(match fitting::fit(zoo, recipe, &directory) {
-            Ok(_) => None,
-            Err(error) => Some(error.to_string()),
-        })
+        match fitting::fit(zoo, recipe, &directory) {
+            Ok(fitted) => of_recipe(zoo, recipe, fitted, &directory, args, steps, folder).map(Ok),
+            Err(error) if one_of_all => Ok(Err(LeftOut(error.to_string()))),
+            Err(error) => Err(error),
+        }
     }
 }
+
+/// Why a recipe is left out.
+pub struct LeftOut(pub String);
 
 fn of_recipe(
     zoo: &Zoo,
     recipe: &Recipe,
+    (data, configured): (Data, Box<dyn Model>),
+    directory: &Path,
     args: &CompareArgs,
     steps: usize,
     folder: PathBuf,
 ) -> Result<Prepared, Error> {
     let wrong = |problem: String| Error::Request(format!("{}: {problem}", recipe.name));
     let seed = recipe.train.seed;
-    let directory = data::directory(args.data_dir.as_deref())?;
-    let (data, configured) = fitting::fit(zoo, recipe, &directory)?;
     data.warn();
     let mut model = configured.without_chance().map_err(wrong)?;
     model.set_task(&recipe.task).map_err(wrong)?;
@@ -222,7 +217,7 @@ fn of_recipe(
         ..spec(&recipe.name, &*model, configured.table())
     };
     let weights = recipe.model.get("weights").and_then(Value::as_str);
-    let weights = weights.map(|given| pretrained::find_file(zoo, given, &directory));
+    let weights = weights.map(|given| pretrained::find_file(zoo, given, directory));
     let weights = weights.transpose()?;
     let initial = (seed, weights.as_deref());
     finish(spec, &*model, args, &batches, initial, folder)

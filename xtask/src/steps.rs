@@ -40,9 +40,10 @@ const TESTED: &[&str] = &[
 ];
 
 /// Most packages that `cargo xtask train` compiles on a fresh machine, and the most processor time that they
-/// take, in seconds: some more than when it was last worked on (docs/performance.md), for slower machines.
+/// take, in seconds: some more than when it was last worked on (docs/performance.md). Machines differ: one took
+/// 760 seconds for what took another 1,270.
 const MOST_CRATES: usize = 290;
-const MOST_SECONDS: f64 = 1300.0;
+const MOST_SECONDS: f64 = 1500.0;
 
 /// Where deny.toml has the database of advisories put, a folder a repository.
 const ADVISORIES: &str = "target/advisory-dbs/advisory-db-3157b0e258782691";

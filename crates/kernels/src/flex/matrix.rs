@@ -9,8 +9,8 @@ use super::memory::Blank;
 const WORTH_A_THREAD: usize = 1 << 19;
 
 /// A single product of fewer multiplications is done on one thread (in about a tenth of a millisecond). A
-/// second one makes a step of such products a tenth faster on an idle machine, and takes twice as long on a
-/// busy one, where it waits for its turn.
+/// second one makes a step of such products a tenth faster on an idle machine, and half as slow again or more
+/// on a busy one, where it waits for its turn.
 const TOO_SMALL_TO_SHARE: usize = 1 << 23;
 
 /// A matrix to read: any strides.

@@ -225,7 +225,15 @@ pub fn join_upsampled(skip: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
         return flex::join_upsampled(skip, x);
     }
     let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
-    let x = module::interpolate(x, nearest.with_scale_factor([2.0, 2.0]));
+    join(
+        skip,
+        module::interpolate(x, nearest.with_scale_factor([2.0, 2.0])),
+    )
+}
+
+/// `skip [b, c, h, w]`, `x [b, d, h, w]` -> `[b, c + d, h, w]`: the channels of `x` behind those of `skip`. Rows
+/// and columns that `x` lacks are zero.
+pub fn join(skip: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
     let ([_, _, h, w], [_, _, height, width]) = (x.dims(), skip.dims());
     let x = match [h, w] == [height, width] {
         true => x,

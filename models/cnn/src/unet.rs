@@ -19,9 +19,8 @@ use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfi
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::prelude::*;
-use burn::tensor::ops::PadMode;
 use serde::{Deserialize, Serialize};
-use zoo_kernels::{Activation, conv_norm, conv2d, join_upsampled, max_pool2d};
+use zoo_kernels::{Activation, conv_norm, conv2d, join, join_upsampled, max_pool2d};
 
 use crate::range::{CHANNELS, CLASSES, check};
 
@@ -338,17 +337,10 @@ pub struct Up {
 impl Up {
     /// `x [b, c, h/2, w/2]`, `skip [b, c', h, w]` -> `[b, c'', h, w]`
     pub fn forward(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
-        let Some(up) = &self.up else {
-            return self.conv.forward(join_upsampled(skip, x));
-        };
-        let x = up.forward(x);
-        // The last row or column of an odd size, which the pooling dropped.
-        let ([_, _, h, w], [_, _, height, width]) = (x.dims(), skip.dims());
-        let x = if [h, w] == [height, width] {
-            x
-        } else {
-            x.pad([(0, height - h), (0, width - w)], PadMode::Constant(0.0))
-        };
-        self.conv.forward(Tensor::cat(vec![skip, x], 1))
+        // An odd size has a last row or column that the pooling dropped.
+        self.conv.forward(match &self.up {
+            Some(up) => join(skip, up.forward(x)),
+            None => join_upsampled(skip, x),
+        })
     }
 }

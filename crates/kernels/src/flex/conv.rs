@@ -19,7 +19,9 @@ use super::depthwise::{self, Depthwise};
 use super::direct::{Bench, Direct, Packed, Rows, add_weight_gradients};
 use super::linear::{add_rows, relu_slope};
 use super::matrix::{Mat, MatMut, add_product, grain, product, threads_for};
-use super::memory::{Blank, Values, contiguous, dims, filled, slice, tensor, unwritten, written};
+use super::memory::{
+    Blank, Values, contiguous, dims, filled, gather, slice, tensor, unwritten, written,
+};
 use super::vector::total;
 use super::window::{Finish, Window, finish_row};
 
@@ -375,13 +377,7 @@ fn write_patches(
             let from = &plane[y * width + place..(y + 1) * width];
             row[..start].fill(zero);
             row[end..].fill(zero);
-            if right == 1 {
-                copy(&mut row[start..end], from);
-            } else {
-                for (to, from) in row[start..end].iter_mut().zip(from.iter().step_by(right)) {
-                    to.write(*from);
-                }
-            }
+            gather(&mut row[start..end], from, right, Blank::new);
         }
     });
 }
@@ -498,21 +494,6 @@ fn clear_columns<T: Copy>(rows: &mut [T], width: usize, except: Range<usize>, ze
         for element in rows.iter_mut().skip(column).step_by(width) {
             *element = zero;
         }
-    }
-}
-
-/// Copies the first elements, without calling for so few.
-#[inline(always)]
-fn copy(to: &mut [Blank], from: &[f32]) {
-    let (to_blocks, to_rest) = to.as_chunks_mut::<16>();
-    let (from_blocks, from_rest) = from.as_chunks::<16>();
-    for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
-        *to = from.map(Blank::new);
-    }
-    let done = 16 * to_blocks.len();
-    let from_rest = from.get(done..).unwrap_or(from_rest);
-    for (to, from) in to_rest.iter_mut().zip(from_rest) {
-        to.write(*from);
     }
 }
 

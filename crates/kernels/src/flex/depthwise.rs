@@ -15,7 +15,9 @@ use rayon::prelude::*;
 
 use super::linear::relu_slope;
 use super::matrix::{MatMut, grain, threads_for};
-use super::memory::{Blank, Values, contiguous, dims, slice, tensor, unwritten, written};
+use super::memory::{
+    Blank, Values, contiguous, copy, dims, gather, slice, tensor, unwritten, written,
+};
 use super::vector::{sum2, total};
 use super::window::{Finish, Window, finish_row};
 
@@ -275,19 +277,7 @@ impl Room {
         let right = shape.window.stride[1];
         shape.for_each_row(slot, |start, len, from| {
             let to = &mut self.phases[start..start + len];
-            match right {
-                1 => copy(to, &plane[from..from + len], |value| value),
-                2 => {
-                    for (to, pair) in to.iter_mut().zip(plane[from..].chunks(2)) {
-                        *to = pair[0];
-                    }
-                }
-                _ => {
-                    for (to, from) in to.iter_mut().zip(plane[from..].iter().step_by(right)) {
-                        *to = *from;
-                    }
-                }
-            }
+            gather(to, &plane[from..], right, |value| value);
         });
     }
 
@@ -329,41 +319,6 @@ impl Room {
                 }
             }
         });
-    }
-}
-
-/// Copies a row. For one of 7 or 14 elements a call of `memcpy` takes as long as all of its taps: here its
-/// first and its last few overlap.
-#[inline(always)]
-fn copy<T>(to: &mut [T], from: &[f32], made: impl Fn(f32) -> T + Copy) {
-    assert!(to.len() == from.len());
-    match from.len() {
-        0..4 => {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = made(*from);
-            }
-        }
-        4..8 => copy_ends::<T, 4>(to, from, made),
-        8..16 => copy_ends::<T, 8>(to, from, made),
-        16..32 => copy_ends::<T, 16>(to, from, made),
-        _ => {
-            for (to, from) in to.chunks_mut(32).zip(from.chunks(32)) {
-                for (to, from) in to.iter_mut().zip(from) {
-                    *to = made(*from);
-                }
-            }
-        }
-    }
-}
-
-/// Copies the first `N` elements and the last, which are all.
-#[inline(always)]
-fn copy_ends<T, const N: usize>(to: &mut [T], from: &[f32], made: impl Fn(f32) -> T + Copy) {
-    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
-        *to = from.map(made);
-    }
-    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
-        *to = from.map(made);
     }
 }
 

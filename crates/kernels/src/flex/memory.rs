@@ -84,3 +84,56 @@ pub(crate) fn write(room: &mut [Blank], value: impl Fn(usize) -> f32) -> &mut [f
     // SAFETY: the loop wrote every element.
     unsafe { room.assume_init_mut() }
 }
+
+/// Copies a row of an image. For one of 7 or 14 elements a call of `memcpy` takes as long as all that a window
+/// of nine does with them: here its first and its last few overlap.
+#[inline(always)]
+pub(crate) fn copy<T>(to: &mut [T], from: &[f32], made: impl Fn(f32) -> T + Copy) {
+    assert!(to.len() == from.len());
+    match from.len() {
+        0..4 => {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = made(*from);
+            }
+        }
+        4..8 => copy_ends::<T, 4>(to, from, made),
+        8..16 => copy_ends::<T, 8>(to, from, made),
+        16..32 => copy_ends::<T, 16>(to, from, made),
+        _ => {
+            for (to, from) in to.chunks_mut(32).zip(from.chunks(32)) {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = made(*from);
+                }
+            }
+        }
+    }
+}
+
+/// Copies the first `N` elements and the last, which are all.
+#[inline(always)]
+fn copy_ends<T, const N: usize>(to: &mut [T], from: &[f32], made: impl Fn(f32) -> T + Copy) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = from.map(made);
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
+        *to = from.map(made);
+    }
+}
+
+/// Copies every `stride`-th element of a row, from the first on.
+#[inline(always)]
+pub(crate) fn gather<T>(to: &mut [T], from: &[f32], stride: usize, made: impl Fn(f32) -> T + Copy) {
+    match stride {
+        1 => copy(to, &from[..to.len()], made),
+        2 => {
+            for (to, pair) in to.iter_mut().zip(from.chunks(2)) {
+                *to = made(pair[0]);
+            }
+        }
+        _ => {
+            for (to, from) in to.iter_mut().zip(from.iter().step_by(stride)) {
+                *to = made(*from);
+            }
+        }
+    }
+}
